@@ -1,0 +1,55 @@
+/** The one error type of the media layer: which file, what is wrong with it, what would help. */
+
+/**
+ * A picture, clip or output file that could not be read or written. `message` is one line that starts with the path, so
+ * a command line can print it as it is.
+ */
+export class MediaError extends Error {
+  override readonly name = 'MediaError';
+  /** The file or folder concerned, as the caller named it. */
+  readonly path: string;
+  /** What went wrong, without the path. */
+  readonly reason: string;
+
+  constructor(path: string, reason: string, options?: ErrorOptions) {
+    super(`${path}: ${reason}`, options);
+    this.path = path;
+    this.reason = reason;
+  }
+}
+
+const SYSTEM_REASONS: Record<string, string> = {
+  ENOENT: 'no such file or folder',
+  ENOTDIR: 'a part of this path is not a folder',
+  EISDIR: 'is a folder, not a file',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  EFBIG: 'the file grew larger than the system allows',
+  EMFILE: 'too many open files',
+  ENAMETOOLONG: 'the name is too long',
+};
+
+/** Puts whatever was thrown while working on `path` into a `MediaError`; system error codes become plain words. */
+export function toMediaError(path: string, error: unknown, doing: string): MediaError {
+  if (error instanceof MediaError) return error;
+  const code = systemCode(error);
+  const known = code === undefined ? undefined : SYSTEM_REASONS[code];
+  if (known !== undefined) return new MediaError(path, `${doing}: ${known}`, { cause: error });
+  return new MediaError(path, `${doing}: ${firstLine(error)}`, { cause: error });
+}
+
+/** The system's error code (`ENOENT`, ...) of a Node error, if it has one. */
+export function systemCode(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** The first line of an error's message, without a closing full stop. */
+export function firstLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  const line = text.split('\n').find((part) => part.trim() !== '');
+  return (line ?? 'unknown error').trim().replace(/\.$/, '');
+}

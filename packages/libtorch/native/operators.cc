@@ -1,0 +1,332 @@
+// The operator door: any ATen operator by name, run boxed through LibTorch's dispatcher.
+//
+// JavaScript values are turned into the types that the operator's schema declares; what the caller leaves out takes the
+// schema's default. Autograd, autocast and every backend work through it, because the dispatcher is what they hook into.
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/ivalue.h>
+#include <ATen/core/jit_type.h>
+
+#include <cmath>
+#include <deque>
+#include <mutex>
+#include <sstream>
+#include <unordered_map>
+
+#include "scalar_types.h"
+#include "tensor_handle.h"
+
+namespace dagan {
+namespace {
+
+using c10::IValue;
+using c10::TypeKind;
+
+// Looked up once per name; a deque keeps the addresses and the indices that JavaScript holds.
+std::mutex operatorsMutex;
+std::deque<c10::OperatorHandle> operators;
+std::unordered_map<std::string, uint32_t> operatorIndex;
+
+/// Thrown while arguments are converted; the caller adds the operator's and the argument's name.
+struct ArgumentError {
+  std::string expected;
+};
+
+std::string describeValue(const Napi::Value& value) {
+  switch (value.Type()) {
+    case napi_undefined: return "undefined";
+    case napi_null: return "null";
+    case napi_boolean: return value.As<Napi::Boolean>().Value() ? "true" : "false";
+    case napi_number:
+    case napi_bigint: return "number " + value.ToString().Utf8Value();
+    case napi_string: return "string '" + value.As<Napi::String>().Utf8Value().substr(0, 40) + "'";
+    case napi_symbol: return "a symbol";
+    case napi_function: return "a function";
+    case napi_external: {
+      const TensorHandle* handle = findHandle(value);
+      if (handle == nullptr) return "a foreign object";
+      return handle->tensor.defined() ? "a tensor " + describeTensor(handle->tensor) : "a tensor that has been disposed";
+    }
+    default: return value.IsArray() ? "an array" : "an object";
+  }
+}
+
+bool isMissing(const Napi::Value& value) { return value.IsUndefined() || value.IsNull(); }
+
+int64_t toInt(const Napi::Value& value) {
+  if (value.IsBigInt()) {
+    bool lossless = false;
+    const int64_t number = value.As<Napi::BigInt>().Int64Value(&lossless);
+    if (!lossless) throw ArgumentError{"a 64-bit integer"};
+    return number;
+  }
+  if (value.IsString()) {
+    // Schemas write dtype, memory format and layout as int.
+    if (const auto number = enumFromName(value.As<Napi::String>().Utf8Value())) return *number;
+    throw ArgumentError{"an integer, or the name of a dtype, memory format or layout"};
+  }
+  if (!value.IsNumber()) throw ArgumentError{"an integer"};
+  const double number = value.As<Napi::Number>().DoubleValue();
+  if (std::floor(number) != number || std::fabs(number) > 9007199254740991.0) throw ArgumentError{"an integer"};
+  return static_cast<int64_t>(number);
+}
+
+double toFloat(const Napi::Value& value) {
+  if (!value.IsNumber()) throw ArgumentError{"a number"};
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+bool toBool(const Napi::Value& value) {
+  if (!value.IsBoolean()) throw ArgumentError{"true or false"};
+  return value.As<Napi::Boolean>().Value();
+}
+
+/// A whole number is an integer scalar, so that integer tensors stay integer; anything else is floating point.
+at::Scalar toScalar(const Napi::Value& value) {
+  if (value.IsBoolean()) return at::Scalar(value.As<Napi::Boolean>().Value());
+  if (!value.IsNumber()) throw ArgumentError{"a number or a boolean"};
+  const double number = value.As<Napi::Number>().DoubleValue();
+  const bool whole = std::floor(number) == number && std::fabs(number) <= 9007199254740991.0 && !std::signbit(number);
+  if (whole || (std::floor(number) == number && number < 0 && number >= -9007199254740991.0)) {
+    return at::Scalar(static_cast<int64_t>(number));
+  }
+  return at::Scalar(number);
+}
+
+at::Tensor toTensor(const Napi::Value& value) {
+  const TensorHandle* handle = findHandle(value);
+  if (handle == nullptr || !handle->tensor.defined()) throw ArgumentError{"a Tensor"};
+  return handle->tensor;
+}
+
+IValue toIValue(const Napi::Value& value, const c10::TypePtr& type, c10::optional<int32_t> fixedLength);
+
+template <typename Element, typename Convert>
+IValue toTypedList(const Napi::Array& array, Convert convert) {
+  c10::List<Element> list;
+  list.reserve(array.Length());
+  for (uint32_t i = 0; i < array.Length(); ++i) list.push_back(convert(array.Get(i)));
+  return IValue(std::move(list));
+}
+
+IValue toList(const Napi::Value& value, const c10::TypePtr& elementType, c10::optional<int32_t> fixedLength) {
+  const TypeKind kind = elementType->kind();
+  if (!value.IsArray() && fixedLength && value.IsNumber()) {
+    // `int[2] padding` may be given as one number, as in Python.
+    if (kind == TypeKind::FloatType) return IValue(c10::List<double>(std::vector<double>(*fixedLength, toFloat(value))));
+    return IValue(c10::List<int64_t>(std::vector<int64_t>(*fixedLength, toInt(value))));
+  }
+  if (!value.IsArray()) throw ArgumentError{"an array"};
+  const auto array = value.As<Napi::Array>();
+  if (fixedLength && kind == TypeKind::BoolType && array.Length() != static_cast<uint32_t>(*fixedLength)) {
+    throw ArgumentError{"an array of " + std::to_string(*fixedLength) + " booleans"};
+  }
+  switch (kind) {
+    case TypeKind::TensorType: return toTypedList<at::Tensor>(array, toTensor);
+    case TypeKind::IntType:
+    case TypeKind::SymIntType: return toTypedList<int64_t>(array, toInt);
+    case TypeKind::FloatType: return toTypedList<double>(array, toFloat);
+    case TypeKind::BoolType: return toTypedList<bool>(array, toBool);
+    case TypeKind::NumberType: return toTypedList<at::Scalar>(array, toScalar);
+    case TypeKind::StringType:
+      return toTypedList<std::string>(array, [](const Napi::Value& entry) {
+        if (!entry.IsString()) throw ArgumentError{"an array of strings"};
+        return entry.As<Napi::String>().Utf8Value();
+      });
+    case TypeKind::OptionalType: {
+      c10::impl::GenericList list(elementType);
+      for (uint32_t i = 0; i < array.Length(); ++i) list.push_back(toIValue(array.Get(i), elementType, c10::nullopt));
+      return IValue(std::move(list));
+    }
+    default: throw ArgumentError{"a type that JavaScript cannot give (" + elementType->str() + ")"};
+  }
+}
+
+IValue toIValue(const Napi::Value& value, const c10::TypePtr& type, c10::optional<int32_t> fixedLength) {
+  switch (type->kind()) {
+    case TypeKind::OptionalType:
+      if (isMissing(value)) return IValue();
+      return toIValue(value, type->castRaw<c10::OptionalType>()->getElementType(), fixedLength);
+    case TypeKind::TensorType: return IValue(toTensor(value));
+    case TypeKind::ListType: return toList(value, type->castRaw<c10::ListType>()->getElementType(), fixedLength);
+    case TypeKind::IntType:
+    case TypeKind::SymIntType: return IValue(toInt(value));
+    case TypeKind::FloatType: return IValue(toFloat(value));
+    case TypeKind::BoolType: return IValue(toBool(value));
+    case TypeKind::NumberType: return IValue(toScalar(value));
+    case TypeKind::StringType:
+      if (!value.IsString()) throw ArgumentError{"a string"};
+      return IValue(value.As<Napi::String>().Utf8Value());
+    case TypeKind::DeviceObjType:
+      if (!value.IsString()) throw ArgumentError{"a device such as 'cpu' or 'cuda:0'"};
+      return IValue(c10::Device(value.As<Napi::String>().Utf8Value()));
+    default: throw ArgumentError{"a type that JavaScript cannot give (" + type->str() + ")"};
+  }
+}
+
+Napi::Value toJs(Napi::Env env, const IValue& value);
+
+template <typename List>
+Napi::Value listToJs(Napi::Env env, const List& list) {
+  auto array = Napi::Array::New(env, list.size());
+  for (uint32_t i = 0; i < list.size(); ++i) array.Set(i, toJs(env, IValue(list.get(i))));
+  return array;
+}
+
+Napi::Value toJs(Napi::Env env, const IValue& value) {
+  if (value.isTensor()) return wrapTensor(env, value.toTensor());
+  if (value.isNone()) return env.Null();
+  if (value.isBool()) return Napi::Boolean::New(env, value.toBool());
+  if (value.isInt()) return Napi::Number::New(env, static_cast<double>(value.toInt()));
+  if (value.isDouble()) return Napi::Number::New(env, value.toDouble());
+  if (value.isString()) return Napi::String::New(env, value.toStringRef());
+  if (value.isList()) return listToJs(env, value.toList());
+  if (value.isTuple()) {
+    const auto& elements = value.toTupleRef().elements();
+    auto array = Napi::Array::New(env, elements.size());
+    for (uint32_t i = 0; i < elements.size(); ++i) array.Set(i, toJs(env, elements[i]));
+    return array;
+  }
+  throw std::runtime_error("returns a value of type " + value.tagKind() + ", which JavaScript cannot hold");
+}
+
+std::string describeArguments(const c10::FunctionSchema& schema, const Napi::Array& values) {
+  std::ostringstream text;
+  const auto& arguments = schema.arguments();
+  const auto describeEntry = [&](const Napi::Value& value) {
+    const TensorHandle* handle = findHandle(value);
+    return handle != nullptr && handle->tensor.defined() ? describeTensor(handle->tensor) : std::string("null");
+  };
+  for (uint32_t i = 0; i < values.Length() && i < arguments.size(); ++i) {
+    const Napi::Value value = values.Get(i);
+    std::string described;
+    if (value.IsExternal()) {
+      described = describeEntry(value);
+    } else if (value.IsArray() && value.As<Napi::Array>().Length() > 0 &&
+               value.As<Napi::Array>().Get(0u).IsExternal()) {
+      const auto list = value.As<Napi::Array>();
+      for (uint32_t j = 0; j < list.Length() && j < 8; ++j) described += (j ? ", " : "") + describeEntry(list.Get(j));
+      described = "[" + described + (list.Length() > 8 ? ", ...]" : "]");
+    } else {
+      continue;
+    }
+    text << (text.tellp() > 0 ? ", " : "") << arguments[i].name() << ": " << described;
+  }
+  return text.str();
+}
+
+/// lookup('aten::conv2d') or lookup('aten::add.Tensor') -> {index, schema, arguments}
+Napi::Value lookup(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  const std::string name = info[0].ToString().Utf8Value();
+  return guarded(env, name, [&]() -> Napi::Value {
+    uint32_t index = 0;
+    {
+      const std::lock_guard<std::mutex> lock(operatorsMutex);
+      const auto known = operatorIndex.find(name);
+      if (known != operatorIndex.end()) {
+        index = known->second;
+      } else {
+        const auto dot = name.find('.');
+        const std::string base = name.substr(0, dot);
+        const std::string overload = dot == std::string::npos ? "" : name.substr(dot + 1);
+        const auto handle = c10::Dispatcher::singleton().findSchema({base, overload});
+        if (!handle) {
+          throw Napi::Error::New(env, "LibTorch has no operator '" + name + "' (write it as namespace::name.overload)");
+        }
+        index = static_cast<uint32_t>(operators.size());
+        operators.push_back(*handle);
+        operatorIndex.emplace(name, index);
+      }
+    }
+    const auto& schema = operators[index].schema();
+    auto arguments = Napi::Array::New(env, schema.arguments().size());
+    for (uint32_t i = 0; i < schema.arguments().size(); ++i) arguments.Set(i, schema.arguments()[i].name());
+    std::ostringstream text;
+    text << schema;
+    auto result = Napi::Object::New(env);
+    result.Set("index", index);
+    result.Set("schema", text.str());
+    result.Set("arguments", arguments);
+    return result;
+  });
+}
+
+/// call(index, args): runs the operator. Several results come as an array. A result that is one of the arguments
+/// (operators that work in place) comes back as that argument's own handle.
+Napi::Value call(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  if (!info[0].IsNumber() || !info[1].IsArray()) throw Napi::TypeError::New(env, "call needs an operator and its arguments");
+  const uint32_t index = info[0].As<Napi::Number>().Uint32Value();
+  const auto values = info[1].As<Napi::Array>();
+  const c10::OperatorHandle* found = nullptr;
+  {
+    const std::lock_guard<std::mutex> lock(operatorsMutex);
+    if (index < operators.size()) found = &operators[index];
+  }
+  if (found == nullptr) throw Napi::RangeError::New(env, "no operator was looked up under this number");
+  const auto& schema = found->schema();
+  const auto& arguments = schema.arguments();
+  const auto name = [&] {
+    return schema.name() + (schema.overload_name().empty() ? "" : "." + schema.overload_name());
+  };
+  if (values.Length() > arguments.size()) {
+    throw Napi::TypeError::New(env, name() + ": takes " + std::to_string(arguments.size()) + " arguments, got " +
+                                        std::to_string(values.Length()));
+  }
+
+  std::vector<IValue> stack;
+  stack.reserve(arguments.size());
+  for (uint32_t i = 0; i < arguments.size(); ++i) {
+    const Napi::Value value = i < values.Length() ? values.Get(i) : env.Undefined();
+    if (value.IsUndefined() && arguments[i].default_value()) {
+      stack.push_back(*arguments[i].default_value());
+      continue;
+    }
+    const auto complain = [&](const std::string& expected) {
+      return Napi::TypeError::New(env, name() + ": argument '" + arguments[i].name() + "' must be " + expected + ", got " +
+                                           describeValue(value));
+    };
+    try {
+      stack.push_back(toIValue(value, arguments[i].type(), arguments[i].N()));
+    } catch (const ArgumentError& error) {
+      throw complain(error.expected);
+    } catch (const c10::Error& error) {  // a device string that LibTorch cannot read
+      throw complain(std::string("valid: ") + readableMessage(error));
+    }
+  }
+
+  try {
+    found->callBoxed(&stack);
+    const auto convert = [&](const IValue& result) -> Napi::Value {
+      if (result.isTensor() && schema.is_mutable()) {
+        for (uint32_t i = 0; i < values.Length(); ++i) {
+          const Napi::Value value = values.Get(i);
+          const TensorHandle* handle = findHandle(value);
+          if (handle != nullptr && handle->tensor.is_same(result.toTensor())) return value;
+        }
+      }
+      return toJs(env, result);
+    };
+    if (stack.empty()) return env.Undefined();
+    if (stack.size() == 1) return convert(stack[0]);
+    auto results = Napi::Array::New(env, stack.size());
+    for (uint32_t i = 0; i < stack.size(); ++i) results.Set(i, convert(stack[i]));
+    return results;
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw Napi::Error::New(env, name() + ": " + readableMessage(error) + "\n  arguments: " + describeArguments(schema, values));
+  } catch (...) {
+    throw Napi::Error::New(env, name() + ": unknown C++ exception");
+  }
+}
+
+}  // namespace
+
+Napi::Object initOperators(Napi::Env env, Napi::Object exports) {
+  exports.Set("lookup", Napi::Function::New(env, lookup));
+  exports.Set("call", Napi::Function::New(env, call));
+  return exports;
+}
+
+}  // namespace dagan

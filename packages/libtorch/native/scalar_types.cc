@@ -1,0 +1,46 @@
+#include "scalar_types.h"
+
+#include <utility>
+
+namespace dagan {
+namespace {
+
+constexpr std::pair<const char*, c10::ScalarType> kDtypes[] = {
+    {"float64", c10::ScalarType::Double}, {"float32", c10::ScalarType::Float}, {"float16", c10::ScalarType::Half},
+    {"bfloat16", c10::ScalarType::BFloat16}, {"int64", c10::ScalarType::Long}, {"int32", c10::ScalarType::Int},
+    {"int16", c10::ScalarType::Short}, {"int8", c10::ScalarType::Char}, {"uint8", c10::ScalarType::Byte},
+    {"bool", c10::ScalarType::Bool},
+};
+
+constexpr std::pair<const char*, c10::MemoryFormat> kMemoryFormats[] = {
+    {"contiguous", c10::MemoryFormat::Contiguous},
+    {"preserve", c10::MemoryFormat::Preserve},
+    {"channels_last", c10::MemoryFormat::ChannelsLast},
+};
+
+}  // namespace
+
+const char* dtypeName(c10::ScalarType type) {
+  for (const auto& [name, value] : kDtypes) {
+    if (value == type) return name;
+  }
+  return "unsupported";
+}
+
+std::optional<c10::ScalarType> dtypeFromName(const std::string& name) {
+  for (const auto& [known, value] : kDtypes) {
+    if (name == known) return value;
+  }
+  return std::nullopt;
+}
+
+std::optional<int64_t> enumFromName(const std::string& name) {
+  if (const auto dtype = dtypeFromName(name)) return static_cast<int64_t>(*dtype);
+  for (const auto& [known, value] : kMemoryFormats) {
+    if (name == known) return static_cast<int64_t>(value);
+  }
+  if (name == "strided") return static_cast<int64_t>(c10::Layout::Strided);
+  return std::nullopt;
+}
+
+}  // namespace dagan

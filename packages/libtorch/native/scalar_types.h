@@ -1,0 +1,21 @@
+// Names of element types, memory formats and layouts as JavaScript writes them.
+#pragma once
+
+#include <c10/core/Layout.h>
+#include <c10/core/MemoryFormat.h>
+#include <c10/core/ScalarType.h>
+
+#include <optional>
+#include <string>
+
+namespace dagan {
+
+/// 'float32' and so on; "unsupported" for types that have no name here.
+const char* dtypeName(c10::ScalarType type);
+
+std::optional<c10::ScalarType> dtypeFromName(const std::string& name);
+
+/// The integer that an operator schema expects for a dtype, memory format or layout given by name.
+std::optional<int64_t> enumFromName(const std::string& name);
+
+}  // namespace dagan

@@ -1,0 +1,238 @@
+// Tensor handles, TypedArray in and out, and what JavaScript may ask of a tensor without running an operator.
+#include "tensor_handle.h"
+
+#include <ATen/ATen.h>
+
+#include <cstring>
+#include <mutex>
+#include <sstream>
+#include <unordered_set>
+
+#include "scalar_types.h"
+
+namespace dagan {
+namespace {
+
+std::mutex registryMutex;
+std::unordered_set<const TensorHandle*>& registry() {
+  // Never destroyed: finalisers may run while the process ends.
+  static auto* handles = new std::unordered_set<const TensorHandle*>();
+  return *handles;
+}
+size_t liveHandles = 0;  // guarded by registryMutex
+
+bool release(TensorHandle* handle) {
+  at::Tensor last;  // the storage is freed after the lock
+  const std::lock_guard<std::mutex> lock(registryMutex);
+  if (!handle->tensor.defined()) return false;
+  last = std::move(handle->tensor);
+  handle->tensor = at::Tensor();
+  --liveHandles;
+  return true;
+}
+
+void finalize(Napi::Env, TensorHandle* handle) {
+  release(handle);
+  {
+    const std::lock_guard<std::mutex> lock(registryMutex);
+    registry().erase(handle);
+  }
+  delete handle;
+}
+
+std::vector<int64_t> shapeFrom(const Napi::Value& value) {
+  if (!value.IsArray()) throw Napi::TypeError::New(value.Env(), "a shape must be an array of sizes");
+  const auto array = value.As<Napi::Array>();
+  std::vector<int64_t> shape;
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Value size = array.Get(i);
+    const double number = size.IsNumber() ? size.As<Napi::Number>().DoubleValue() : -1;
+    if (!(number >= 0 && number <= 9007199254740991.0) || number != static_cast<double>(static_cast<int64_t>(number))) {
+      throw Napi::TypeError::New(value.Env(), "a shape must hold whole numbers from 0 up");
+    }
+    shape.push_back(static_cast<int64_t>(number));
+  }
+  return shape;
+}
+
+/// The memory of an ArrayBuffer or of a view on one.
+std::pair<uint8_t*, size_t> bytesOf(const Napi::Value& value) {
+  if (value.IsTypedArray()) {
+    const auto view = value.As<Napi::TypedArray>();
+    return {static_cast<uint8_t*>(view.ArrayBuffer().Data()) + view.ByteOffset(), view.ByteLength()};
+  }
+  if (value.IsArrayBuffer()) {
+    auto buffer = value.As<Napi::ArrayBuffer>();
+    return {static_cast<uint8_t*>(buffer.Data()), buffer.ByteLength()};
+  }
+  throw Napi::TypeError::New(value.Env(), "data must be a TypedArray or an ArrayBuffer");
+}
+
+/// fromData(data, shape, dtype): a new CPU tensor that holds a copy of the bytes.
+Napi::Value fromData(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), "fromData", [&] {
+    const auto [bytes, size] = bytesOf(info[0]);
+    const auto shape = shapeFrom(info[1]);
+    const auto name = info[2].ToString().Utf8Value();
+    const auto dtype = dtypeFromName(name);
+    if (!dtype) throw Napi::TypeError::New(info.Env(), "unknown dtype '" + name + "'");
+    size_t expected = c10::elementSize(*dtype);
+    for (const auto length : shape) {
+      if (length > 0 && expected > SIZE_MAX / static_cast<size_t>(length)) {
+        throw Napi::RangeError::New(info.Env(), "the shape is too large");
+      }
+      expected *= static_cast<size_t>(length);
+    }
+    if (expected != size) {
+      throw Napi::RangeError::New(info.Env(), "the shape needs " + std::to_string(expected) + " bytes, the data has " +
+                                                  std::to_string(size));
+    }
+    at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(*dtype));
+    if (size > 0) std::memcpy(tensor.data_ptr(), bytes, size);
+    return wrapTensor(info.Env(), std::move(tensor));
+  });
+}
+
+/// toData(handle): the elements in row-major order, in a new ArrayBuffer.
+Napi::Value toData(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), "toData", [&]() -> Napi::Value {
+    const at::Tensor tensor = unwrapTensor(info[0], "tensor").detach().to(at::kCPU).contiguous();
+    auto buffer = Napi::ArrayBuffer::New(info.Env(), tensor.nbytes());
+    if (tensor.nbytes() > 0) std::memcpy(buffer.Data(), tensor.data_ptr(), tensor.nbytes());
+    return buffer;
+  });
+}
+
+/// copyTo(handle, data): the elements in row-major order, into memory that JavaScript already has.
+Napi::Value copyTo(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), "copyTo", [&]() -> Napi::Value {
+    const at::Tensor tensor = unwrapTensor(info[0], "tensor").detach().to(at::kCPU).contiguous();
+    const auto [bytes, size] = bytesOf(info[1]);
+    if (size != tensor.nbytes()) {
+      throw Napi::RangeError::New(info.Env(), "the tensor has " + std::to_string(tensor.nbytes()) +
+                                                  " bytes, the target " + std::to_string(size));
+    }
+    if (size > 0) std::memcpy(bytes, tensor.data_ptr(), size);
+    return info.Env().Undefined();
+  });
+}
+
+Napi::Value shapeOf(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), "shape", [&]() -> Napi::Value {
+    const auto sizes = unwrapTensor(info[0], "tensor").sizes();
+    auto shape = Napi::Array::New(info.Env(), sizes.size());
+    for (uint32_t i = 0; i < sizes.size(); ++i) shape.Set(i, Napi::Number::New(info.Env(), static_cast<double>(sizes[i])));
+    return shape;
+  });
+}
+
+Napi::Value dtypeOf(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), "dtype", [&]() -> Napi::Value {
+    return Napi::String::New(info.Env(), dtypeName(unwrapTensor(info[0], "tensor").scalar_type()));
+  });
+}
+
+Napi::Value deviceOf(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), "device", [&]() -> Napi::Value {
+    return Napi::String::New(info.Env(), unwrapTensor(info[0], "tensor").device().str());
+  });
+}
+
+Napi::Value isContiguous(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), "isContiguous", [&]() -> Napi::Value {
+    const auto format = info[1].ToString().Utf8Value() == "channels_last" ? at::MemoryFormat::ChannelsLast
+                                                                         : at::MemoryFormat::Contiguous;
+    return Napi::Boolean::New(info.Env(), unwrapTensor(info[0], "tensor").is_contiguous(format));
+  });
+}
+
+Napi::Value freeTensor(const Napi::CallbackInfo& info) {
+  TensorHandle* handle = findHandle(info[0]);
+  return Napi::Boolean::New(info.Env(), handle != nullptr && release(handle));
+}
+
+Napi::Value liveTensors(const Napi::CallbackInfo& info) {
+  const std::lock_guard<std::mutex> lock(registryMutex);
+  return Napi::Number::New(info.Env(), static_cast<double>(liveHandles));
+}
+
+}  // namespace
+
+Napi::Value wrapTensor(Napi::Env env, at::Tensor tensor) {
+  if (!tensor.defined()) return env.Null();
+  auto* handle = new TensorHandle{std::move(tensor)};
+  {
+    const std::lock_guard<std::mutex> lock(registryMutex);
+    registry().insert(handle);
+    ++liveHandles;
+  }
+  return Napi::External<TensorHandle>::New(env, handle, finalize);
+}
+
+TensorHandle* findHandle(const Napi::Value& value) {
+  if (!value.IsExternal()) return nullptr;
+  auto* handle = value.As<Napi::External<TensorHandle>>().Data();
+  const std::lock_guard<std::mutex> lock(registryMutex);
+  return registry().count(handle) ? handle : nullptr;
+}
+
+const at::Tensor& unwrapTensor(const Napi::Value& value, const char* what) {
+  TensorHandle* handle = findHandle(value);
+  if (handle == nullptr) throw Napi::TypeError::New(value.Env(), std::string(what) + " must be a Tensor");
+  if (!handle->tensor.defined()) {
+    throw Napi::TypeError::New(value.Env(), std::string(what) + " is a tensor that has been disposed");
+  }
+  return handle->tensor;
+}
+
+std::vector<at::Tensor> unwrapTensors(const Napi::Value& value, const char* what, bool allowNull) {
+  if (!value.IsArray()) throw Napi::TypeError::New(value.Env(), std::string(what) + " must be an array of Tensors");
+  const auto array = value.As<Napi::Array>();
+  std::vector<at::Tensor> tensors;
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Value entry = array.Get(i);
+    if (allowNull && (entry.IsNull() || entry.IsUndefined())) {
+      tensors.emplace_back();
+    } else {
+      tensors.push_back(unwrapTensor(entry, what));
+    }
+  }
+  return tensors;
+}
+
+std::string describeTensor(const at::Tensor& tensor) {
+  std::ostringstream text;
+  text << dtypeName(tensor.scalar_type()) << tensor.sizes();
+  if (!tensor.device().is_cpu()) text << " on " << tensor.device().str();
+  return text.str();
+}
+
+std::string readableMessage(const std::exception& error) {
+  std::string message;
+  if (const auto* torchError = dynamic_cast<const c10::Error*>(&error)) {
+    message = torchError->what_without_backtrace();
+  } else {
+    message = error.what();
+  }
+  // Type errors of boxed kernels append the C++ location and the stack in the same string.
+  for (const char* mark : {"\nException raised from", "\nThe above operation failed", " (function operator()"}) {
+    const auto cut = message.find(mark);
+    if (cut != std::string::npos) message.resize(cut);
+  }
+  return message;
+}
+
+Napi::Object initTensorHandles(Napi::Env env, Napi::Object exports) {
+  exports.Set("fromData", Napi::Function::New(env, fromData));
+  exports.Set("toData", Napi::Function::New(env, toData));
+  exports.Set("copyTo", Napi::Function::New(env, copyTo));
+  exports.Set("shape", Napi::Function::New(env, shapeOf));
+  exports.Set("dtype", Napi::Function::New(env, dtypeOf));
+  exports.Set("device", Napi::Function::New(env, deviceOf));
+  exports.Set("isContiguous", Napi::Function::New(env, isContiguous));
+  exports.Set("free", Napi::Function::New(env, freeTensor));
+  exports.Set("liveTensors", Napi::Function::New(env, liveTensors));
+  return exports;
+}
+
+}  // namespace dagan

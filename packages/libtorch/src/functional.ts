@@ -1,0 +1,134 @@
+// Functions without weights, named as in `torch.nn.functional`. Images are [N, C, H, W].
+import { run } from './operator.js';
+import type { Tensor } from './tensor.js';
+
+/** One number for both dimensions, or [vertical, horizontal]. */
+export type Pair = number | readonly [number, number];
+
+const pair = (value: Pair): readonly [number, number] => (typeof value === 'number' ? [value, value] : value);
+
+/** Two-dimensional convolution: [N, C, H, W] with weight [O, C / groups, kH, kW] and bias [O]. */
+export function conv2d(
+  input: Tensor,
+  weight: Tensor,
+  bias: Tensor | null = null,
+  { stride = 1, padding = 0, dilation = 1, groups = 1 }: ConvOptions = {},
+): Tensor {
+  return run('aten::conv2d', [input, weight, bias, pair(stride), pair(padding), pair(dilation), groups]);
+}
+
+export type ConvOptions = { stride?: Pair; padding?: Pair; dilation?: Pair; groups?: number };
+
+/** y = x W^T + b; weight [out, in]. */
+export function linear(input: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
+  return run('aten::linear', [input, weight, bias]);
+}
+
+/**
+ * Batch normalisation. In training the batch's statistics are used and `runningMean` and `runningVar` move towards them
+ * by `momentum`; else the running statistics are used.
+ */
+export function batchNorm(
+  input: Tensor,
+  {
+    weight = null,
+    bias = null,
+    runningMean = null,
+    runningVar = null,
+    training = false,
+    momentum = 0.1,
+    eps = 1e-5,
+  }: {
+    weight?: Tensor | null;
+    bias?: Tensor | null;
+    runningMean?: Tensor | null;
+    runningVar?: Tensor | null;
+    training?: boolean;
+    momentum?: number;
+    eps?: number;
+  },
+): Tensor {
+  return run('aten::batch_norm', [input, weight, bias, runningMean, runningVar, training, momentum, eps, true]);
+}
+
+/** Normalises each picture and channel by its own mean and variance. */
+export function instanceNorm(
+  input: Tensor,
+  { weight = null, bias = null, eps = 1e-5 }: { weight?: Tensor | null; bias?: Tensor | null; eps?: number } = {},
+): Tensor {
+  return run('aten::instance_norm', [input, weight, bias, null, null, true, 0.1, eps, true]);
+}
+
+export function relu(input: Tensor): Tensor {
+  return run('aten::relu', [input]);
+}
+
+export function leakyRelu(input: Tensor, negativeSlope = 0.01): Tensor {
+  return run('aten::leaky_relu', [input, negativeSlope]);
+}
+
+/** x for x > 0, exp(x) - 1 below. */
+export function elu(input: Tensor): Tensor {
+  return run('aten::elu', [input]);
+}
+
+/** log(1 + exp(x)) */
+export function softplus(input: Tensor): Tensor {
+  return run('aten::softplus', [input]);
+}
+
+export function avgPool2d(
+  input: Tensor,
+  kernel: Pair,
+  { stride = kernel, padding = 0 }: { stride?: Pair; padding?: Pair } = {},
+): Tensor {
+  return run('aten::avg_pool2d', [input, pair(kernel), pair(stride), pair(padding)]);
+}
+
+export function maxPool2d(
+  input: Tensor,
+  kernel: Pair,
+  { stride = kernel, padding = 0 }: { stride?: Pair; padding?: Pair } = {},
+): Tensor {
+  return run('aten::max_pool2d', [input, pair(kernel), pair(stride), pair(padding)]);
+}
+
+/** Resizes to [height, width] by repeating pixels. */
+export function upsampleNearest(input: Tensor, size: Pair): Tensor {
+  return run('aten::upsample_nearest2d', [input, pair(size)]);
+}
+
+/** Resizes to [height, width] bilinearly. With `alignCorners` the corner pixels' centres stay in place. */
+export function upsampleBilinear(input: Tensor, size: Pair, { alignCorners = false } = {}): Tensor {
+  return run('aten::upsample_bilinear2d', [input, pair(size), alignCorners]);
+}
+
+const INTERPOLATION = { bilinear: 0, nearest: 1 } as const;
+const PADDING = { zeros: 0, border: 1, reflection: 2 } as const;
+
+/**
+ * Samples `input` [N, C, H, W] at `grid` [N, h, w, 2], whose last dimension is (x, y) in [-1, 1] -> [N, C, h, w].
+ * With `alignCorners` -1 and 1 are the centres of the outermost pixels, else their outer edges.
+ */
+export function gridSample(
+  input: Tensor,
+  grid: Tensor,
+  {
+    mode = 'bilinear',
+    paddingMode = 'zeros',
+    alignCorners = false,
+  }: { mode?: keyof typeof INTERPOLATION; paddingMode?: keyof typeof PADDING; alignCorners?: boolean } = {},
+): Tensor {
+  return run('aten::grid_sampler', [input, grid, INTERPOLATION[mode], PADDING[paddingMode], alignCorners]);
+}
+
+/** Pads the last dimensions by [left, right, top, bottom]. */
+export function pad(input: Tensor, padding: readonly number[], mode: 'zeros' | 'reflect' | 'replicate' = 'zeros'): Tensor {
+  if (mode === 'zeros') return run('aten::constant_pad_nd', [input, padding, 0]);
+  return run(mode === 'reflect' ? 'aten::reflection_pad2d' : 'aten::replication_pad2d', [input, padding]);
+}
+
+/** [N, C r r, H, W] -> [N, C, H r, W r] */
+export function pixelShuffle(input: Tensor, factor: number): Tensor {
+  return run('aten::pixel_shuffle', [input, factor]);
+}

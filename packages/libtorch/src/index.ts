@@ -1,0 +1,14 @@
+// LibTorch for TypeScript.
+export * from './autograd.js';
+export * from './creation.js';
+export * from './dtype.js';
+export * as F from './functional.js';
+export type { BuildInfo } from './native.js';
+export * as nn from './nn/index.js';
+export type { Argument, Result } from './operator.js';
+export { call, run, runMany, schemaOf } from './operator.js';
+export * as optim from './optim/index.js';
+export * from './runtime.js';
+export { keep, tidy } from './scope.js';
+export type { NestedArray, Operand } from './tensor.js';
+export { Tensor, tensor } from './tensor.js';

@@ -1,0 +1,90 @@
+// Loads the addon and gives its functions types. Nothing else in the package touches the addon's file.
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import type { DType, TensorData } from './dtype.js';
+
+/** An opaque reference to a native tensor. */
+export type Handle = { readonly __nativeTensor: unique symbol };
+
+/** What crosses the operator door, either way. */
+export type NativeValue = Handle | number | bigint | boolean | string | null | undefined | readonly NativeValue[];
+
+/** An operator as LibTorch's dispatcher knows it. */
+export type NativeOperator = { index: number; schema: string; arguments: string[] };
+
+/** What the linked LibTorch says of itself. */
+export type BuildInfo = {
+  /** LibTorch's version, such as "1.13.0". */
+  version: string;
+  /** CUDA devices that can be used now; 0 without CUDA. */
+  cudaDevices: number;
+  /** Whether convolutions on the CPU run through oneDNN. */
+  onednn: boolean;
+  /** LibTorch's own description of how it was built. */
+  configuration: string;
+  /** LibTorch's own description of its threading. */
+  parallel: string;
+};
+
+type Addon = {
+  lookup(name: string): NativeOperator;
+  call(operator: number, args: readonly NativeValue[]): NativeValue;
+  fromData(data: TensorData | ArrayBuffer, shape: readonly number[], dtype: DType): Handle;
+  toData(tensor: Handle): ArrayBuffer;
+  copyTo(tensor: Handle, data: TensorData): void;
+  shape(tensor: Handle): number[];
+  dtype(tensor: Handle): DType;
+  device(tensor: Handle): string;
+  isContiguous(tensor: Handle, memoryFormat: string): boolean;
+  free(tensor: Handle): boolean;
+  liveTensors(): number;
+  backward(tensors: Handle[], gradients: (Handle | null)[] | null, retainGraph: boolean, createGraph: boolean): void;
+  grad(
+    outputs: Handle[],
+    inputs: Handle[],
+    gradients: (Handle | null)[] | null,
+    retainGraph: boolean,
+    createGraph: boolean,
+    allowUnused: boolean,
+  ): (Handle | null)[];
+  gradOf(tensor: Handle): Handle | null;
+  setGrad(tensor: Handle, gradient: Handle | null): void;
+  requiresGrad(tensor: Handle): boolean;
+  setRequiresGrad(tensor: Handle, required: boolean): void;
+  isLeaf(tensor: Handle): boolean;
+  setGradMode(enabled: boolean): boolean;
+  setAutocast(device: 'cpu' | 'cuda', enabled: boolean, dtype: DType): { enabled: boolean; dtype: DType };
+  manualSeed(seed: number): void;
+  randomState(device: string): Handle;
+  setRandomState(device: string, state: Handle): void;
+  getThreads(): number;
+  setThreads(threads: number): void;
+  setFlushDenormal(enabled: boolean): boolean;
+  buildInfo(): BuildInfo;
+};
+
+/** The addon's file: `DAGAN_LIBTORCH_ADDON`, or where the build puts it. */
+export function addonPath(): string {
+  return process.env.DAGAN_LIBTORCH_ADDON ?? fileURLToPath(new URL('../../build/libtorch.node', import.meta.url));
+}
+
+function load(): Addon {
+  const path = addonPath();
+  if (!existsSync(path)) {
+    throw new Error(`the LibTorch addon has not been built (${path} is missing): run "npm run setup"`);
+  }
+  try {
+    return createRequire(import.meta.url)(path) as Addon;
+  } catch (error) {
+    throw new Error(`the LibTorch addon ${path} cannot be loaded: ${(error as Error).message}; run "npm run setup"`);
+  }
+}
+
+let loaded: Addon | undefined;
+
+/** The addon, loaded at first use. */
+export function addon(): Addon {
+  loaded ??= load();
+  return loaded;
+}

@@ -1,0 +1,60 @@
+// Normalisation layers over pictures [N, C, H, W].
+import { ones, zeros } from '../creation.js';
+import { batchNorm, instanceNorm } from '../functional.js';
+import { keep } from '../scope.js';
+import type { Tensor } from '../tensor.js';
+import { Module, Parameter } from './module.js';
+
+/** Batch normalisation with running statistics (Ioffe and Szegedy, 2015). */
+export class BatchNorm2d extends Module {
+  weight: Parameter | null; // [C]
+  bias: Parameter | null; // [C]
+  runningMean: Tensor; // [C]
+  runningVar: Tensor; // [C]
+  numBatchesTracked: Tensor; // []
+
+  /** @param affine whether the layer has a weight and a bias of its own */
+  constructor(
+    channels: number,
+    { affine = true, momentum = 0.1, eps = 1e-5 }: { affine?: boolean; momentum?: number; eps?: number } = {},
+  ) {
+    super();
+    this.momentum = momentum;
+    this.eps = eps;
+    this.weight = affine ? new Parameter(ones([channels])) : null;
+    this.bias = affine ? new Parameter(zeros([channels])) : null;
+    this.runningMean = keep(zeros([channels]));
+    this.runningVar = keep(ones([channels]));
+    this.numBatchesTracked = keep(zeros([], { dtype: 'int64' }));
+  }
+
+  readonly momentum: number;
+  readonly eps: number;
+
+  forward(input: Tensor): Tensor {
+    if (this.training) this.numBatchesTracked.add_(1);
+    return this.normalize(input);
+  }
+
+  /** The normalisation itself; `SyncBatchNorm2d` computes the statistics over all ranks. */
+  protected normalize(input: Tensor): Tensor {
+    const { weight, bias, runningMean, runningVar, training, momentum, eps } = this;
+    return batchNorm(input, { weight, bias, runningMean, runningVar, training, momentum, eps });
+  }
+}
+
+/** Instance normalisation (Ulyanov et al., 2016): each picture and channel by itself. */
+export class InstanceNorm2d extends Module {
+  weight: Parameter | null; // [C]
+  bias: Parameter | null; // [C]
+
+  constructor(channels: number, { affine = false }: { affine?: boolean } = {}) {
+    super();
+    this.weight = affine ? new Parameter(ones([channels])) : null;
+    this.bias = affine ? new Parameter(zeros([channels])) : null;
+  }
+
+  forward(input: Tensor): Tensor {
+    return instanceNorm(input, { weight: this.weight, bias: this.bias });
+  }
+}

@@ -1,0 +1,72 @@
+// The operator door: any ATen operator, by the name that LibTorch's dispatcher knows.
+import { addon, type Handle, type NativeOperator, type NativeValue } from './native.js';
+import { Tensor, tensorOf } from './tensor.js';
+
+/** What an operator accepts. Names of dtypes, memory formats and layouts stand for the integers that schemas want. */
+export type Argument = Tensor | number | bigint | boolean | string | null | undefined | readonly Argument[];
+
+/** What an operator returns; several results come as an array. */
+export type Result = Tensor | number | boolean | string | null | Result[];
+
+const operators = new Map<string, NativeOperator>();
+
+function lookup(name: string): NativeOperator {
+  let operator = operators.get(name);
+  if (!operator) {
+    operator = addon().lookup(name);
+    operators.set(name, operator);
+  }
+  return operator;
+}
+
+function toNative(value: Argument): NativeValue {
+  if (value instanceof Tensor) return value.handle;
+  if (Array.isArray(value)) return value.map(toNative);
+  return value as NativeValue;
+}
+
+/** A handle that went in comes back as the Tensor that brought it (operators that work in place). */
+function fromNative(value: NativeValue, args: readonly Argument[]): Result {
+  if (value === null || value === undefined) return null;
+  if (Array.isArray(value)) return value.map((entry) => fromNative(entry, args));
+  if (typeof value !== 'object') return value as Result;
+  const given = args.find((arg) => arg instanceof Tensor && !arg.disposed && arg.handle === value);
+  return given instanceof Tensor ? given : tensorOf(value as Handle);
+}
+
+/**
+ * Runs an operator, such as `call('aten::add.Tensor', [a, b, 2])`. Positions follow the schema; `undefined` and what is
+ * left out at the end take the schema's defaults; `named` gives arguments by the schema's names.
+ *
+ * @throws TypeError if an argument has the wrong type or has been disposed; Error, naming the operator, the shapes and
+ * the dtypes, if LibTorch refuses.
+ */
+export function call(name: string, args: readonly Argument[], named: Readonly<Record<string, Argument>> = {}): Result {
+  const operator = lookup(name);
+  const values = [...args];
+  for (const [key, value] of Object.entries(named)) {
+    const position = operator.arguments.indexOf(key);
+    if (position < 0) throw new TypeError(`${name}: has no argument '${key}' (${operator.schema})`);
+    values[position] = value;
+  }
+  return fromNative(addon().call(operator.index, Array.from(values, toNative)), values);
+}
+
+/** Runs an operator that returns one tensor. */
+export function run(name: string, args: readonly Argument[], named?: Readonly<Record<string, Argument>>): Tensor {
+  const result = call(name, args, named);
+  if (!(result instanceof Tensor)) throw new TypeError(`${name}: does not return one tensor`);
+  return result;
+}
+
+/** Runs an operator that returns several tensors, or a list of them. */
+export function runMany(name: string, args: readonly Argument[], named?: Readonly<Record<string, Argument>>): Tensor[] {
+  const result = call(name, args, named);
+  if (!Array.isArray(result)) throw new TypeError(`${name}: does not return several tensors`);
+  return result as Tensor[];
+}
+
+/** The schema of an operator in LibTorch's notation. Throws if there is no such operator. */
+export function schemaOf(name: string): string {
+  return lookup(name).schema;
+}

@@ -1,0 +1,3 @@
+// Optimisers, named as in `torch.optim`.
+export * from './adam.js';
+export * from './clip.js';
