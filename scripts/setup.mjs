@@ -16,7 +16,8 @@ await prepareNative();
 
 function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
-  if (major < 20 || (major === 20 && minor < 10)) stop(`Node ${process.versions.node} is too old: install Node 20.10 or newer.`);
+  if (major < 20 || (major === 20 && minor < 10))
+    stop(`Node ${process.versions.node} is too old: install Node 20.10 or newer.`);
 }
 
 /** Runs `npm ci` unless node_modules already holds what package-lock.json names. */
@@ -28,16 +29,28 @@ function installNpmPackages() {
   if (!holdsPackages(JSON.parse(lockText))) {
     say('installing npm packages');
     // The scripts need the development packages, whatever NODE_ENV and npm's settings leave out.
-    const run = spawnSync('npm', ['ci', '--include=dev', '--include=optional', '--ignore-scripts', '--no-audit', '--no-fund'], {
-      cwd: root,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const run = spawnSync(
+      'npm',
+      ['ci', '--include=dev', '--include=optional', '--ignore-scripts', '--no-audit', '--no-fund'],
+      {
+        cwd: root,
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
     if (run.error || run.status !== 0) {
-      stop(`npm ci failed:\n${tail(run)}\nCheck that npm works and that its registry can be reached, then run this again.`);
+      stop(
+        `npm ci failed:\n${npmErrors(run)}\nCheck that npm works and that its registry can be reached, then run this again.`,
+      );
     }
   }
   writeFileSync(stampFile, stamp);
+}
+
+/** npm gives its reason first and its manual after. */
+function npmErrors(run) {
+  const errors = `${run.stderr ?? ''}`.split('\n').filter((line) => /^npm (error|ERR!) \S/.test(line));
+  return errors.length > 0 ? errors.slice(0, 8).join('\n') : tail(run);
 }
 
 /** Compares npm's own record of what it installed with the lock file. */
@@ -49,14 +62,19 @@ function holdsPackages(lock) {
   return Object.entries(lock.packages).every(([path, entry]) => {
     if (!path.includes('node_modules/')) return true;
     if (entry.link) return existsSync(join(root, path));
-    if (entry.optional && !(fits(entry.os, process.platform) && fits(entry.cpu, process.arch) && !entry.libc)) return true;
+    if (entry.optional && !(fits(entry.os, process.platform) && fits(entry.cpu, process.arch) && !entry.libc))
+      return true;
     return installed[path]?.version === entry.version && existsSync(join(root, path));
   });
 }
 
 function compileTypeScript() {
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  const run = spawnSync(process.execPath, [tsc, '-b'], { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  const run = spawnSync(process.execPath, [tsc, '-b'], {
+    cwd: root,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   if (run.status !== 0) stop(`TypeScript does not compile:\n${tail(run)}`);
 }
 
@@ -70,8 +88,10 @@ async function prepareNative() {
     if (apt) {
       say(`installing ${wanted.join(' ')} with apt-get`);
       const problem = installPackages(apt, wanted);
-      if (problem && found.required.length > 0) stop(`apt-get failed:\n${problem}\nInstall by hand: ${build.aptLine(wanted)}`);
-      if (problem) warn(`apt-get failed (${problem.trim().split('\n').at(-1)}). To install by hand: ${build.aptLine(wanted)}`);
+      if (problem && found.required.length > 0)
+        stop(`apt-get failed:\n${problem}\nInstall by hand: ${build.aptLine(wanted)}`);
+      if (problem)
+        warn(`apt-get failed (${problem.trim().split('\n').at(-1)}). To install by hand: ${build.aptLine(wanted)}`);
       else found = look(build);
     } else if (found.required.length > 0) {
       stop(`${found.problem}\nOn Debian and Ubuntu this installs all that is missing: ${build.aptLine(wanted)}`);
@@ -89,7 +109,9 @@ async function prepareNative() {
   try {
     const result = await build.compileAddon({ libtorch: found.libtorch, log: say });
     const { version, origin } = found.libtorch;
-    say(`ready: LibTorch ${version} (${origin}), addon ${result.linked ? `built in ${result.seconds.toFixed(0)} s` : 'is current'}`);
+    say(
+      `ready: LibTorch ${version} (${origin}), addon ${result.linked ? `built in ${result.seconds.toFixed(0)} s` : 'is current'}`,
+    );
   } catch (error) {
     if (error.name !== 'CompileError') throw error;
     stop(error.message);
@@ -123,8 +145,8 @@ function look(build) {
 }
 
 function isInstalled(name) {
-  const run = spawnSync('dpkg-query', ['-W', '-f', '${db:Status-Status}', name], { encoding: 'utf8' });
-  return run.status === 0 && run.stdout.trim() === 'installed';
+  const run = spawnSync('dpkg', ['-s', name], { encoding: 'utf8' });
+  return run.status === 0 && run.stdout.includes('Status: install ok installed');
 }
 
 /** The words that run apt-get with the rights to install, or undefined where that is not possible without asking. */
@@ -143,7 +165,11 @@ function installPackages([command, ...words], names) {
     ['install', '-y', '--no-install-recommends', ...wait, ...names],
   ];
   for (const step of steps) {
-    const run = spawnSync(command, [...words, ...step], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1 << 28 });
+    const run = spawnSync(command, [...words, ...step], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+      maxBuffer: 1 << 28,
+    });
     // A failed update alone is no reason to stop: one broken source of many is enough for it, and the install decides.
     if (run.status !== 0 && step[0] === 'install') return tail(run);
   }

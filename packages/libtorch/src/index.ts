@@ -1,6 +1,7 @@
 // LibTorch for TypeScript.
 export * from './autograd.js';
 export * from './creation.js';
+export * as distributed from './distributed.js';
 export * from './dtype.js';
 export * as F from './functional.js';
 export type { BuildInfo } from './native.js';

@@ -27,6 +27,19 @@ export type BuildInfo = {
   parallel: string;
 };
 
+/** A collective under way in a process group. */
+export type NativeWork = { wait(): void; isDone(): boolean };
+
+/** One rank's end of a process group. */
+export type NativeProcessGroup = {
+  startAllReduce(tensor: Handle, operation: string): NativeWork;
+  allReduceWithGradient(tensor: Handle): Handle;
+  broadcast(tensor: Handle, root: number): void;
+  allGather(tensor: Handle): Handle[];
+  barrier(): void;
+  dispose(): void;
+};
+
 type Addon = {
   lookup(name: string): NativeOperator;
   call(operator: number, args: readonly NativeValue[]): NativeValue;
@@ -62,6 +75,15 @@ type Addon = {
   setThreads(threads: number): void;
   setFlushDenormal(enabled: boolean): boolean;
   buildInfo(): BuildInfo;
+  processGroupBackends: string[];
+  joinProcessGroup(
+    backend: string,
+    rank: number,
+    worldSize: number,
+    host: string,
+    port: number,
+    timeoutMilliseconds: number,
+  ): NativeProcessGroup;
 };
 
 /** The addon's file: `DAGAN_LIBTORCH_ADDON`, or where the build puts it. */

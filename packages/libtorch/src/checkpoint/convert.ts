@@ -42,8 +42,8 @@ export function encodeBfloat16(values: Float32Array): Uint16Array<ArrayBuffer> {
   for (let i = 0; i < result.length; i++) {
     const x = bits[i]!;
     // Rounding would carry a NaN's low bits away and leave an infinity, so NaN keeps its upper half and a quiet bit.
-    const isNaN = (x & 0x7fffffff) > 0x7f800000;
-    result[i] = isNaN ? (x >>> 16) | 0x40 : (x + 0x7fff + ((x >>> 16) & 1)) >>> 16;
+    const notANumber = (x & 0x7fffffff) > 0x7f800000;
+    result[i] = notANumber ? (x >>> 16) | 0x40 : (x + 0x7fff + ((x >>> 16) & 1)) >>> 16;
   }
   return result;
 }

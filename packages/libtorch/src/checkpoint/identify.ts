@@ -48,7 +48,10 @@ export function describeContent(head: Uint8Array): string {
     return 'a web page; the download saved a message of the web site, open it in a browser to see why';
   }
   if (head.every((byte) => byte >= 32 || (byte >= 9 && byte <= 13))) {
-    const line = text.trim().split(/[\r\n]/, 1)[0]!.slice(0, 60);
+    const line = text
+      .trim()
+      .split(/[\r\n]/, 1)[0]!
+      .slice(0, 60);
     return `a text file that begins with ${JSON.stringify(line)}`;
   }
   if (head.every((byte) => byte === 0)) return 'filled with zeros; the download or the disk failed, fetch it again';

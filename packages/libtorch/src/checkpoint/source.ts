@@ -10,6 +10,9 @@ const REASONS: Readonly<Record<string, string>> = {
   EMFILE: 'cannot be opened because this process has too many open files',
 };
 
+/** Characters of an error message after the path. */
+const MAX_MESSAGE = 600;
+
 /** An open regular file, read at positions. */
 export class FileSource {
   readonly size: number;
@@ -32,7 +35,10 @@ export class FileSource {
 
   /** A CheckpointError about this file. */
   error(problem: string, cause?: unknown): CheckpointError {
-    return new CheckpointError(this.path, problem, cause === undefined ? undefined : { cause });
+    // Names quoted from a hostile file must neither steer a terminal nor flood it.
+    const text = problem.replace(/\p{Cc}/gu, '?');
+    const shown = text.length > MAX_MESSAGE ? `${text.slice(0, MAX_MESSAGE)}...` : text;
+    return new CheckpointError(this.path, shown, cause === undefined ? undefined : { cause });
   }
 
   /**

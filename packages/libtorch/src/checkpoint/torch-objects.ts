@@ -1,5 +1,5 @@
 // The names that PyTorch's and NumPy's pickles may use, and what each builds: tensors, numbers and containers.
-import { elementCount, ITEM_SIZE, type DType, TORCH_STORAGE_DTYPE } from './dtype.js';
+import { type DType, elementCount, ITEM_SIZE, TORCH_STORAGE_DTYPE } from './dtype.js';
 import { PickleError, PyGlobal, PyObject, type PyValue } from './unpickle.js';
 
 /** The buffer of one or several tensors, kept outside the pickle. */
@@ -46,7 +46,8 @@ class NumpyType extends PyObject {
 
   override setState(state: PyValue): void {
     const order = Array.isArray(state) ? state[1] : undefined;
-    if (order !== '<' && order !== '>' && order !== '|' && order !== '=') throw new PickleError('describes no NumPy type');
+    if (order !== '<' && order !== '>' && order !== '|' && order !== '=')
+      throw new PickleError('describes no NumPy type');
     this.littleEndian = order !== '>';
   }
 }
@@ -112,7 +113,8 @@ function tensorArgument([tensor]: readonly PyValue[]): TensorView {
 
 /** `numpy.core.multiarray.scalar(type, bytes)` as a number. */
 function numpyScalar([type, bytes]: readonly PyValue[]): number | bigint | boolean {
-  if (!(type instanceof NumpyType) || !(bytes instanceof Uint8Array)) throw new PickleError('holds a malformed NumPy number');
+  if (!(type instanceof NumpyType) || !(bytes instanceof Uint8Array))
+    throw new PickleError('holds a malformed NumPy number');
   const read = NUMPY_READERS[type.code];
   if (!read) throw new PickleError(`holds a NumPy value of type "${type.code}", which is not supported`);
   if (bytes.length !== Number(type.code.slice(1))) throw new PickleError('holds a malformed NumPy number');

@@ -51,8 +51,12 @@ export class PickleError extends Error {}
 
 /** The pickle names a global that is not whitelisted. */
 export class ForbiddenGlobal extends PickleError {
-  constructor(readonly global: string) {
-    super(`names "${global}"`);
+  /** The name, cut to what an error message can hold. */
+  readonly global: string;
+
+  constructor(global: string) {
+    super('names something that is not on the whitelist');
+    this.global = global.length > 100 ? `${global.slice(0, 100)}...` : global;
   }
 }
 
@@ -172,7 +176,9 @@ export function unpickle(bytes: Uint8Array, start: number, rules: PickleRules): 
   };
   const assign = (items: readonly PyValue[]): void => {
     const map = top();
-    if (!(map instanceof Map) || items.length % 2 !== 0) throw new PickleError('sets items of something that is no dictionary');
+    if (!(map instanceof Map) || items.length % 2 !== 0) {
+      throw new PickleError('sets items of something that is no dictionary');
+    }
     for (let i = 0; i < items.length; i += 2) map.set(items[i]!, items[i + 1]!);
   };
   const call = (): PyValue => {
@@ -361,7 +367,7 @@ function integer(raw: Uint8Array): number | bigint {
   if (raw.length === 0) return 0;
   const digits = Buffer.from(raw).reverse().toString('hex');
   const value = BigInt.asIntN(raw.length * 8, BigInt(`0x${digits}`));
-  return BigInt(Number(value)) === value && Number.isSafeInteger(Number(value)) ? Number(value) : value;
+  return Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }
 
 function latin1(raw: Uint8Array): string {

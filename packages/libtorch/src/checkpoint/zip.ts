@@ -66,7 +66,8 @@ export class ZipEntry {
 
   #contentPosition(): number {
     if (this.#position !== undefined) return this.#position;
-    if (this.flags & ENCRYPTED_FLAG) throw this.source.error(`holds the encrypted entry "${this.name}"; decrypt it first`);
+    if (this.flags & ENCRYPTED_FLAG)
+      throw this.source.error(`holds the encrypted entry "${this.name}"; decrypt it first`);
     if (this.method !== 0) {
       throw this.source.error(
         `holds the compressed entry "${this.name}", which PyTorch never writes. Pack its files again without compression (zip -0)`,
@@ -77,7 +78,9 @@ export class ZipEntry {
     const name = this.source.read(this.header + LOCAL_HEADER.size, nameLength);
     const position = this.header + LOCAL_HEADER.size + nameLength + header.getUint16(28, true);
     if (header.getUint32(0, true) !== LOCAL_HEADER.signature || decode(name) !== this.name) {
-      throw this.source.error(`is damaged: there is no entry "${this.name}" where its directory says. Download it again`);
+      throw this.source.error(
+        `is damaged: there is no entry "${this.name}" where its directory says. Download it again`,
+      );
     }
     this.#position = position;
     return position;
@@ -101,7 +104,8 @@ export function readZipDirectory(source: FileSource): Map<string, ZipEntry> {
     const fits = at + DIRECTORY_HEADER.size <= size && directory.getUint32(at, true) === DIRECTORY_HEADER.signature;
     const nameEnd = fits ? at + DIRECTORY_HEADER.size + directory.getUint16(at + 28, true) : Infinity;
     const extraEnd = fits ? nameEnd + directory.getUint16(at + 30, true) : Infinity;
-    if (extraEnd > size) throw source.error(`is damaged: entry ${i + 1} of its zip directory is not one. Download it again`);
+    if (extraEnd > size)
+      throw source.error(`is damaged: entry ${i + 1} of its zip directory is not one. Download it again`);
 
     const name = decode(bytes.subarray(at + DIRECTORY_HEADER.size, nameEnd));
     const wide = wideFields(directory, nameEnd, extraEnd);

@@ -5,3 +5,4 @@ export * as init from './init.js';
 export * from './module.js';
 export * from './norm.js';
 export * from './spectral-norm.js';
+export * from './sync-batch-norm.js';

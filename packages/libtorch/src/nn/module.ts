@@ -52,6 +52,11 @@ export abstract class Module {
     return Object.entries(this).flatMap(([name, value]) => (value instanceof Module ? [[snakeCase(name), value]] : []));
   }
 
+  /** Name of an own parameter or buffer in state dicts. Overridden where files call it otherwise than the field. */
+  protected tensorName(field: string): string {
+    return snakeCase(field);
+  }
+
   /** Own parameters and buffers by field name. */
   private ownTensors(): [string, Tensor][] {
     return Object.entries(this).flatMap(([name, value]) => (value instanceof Tensor ? [[name, value]] : []));
@@ -67,7 +72,10 @@ export abstract class Module {
   stateDict(prefix = ''): Map<string, Tensor> {
     const state = new Map<string, Tensor>();
     for (const [path, module] of this.namedModules(prefix)) {
-      for (const [name, value] of module.ownTensors()) state.set(path ? `${path}.${snakeCase(name)}` : snakeCase(name), value);
+      for (const [field, value] of module.ownTensors()) {
+        const name = module.tensorName(field);
+        state.set(path ? `${path}.${name}` : name, value);
+      }
     }
     return state;
   }

@@ -26,12 +26,8 @@ export class SpectralNormConv2d extends Conv2d {
     this.weightV = keep(tidy(() => normalized(randn([columns]))));
   }
 
-  override stateDict(prefix = ''): Map<string, Tensor> {
-    const renamed = [...super.stateDict(prefix)].map(([name, value]): [string, Tensor] => [
-      value === this.weight ? `${name}_orig` : name,
-      value,
-    ]);
-    return new Map(renamed);
+  protected override tensorName(field: string): string {
+    return field === 'weight' ? 'weight_orig' : super.tensorName(field);
   }
 
   protected override effectiveWeight(): Tensor {

@@ -1,0 +1,23 @@
+// From the depth network's disparity to depth (Section 3.2 of the paper, Eq. 1, with monodepth2's range).
+import type { Tensor } from '@dagan/libtorch';
+
+export type DepthRange = {
+  /** Depth where the disparity is 1. */
+  minDepth?: number;
+  /** Depth where the disparity is 0. */
+  maxDepth?: number;
+};
+
+/**
+ * Depth of a sigmoid disparity: `1 / (1 / max + (1 / min - 1 / max) disparity)`, between `minDepth` and `maxDepth`.
+ * The unit is arbitrary, as nothing in a video tells its scale.
+ *
+ * @param disparity any shape, in [0, 1]
+ */
+export function disparityToDepth(disparity: Tensor, { minDepth = 0.1, maxDepth = 100 }: DepthRange = {}): Tensor {
+  const [far, near] = [1 / maxDepth, 1 / minDepth];
+  return disparity
+    .mul(near - far)
+    .add(far)
+    .reciprocal();
+}

@@ -1,0 +1,46 @@
+// The total loss of generator and keypoint detector (Eq. 10 of the paper).
+import { type Tensor, tidy } from '@dagan/libtorch';
+
+/** Weights of the terms, as the published configuration has them. */
+export const OBJECTIVE_WEIGHTS = {
+  /** L_P, of every layer and scale. */
+  perceptual: 10,
+  /** L_G, of every scale. */
+  generatorAdversarial: 1,
+  /** Feature matching, of every block and scale. */
+  featureMatching: 10,
+  /** L_E of positions. */
+  equivarianceValue: 10,
+  /** L_E of jacobians. */
+  equivarianceJacobian: 10,
+  /** L_D, of source and driving frame. */
+  keypointDistance: 10,
+} as const;
+
+/** Name of a term of Eq. 10. */
+export type ObjectiveTerm = keyof typeof OBJECTIVE_WEIGHTS;
+
+/** A weight for every term; a term of weight 0 need not be computed. */
+export type ObjectiveWeights = Readonly<Record<ObjectiveTerm, number>>;
+
+/**
+ * `L = lambda_P L_P + lambda_G L_G + lambda_E L_E + lambda_D L_D` -> [].
+ *
+ * @param terms unweighted, each []
+ * @throws RangeError if a term that has a weight is missing
+ */
+export function objective(
+  terms: Readonly<Partial<Record<ObjectiveTerm, Tensor>>>,
+  weights: ObjectiveWeights = OBJECTIVE_WEIGHTS,
+): Tensor {
+  return tidy(() => {
+    const weighted = Object.entries(weights).flatMap(([name, weight]) => {
+      if (weight === 0) return [];
+      const term = terms[name as ObjectiveTerm];
+      if (!term) throw new RangeError(`the term '${name}' has weight ${weight} but was not computed`);
+      return [term.mul(weight)];
+    });
+    if (weighted.length === 0) throw new RangeError('all terms of the objective have weight 0');
+    return weighted.reduce((total, term) => total.add(term));
+  });
+}

@@ -1,0 +1,9 @@
+/** Images and video in and out. This entry is for Node; `picture`, `resize`, `color` and `sample` run in browsers too. */
+
+export { type Clip, type ClipFrame, type ClipOptions, openClip } from './clip.js';
+export { type ClipWriter, type ClipWriterOptions, createClipWriter } from './clip-writer.js';
+export { MediaError } from './errors.js';
+export { type MediaMetadata, PICTURE_EXTENSIONS, readPicture, writePicture } from './images.js';
+export type { Quality } from './messages.js';
+export { checkPicture, createPicture, cropPicture, type Picture, type Rectangle, rotatePicture } from './picture.js';
+export { type PictureTransform, resizePicture, transformPicture } from './resize.js';

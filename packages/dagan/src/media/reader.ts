@@ -1,0 +1,22 @@
+/** What every kind of clip reader offers to the decoding thread. */
+
+import type { ClipInfo } from './messages.js';
+import type { Picture } from './picture.js';
+
+/** A frame of full size; `data` of its picture is owned by the receiver. */
+export type ReaderFrame = { picture: Picture; timestamp: number; duration: number };
+
+/** An open file or folder. `frames` may be called again after an earlier iteration has ended. */
+export type FrameReader = {
+  info: Omit<ClipInfo, 'sourceWidth' | 'sourceHeight'>;
+  frames(): AsyncGenerator<ReaderFrame, void, undefined>;
+  close(): Promise<void>;
+};
+
+/** How a reader tells of things other than frames. */
+export type ReaderEvents = {
+  /** One line for the user. */
+  warning(text: string): void;
+  /** Work was done although no frame came of it, so the watchdog must not bark. */
+  progress(): void;
+};

@@ -1,0 +1,255 @@
+/** Video files as a reader: mediabunny demuxes and decodes, our code converts the pixels. */
+
+import type { EncodedPacketSink, Input, InputVideoTrack, VideoSample } from 'mediabunny';
+import { loadCodecs, type Mediabunny } from './codecs.js';
+import { firstLine, MediaError } from './errors.js';
+import type { DecodeJob, SoundRange } from './messages.js';
+import type { FrameReader, ReaderEvents, ReaderFrame } from './reader.js';
+import { SampleConverter, yuvColor } from './sample.js';
+
+/** Packets looked at on opening: all of a usual clip where the file has an index, a few where it must be read through. */
+const SCAN_INDEXED = 20_000;
+const SCAN_UNINDEXED = 300;
+
+/** Packets may be stored this far from their place in time (twice H.264's largest reorder depth). */
+const REORDER = 32;
+
+/** A damaged header can ask for any size; a picture beyond this is refused before memory is taken for it. */
+const MOST_PIXELS = 8192 * 8192;
+
+/** Opens a video file. Throws a `MediaError`. */
+export async function openVideo(job: DecodeJob, events: ReaderEvents): Promise<FrameReader> {
+  const mb = await loadCodecs();
+  // Playlists are left out: they would make reading one file fetch others.
+  const formats = mb.ALL_FORMATS.filter((format) => format !== mb.HLS);
+  const input = new mb.Input({ source: new mb.FilePathSource(job.path), formats });
+  try {
+    return await describe(mb, input, job, events);
+  } catch (error) {
+    input.dispose();
+    throw error;
+  }
+}
+
+async function describe(mb: Mediabunny, input: Input, job: DecodeJob, events: ReaderEvents): Promise<FrameReader> {
+  const { path, start } = job;
+  const track = await videoTrack(mb, input, path);
+  const [width, height] = [await track.getDisplayWidth(), await track.getDisplayHeight()];
+  if (width < 1 || height < 1 || width * height > MOST_PIXELS) {
+    throw new MediaError(path, `has pictures of ${width} x ${height} pixels, which is not a size that can be read`);
+  }
+
+  const times = await scan(new mb.EncodedPacketSink(track), job, await isIndexed(mb, input));
+  const firstTime = times.presented[start];
+  if (firstTime === undefined) {
+    const count = times.presented.length;
+    if (count === 0) throw new MediaError(path, 'has no pictures; the file is damaged or cut off');
+    throw new MediaError(path, `has ${count} frames, so reading cannot start at frame ${start} (the first is 0)`);
+  }
+  const { frameRate, constant } = frameRateOf(times.presented);
+  const endTime = job.end === undefined ? undefined : times.presented[job.end];
+  const declared = await track.getDurationFromMetadata();
+  const lastTime = times.complete ? times.presented[times.presented.length - 1] : undefined;
+  const clipEnd = endTime ?? (lastTime === undefined ? declared : lastTime + 1 / frameRate);
+  const duration = clipEnd === null ? undefined : Math.max(0, clipEnd - firstTime);
+  const counted = times.complete ? Math.min(job.end ?? Infinity, times.presented.length) - start : undefined;
+  const estimated = duration === undefined ? undefined : Math.round(duration * frameRate);
+
+  let sound: SoundRange | undefined;
+  if (await input.getPrimaryAudioTrack()) {
+    sound = { path, start: firstTime, end: endTime, fromBeginning: start === 0, duration };
+  }
+  return {
+    info: {
+      kind: 'video',
+      width,
+      height,
+      frameRate,
+      constantFrameRate: constant,
+      frameCount: counted ?? estimated,
+      duration,
+      sound,
+    },
+    frames: () => new FrameIteration(mb, track, { path, events, firstTime, endTime, count: counted, frameRate }).run(),
+    close: async () => input.dispose(),
+  };
+}
+
+/** The track to read; all the ways in which a file can turn out to have none become plain words. */
+async function videoTrack(mb: Mediabunny, input: Input, path: string): Promise<InputVideoTrack> {
+  let track: InputVideoTrack | null;
+  try {
+    track = await input.getPrimaryVideoTrack();
+    if (!track && (await input.getPrimaryAudioTrack())) throw new MediaError(path, 'has sound but no video track');
+  } catch (error) {
+    if (error instanceof MediaError) throw error;
+    if (error instanceof mb.UnsupportedInputFormatError) {
+      throw new MediaError(path, 'is not a video (mp4, mov, webm, mkv, ts), an animation (gif, webp) or a picture');
+    }
+    throw new MediaError(path, `is damaged: ${firstLine(error)}`, { cause: error });
+  }
+  if (!track) throw new MediaError(path, 'has no video track; the file is damaged or cut off');
+  if (!(await track.canDecode())) {
+    const codec = (await track.getCodec()) ?? (await track.getInternalCodecId()) ?? 'unknown';
+    throw new MediaError(path, `is coded as '${String(codec)}', which cannot be decoded here; convert it to H.264 first`);
+  }
+  return track;
+}
+
+async function isIndexed(mb: Mediabunny, input: Input): Promise<boolean> {
+  return (await input.getFormat()) instanceof mb.IsobmffInputFormat;
+}
+
+type Times = {
+  /** Times of the frames that are shown, ascending: all of them, or those at the beginning. */
+  presented: number[];
+  /** Whether these are all the frames of the file. */
+  complete: boolean;
+};
+
+/** Reads the times of the packets, without their data, as far as needed for the range and for the frame rate. */
+async function scan(sink: EncodedPacketSink, job: DecodeJob, indexed: boolean): Promise<Times> {
+  const wanted = Math.max(job.start, job.end ?? 0) + REORDER + 1;
+  const most = Math.max(wanted, indexed ? SCAN_INDEXED : SCAN_UNINDEXED);
+  const presented: number[] = [];
+  let complete = true;
+  let seen = 0;
+  try {
+    for await (const packet of sink.packets(undefined, undefined, { metadataOnly: true })) {
+      if (isPresented(packet)) presented.push(packet.timestamp);
+      if (++seen >= most) {
+        complete = false;
+        break;
+      }
+    }
+  } catch (error) {
+    if (presented.length === 0) throw new MediaError(job.path, `is damaged: ${firstLine(error)}`, { cause: error });
+    complete = false;
+  }
+  presented.sort((a, b) => a - b);
+  if (!complete) presented.length = Math.max(1, presented.length - REORDER);
+  return { presented, complete };
+}
+
+/** Frames that end before time 0 are cut off by the file's own edit list. */
+function isPresented({ timestamp, duration }: { timestamp: number; duration: number }): boolean {
+  return timestamp + duration > 1e-6 || timestamp >= 0;
+}
+
+/** Average rate, put onto a customary one (integer, or integer times 1000/1001) if it is within 0.1 %. */
+function frameRateOf(times: number[]): { frameRate: number; constant: boolean } {
+  const first = times[0] ?? 0;
+  const span = (times[times.length - 1] ?? 0) - first;
+  if (times.length < 2 || !(span > 0)) return { frameRate: 25, constant: true };
+  const measured = (times.length - 1) / span;
+  const customary = [Math.round(measured), (Math.round((measured * 1001) / 1000) * 1000) / 1001];
+  const near = customary.find((rate) => Math.abs(rate - measured) < measured * 1e-3);
+  const frameRate = near ?? measured;
+  // Matroska rounds to milliseconds; beyond that a frame may be off its place by a tenth of a frame.
+  const tolerance = Math.max(0.0011, 0.1 / frameRate);
+  const constant = times.every((time, index) => Math.abs(time - first - index / frameRate) <= tolerance);
+  return { frameRate, constant };
+}
+
+type Range = {
+  path: string;
+  events: ReaderEvents;
+  firstTime: number;
+  endTime: number | undefined;
+  /** Number of frames there should be, where known. */
+  count: number | undefined;
+  frameRate: number;
+};
+
+/** One pass over the frames of the range; goes on at the next key frame after a damaged part. */
+class FrameIteration {
+  private delivered = 0;
+  private converter = new SampleConverter();
+  /** Held back until the next frame tells how long it is shown. */
+  private held: { frame: ReaderFrame; time: number } | undefined;
+
+  constructor(
+    private readonly mb: Mediabunny,
+    private readonly track: InputVideoTrack,
+    private readonly range: Range,
+  ) {}
+
+  async *run(): AsyncGenerator<ReaderFrame, void, undefined> {
+    const { firstTime, endTime, path, events } = this.range;
+    let from: number | undefined = firstTime;
+    let problem: unknown;
+    while (from !== undefined) {
+      let reached: number = from;
+      let broken = false;
+      const samples = new this.mb.VideoSampleSink(this.track).samples(from, endTime);
+      try {
+        for await (const sample of samples) {
+          using owned = sample;
+          reached = owned.timestamp;
+          const frame = await this.convert(owned);
+          if (frame) yield frame;
+        }
+      } catch (error) {
+        problem ??= error;
+        broken = true;
+      }
+      from = broken ? await this.nextKeyTime(reached) : undefined;
+    }
+    const last = this.held;
+    if (last) {
+      this.delivered++;
+      const end = endTime ?? last.time + last.frame.duration;
+      yield { ...last.frame, duration: Math.max(0, end - last.time) || 1 / this.range.frameRate };
+    }
+    if (this.delivered === 0) {
+      const why = problem === undefined ? 'no frame could be decoded' : firstLine(problem);
+      throw new MediaError(path, `is damaged: ${why}`, { cause: problem });
+    }
+    this.warnOfLosses(events, problem);
+  }
+
+  /** Converts a sample and returns the one before it, whose duration is now known. */
+  private async convert(sample: VideoSample): Promise<ReaderFrame | undefined> {
+    const { firstTime } = this.range;
+    const time = sample.timestamp;
+    const before = this.held;
+    // The seek may land on the frame that is being shown at that time; after damage frames could come twice.
+    if (!isPresented(sample) || time < firstTime - 1e-6 || (before && time <= before.time)) {
+      this.range.events.progress();
+      return undefined;
+    }
+    const tags = await this.track.getColorSpace();
+    const color = yuvColor({
+      matrix: tags.matrix ?? sample.colorSpace.matrix,
+      fullRange: sample.colorSpace.fullRange ?? tags.fullRange,
+    });
+    const picture = await this.converter.toPicture(sample, color);
+    this.held = { time, frame: { picture, timestamp: time - firstTime, duration: sample.duration } };
+    if (!before) return undefined;
+    this.delivered++;
+    return { ...before.frame, duration: time - before.time };
+  }
+
+  private async nextKeyTime(after: number): Promise<number | undefined> {
+    const sink = new this.mb.EncodedPacketSink(this.track);
+    try {
+      const here = await sink.getPacket(after, { metadataOnly: true });
+      const next = here && (await sink.getNextKeyPacket(here, { metadataOnly: true }));
+      if (!next || next.timestamp <= after) return undefined;
+      const { endTime } = this.range;
+      return endTime === undefined || next.timestamp < endTime ? next.timestamp : undefined;
+    } catch {
+      return undefined; // the index itself is damaged: what was read so far is all there is
+    }
+  }
+
+  private warnOfLosses(events: ReaderEvents, problem: unknown): void {
+    const { count } = this.range;
+    const missing = count === undefined ? 0 : count - this.delivered;
+    if (missing > 0) {
+      events.warning(`the file is damaged or cut off: ${this.delivered} of ${count} frames could be read`);
+    } else if (problem !== undefined) {
+      events.warning(`a part of the file is damaged (${firstLine(problem)}); the frames there were left out`);
+    }
+  }
+}

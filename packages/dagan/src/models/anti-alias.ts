@@ -1,0 +1,47 @@
+// Shrinking pictures without aliasing: a Gaussian blur, then every n-th pixel.
+import { F, keep, nn, type Tensor, tensor } from '@dagan/libtorch';
+
+/**
+ * Separable Gaussian of (1 / scale - 1) / 2 pixels standard deviation, cut off at 4 of them and normalised:
+ * [kernel, kernel] values in row-major order.
+ */
+function gaussianKernel(scale: number): { size: number; values: Float32Array } {
+  const sigma = (1 / scale - 1) / 2;
+  const size = 2 * Math.round(4 * sigma) + 1;
+  const line = Array.from({ length: size }, (_, i) => Math.exp(-((i - (size - 1) / 2) ** 2) / (2 * sigma ** 2)));
+  const total = line.reduce((sum, value) => sum + value, 0);
+  const values = Float32Array.from({ length: size * size }, (_, i) => {
+    const row = line[Math.floor(i / size)]!;
+    return (row * line[i % size]!) / total ** 2;
+  });
+  return { size, values };
+}
+
+/** Shrinks [N, C, H, W] by `scale` = 1 / n to [N, C, H / n, W / n]. The blur treats what is outside as black. */
+export class AntiAliasDownsample extends nn.Module {
+  weight: Tensor; // [C, 1, kernel, kernel]
+  readonly #channels: number;
+  readonly #stride: number;
+  readonly #padding: number;
+
+  constructor(channels: number, scale: number) {
+    super();
+    const stride = Math.round(1 / scale);
+    if (Math.abs(1 / scale - stride) > 1e-6) throw new RangeError(`scale must be 1 / n, not ${scale}`);
+    const { size, values } = gaussianKernel(scale);
+    const repeated = new Float32Array(channels * values.length);
+    for (let channel = 0; channel < channels; channel++) repeated.set(values, channel * values.length);
+    this.weight = keep(tensor(repeated, { shape: [channels, 1, size, size] }));
+    this.#channels = channels;
+    this.#stride = stride;
+    this.#padding = (size - 1) / 2;
+  }
+
+  forward(image: Tensor): Tensor {
+    return F.conv2d(image, this.weight, null, {
+      padding: this.#padding,
+      stride: this.#stride,
+      groups: this.#channels,
+    });
+  }
+}

@@ -1,0 +1,53 @@
+// The convolution blocks that all networks are built of (as in the first-order motion model).
+import { F, nn, type Tensor } from '@dagan/libtorch';
+
+/** Convolution that keeps the size, batch norm, ReLU. */
+export class SameBlock extends nn.Module {
+  readonly conv: nn.Conv2d;
+  readonly norm: nn.BatchNorm2d;
+
+  constructor(inChannels: number, outChannels: number, kernel = 3) {
+    super();
+    this.conv = new nn.Conv2d(inChannels, outChannels, kernel, { padding: (kernel - 1) / 2 });
+    this.norm = new nn.BatchNorm2d(outChannels);
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.norm.forward(this.conv.forward(x)).relu(); // [N, out, H, W]
+  }
+}
+
+/** Convolution, batch norm, ReLU, then halves the size by averaging. */
+export class DownBlock extends SameBlock {
+  override forward(x: Tensor): Tensor {
+    return F.avgPool2d(super.forward(x), 2); // [N, out, H / 2, W / 2]
+  }
+}
+
+/** Doubles the size by repeating pixels, then convolution, batch norm, ReLU. */
+export class UpBlock extends SameBlock {
+  override forward(x: Tensor): Tensor {
+    return super.forward(F.upsampleNearest(x, [2 * x.size(2), 2 * x.size(3)])); // [N, out, 2 H, 2 W]
+  }
+}
+
+/** Two convolutions, each after batch norm and ReLU, added to the input. */
+export class ResidualBlock extends nn.Module {
+  readonly conv1: nn.Conv2d;
+  readonly conv2: nn.Conv2d;
+  readonly norm1: nn.BatchNorm2d;
+  readonly norm2: nn.BatchNorm2d;
+
+  constructor(channels: number) {
+    super();
+    this.conv1 = new nn.Conv2d(channels, channels, 3, { padding: 1 });
+    this.conv2 = new nn.Conv2d(channels, channels, 3, { padding: 1 });
+    this.norm1 = new nn.BatchNorm2d(channels);
+    this.norm2 = new nn.BatchNorm2d(channels);
+  }
+
+  forward(x: Tensor): Tensor {
+    const inner = this.conv1.forward(this.norm1.forward(x).relu());
+    return this.conv2.forward(this.norm2.forward(inner).relu()).add(x); // [N, C, H, W]
+  }
+}

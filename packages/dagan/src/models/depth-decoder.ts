@@ -1,0 +1,73 @@
+// Decoder of the face-depth network F_d: features of a ResNet -> disparity at four scales (as in monodepth2).
+import { cat, F, nn, type Tensor } from '@dagan/libtorch';
+
+const DECODER_CHANNELS = [16, 32, 64, 128, 256] as const;
+
+/** Sizes at which disparity is predicted: scale s has 1 / 2^s of the picture's size. */
+export const DISPARITY_SCALES = 4;
+
+/** 3x3 convolution with mirrored borders. */
+class MirroredConv extends nn.Module {
+  readonly conv: nn.Conv2d;
+
+  constructor(inChannels: number, outChannels: number) {
+    super();
+    this.conv = new nn.Conv2d(inChannels, outChannels, 3);
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.conv.forward(F.pad(x, [1, 1, 1, 1], 'reflect'));
+  }
+}
+
+/** Doubles the size between two convolutions, and takes in the encoder's features of the larger size. */
+class DecoderLevel extends nn.Module {
+  readonly before: MirroredConv;
+  readonly after: MirroredConv;
+
+  constructor(inChannels: number, skipChannels: number, outChannels: number) {
+    super();
+    this.before = new MirroredConv(inChannels, outChannels);
+    this.after = new MirroredConv(outChannels + skipChannels, outChannels);
+  }
+
+  forward(x: Tensor, skip: Tensor | null): Tensor {
+    const small = F.elu(this.before.forward(x)); // [N, out, H, W]
+    const large = F.upsampleNearest(small, [2 * small.size(2), 2 * small.size(3)]);
+    return F.elu(this.after.forward(skip ? cat([large, skip], 1) : large)); // [N, out, 2 H, 2 W]
+  }
+}
+
+/** Five feature maps of strides 2 ... 32 -> sigmoid disparity in (0, 1), where 1 is near. */
+export class DepthDecoder extends nn.Module {
+  readonly levels: nn.ModuleList<DecoderLevel>; // from the smallest features up
+  readonly disparityHeads: nn.ModuleList<MirroredConv>; // by scale, the full size first
+
+  /** @param encoderChannels of the five feature maps, strides 2 to 32 */
+  constructor(encoderChannels: readonly number[]) {
+    super();
+    this.levels = new nn.ModuleList(
+      [4, 3, 2, 1, 0].map((level) => {
+        const inChannels = level === 4 ? encoderChannels[4]! : DECODER_CHANNELS[level + 1]!;
+        const skipChannels = level > 0 ? encoderChannels[level - 1]! : 0;
+        return new DecoderLevel(inChannels, skipChannels, DECODER_CHANNELS[level]!);
+      }),
+    );
+    this.disparityHeads = new nn.ModuleList(
+      Array.from({ length: DISPARITY_SCALES }, (_, scale) => new MirroredConv(DECODER_CHANNELS[scale]!, 1)),
+    );
+  }
+
+  /** Disparity of the scales asked for, the full size first: [N, 1, H / 2^s, W / 2^s] each. */
+  forward(features: readonly Tensor[], scales: number): Tensor[] {
+    const disparities: Tensor[] = [];
+    let x = features[4]!;
+    let level = 4;
+    for (const block of this.levels) {
+      x = block.forward(x, level > 0 ? features[level - 1]! : null);
+      if (level < scales) disparities.unshift(this.disparityHeads.at(level).forward(x).sigmoid());
+      level -= 1;
+    }
+    return disparities;
+  }
+}

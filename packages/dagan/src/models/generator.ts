@@ -1,0 +1,116 @@
+// The generator (Section 3.3-3.4): encode the source, move its features, let depth attend to them, paint the frame.
+import { nn, type Tensor } from '@dagan/libtorch';
+import { type AttentionForm, CrossModalAttention } from './attention.js';
+import { DownBlock, SameBlock } from './blocks.js';
+import { type DenseMotion, type DenseMotionConfig, DenseMotionNetwork } from './dense-motion.js';
+import type { Keypoints } from './keypoints.js';
+import { ResidualDecoder } from './residual-decoder.js';
+import { SpadeDecoder } from './spade-decoder.js';
+import { occlude, warp } from './warp.js';
+
+export type GeneratorConfig = {
+  /** Channels at the picture's size; every halving doubles them. */
+  blockExpansion: number;
+  /** No level has more channels than this. */
+  maxFeatures: number;
+  /** Halvings between the picture and the features that are warped. */
+  numDownBlocks: number;
+  /** Residual blocks of the `residual` decoder. */
+  numBottleneckBlocks: number;
+  estimateOcclusionMap: boolean;
+  /** Cross-modal attention of Eq. 9 in one of its forms, or none (the first-order model). */
+  attention: AttentionForm | 'none';
+  decoder: 'residual' | 'spade';
+  denseMotion: DenseMotionConfig;
+};
+
+/** What the generator needs of a source; computed once per portrait. */
+export type EncodedSource = {
+  /** The source, [1, 3, H, W] in [0, 1]. */
+  image: Tensor;
+  /** The source at the size of the motion field, [1, 3, h, w]. */
+  smallImage: Tensor;
+  /** Appearance features, [1, C, h, w]. */
+  features: Tensor;
+  /** Attention query from the depth, [1, h w, C / 8]; null without attention. */
+  query: Tensor | null;
+};
+
+/** A frame, and everything on the way to it. */
+export type Generated = DenseMotion & {
+  /** Source features moved by the deformation and multiplied by the occlusion map: F_w, [N, C, h, w]. */
+  warpedFeatures: Tensor;
+  /** After cross-modal attention: F_g, [N, C, h, w]. */
+  refinedFeatures: Tensor;
+  /** The source picture moved by the deformation, [N, 3, H, W]. */
+  deformed: Tensor;
+  /** The frame, [N, 3, H, W] in [0, 1]. */
+  prediction: Tensor;
+};
+
+export class Generator extends nn.Module {
+  readonly denseMotionNetwork: DenseMotionNetwork;
+  readonly first: SameBlock;
+  readonly downBlocks: nn.ModuleList<DownBlock>;
+  readonly depthFirst: SameBlock | null;
+  readonly depthDownBlocks: nn.ModuleList<DownBlock> | null;
+  readonly attention: CrossModalAttention | null;
+  readonly decoder: ResidualDecoder | SpadeDecoder;
+
+  constructor(config: GeneratorConfig, numKeypoints: number) {
+    super();
+    const { blockExpansion, maxFeatures, numDownBlocks, estimateOcclusionMap } = config;
+    const channels = Array.from({ length: numDownBlocks + 1 }, (_, i) => Math.min(maxFeatures, blockExpansion * 2 ** i));
+    const encoder = () => new nn.ModuleList(channels.slice(1).map((out, i) => new DownBlock(channels[i]!, out)));
+    this.denseMotionNetwork = new DenseMotionNetwork(config.denseMotion, { numKeypoints, estimateOcclusionMap });
+    this.first = new SameBlock(3, channels[0]!, 7);
+    this.downBlocks = encoder();
+    const attends = config.attention !== 'none';
+    this.depthFirst = attends ? new SameBlock(1, channels[0]!, 7) : null;
+    this.depthDownBlocks = attends ? encoder() : null;
+    this.attention = config.attention === 'none' ? null : new CrossModalAttention(channels.at(-1)!, config.attention);
+    this.decoder =
+      config.decoder === 'spade'
+        ? new SpadeDecoder(channels.at(-1)!)
+        : new ResidualDecoder({ channels, numBottleneckBlocks: config.numBottleneckBlocks });
+  }
+
+  /**
+   * The part that depends on the source alone.
+   *
+   * @param image [N, 3, H, W] in [0, 1]
+   * @param disparity [N, 1, H, W]; needed with attention
+   */
+  encodeSource(image: Tensor, disparity: Tensor | null): EncodedSource {
+    let features = this.first.forward(image);
+    for (const block of this.downBlocks) features = block.forward(features); // [N, C, h, w]
+    return {
+      image,
+      smallImage: this.denseMotionNetwork.shrink(image),
+      features,
+      query: this.attention ? this.attention.query(this.#depthFeatures(disparity)) : null,
+    };
+  }
+
+  /** A frame per driving keypoint set; one source may serve a whole batch. */
+  forward(encoded: EncodedSource, driving: Keypoints, source: Keypoints): Generated {
+    const motion = this.denseMotionNetwork.forward(encoded.smallImage, driving, source);
+    const moved = warp(encoded.features, motion.deformation); // [N, C, h, w]
+    const warpedFeatures = motion.occlusionMap ? occlude(moved, motion.occlusionMap) : moved;
+    const deformed = warp(encoded.image, motion.deformation); // [N, 3, H, W]
+    const refinedFeatures =
+      this.attention && encoded.query ? this.attention.forward(encoded.query, warpedFeatures) : warpedFeatures;
+    // The published SPADE decoder sees the warped picture without its occluded parts.
+    const visible = motion.occlusionMap ? occlude(deformed, motion.occlusionMap) : deformed;
+    const prediction = this.decoder.forward(refinedFeatures, visible);
+    return { ...motion, warpedFeatures, refinedFeatures, deformed, prediction };
+  }
+
+  /** Disparity [N, 1, H, W] -> depth features F_d, [N, C, h, w]. */
+  #depthFeatures(disparity: Tensor | null): Tensor {
+    if (!disparity) throw new TypeError('cross-modal attention needs the disparity of the source');
+    let features = this.depthFirst!.forward(disparity);
+    for (const block of this.depthDownBlocks!) features = block.forward(features);
+    return features;
+  }
+}

@@ -1,0 +1,71 @@
+// Hourglass (Newell et al., "Stacked Hourglass Networks", 2016): down to a few pixels and up again, with skips.
+import { cat, nn, type Tensor } from '@dagan/libtorch';
+import { DownBlock, UpBlock } from './blocks.js';
+
+export type HourglassConfig = {
+  /** Channels of the first block; every block doubles them. */
+  blockExpansion: number;
+  /** No block has more channels than this. */
+  maxFeatures: number;
+  /** Halvings, and doublings back. */
+  numBlocks: number;
+};
+
+class HourglassEncoder extends nn.Module {
+  readonly downBlocks: nn.ModuleList<DownBlock>;
+
+  constructor(inChannels: number, channels: readonly number[]) {
+    super();
+    this.downBlocks = new nn.ModuleList(
+      channels.slice(1).map((out, i) => new DownBlock(i === 0 ? inChannels : channels[i]!, out)),
+    );
+  }
+
+  /** The input and the output of every block. */
+  forward(x: Tensor): Tensor[] {
+    const levels = [x];
+    for (const block of this.downBlocks) levels.push(block.forward(levels.at(-1)!));
+    return levels;
+  }
+}
+
+class HourglassDecoder extends nn.Module {
+  readonly upBlocks: nn.ModuleList<UpBlock>;
+
+  constructor(channels: readonly number[]) {
+    super();
+    const deepest = channels.length - 1;
+    this.upBlocks = new nn.ModuleList(
+      Array.from({ length: deepest }, (_, i) => {
+        const level = deepest - i;
+        return new UpBlock((level === deepest ? 1 : 2) * channels[level]!, channels[level - 1]!);
+      }),
+    );
+  }
+
+  forward(levels: readonly Tensor[]): Tensor {
+    let x = levels.at(-1)!;
+    let skip = levels.length - 2;
+    for (const block of this.upBlocks) x = cat([block.forward(x), levels[skip--]!], 1);
+    return x;
+  }
+}
+
+/** [N, in, H, W] -> [N, blockExpansion + in, H, W]; H and W must be divisible by 2^numBlocks. */
+export class Hourglass extends nn.Module {
+  readonly encoder: HourglassEncoder;
+  readonly decoder: HourglassDecoder;
+  readonly outChannels: number;
+
+  constructor(inChannels: number, { blockExpansion, maxFeatures, numBlocks }: HourglassConfig) {
+    super();
+    const channels = Array.from({ length: numBlocks + 1 }, (_, i) => Math.min(maxFeatures, blockExpansion * 2 ** i));
+    this.encoder = new HourglassEncoder(inChannels, channels);
+    this.decoder = new HourglassDecoder(channels);
+    this.outChannels = blockExpansion + inChannels;
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.decoder.forward(this.encoder.forward(x));
+  }
+}

@@ -1,0 +1,106 @@
+// `dagan doctor`: its judgements on made-up machines, and its report on this one.
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import {
+  blasFinding,
+  examine,
+  exitCodeOf,
+  formatFindings,
+  nodeFinding,
+  parseProcessorFeatures,
+  processorFinding,
+  weightsFinding,
+} from '../src/cli/doctor.js';
+
+test('on a machine that is set up, every subject has a line and nothing stands in the way', async () => {
+  const findings = await examine();
+  const subjects = findings.map((finding) => finding.subject);
+  for (const subject of [
+    'Node',
+    'System',
+    'Processor',
+    'Resources',
+    'LibTorch',
+    'BLAS',
+    'CUDA',
+    'Video',
+    'Images',
+    'Weights',
+  ]) {
+    assert.ok(subjects.includes(subject), `${subject} is missing from ${subjects.join(', ')}`);
+  }
+  assert.equal(exitCodeOf(findings), 0, formatFindings(findings));
+  assert.match(findings.find((finding) => finding.subject === 'LibTorch')!.text, /^\d+\.\d+\.\d+ .*addon loads/);
+});
+
+test('only what keeps animate from working gives exit code 1', () => {
+  const finding = (mark: 'ok' | 'note' | 'warn' | 'fail') => ({ mark, subject: 'Thing', text: 'text' });
+  assert.equal(exitCodeOf([finding('ok'), finding('note'), finding('warn')]), 0);
+  assert.equal(exitCodeOf([finding('ok'), finding('fail')]), 1);
+});
+
+test('the report aligns its columns and puts a remedy below its finding', () => {
+  const report = formatFindings([
+    { mark: 'ok', subject: 'A', text: 'fine' },
+    { mark: 'warn', subject: 'Long', text: 'bad', remedy: 'do this' },
+  ]);
+  assert.equal(report, '✓ A     fine\n! Long  bad\n        -> do this');
+});
+
+test('Node is judged by the number, not by the text', () => {
+  assert.equal(nodeFinding('18.20.4').mark, 'fail');
+  assert.equal(nodeFinding('20.9.0').mark, 'fail');
+  assert.equal(nodeFinding('20.10.0').mark, 'ok');
+  assert.equal(nodeFinding('100.0.0').mark, 'ok');
+});
+
+test('instruction sets are read from the words of Linux and macOS', () => {
+  const xeon = parseProcessorFeatures('flags\t\t: fpu avx avx2 avx512f avx512_bf16 amx_bf16 amx_tile');
+  assert.deepEqual(Object.values(xeon), [true, true, true, true, true, false, false]);
+  const oldXeon = parseProcessorFeatures('flags\t\t: fpu avx avx2 avx512f');
+  assert.deepEqual(Object.values(oldXeon), [true, true, false, false, false, false, false]);
+  const graviton = parseProcessorFeatures('Features\t: fp asimd i8mm bf16');
+  assert.deepEqual(Object.values(graviton), [false, false, false, false, false, true, true]);
+  const m1 = parseProcessorFeatures('hw.optional.arm.FEAT_BF16: 0\nhw.optional.arm.FEAT_I8MM: 0\nhw.optional.neon: 1');
+  assert.deepEqual(Object.values(m1), [false, false, false, false, false, false, false]);
+  const m2 = parseProcessorFeatures('hw.optional.arm.FEAT_BF16: 1\nhw.optional.arm.FEAT_I8MM: 1');
+  assert.deepEqual(Object.values(m2), [false, false, false, false, false, true, true]);
+});
+
+test('the processor line says what bfloat16 will run on', () => {
+  const text = (flags: string) => processorFinding('Model X', parseProcessorFeatures(flags)).text;
+  assert.match(
+    text('avx2 avx512f avx512_bf16 amx_tile amx_bf16'),
+    /^Model X \(AVX2, .*AMX bf16\): bfloat16 in matrix units/,
+  );
+  assert.match(text('avx2 avx512f avx512_bf16'), /bfloat16 in vector units/);
+  assert.match(text('avx2'), /no bfloat16 units, float32/);
+});
+
+test('the reference BLAS is a warning with the line that replaces it', () => {
+  const reference = blasFinding({ kind: 'reference', path: '/usr/lib/blas/libblas.so.3' });
+  assert.equal(reference.mark, 'warn');
+  assert.match(reference.remedy ?? '', /apt-get install .*libopenblas/);
+  assert.equal(blasFinding({ kind: 'openblas' }).mark, 'ok');
+  assert.equal(blasFinding({ kind: 'built-in' }).mark, 'ok');
+});
+
+test('weights are listed with their sizes, and their absence is only a note', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'weights-'));
+  try {
+    assert.equal(weightsFinding(join(directory, 'none')).mark, 'note');
+    assert.equal(weightsFinding(directory).mark, 'note');
+    writeFileSync(join(directory, 'b.safetensors'), new Uint8Array(2_500_000));
+    writeFileSync(join(directory, 'a.pth.tar'), new Uint8Array(100_000));
+    writeFileSync(join(directory, 'README.md'), 'Weights.');
+    const finding = weightsFinding(directory);
+    assert.equal(finding.mark, 'ok');
+    assert.equal(finding.text, 'a.pth.tar (0.1 MB), b.safetensors (2.5 MB)');
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});

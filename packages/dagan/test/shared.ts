@@ -1,0 +1,39 @@
+// Reference data that may lie beside a checkout of this repository.
+import fs from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { type Tensor, tensor } from '@dagan/libtorch';
+import { openCheckpoint, toNumberArray } from '@dagan/libtorch/checkpoint';
+
+/** `shared/` beside the repository, seen from the compiled file packages/dagan/dist/test/shared.js. */
+const SHARED = fileURLToPath(new URL('../../../../../shared/', import.meta.url));
+
+/** For the `skip` option of tests that need reference data: false where it is there, else the reason for not running. */
+export const sharedMissing: string | false = fs.existsSync(SHARED)
+  ? false
+  : 'not run: the reference data (a folder "shared" beside the repository) is absent';
+
+/** Path of a file of the reference data, as `fixtures/networks.safetensors`. */
+export function sharedPath(name: string): string {
+  return `${SHARED}${name}`;
+}
+
+/** The tensors of a file in `shared/fixtures`, read as they are asked for; numbers come as float32. */
+export function referenceTensors(name: string): (tensorName: string) => Tensor {
+  const path = sharedPath(`fixtures/${name}`);
+  return (tensorName) => {
+    using file = openCheckpoint(path);
+    const record = file.tensors.get(tensorName);
+    if (!record) throw new Error(`${path} has no tensor ${tensorName}`);
+    return tensor(Float32Array.from(toNumberArray(record)), { shape: record.shape });
+  };
+}
+
+/** Names and shapes of a network's tensors in published files, by a section of `state-dict-shapes.json`. */
+export function publishedShapes(section: string): Record<string, number[]> {
+  const sections: Record<string, Record<string, number[]>> = JSON.parse(
+    fs.readFileSync(sharedPath('fixtures/state-dict-shapes.json'), 'utf8'),
+  );
+  const shapes = sections[section];
+  if (!shapes) throw new Error(`state-dict-shapes.json has no section ${section}`);
+  return shapes;
+}
