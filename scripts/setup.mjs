@@ -101,10 +101,12 @@ async function prepareNative() {
   }
   if (found.problem) stop(found.problem);
   if (found.libtorch.blas.kind === 'reference') {
-    warn(
-      "LibTorch's matrix products use the reference BLAS, 30 to 50 times slower than OpenBLAS. Install libopenblas0-pthread, " +
-        'or if it is there choose it: sudo update-alternatives --config libblas.so.3-$(uname -m)-linux-gnu',
-    );
+    warn('matrix products use the reference BLAS, 30 to 50 times slower than OpenBLAS.');
+    if (isInstalled('libopenblas0-pthread')) {
+      warn(
+        'OpenBLAS is installed but not chosen: sudo update-alternatives --config libblas.so.3-$(uname -m)-linux-gnu',
+      );
+    }
   }
   try {
     const result = await build.compileAddon({ libtorch: found.libtorch, log: say });

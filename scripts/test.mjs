@@ -19,7 +19,11 @@ runTests(files);
 
 function lint() {
   const biome = join(root, 'node_modules', '@biomejs', 'biome', 'bin', 'biome');
-  const check = spawnSync(process.execPath, [biome, 'ci', '.'], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  const colors = process.stdout.isTTY ? 'force' : 'off';
+  const check = spawnSync(process.execPath, [biome, 'ci', `--colors=${colors}`, '.'], {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
   if (check.status !== 0) stop('the lint found problems; `npm run format` repairs many of them');
 }
 

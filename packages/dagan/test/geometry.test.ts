@@ -1,7 +1,7 @@
 // Camera geometry: against the reference data, against what can be worked out by hand, and its gradients.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { eye, grad, manualSeed, stack, type Tensor, tensor, zeros } from '@dagan/libtorch';
+import { autocast, eye, grad, manualSeed, stack, type Tensor, tensor, zeros } from '@dagan/libtorch';
 import {
   backproject,
   disparityToDepth,
@@ -141,7 +141,9 @@ test('gradients of view synthesis reach depth, intrinsics, rotation, translation
   const axisAngle = tensor([[0.03, -0.05, 0.02]], { dtype: 'float64' });
   const translation = tensor([[0.11, -0.07, 0.05]], { dtype: 'float64' });
   const rebuild = (from: Tensor, D: Tensor, K: Tensor, rotation: Tensor, t: Tensor) =>
-    synthesizeView(from, { depth: D, intrinsics: K, pose: poseMatrix(rotation, t) }).warped.square().mean();
+    synthesizeView(from, { depth: D, intrinsics: K, pose: poseMatrix(rotation, t) })
+      .warped.square()
+      .mean();
   assertGradients(rebuild, [source, depth, intrinsics, axisAngle, translation], 1e-5);
 });
 
@@ -168,7 +170,10 @@ test('a seed draws the same splines again, and pictures of a batch get different
 
 test('the jacobian of a spline is what automatic differentiation finds, and so are its derivatives', () => {
   const spline = new ThinPlateSpline(
-    eye(3, { dtype: 'float64' }).slice(0, 0, 2).unsqueeze(0).add(scatter([2, 2, 3]).mul(0.1)),
+    eye(3, { dtype: 'float64' })
+      .slice(0, 0, 2)
+      .unsqueeze(0)
+      .add(scatter([2, 2, 3]).mul(0.1)),
     scatter([2, 1, 25], 2).mul(0.02),
   );
   const positions = scatter([2, 6, 2], 3).requiresGrad_();
@@ -220,4 +225,22 @@ test('a heatmap is 1 at its keypoint and falls by its variance', () => {
 test('gradients of heatmaps reach the keypoints', () => {
   const value = scatter([2, 3, 2]).mul(0.8);
   assertGradients((v) => keypointsToGaussian({ value: v }, [6, 7], 0.1).square().sum(), [value]);
+});
+
+test('geometry keeps its precision inside networks that run in 16 bits', () => {
+  const depth = scatter([1, 1, 6, 8]).abs().add(1).to({ dtype: 'float32' });
+  const spline = ThinPlateSpline.random(1);
+  const evaluate = () => {
+    const pose = poseMatrix(tensor([[0.2, -0.3, 0.1]]), tensor([[0.1, 0.05, 0.02]]), { invert: true });
+    const K = camera(900, 700, 401, 303);
+    return [
+      project(backproject(depth, K), K, pose, [6, 8]),
+      spline.warpCoordinates(scatter([1, 5, 2]).to({ dtype: 'float32' })),
+    ];
+  };
+  const [grid, positions] = evaluate();
+  const [sameGrid, samePositions] = autocast({ dtype: 'bfloat16' }, evaluate);
+  assertClose(sameGrid!, grid!, 0);
+  assertClose(samePositions!, positions!, 0);
+  assert.equal(disparityToDepth(tensor([0.5]).to({ dtype: 'bfloat16' })).dtype, 'float32');
 });

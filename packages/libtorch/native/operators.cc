@@ -2,6 +2,10 @@
 //
 // JavaScript values are turned into the types that the operator's schema declares; what the caller leaves out takes the
 // schema's default. Autograd, autocast and every backend work through it, because the dispatcher is what they hook into.
+//
+// LibTorch's kernels do not check everything, and a crash of the process is no answer. So the door checks by three rules
+// what they leave to their callers: names and lists must fit the schema to the letter, only plain tensors pass (see
+// isPlain), and operators that trust their callers are not offered (see notOffered).
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/ivalue.h>
 #include <ATen/core/jit_type.h>
@@ -50,6 +54,9 @@ std::string describeValue(const Napi::Value& value) {
   }
 }
 
+// More than any operator takes; a sparse JavaScript array may claim four thousand million entries.
+constexpr uint32_t kLongestList = 1 << 20;
+
 bool isMissing(const Napi::Value& value) { return value.IsUndefined() || value.IsNull(); }
 
 int64_t toInt(const Napi::Value& value) {
@@ -58,11 +65,6 @@ int64_t toInt(const Napi::Value& value) {
     const int64_t number = value.As<Napi::BigInt>().Int64Value(&lossless);
     if (!lossless) throw ArgumentError{"a 64-bit integer"};
     return number;
-  }
-  if (value.IsString()) {
-    // Schemas write dtype, memory format and layout as int.
-    if (const auto number = enumFromName(value.As<Napi::String>().Utf8Value())) return *number;
-    throw ArgumentError{"an integer, or the name of a dtype, memory format or layout"};
   }
   if (!value.IsNumber()) throw ArgumentError{"an integer"};
   const double number = value.As<Napi::Number>().DoubleValue();
@@ -98,13 +100,32 @@ at::Tensor toTensor(const Napi::Value& value) {
   return handle->tensor;
 }
 
+/// The number that stands for a dtype, memory format or layout; kernels index tables with it, so only names are let in.
+template <typename Enumeration>
+IValue toEnumeration(const Napi::Value& value, std::optional<Enumeration> (*fromName)(const std::string&), const char* what) {
+  const auto number = value.IsString() ? fromName(value.As<Napi::String>().Utf8Value()) : std::nullopt;
+  if (!number) throw ArgumentError{what};
+  return IValue(static_cast<int64_t>(*number));
+}
+
+c10::Device toDevice(const Napi::Value& value) {
+  constexpr auto expected = "a device such as 'cpu' or 'cuda:0'";
+  if (!value.IsString()) throw ArgumentError{expected};
+  try {
+    const c10::Device device(value.As<Napi::String>().Utf8Value());
+    if (device.is_cuda() || (device.is_cpu() && !device.has_index())) return device;
+  } catch (const c10::Error&) {  // a name that LibTorch cannot read
+  }
+  throw ArgumentError{expected};
+}
+
 IValue toIValue(const Napi::Value& value, const c10::TypePtr& type, c10::optional<int32_t> fixedLength);
 
 template <typename Element, typename Convert>
 IValue toTypedList(const Napi::Array& array, Convert convert) {
   c10::List<Element> list;
-  list.reserve(array.Length());
-  for (uint32_t i = 0; i < array.Length(); ++i) list.push_back(convert(array.Get(i)));
+  const uint32_t length = array.Length();
+  for (uint32_t i = 0; i < length; ++i) list.push_back(convert(array.Get(i)));
   return IValue(std::move(list));
 }
 
@@ -117,9 +138,11 @@ IValue toList(const Napi::Value& value, const c10::TypePtr& elementType, c10::op
   }
   if (!value.IsArray()) throw ArgumentError{"an array"};
   const auto array = value.As<Napi::Array>();
-  if (fixedLength && kind == TypeKind::BoolType && array.Length() != static_cast<uint32_t>(*fixedLength)) {
-    throw ArgumentError{"an array of " + std::to_string(*fixedLength) + " booleans"};
+  // `int[1]` means "one or several"; longer ones are read up to their length without a check.
+  if (fixedLength && *fixedLength > 1 && array.Length() != static_cast<uint32_t>(*fixedLength)) {
+    throw ArgumentError{"an array of " + std::to_string(*fixedLength) + " entries"};
   }
+  if (array.Length() > kLongestList) throw ArgumentError{"an array of at most " + std::to_string(kLongestList) + " entries"};
   switch (kind) {
     case TypeKind::TensorType: return toTypedList<at::Tensor>(array, toTensor);
     case TypeKind::IntType:
@@ -148,6 +171,10 @@ IValue toIValue(const Napi::Value& value, const c10::TypePtr& type, c10::optiona
       return toIValue(value, type->castRaw<c10::OptionalType>()->getElementType(), fixedLength);
     case TypeKind::TensorType: return IValue(toTensor(value));
     case TypeKind::ListType: return toList(value, type->castRaw<c10::ListType>()->getElementType(), fixedLength);
+    case TypeKind::ScalarTypeType: return toEnumeration(value, dtypeFromName, "a dtype such as 'float32'");
+    case TypeKind::MemoryFormatType:
+      return toEnumeration(value, memoryFormatFromName, "'contiguous', 'channels_last' or 'preserve'");
+    case TypeKind::LayoutType: return toEnumeration(value, layoutFromName, "'strided'");
     case TypeKind::IntType:
     case TypeKind::SymIntType: return IValue(toInt(value));
     case TypeKind::FloatType: return IValue(toFloat(value));
@@ -156,9 +183,7 @@ IValue toIValue(const Napi::Value& value, const c10::TypePtr& type, c10::optiona
     case TypeKind::StringType:
       if (!value.IsString()) throw ArgumentError{"a string"};
       return IValue(value.As<Napi::String>().Utf8Value());
-    case TypeKind::DeviceObjType:
-      if (!value.IsString()) throw ArgumentError{"a device such as 'cpu' or 'cuda:0'"};
-      return IValue(c10::Device(value.As<Napi::String>().Utf8Value()));
+    case TypeKind::DeviceObjType: return IValue(toDevice(value));
     default: throw ArgumentError{"a type that JavaScript cannot give (" + type->str() + ")"};
   }
 }
@@ -172,8 +197,22 @@ Napi::Value listToJs(Napi::Env env, const List& list) {
   return array;
 }
 
+/// Strided memory with elements that have a name. Kernels that are given anything else next to plain tensors (sparse,
+/// quantised, nested ones, tensors without memory) may take it for plain.
+bool isPlain(const at::Tensor& tensor) {
+  return tensor.layout() == c10::kStrided && (tensor.is_cpu() || tensor.is_cuda()) && !tensor._is_zerotensor() &&
+         std::string(dtypeName(tensor.scalar_type())) != "unsupported";
+}
+
 Napi::Value toJs(Napi::Env env, const IValue& value) {
-  if (value.isTensor()) return wrapTensor(env, value.toTensor());
+  if (value.isTensor()) {
+    const at::Tensor& tensor = value.toTensor();
+    if (tensor.defined() && !isPlain(tensor)) {
+      throw std::runtime_error("returns a tensor of a kind that is not offered: " + tensor.toString() +
+                               "; only dense ones of common types are");
+    }
+    return wrapTensor(env, tensor);
+  }
   if (value.isNone()) return env.Null();
   if (value.isBool()) return Napi::Boolean::New(env, value.toBool());
   if (value.isInt()) return Napi::Number::New(env, static_cast<double>(value.toInt()));
@@ -214,12 +253,32 @@ std::string describeArguments(const c10::FunctionSchema& schema, const Napi::Arr
   return text.str();
 }
 
+// Operators that end the process on wrong arguments instead of refusing them (LibTorch 1.13 and 2.x).
+constexpr const char* kUnsafe[] = {
+    "align_tensors",
+};
+
+/// Why an operator is not offered, or an empty string. Found by calling every operator with hostile arguments.
+std::string notOffered(const std::string& name) {
+  const auto startsWith = [&](const char* prefix) { return name.rfind(prefix, 0) == 0; };
+  if (!startsWith("aten::")) return "it is none of ATen's";
+  // Kernels of other operators, which have checked what they pass on.
+  if (startsWith("aten::_") && !startsWith("aten::_foreach_")) return "it is internal to LibTorch and trusts its caller";
+  if (name.find("_backward") != std::string::npos) return "derivatives are computed by backward() and grad()";
+  for (const char* unsafe : kUnsafe) {
+    if (name == std::string("aten::") + unsafe) return "it can crash on arguments that it does not check";
+  }
+  return "";
+}
+
 /// lookup('aten::conv2d') or lookup('aten::add.Tensor') -> {index, schema, arguments}
 Napi::Value lookup(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
-  const std::string name = info[0].ToString().Utf8Value();
-  return guarded(env, name, [&]() -> Napi::Value {
+  if (!info[0].IsString()) throw Napi::TypeError::New(env, "lookup: an operator's name must be a string");
+  const std::string name = info[0].As<Napi::String>().Utf8Value();
+  return guarded(env, name.substr(0, 80), [&]() -> Napi::Value {
     uint32_t index = 0;
+    const c10::OperatorHandle* found = nullptr;
     {
       const std::lock_guard<std::mutex> lock(operatorsMutex);
       const auto known = operatorIndex.find(name);
@@ -229,6 +288,8 @@ Napi::Value lookup(const Napi::CallbackInfo& info) {
         const auto dot = name.find('.');
         const std::string base = name.substr(0, dot);
         const std::string overload = dot == std::string::npos ? "" : name.substr(dot + 1);
+        const std::string reason = notOffered(base);
+        if (!reason.empty()) throw Napi::Error::New(env, "operator '" + name + "' is not offered: " + reason);
         const auto handle = c10::Dispatcher::singleton().findSchema({base, overload});
         if (!handle) {
           throw Napi::Error::New(env, "LibTorch has no operator '" + name + "' (write it as namespace::name.overload)");
@@ -237,8 +298,9 @@ Napi::Value lookup(const Napi::CallbackInfo& info) {
         operators.push_back(*handle);
         operatorIndex.emplace(name, index);
       }
+      found = &operators[index];
     }
-    const auto& schema = operators[index].schema();
+    const auto& schema = found->schema();
     auto arguments = Napi::Array::New(env, schema.arguments().size());
     for (uint32_t i = 0; i < schema.arguments().size(); ++i) arguments.Set(i, schema.arguments()[i].name());
     std::ostringstream text;
@@ -251,61 +313,79 @@ Napi::Value lookup(const Napi::CallbackInfo& info) {
   });
 }
 
+/// operatorNames() -> every name that `lookup` takes
+Napi::Value operatorNames(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), "operatorNames", [&]() -> Napi::Value {
+    auto names = Napi::Array::New(info.Env());
+    uint32_t count = 0;
+    for (const auto& name : c10::Dispatcher::singleton().getAllOpNames()) {
+      if (!notOffered(name.name).empty() || !c10::Dispatcher::singleton().findSchema(name)) continue;
+      names.Set(count++, name.name + (name.overload_name.empty() ? "" : "." + name.overload_name));
+    }
+    return names;
+  });
+}
+
+const c10::OperatorHandle& operatorAt(const Napi::Value& value) {
+  const double index = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
+  const std::lock_guard<std::mutex> lock(operatorsMutex);
+  if (!(index >= 0 && index < static_cast<double>(operators.size())) || index != std::floor(index)) {
+    throw Napi::RangeError::New(value.Env(), "call: the operator must be a number that lookup gave");
+  }
+  return operators[static_cast<size_t>(index)];
+}
+
+std::vector<IValue> toStack(const std::string& name, const c10::FunctionSchema& schema, const Napi::Array& values) {
+  const auto& arguments = schema.arguments();
+  if (values.Length() > arguments.size()) {
+    throw Napi::TypeError::New(values.Env(), name + ": takes " + std::to_string(arguments.size()) + " arguments, got " +
+                                                 std::to_string(values.Length()));
+  }
+  std::vector<IValue> stack;
+  stack.reserve(arguments.size());
+  for (uint32_t i = 0; i < arguments.size(); ++i) {
+    const auto& argument = arguments[i];
+    const Napi::Value value = i < values.Length() ? values.Get(i) : values.Env().Undefined();
+    if (value.IsUndefined() && argument.default_value()) {
+      stack.push_back(*argument.default_value());
+      continue;
+    }
+    try {
+      stack.push_back(toIValue(value, argument.real_type(), argument.N()));
+    } catch (const ArgumentError& error) {
+      throw Napi::TypeError::New(values.Env(), name + ": argument '" + argument.name() + "' must be " + error.expected +
+                                                   ", got " + describeValue(value));
+    }
+  }
+  return stack;
+}
+
+/// The handle among `values` that holds this very tensor, or null.
+Napi::Value givenHandle(const Napi::Array& values, const at::Tensor& tensor) {
+  for (uint32_t i = 0; i < values.Length(); ++i) {
+    const Napi::Value value = values.Get(i);
+    const TensorHandle* handle = findHandle(value);
+    if (handle != nullptr && handle->tensor.is_same(tensor)) return value;
+  }
+  return values.Env().Null();
+}
+
 /// call(index, args): runs the operator. Several results come as an array. A result that is one of the arguments
 /// (operators that work in place) comes back as that argument's own handle.
 Napi::Value call(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
-  if (!info[0].IsNumber() || !info[1].IsArray()) throw Napi::TypeError::New(env, "call needs an operator and its arguments");
-  const uint32_t index = info[0].As<Napi::Number>().Uint32Value();
+  const auto& handle = operatorAt(info[0]);
+  const auto& schema = handle.schema();
+  const std::string name = schema.name() + (schema.overload_name().empty() ? "" : "." + schema.overload_name());
+  if (!info[1].IsArray()) throw Napi::TypeError::New(env, name + ": the arguments must come as an array");
   const auto values = info[1].As<Napi::Array>();
-  const c10::OperatorHandle* found = nullptr;
-  {
-    const std::lock_guard<std::mutex> lock(operatorsMutex);
-    if (index < operators.size()) found = &operators[index];
-  }
-  if (found == nullptr) throw Napi::RangeError::New(env, "no operator was looked up under this number");
-  const auto& schema = found->schema();
-  const auto& arguments = schema.arguments();
-  const auto name = [&] {
-    return schema.name() + (schema.overload_name().empty() ? "" : "." + schema.overload_name());
-  };
-  if (values.Length() > arguments.size()) {
-    throw Napi::TypeError::New(env, name() + ": takes " + std::to_string(arguments.size()) + " arguments, got " +
-                                        std::to_string(values.Length()));
-  }
-
-  std::vector<IValue> stack;
-  stack.reserve(arguments.size());
-  for (uint32_t i = 0; i < arguments.size(); ++i) {
-    const Napi::Value value = i < values.Length() ? values.Get(i) : env.Undefined();
-    if (value.IsUndefined() && arguments[i].default_value()) {
-      stack.push_back(*arguments[i].default_value());
-      continue;
-    }
-    const auto complain = [&](const std::string& expected) {
-      return Napi::TypeError::New(env, name() + ": argument '" + arguments[i].name() + "' must be " + expected + ", got " +
-                                           describeValue(value));
-    };
-    try {
-      stack.push_back(toIValue(value, arguments[i].type(), arguments[i].N()));
-    } catch (const ArgumentError& error) {
-      throw complain(error.expected);
-    } catch (const c10::Error& error) {  // a device string that LibTorch cannot read
-      throw complain(std::string("valid: ") + readableMessage(error));
-    }
-  }
-
+  auto stack = guarded(env, name, [&] { return toStack(name, schema, values); });
   try {
-    found->callBoxed(&stack);
+    handle.callBoxed(&stack);
     const auto convert = [&](const IValue& result) -> Napi::Value {
-      if (result.isTensor() && schema.is_mutable()) {
-        for (uint32_t i = 0; i < values.Length(); ++i) {
-          const Napi::Value value = values.Get(i);
-          const TensorHandle* handle = findHandle(value);
-          if (handle != nullptr && handle->tensor.is_same(result.toTensor())) return value;
-        }
-      }
-      return toJs(env, result);
+      if (!result.isTensor() || !schema.is_mutable()) return toJs(env, result);
+      const Napi::Value given = givenHandle(values, result.toTensor());
+      return given.IsNull() ? toJs(env, result) : given;
     };
     if (stack.empty()) return env.Undefined();
     if (stack.size() == 1) return convert(stack[0]);
@@ -315,9 +395,10 @@ Napi::Value call(const Napi::CallbackInfo& info) {
   } catch (const Napi::Error&) {
     throw;
   } catch (const std::exception& error) {
-    throw Napi::Error::New(env, name() + ": " + readableMessage(error) + "\n  arguments: " + describeArguments(schema, values));
+    const std::string given = describeArguments(schema, values);
+    throw Napi::Error::New(env, name + ": " + readableMessage(error) + (given.empty() ? "" : "\n  arguments: " + given));
   } catch (...) {
-    throw Napi::Error::New(env, name() + ": unknown C++ exception");
+    throw Napi::Error::New(env, name + ": unknown C++ exception");
   }
 }
 
@@ -325,6 +406,7 @@ Napi::Value call(const Napi::CallbackInfo& info) {
 
 Napi::Object initOperators(Napi::Env env, Napi::Object exports) {
   exports.Set("lookup", Napi::Function::New(env, lookup));
+  exports.Set("operatorNames", Napi::Function::New(env, operatorNames));
   exports.Set("call", Napi::Function::New(env, call));
   return exports;
 }

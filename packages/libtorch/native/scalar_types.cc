@@ -34,13 +34,15 @@ std::optional<c10::ScalarType> dtypeFromName(const std::string& name) {
   return std::nullopt;
 }
 
-std::optional<int64_t> enumFromName(const std::string& name) {
-  if (const auto dtype = dtypeFromName(name)) return static_cast<int64_t>(*dtype);
+std::optional<c10::MemoryFormat> memoryFormatFromName(const std::string& name) {
   for (const auto& [known, value] : kMemoryFormats) {
-    if (name == known) return static_cast<int64_t>(value);
+    if (name == known) return value;
   }
-  if (name == "strided") return static_cast<int64_t>(c10::Layout::Strided);
   return std::nullopt;
+}
+
+std::optional<c10::Layout> layoutFromName(const std::string& name) {
+  return name == "strided" ? std::optional(c10::Layout::Strided) : std::nullopt;
 }
 
 }  // namespace dagan

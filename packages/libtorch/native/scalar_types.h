@@ -15,7 +15,8 @@ const char* dtypeName(c10::ScalarType type);
 
 std::optional<c10::ScalarType> dtypeFromName(const std::string& name);
 
-/// The integer that an operator schema expects for a dtype, memory format or layout given by name.
-std::optional<int64_t> enumFromName(const std::string& name);
+std::optional<c10::MemoryFormat> memoryFormatFromName(const std::string& name);
+
+std::optional<c10::Layout> layoutFromName(const std::string& name);
 
 }  // namespace dagan

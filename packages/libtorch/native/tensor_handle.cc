@@ -208,17 +208,22 @@ std::string describeTensor(const at::Tensor& tensor) {
 }
 
 std::string readableMessage(const std::exception& error) {
-  std::string message;
-  if (const auto* torchError = dynamic_cast<const c10::Error*>(&error)) {
-    message = torchError->what_without_backtrace();
-  } else {
-    message = error.what();
-  }
-  // Type errors of boxed kernels append the C++ location and the stack in the same string.
-  for (const char* mark : {"\nException raised from", "\nThe above operation failed", " (function operator()"}) {
+  const auto* torchError = dynamic_cast<const c10::Error*>(&error);
+  std::string message = torchError != nullptr ? torchError->what_without_backtrace() : error.what();
+  // Some messages carry the C++ location and stack themselves, or list all backends there are.
+  for (const char* mark : {"\nException raised from", "Exception raised from", "\nThe above operation failed",
+                           " (function operator()", " This could be because", ", but no fallback function is registered"}) {
     const auto cut = message.find(mark);
     if (cut != std::string::npos) message.resize(cut);
   }
+  const std::string report = "please report a bug to PyTorch.";
+  const auto assertion = message.find(" INTERNAL ASSERT FAILED at ");
+  const auto end = assertion == std::string::npos ? assertion : message.find(report, assertion);
+  if (end != std::string::npos) {
+    message.replace(assertion, end + report.size() - assertion, " does not hold, which LibTorch takes for granted.");
+  }
+  constexpr size_t kLongest = 1000;
+  if (message.size() > kLongest) message = message.substr(0, kLongest) + "...";
   return message;
 }
 

@@ -33,9 +33,9 @@ std::string describeTensor(const at::Tensor& tensor);
 
 /// Runs `body` and turns every C++ exception into a JavaScript Error that starts with `what` and has no C++ stack.
 template <typename Body>
-Napi::Value guarded(Napi::Env env, const std::string& what, Body&& body);
+auto guarded(Napi::Env env, const std::string& what, Body&& body) -> decltype(body());
 
-/// The first line or lines of a LibTorch message, without backtrace and source location.
+/// What a LibTorch message says to a user: without backtrace and source location, and not longer than a screen.
 std::string readableMessage(const std::exception& error);
 
 Napi::Object initTensorHandles(Napi::Env env, Napi::Object exports);
@@ -45,7 +45,7 @@ Napi::Object initRuntime(Napi::Env env, Napi::Object exports);
 Napi::Object initDistributed(Napi::Env env, Napi::Object exports);
 
 template <typename Body>
-Napi::Value guarded(Napi::Env env, const std::string& what, Body&& body) {
+auto guarded(Napi::Env env, const std::string& what, Body&& body) -> decltype(body()) {
   try {
     return body();
   } catch (const Napi::Error&) {

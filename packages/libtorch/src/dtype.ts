@@ -17,7 +17,7 @@ export type DType =
 export type MemoryFormat = 'contiguous' | 'channels_last' | 'preserve';
 
 /** Bytes of one element. */
-export const BYTES_PER_ELEMENT: Readonly<Record<DType, number>> = {
+export const BYTES_PER_ELEMENT: Readonly<Record<DType, 1 | 2 | 4 | 8>> = {
   float64: 8,
   float32: 4,
   float16: 2,

@@ -11,5 +11,6 @@ export { call, run, runMany, schemaOf } from './operator.js';
 export * as optim from './optim/index.js';
 export * from './runtime.js';
 export { keep, tidy } from './scope.js';
+export { readStateDict, readTensor, saveStateDict } from './state-dict.js';
 export type { NestedArray, Operand } from './tensor.js';
 export { Tensor, tensor } from './tensor.js';

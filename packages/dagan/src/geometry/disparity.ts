@@ -1,5 +1,6 @@
 // From the depth network's disparity to depth (Section 3.2 of the paper, Eq. 1, with monodepth2's range).
 import type { Tensor } from '@dagan/libtorch';
+import { widened } from './precision.js';
 
 export type DepthRange = {
   /** Depth where the disparity is 1. */
@@ -16,7 +17,7 @@ export type DepthRange = {
  */
 export function disparityToDepth(disparity: Tensor, { minDepth = 0.1, maxDepth = 100 }: DepthRange = {}): Tensor {
   const [far, near] = [1 / maxDepth, 1 / minDepth];
-  return disparity
+  return widened(disparity)
     .mul(near - far)
     .add(far)
     .reciprocal();

@@ -1,15 +1,14 @@
 // Adversarial loss L_G of Eq. 10 with least squares (Mao et al., "Least Squares Generative Adversarial Networks", 2017).
 import { type Tensor, tidy } from '@dagan/libtorch';
+import { widened } from '../geometry/precision.js';
 import type { Judgement } from '../models/discriminator.js';
-import { widened } from './difference.js';
 
 /** What the discriminators of all scales say of a picture. */
 export type Judgements = ReadonlyMap<number, Pick<Judgement, 'prediction'>>;
 
 const sum = (terms: readonly Tensor[]): Tensor => terms.reduce((total, term) => total.add(term));
 
-const squaredDistance = (prediction: Tensor, target: number): Tensor =>
-  widened(prediction).sub(target).square().mean();
+const squaredDistance = (prediction: Tensor, target: number): Tensor => widened(prediction).sub(target).square().mean();
 
 /** The generator's side: `sum over scales of mean (1 - D(generated))^2` -> []. */
 export function generatorAdversarialLoss(generated: Judgements): Tensor {

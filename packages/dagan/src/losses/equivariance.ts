@@ -1,5 +1,6 @@
 // Equivariance loss L_E of Eq. 10: when a frame is deformed, its keypoints must move along.
 import { eye, type Tensor, tidy } from '@dagan/libtorch';
+import { inFullPrecision, widened } from '../geometry/precision.js';
 import type { ThinPlateSpline } from '../geometry/thin-plate-spline.js';
 import type { Keypoints } from '../models/keypoints.js';
 import { meanAbsoluteDifference } from './difference.js';
@@ -34,8 +35,10 @@ export function equivarianceJacobianLoss(
     throw new TypeError('the equivariance of jacobians needs keypoints with jacobians; give it no weight without them');
   }
   return tidy(() => {
-    const moved = transform.jacobian(transformed.value).matmul(inTransformed); // [N, K, 2, 2]
-    const ratio = inDriving.inverse().matmul(moved);
+    const ratio = inFullPrecision(inDriving, () => {
+      const moved = transform.jacobian(transformed.value).matmul(widened(inTransformed)); // [N, K, 2, 2]
+      return widened(inDriving).inverse().matmul(moved);
+    });
     return eye(2, { dtype: ratio.dtype, device: ratio.device }).sub(ratio).abs().mean();
   });
 }

@@ -17,7 +17,7 @@ export function perceptualDifferences(network: PerceptualNetwork, generated: Pyr
     const rows = [...generated].map(([scale, image]) => {
       const target = real.get(scale);
       if (!target) throw new RangeError(`the real frame's pyramid lacks scale ${scale}; it has ${[...real.keys()]}`);
-      const expected = noGrad(() => network.features(target));
+      const expected = noGrad(() => network.features(target.detach()));
       return stack(network.features(image).map((map, i) => meanAbsoluteDifference(map, expected[i]!)));
     });
     return stack(rows);

@@ -1,6 +1,7 @@
 // Edge-aware smoothness: disparity may jump only where the picture does (Godard et al., "Digging Into Self-Supervised
 // Monocular Depth Estimation", 2019; not in the paper, but in the published training of the depth network).
 import { type Tensor, tidy } from '@dagan/libtorch';
+import { widened } from '../geometry/precision.js';
 
 const EPSILON = 1e-7;
 
@@ -19,7 +20,8 @@ const difference = (map: Tensor, dim: number): Tensor => {
  */
 export function edgeAwareSmoothness(disparity: Tensor, image: Tensor): Tensor {
   return tidy(() => {
-    const normalized = disparity.div(disparity.mean([2, 3], true).add(EPSILON));
+    const wide = widened(disparity);
+    const normalized = wide.div(wide.mean([2, 3], true).add(EPSILON));
     const along = (dim: number) => {
       const edges = difference(image, dim).abs().mean([1], true);
       return difference(normalized, dim).abs().mul(edges.neg().exp()).mean();

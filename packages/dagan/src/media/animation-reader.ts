@@ -63,7 +63,6 @@ export async function openAnimation(job: DecodeJob): Promise<FrameReader> {
       duration,
     },
     frames,
-    close: async () => undefined,
   };
 }
 

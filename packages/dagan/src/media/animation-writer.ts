@@ -6,7 +6,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
 import { gifComment, gifFrame, gifFrames, gifHeader, gifTrailer } from './gif-blocks.js';
-import { type MediaMetadata, withMetadata } from './images.js';
+import { metadataText, withMetadata } from './images.js';
 import type { EncodeJob, Quality } from './messages.js';
 import type { ReaderEvents, ReaderFrame } from './reader.js';
 import { riffChunks, webpAnimationHeader, webpFrames, webpHeaderLength } from './webp-chunks.js';
@@ -82,10 +82,6 @@ class AnimationSink implements FrameSink {
     }
   }
 
-  async close(): Promise<void> {
-    await this.file.close().catch(() => undefined);
-  }
-
   private async push(until: number): Promise<void> {
     if (!this.held) return;
     const delay = Math.max(this.joiner.leastTicks, until - this.held.start);
@@ -137,7 +133,7 @@ class GifJoiner implements Joiner {
 
   async begin(): Promise<void> {
     await this.file.write(gifHeader(this.job.width, this.job.height));
-    const text = gifText(this.job.metadata);
+    const text = metadataText(this.job.metadata);
     if (text !== '') await this.file.write(gifComment(text));
   }
 
@@ -150,10 +146,6 @@ class GifJoiner implements Joiner {
   async finish(): Promise<void> {
     await this.file.write(gifTrailer());
   }
-}
-
-function gifText(metadata: MediaMetadata | undefined): string {
-  return [metadata?.title, metadata?.comment].filter((text) => text !== undefined && text !== '').join('\n');
 }
 
 const WEBP_QUALITY: Record<Quality, number> = { low: 50, medium: 70, high: 82, 'very-high': 92 };

@@ -1,11 +1,11 @@
-/** Writing clips in Node: videos, animated GIF and WebP, folders of PNG frames. Encoding runs in a worker thread. */
+/** Writing clips in Node: videos, animated GIF and WebP, folders of PNG frames. Encoding runs in a process of its own. */
 
 import { extname } from 'node:path';
 import type { Clip } from './clip.js';
 import { MediaError } from './errors.js';
 import { abandon, beginFile, beginFolder, commitFile, commitFolder } from './files.js';
 import type { MediaMetadata } from './images.js';
-import { MediaWorker } from './media-worker.js';
+import { MediaProcess } from './media-process.js';
 import type { Container, EncodeJob, EncodeOrder, EncodeReport, Quality } from './messages.js';
 import { checkPicture, type Picture } from './picture.js';
 
@@ -56,7 +56,7 @@ export function containerOf(path: string): Container {
   return container;
 }
 
-/** Encoded pictures that may wait for the worker, in bytes and in number. */
+/** Pictures that may wait for the encoder, in bytes and in number. */
 const QUEUE_BYTES = 48 * 2 ** 20;
 const QUEUE_FRAMES = { least: 2, most: 24 };
 
@@ -100,7 +100,7 @@ export class ClipWriter implements AsyncDisposable {
   private lastTime = -Infinity;
   private state: 'open' | 'done' = 'open';
   private readonly most: number;
-  private readonly worker: MediaWorker<EncodeOrder, EncodeReport>;
+  private readonly encoder: MediaProcess<EncodeOrder, EncodeReport>;
 
   private constructor(
     private readonly job: EncodeJob,
@@ -108,8 +108,8 @@ export class ClipWriter implements AsyncDisposable {
   ) {
     const bytes = job.width * job.height * 3;
     this.most = Math.max(QUEUE_FRAMES.least, Math.min(QUEUE_FRAMES.most, Math.floor(QUEUE_BYTES / bytes)));
-    this.worker = new MediaWorker(
-      new URL('./encode-worker.js', import.meta.url),
+    this.encoder = new MediaProcess(
+      new URL('./encode-process.js', import.meta.url),
       job,
       job.path,
       options.timeLimit ?? 60,
@@ -120,7 +120,7 @@ export class ClipWriter implements AsyncDisposable {
   /** @internal */
   static async start(job: EncodeJob, options: ClipWriterOptions): Promise<ClipWriter> {
     const writer = new ClipWriter(job, options);
-    await writer.guard(writer.worker.wait(() => writer.opened || undefined));
+    await writer.guard(writer.encoder.wait(() => writer.opened || undefined));
     return writer;
   }
 
@@ -147,10 +147,9 @@ export class ClipWriter implements AsyncDisposable {
     this.lastTime = time;
     this.added++;
     this.waiting++;
-    const data = new Uint8Array(picture.data);
     const length = frameRate === undefined ? (duration ?? 0) : 1 / frameRate;
-    this.worker.post({ type: 'frame', data, timestamp: time, duration: length }, [data.buffer]);
-    await this.guard(this.worker.wait(() => this.waiting < this.most || undefined));
+    this.encoder.post({ type: 'frame', data: picture.data, timestamp: time, duration: length });
+    await this.guard(this.encoder.wait(() => this.waiting < this.most || undefined));
   }
 
   /** Encodes what is left and puts the file in its place. Throws a `MediaError`, then nothing is left behind. */
@@ -161,10 +160,10 @@ export class ClipWriter implements AsyncDisposable {
       await this.cancel();
       throw new MediaError(path, 'is not written as it would have no frames');
     }
-    this.worker.post({ type: 'finish' });
-    await this.guard(this.worker.wait(() => this.finished || undefined));
+    this.encoder.post({ type: 'finish' });
+    await this.guard(this.encoder.wait(() => this.finished || undefined));
     this.state = 'done';
-    await this.worker.close();
+    await this.encoder.close();
     await (container === 'folder' ? commitFolder(path) : commitFile(path));
   }
 
@@ -172,7 +171,7 @@ export class ClipWriter implements AsyncDisposable {
   async cancel(): Promise<void> {
     if (this.state === 'done') return;
     this.state = 'done';
-    await this.worker.close();
+    await this.encoder.close();
     await abandon(this.job.path);
   }
 

@@ -1,7 +1,7 @@
-/** Reading clips in Node: videos, animated GIF and WebP, folders of frames. Decoding runs in a worker thread. */
+/** Reading clips in Node: videos, animated GIF and WebP, folders of frames. Decoding runs in a process of its own. */
 
 import { MediaError } from './errors.js';
-import { MediaWorker } from './media-worker.js';
+import { MediaProcess } from './media-process.js';
 import type { ClipInfo, DecodeJob, DecodeOrder, DecodeReport } from './messages.js';
 import type { Picture } from './picture.js';
 import type { PictureTransform } from './resize.js';
@@ -12,7 +12,7 @@ export type ClipOptions = {
   start?: number;
   /** The frame before which to stop (exclusive). Default: the end of the clip. */
   end?: number;
-  /** Cropping and resizing, done in the worker thread before a frame is handed over. */
+  /** Cropping and resizing, done where the frames are decoded, before they are handed over. */
   transform?: PictureTransform;
   /** Frames per second of a folder of frames, which has no clock of its own. Default 25. */
   frameRate?: number;
@@ -55,7 +55,7 @@ export class Clip implements AsyncDisposable {
   private run = 0;
   private queue: ClipFrame[] = [];
   private ended = false;
-  private readonly worker: MediaWorker<DecodeOrder, DecodeReport>;
+  private readonly decoder: MediaProcess<DecodeOrder, DecodeReport>;
 
   private constructor(
     /** The file or folder, as given to `openClip`. */
@@ -63,8 +63,8 @@ export class Clip implements AsyncDisposable {
     job: DecodeJob,
     private readonly options: ClipOptions,
   ) {
-    this.worker = new MediaWorker(
-      new URL('./decode-worker.js', import.meta.url),
+    this.decoder = new MediaProcess(
+      new URL('./decode-process.js', import.meta.url),
       job,
       path,
       options.timeLimit ?? 20,
@@ -76,9 +76,9 @@ export class Clip implements AsyncDisposable {
   static async open(job: DecodeJob, options: ClipOptions): Promise<Clip> {
     const clip = new Clip(job.path, job, options);
     try {
-      await clip.worker.wait(() => clip.info);
+      await clip.decoder.wait(() => clip.info);
     } catch (error) {
-      await clip.worker.close();
+      await clip.decoder.close();
       throw error;
     }
     return clip;
@@ -139,15 +139,15 @@ export class Clip implements AsyncDisposable {
     const credit = Math.max(QUEUE_FRAMES.least, Math.min(QUEUE_FRAMES.most, Math.floor(QUEUE_BYTES / bytes)));
     this.queue = [];
     this.ended = false;
-    this.worker.post({ type: 'start', run, credit });
+    this.decoder.post({ type: 'start', run, credit });
     while (true) {
-      const frame = await this.worker.wait(() => {
+      const frame = await this.decoder.wait(() => {
         if (run !== this.run) return 'superseded';
         return this.queue.shift() ?? (this.ended ? 'end' : undefined);
       });
       if (frame === 'end') return;
       if (frame === 'superseded') throw new MediaError(this.path, 'a newer iteration over this clip was started');
-      this.worker.post({ type: 'credit', run });
+      this.decoder.post({ type: 'credit', run });
       yield frame;
     }
   }
@@ -156,7 +156,7 @@ export class Clip implements AsyncDisposable {
   async close(): Promise<void> {
     this.run++;
     this.queue = [];
-    await this.worker.close();
+    await this.decoder.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -170,7 +170,8 @@ export class Clip implements AsyncDisposable {
     else if (report.type === 'end') this.ended = true;
     else {
       const { width, height, data, timestamp, duration } = report;
-      this.queue.push({ picture: { width, height, data }, timestamp, duration });
+      // The received bytes lie somewhere inside a message; a copy of their own can be handed on freely.
+      this.queue.push({ picture: { width, height, data: new Uint8Array(data) }, timestamp, duration });
     }
   }
 }

@@ -13,7 +13,7 @@ export const CODECS_MISSING =
 
 let loaded: Promise<Mediabunny> | undefined;
 
-/** Imports mediabunny and registers the codecs once per thread. Throws an `Error` that names the line to install them. */
+/** Imports mediabunny and registers the codecs once per process. Throws an `Error` that names the line to install them. */
 export function loadCodecs(): Promise<Mediabunny> {
   loaded ??= load();
   return loaded;

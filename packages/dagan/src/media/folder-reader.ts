@@ -55,6 +55,5 @@ export async function openFolder(job: DecodeJob): Promise<FrameReader> {
       duration: chosen.length / frameRate,
     },
     frames,
-    close: async () => undefined,
   };
 }

@@ -25,8 +25,5 @@ export function openFolderSink(job: EncodeJob): FrameSink {
     async finish() {
       await Promise.all(pending);
     },
-    async close() {
-      await Promise.allSettled(pending);
-    },
   };
 }

@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
-import sharp, { type Exif, type Sharp } from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { firstLine, MediaError, toMediaError } from './errors.js';
 import { writeWhole } from './files.js';
 import { checkPicture, createPicture, type Picture } from './picture.js';
@@ -67,7 +67,7 @@ export function imageReason(error: unknown): string {
 
 /**
  * Writes a picture whole or not at all; the ending of `path` selects `.png` (lossless), `.jpg` (quality 95, 4:4:4) or
- * `.webp` (quality 92). `metadata` goes into the file's EXIF block. Throws a `MediaError`.
+ * `.webp` (quality 92). `metadata` goes into the file's EXIF description. Throws a `MediaError`.
  */
 export async function writePicture(
   path: string,
@@ -105,10 +105,13 @@ function pictureEncoder(path: string): (pipeline: Sharp) => Sharp {
   throw new MediaError(path, `cannot be written: pictures end in .png, .jpg or .webp, not '${extension}'`);
 }
 
-/** Adds title and comment as EXIF fields (`DocumentName`, `ImageDescription`). */
+/** Adds title and comment as the EXIF field `ImageDescription`. */
 export function withMetadata(pipeline: Sharp, metadata: MediaMetadata | undefined): Sharp {
-  const fields: NonNullable<Exif['IFD0']> = {};
-  if (metadata?.title) fields.DocumentName = metadata.title;
-  if (metadata?.comment) fields.ImageDescription = metadata.comment;
-  return Object.keys(fields).length > 0 ? pipeline.withExif({ IFD0: fields }) : pipeline;
+  const text = metadataText(metadata);
+  return text === '' ? pipeline : pipeline.withExif({ IFD0: { ImageDescription: text } });
+}
+
+/** Title and comment as lines of one text, for formats with a single field. */
+export function metadataText(metadata: MediaMetadata | undefined): string {
+  return [metadata?.title, metadata?.comment].filter((text) => text !== undefined && text !== '').join('\n');
 }

@@ -1,4 +1,4 @@
-/** What the main thread and the media workers say to each other. */
+/** What the main thread and the media processes say to each other. */
 
 import type { MediaMetadata } from './images.js';
 import type { PictureTransform } from './resize.js';
@@ -37,7 +37,7 @@ export type ClipInfo = {
   sound?: SoundRange;
 };
 
-/** What a decoding worker is started with. */
+/** What a decoding process is started with. */
 export type DecodeJob = {
   path: string;
   start: number;
@@ -46,13 +46,12 @@ export type DecodeJob = {
   transform?: PictureTransform;
 };
 
-/** Orders to a decoding worker. `run` tells the iterations over one clip apart. */
+/** Orders to a decoding process. `run` tells the iterations over one clip apart. */
 export type DecodeOrder =
   | { type: 'start'; run: number; credit: number }
-  | { type: 'credit'; run: number }
-  | { type: 'close' };
+  | { type: 'credit'; run: number };
 
-/** Reports of a decoding worker. */
+/** Reports of a decoding process. */
 export type DecodeReport =
   | { type: 'opened'; info: ClipInfo }
   | { type: 'frame'; run: number; width: number; height: number; data: Uint8Array; timestamp: number; duration: number }
@@ -61,7 +60,7 @@ export type DecodeReport =
   | { type: 'end'; run: number }
   | { type: 'failure'; path: string; reason: string };
 
-/** What an encoding worker is started with. `part` is the file or folder to fill. */
+/** What an encoding process is started with. `part` is the file or folder to fill. */
 export type EncodeJob = {
   path: string;
   part: string;
@@ -80,13 +79,12 @@ export type Container = 'mp4' | 'mov' | 'webm' | 'mkv' | 'gif' | 'webp' | 'folde
 /** How much of the picture an encoder keeps. */
 export type Quality = 'low' | 'medium' | 'high' | 'very-high';
 
-/** Orders to an encoding worker. */
+/** Orders to an encoding process. */
 export type EncodeOrder =
   | { type: 'frame'; data: Uint8Array; timestamp: number; duration: number }
-  | { type: 'finish' }
-  | { type: 'close' };
+  | { type: 'finish' };
 
-/** Reports of an encoding worker. */
+/** Reports of an encoding process. */
 export type EncodeReport =
   | { type: 'opened' }
   | { type: 'taken' }

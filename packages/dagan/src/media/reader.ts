@@ -1,4 +1,4 @@
-/** What every kind of clip reader offers to the decoding thread. */
+/** What every kind of clip reader offers to the decoding process. */
 
 import type { ClipInfo } from './messages.js';
 import type { Picture } from './picture.js';
@@ -10,7 +10,6 @@ export type ReaderFrame = { picture: Picture; timestamp: number; duration: numbe
 export type FrameReader = {
   info: Omit<ClipInfo, 'sourceWidth' | 'sourceHeight'>;
   frames(): AsyncGenerator<ReaderFrame, void, undefined>;
-  close(): Promise<void>;
 };
 
 /** How a reader tells of things other than frames. */

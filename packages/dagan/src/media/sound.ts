@@ -22,7 +22,6 @@ export type SoundTrack = {
   addUntil(time: number): Promise<void>;
   /** Adds the rest; `videoEnd` is where the pictures of the output end. */
   finish(videoEnd: number): Promise<void>;
-  close(): void;
 };
 
 /** Codecs that are copied, by container: what its usual players understand. Matroska takes all that mediabunny can put there. */
@@ -128,10 +127,6 @@ class FedTrack implements SoundTrack {
     this.cut.endWith(videoEnd);
     await this.addUntil(Infinity);
     await this.feed.finish();
-    this.input.dispose();
-  }
-
-  close(): void {
     this.input.dispose();
   }
 }

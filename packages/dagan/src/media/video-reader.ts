@@ -23,15 +23,6 @@ export async function openVideo(job: DecodeJob, events: ReaderEvents): Promise<F
   // Playlists are left out: they would make reading one file fetch others.
   const formats = mb.ALL_FORMATS.filter((format) => format !== mb.HLS);
   const input = new mb.Input({ source: new mb.FilePathSource(job.path), formats });
-  try {
-    return await describe(mb, input, job, events);
-  } catch (error) {
-    input.dispose();
-    throw error;
-  }
-}
-
-async function describe(mb: Mediabunny, input: Input, job: DecodeJob, events: ReaderEvents): Promise<FrameReader> {
   const { path, start } = job;
   const track = await videoTrack(mb, input, path);
   const [width, height] = [await track.getDisplayWidth(), await track.getDisplayHeight()];
@@ -71,7 +62,6 @@ async function describe(mb: Mediabunny, input: Input, job: DecodeJob, events: Re
       sound,
     },
     frames: () => new FrameIteration(mb, track, { path, events, firstTime, endTime, count: counted, frameRate }).run(),
-    close: async () => input.dispose(),
   };
 }
 

@@ -97,9 +97,4 @@ class VideoSink implements FrameSink {
     await this.sound?.finish(this.end);
     await this.output.finalize();
   }
-
-  async close(): Promise<void> {
-    this.sound?.close();
-    if (this.output.state === 'started') await this.output.cancel();
-  }
 }

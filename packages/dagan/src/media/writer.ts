@@ -1,4 +1,4 @@
-/** What every kind of clip writer offers to the encoding thread. */
+/** What every kind of clip writer offers to the encoding process. */
 
 import type { ReaderFrame } from './reader.js';
 
@@ -7,6 +7,4 @@ export type FrameSink = {
   add(frame: ReaderFrame): Promise<void>;
   /** Completes the output. */
   finish(): Promise<void>;
-  /** Frees what is held; the caller removes an output that was not finished. */
-  close(): Promise<void>;
 };

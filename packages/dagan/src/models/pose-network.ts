@@ -66,15 +66,20 @@ export class PoseDecoder extends nn.Module {
     return tidy(() => {
       let x = features;
       for (const layer of [SQUEEZE, FIRST, SECOND]) x = this.net.at(layer).forward(x).relu(); // [N, 256, h, w]
-      const motions = this.net.at(MOTION).forward(x).mean([2, 3]).mul(MOTION_SCALE).view(-1, MOTIONS, 6);
+      const motions = this.#head(MOTION, x).mean([2, 3]).mul(MOTION_SCALE).view(-1, MOTIONS, 6);
       return { motions, intrinsics: this.#intrinsics(x, size) };
     });
   }
 
+  /** A head's map in float32: a camera in 16 bits would be off by pixels. */
+  #head(position: number, x: Tensor): Tensor {
+    return this.net.at(position).forward(x).to({ dtype: 'float32' });
+  }
+
   #intrinsics(x: Tensor, [height, width]: readonly [number, number]): Tensor {
     const size = tensor([width, height]).to({ device: x.device });
-    const focal = F.softplus(this.net.at(FOCAL).forward(x)).mean([2, 3]).mul(size); // [N, 2]
-    const raw = this.net.at(OFFSET).forward(x); // [N, 2, h, w]
+    const focal = F.softplus(this.#head(FOCAL, x)).mean([2, 3]).mul(size); // [N, 2]
+    const raw = this.#head(OFFSET, x); // [N, 2, h, w]
     const offset = this.#form === 'published' ? F.softplus(raw) : raw;
     const centre = offset.mean([2, 3]).add(0.5).mul(size); // [N, 2]
     const [fx, fy] = focal.unbind(1) as [Tensor, Tensor];

@@ -1,31 +1,8 @@
 // Element types of stored tensors, their sizes, and their names in the formats that are read and written.
 
-/** Element type of a stored tensor. Stored little-endian; a `bool` is one byte. */
-export type DType =
-  | 'float64'
-  | 'float32'
-  | 'float16'
-  | 'bfloat16'
-  | 'int64'
-  | 'int32'
-  | 'int16'
-  | 'int8'
-  | 'uint8'
-  | 'bool';
+import type { DType } from '../dtype.js';
 
-/** Bytes of one element. */
-export const ITEM_SIZE: Readonly<Record<DType, 1 | 2 | 4 | 8>> = {
-  float64: 8,
-  float32: 4,
-  float16: 2,
-  bfloat16: 2,
-  int64: 8,
-  int32: 4,
-  int16: 2,
-  int8: 1,
-  uint8: 1,
-  bool: 1,
-};
+export { BYTES_PER_ELEMENT as ITEM_SIZE, type DType } from '../dtype.js';
 
 /** Name of each element type in a safetensors header. */
 export const SAFETENSORS_NAME: Readonly<Record<DType, string>> = {

@@ -1,0 +1,2 @@
+// Engines for Node.
+export * from './libtorch.js';

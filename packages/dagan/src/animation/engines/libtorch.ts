@@ -1,0 +1,128 @@
+// The engine that runs the model's own networks on LibTorch.
+import { buildInfo, cat, type DType, getThreads, keep, noGrad, type Tensor, tensor, tidy } from '@dagan/libtorch';
+import type { Picture } from '../../media/picture.js';
+import type { DaGAN, SourceState } from '../../models/dagan.js';
+import type { Keypoints } from '../../models/keypoints.js';
+import type { Analysis, Engine, KeypointSet, ScalarMap } from '../engine.js';
+
+export type LibtorchEngineOptions = {
+  /** Side of the pictures, in pixels; divisible by 128. */
+  size?: number;
+  /** Arithmetic of the convolutions. */
+  precision?: 'float32' | 'bfloat16';
+  /** 'cpu', 'cuda', 'cuda:1', ... */
+  device?: string;
+  /** Frames that are computed together. */
+  batchSize?: number;
+};
+
+/** RGB bytes [H, W, 3] -> [1, 3, H, W] in [0, 1]. */
+export function pictureToTensor({ width, height, data }: Picture, dtype: DType = 'float32'): Tensor {
+  return tidy(() => tensor(data, { shape: [1, height, width, 3] }).permute(0, 3, 1, 2).to({ dtype }).div(255));
+}
+
+/** [N, 3, H, W] in [0, 1] -> N pictures. */
+export function tensorToPictures(images: Tensor): Picture[] {
+  const [count, , height, width] = images.shape as [number, number, number, number];
+  const bytes = tidy(() =>
+    images.permute(0, 2, 3, 1).mul(255).round().clamp(0, 255).to({ dtype: 'uint8', device: 'cpu' }).toUint8Array(),
+  );
+  const size = height * width * 3;
+  return Array.from({ length: count }, (_, i) => ({ width, height, data: bytes.subarray(i * size, (i + 1) * size) }));
+}
+
+/** Keypoints as [N, K, 2] and [N, K, 2, 2] tensors, from N sets. */
+export function keypointsToTensors(sets: readonly KeypointSet[]): Keypoints {
+  const count = sets[0]!.value.length / 2;
+  const join = (arrays: readonly Float32Array[], shape: readonly number[]): Tensor =>
+    cat(arrays.map((data) => tensor(data, { shape: [1, ...shape] })));
+  const jacobians = sets.flatMap((set) => set.jacobian ?? []);
+  return {
+    value: join(
+      sets.map((set) => set.value),
+      [count, 2],
+    ),
+    jacobian: jacobians.length === sets.length ? join(jacobians, [count, 2, 2]) : null,
+  };
+}
+
+/** N sets from [N, K, 2] and [N, K, 2, 2] tensors. */
+export function tensorsToKeypoints({ value, jacobian }: Keypoints): KeypointSet[] {
+  const values = value.toFloat32Array();
+  const jacobians = jacobian?.toFloat32Array();
+  const count = value.size(1);
+  return Array.from({ length: value.size(0) }, (_, i) => ({
+    value: values.slice(i * count * 2, (i + 1) * count * 2),
+    jacobian: jacobians ? jacobians.slice(i * count * 4, (i + 1) * count * 4) : null,
+  }));
+}
+
+/** N maps from [N, 1, H, W]. */
+export function tensorToMaps(maps: Tensor): ScalarMap[] {
+  const [n, , height, width] = maps.shape as [number, number, number, number];
+  const data = maps.toFloat32Array();
+  const size = height * width;
+  return Array.from({ length: n }, (_, i) => ({ width, height, data: data.slice(i * size, (i + 1) * size) }));
+}
+
+export class LibtorchEngine implements Engine {
+  readonly size: number;
+  readonly batchSize: number;
+  readonly description: string;
+  readonly #model: DaGAN;
+  #source: SourceState | null = null;
+
+  /** Takes over the model, which is disposed of with the engine. */
+  constructor(model: DaGAN, { size = 256, device = 'cpu', batchSize = 1, precision = 'float32' }: LibtorchEngineOptions = {}) {
+    this.size = size;
+    this.batchSize = batchSize;
+    this.#model = model.eval().requiresGrad_(false).to({ device });
+    this.description = `LibTorch ${buildInfo().version}, ${device}, ${precision}, ${getThreads()} threads`;
+  }
+
+  async setSource(portrait: Picture): Promise<Analysis> {
+    this.#disposeSource();
+    const state = noGrad(() => tidy(() => this.#model.source(pictureToTensor(portrait))));
+    for (const value of tensorsOf(state)) keep(value);
+    this.#source = state;
+    return {
+      keypoints: tensorsToKeypoints(state.keypoints)[0]!,
+      disparity: state.disparity ? tensorToMaps(state.disparity)[0]! : null,
+    };
+  }
+
+  async drive(frames: readonly Picture[], { withDisparity = false } = {}): Promise<Analysis[]> {
+    return noGrad(() =>
+      tidy(() => {
+        const state = this.#model.driving(cat(frames.map((frame) => pictureToTensor(frame))));
+        const maps = withDisparity && state.disparity ? tensorToMaps(state.disparity) : null;
+        return tensorsToKeypoints(state.keypoints).map((keypoints, i) => ({
+          keypoints,
+          disparity: maps ? maps[i]! : null,
+        }));
+      }),
+    );
+  }
+
+  async generate(keypoints: readonly KeypointSet[]): Promise<Picture[]> {
+    const source = this.#source;
+    if (!source) throw new Error('the engine has no portrait yet: call setSource first');
+    return noGrad(() =>
+      tidy(() => tensorToPictures(this.#model.generate(source, keypointsToTensors(keypoints)).prediction)),
+    );
+  }
+
+  dispose(): void {
+    this.#disposeSource();
+    this.#model.dispose();
+  }
+
+  #disposeSource(): void {
+    if (this.#source) for (const value of tensorsOf(this.#source)) value.dispose();
+    this.#source = null;
+  }
+}
+
+function tensorsOf({ keypoints, ...rest }: SourceState): Tensor[] {
+  return [...Object.values(rest), keypoints.value, keypoints.jacobian].filter((value) => value !== null);
+}

@@ -1,0 +1,87 @@
+// From the driving face's keypoints to the portrait's: absolute, or relative to a reference frame (as in the first-order
+// motion model, Siarohin et al., 2019, Section 3.3).
+import type { KeypointSet } from './engine.js';
+
+export type TransferOptions = {
+  /**
+   * `relative`: the portrait keeps its own shape and pose and repeats the change since the reference frame.
+   * `absolute`: the portrait takes over the driving keypoints as they are.
+   */
+  motion: 'relative' | 'absolute';
+  /** Scales relative movement by the sizes of the two faces (square root of the keypoints' convex hulls' areas). */
+  adaptScale: boolean;
+};
+
+/** [a b; c d] of keypoint k. */
+type Matrix = readonly [number, number, number, number];
+
+const matrixAt = (jacobian: Float32Array, k: number): Matrix => [
+  jacobian[4 * k]!,
+  jacobian[4 * k + 1]!,
+  jacobian[4 * k + 2]!,
+  jacobian[4 * k + 3]!,
+];
+
+const multiply = (p: Matrix, q: Matrix): Matrix => [
+  p[0] * q[0] + p[1] * q[2],
+  p[0] * q[1] + p[1] * q[3],
+  p[2] * q[0] + p[3] * q[2],
+  p[2] * q[1] + p[3] * q[3],
+];
+
+function invert([a, b, c, d]: Matrix): Matrix {
+  const determinant = a * d - b * c;
+  return [d / determinant, -b / determinant, -c / determinant, a / determinant];
+}
+
+/** Area of the convex hull of points (x, y), in the square of their units. */
+export function convexHullArea(value: Float32Array): number {
+  const points = Array.from({ length: value.length / 2 }, (_, i) => [value[2 * i]!, value[2 * i + 1]!] as const);
+  points.sort((p, q) => p[0] - q[0] || p[1] - q[1]);
+  const turn = (o: readonly number[], p: readonly number[], q: readonly number[]): number =>
+    (p[0]! - o[0]!) * (q[1]! - o[1]!) - (p[1]! - o[1]!) * (q[0]! - o[0]!);
+  const chain = (ordered: typeof points): typeof points => {
+    const hull: typeof points = [];
+    for (const point of ordered) {
+      while (hull.length >= 2 && turn(hull.at(-2)!, hull.at(-1)!, point) <= 0) hull.pop();
+      hull.push(point);
+    }
+    return hull.slice(0, -1);
+  };
+  const hull = [...chain(points), ...chain(points.slice().reverse())];
+  const twice = hull.reduce((sum, [x, y], i) => {
+    const [nextX, nextY] = hull[(i + 1) % hull.length]!;
+    return sum + x * nextY - nextX * y;
+  }, 0);
+  return Math.abs(twice) / 2;
+}
+
+/** How much larger the portrait's face is than the reference's, as a factor on movement. */
+export function movementScale(source: KeypointSet, reference: KeypointSet): number {
+  const area = convexHullArea(reference.value);
+  return area > 0 ? Math.sqrt(convexHullArea(source.value) / area) : 1;
+}
+
+/**
+ * The keypoints that the portrait should have.
+ *
+ * Relative: p = p_s + scale (p_d - p_r) and J = J_d J_r^-1 J_s, with s the portrait, d the driving frame and r the
+ * reference frame of the driving clip.
+ */
+export function transferKeypoints(
+  source: KeypointSet,
+  driving: KeypointSet,
+  reference: KeypointSet,
+  { motion, adaptScale }: TransferOptions,
+): KeypointSet {
+  if (motion === 'absolute') return driving;
+  const scale = adaptScale ? movementScale(source, reference) : 1;
+  const value = source.value.map((x, i) => x + scale * (driving.value[i]! - reference.value[i]!));
+  if (!source.jacobian || !driving.jacobian || !reference.jacobian) return { value, jacobian: null };
+  const jacobian = new Float32Array(source.jacobian.length);
+  for (let k = 0; k < jacobian.length / 4; k++) {
+    const change = multiply(matrixAt(driving.jacobian, k), invert(matrixAt(reference.jacobian, k)));
+    jacobian.set(multiply(change, matrixAt(source.jacobian, k)), 4 * k);
+  }
+  return { value, jacobian };
+}
