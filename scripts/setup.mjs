@@ -102,7 +102,7 @@ async function prepareNative() {
   if (found.problem) stop(found.problem);
   if (found.libtorch.blas.kind === 'reference') {
     warn('matrix products use the reference BLAS, 30 to 50 times slower than OpenBLAS.');
-    if (isInstalled('libopenblas0-pthread')) {
+    if (isInstalled('libopenblas0-openmp')) {
       warn(
         'OpenBLAS is installed but not chosen: sudo update-alternatives --config libblas.so.3-$(uname -m)-linux-gnu',
       );
@@ -135,13 +135,13 @@ function look(build) {
   try {
     found.libtorch = build.findLibTorch();
     if (found.libtorch.origin === 'system' && process.platform === 'linux') {
-      if (found.libtorch.blas.kind === 'reference') found.advised.push('libopenblas0-pthread');
+      if (found.libtorch.blas.kind === 'reference') found.advised.push('libopenblas0-openmp');
       if (!found.libtorch.distributed.gloo) found.advised.push('libgloo-dev');
     }
   } catch (error) {
     if (error.name !== 'LibTorchError') throw error;
     found.problem = error.message;
-    if (error.notFound) found.required.push('libtorch-dev', 'libgloo-dev', 'libopenblas0-pthread');
+    if (error.notFound) found.required.push('libtorch-dev', 'libgloo-dev', 'libopenblas0-openmp');
   }
   return found;
 }

@@ -45,7 +45,8 @@ test('what is missing, empty, foreign or without pictures is named as such', asy
 
 test('a folder whose pictures differ in size names the one that does, a damaged one likewise', async () => {
   await mkdir(file('mixed'));
-  for (const index of [0, 1, 2]) await writePicture(join(file('mixed'), `${index}.png`), scene(index === 2 ? 9 : 8, 8, 0));
+  for (const index of [0, 1, 2])
+    await writePicture(join(file('mixed'), `${index}.png`), scene(index === 2 ? 9 : 8, 8, 0));
   assert.match(await reasonOf(file('mixed'), join(file('mixed'), '2.png')), /is 9 x 8 while 0\.png is 8 x 8/);
   await writeFile(join(file('mixed'), '1.png'), 'broken');
   assert.match(await reasonOf(file('mixed'), join(file('mixed'), '1.png')), /not an image format/);
@@ -97,7 +98,7 @@ test('files cut off or damaged anywhere end in frames or in one clear error', as
   const random = randomNumbers(7);
   for (const name of ['seed.mp4', 'seed.webm', 'seed.gif', 'seed.webp']) {
     const whole = await readFile(file(name));
-    const work = Array.from({ length: 16 }, async (_, round) => {
+    const work = Array.from({ length: 12 }, async (_, round) => {
       let bytes = Buffer.from(whole);
       const at = (limit: number) => Math.floor(random() * limit);
       if (round % 4 === 0) bytes = bytes.subarray(0, at(bytes.length));
@@ -109,13 +110,12 @@ test('files cut off or damaged anywhere end in frames or in one clear error', as
       return path;
     });
     const paths = await Promise.all(work);
-    for (const path of paths) {
-      try {
-        const { frames } = await readAll(path, { timeLimit: 3 });
-        assert(frames.length > 0, `${path}: neither frames nor an error`);
-      } catch (error) {
-        assert(error instanceof MediaError, `${path}: ${String(error)}`);
-      }
+    const attempts = paths.map(async (path) => {
+      const { frames } = await readAll(path, { timeLimit: 8 });
+      assert(frames.length > 0, `${path}: neither frames nor an error`);
+    });
+    for (const result of await Promise.allSettled(attempts)) {
+      if (result.status === 'rejected') assert(result.reason instanceof MediaError, String(result.reason));
     }
   }
 });

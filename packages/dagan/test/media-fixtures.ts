@@ -23,9 +23,9 @@ import {
   WavOutputFormat,
   WEBM,
 } from 'mediabunny';
-import { type Clip, type ClipFrame, createPicture, openClip, type Picture } from '../src/media/index.js';
 import { loadCodecs } from '../src/media/codecs.js';
 import { pictureToI420, type YuvColor } from '../src/media/color.js';
+import { type Clip, type ClipFrame, createPicture, openClip, type Picture } from '../src/media/index.js';
 
 /** A folder that is removed when the test file has run. */
 export async function temporaryFolder(): Promise<string> {
@@ -137,7 +137,13 @@ async function addTone(audio: AudioSampleSource, seconds: number): Promise<void>
     const data = Float32Array.from({ length: block }, (_, i) => {
       return 0.3 * Math.sin((2 * Math.PI * 440 * (at + i)) / sampleRate);
     });
-    using sample = new AudioSample({ data, format: 'f32', numberOfChannels: 1, sampleRate, timestamp: at / sampleRate });
+    using sample = new AudioSample({
+      data,
+      format: 'f32',
+      numberOfChannels: 1,
+      sampleRate,
+      timestamp: at / sampleRate,
+    });
     await audio.add(sample);
   }
 }

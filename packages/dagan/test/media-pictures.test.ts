@@ -140,17 +140,29 @@ test('a picture that cannot be written leaves nothing behind and keeps what was 
   assert.match(await mediaError(writePicture(taken, picture), taken), /is a folder/);
   const ending = join(inner, 'a.bmp');
   assert.match(await mediaError(writePicture(ending, picture), ending), /\.png, \.jpg or \.webp/);
-  await assert.rejects(writePicture(join(inner, 'old.png'), { ...picture, width: 9 }), /9 x 8 RGB picture has 216 bytes/);
+  await assert.rejects(
+    writePicture(join(inner, 'old.png'), { ...picture, width: 9 }),
+    /9 x 8 RGB picture has 216 bytes/,
+  );
   assert.deepEqual(await names(inner), ['old.png', 'taken.png']);
   assert.equal(await readFile(join(inner, 'old.png'), 'utf8'), 'old');
 });
 
 /** The documented formula, evaluated directly for one channel of one pixel in float64. */
-function triangleSample(picture: Picture, width: number, height: number, x: number, y: number, channel: number): number {
+function triangleSample(
+  picture: Picture,
+  width: number,
+  height: number,
+  x: number,
+  y: number,
+  channel: number,
+): number {
   const weights = (output: number, index: number, input: number) => {
     const scale = input / output;
     const centre = (index + 0.5) * scale;
-    const all = Array.from({ length: input }, (_, i) => Math.max(0, 1 - Math.abs(i + 0.5 - centre) / Math.max(1, scale)));
+    const all = Array.from({ length: input }, (_, i) =>
+      Math.max(0, 1 - Math.abs(i + 0.5 - centre) / Math.max(1, scale)),
+    );
     const sum = all.reduce((a, b) => a + b, 0);
     return all.map((value) => value / sum);
   };
@@ -197,8 +209,15 @@ test('resizing to the same size copies, and a flat picture stays flat at any siz
   for (const level of [0, 1, 127, 254, 255]) {
     const flat = createPicture(50, 41);
     flat.data.fill(level);
-    for (const [width, height] of [[7, 90], [256, 256], [13, 3]] as const) {
-      assert(resizePicture(flat, width, height).data.every((value) => value === level), `${level}`);
+    for (const [width, height] of [
+      [7, 90],
+      [256, 256],
+      [13, 3],
+    ] as const) {
+      assert(
+        resizePicture(flat, width, height).data.every((value) => value === level),
+        `${level}`,
+      );
     }
   }
 });
@@ -246,7 +265,9 @@ test('video levels become the colours of the standards', () => {
     assert.deepEqual(pixel(77, 128, 128, matrix, true), [77, 77, 77]);
   }
   const near = (got: number[], expected: number[]) => {
-    got.forEach((value, index) => assert(Math.abs(value - expected[index]!) <= 2, `${got}, not ${expected}`));
+    got.forEach((value, index) => {
+      assert(Math.abs(value - expected[index]!) <= 2, `${got}, not ${expected}`);
+    });
   };
   // 100 % red, green and blue as the standards tabulate them for 8 bits, limited range.
   near(pixel(81, 90, 240, 'bt601', false), [255, 0, 0]);
@@ -262,10 +283,16 @@ test('video levels become the colours of the standards', () => {
 test('RGB to 4:2:0 and back keeps a smooth picture within two levels and greys exact, in full range', () => {
   for (const matrix of ['bt601', 'bt709', 'bt2020'] as const) {
     for (const fullRange of [true, false]) {
-      for (const [width, height] of [[256, 192], [255, 191]] as const) {
+      for (const [width, height] of [
+        [256, 192],
+        [255, 191],
+      ] as const) {
         const flat = createPicture(width, height);
         for (let i = 0; i < flat.data.length; i++) flat.data[i] = [90, 150, 210][i % 3]!;
-        for (const [original, limit] of [[flat, 2], [scene(width, height, 0), 4]] as const) {
+        for (const [original, limit] of [
+          [flat, 2],
+          [scene(width, height, 0), 4],
+        ] as const) {
           const planes = pictureToI420(original, { matrix, fullRange });
           assert.deepEqual([planes.width, planes.height], [256, 192]);
           const back = i420(planes, { matrix, fullRange });

@@ -11,6 +11,7 @@
 #include <netdb.h>
 #include <sys/socket.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #include <unistd.h>
 
@@ -155,7 +156,9 @@ c10::intrusive_ptr<Communicator> makeCommunicator(const std::string& backend, co
   throw std::invalid_argument("this build of the addon has no backend '" + backend + "'");
 }
 
-GroupPtr join(const std::string& backend, int rank, int worldSize, const Address& master, Milliseconds timeout) {
+/// @param storePrefix names the group in a store that runs at the master already; without it rank 0 runs one
+GroupPtr join(const std::string& backend, int rank, int worldSize, const Address& master, Milliseconds timeout,
+              const std::string& storePrefix) {
   auto group = c10::make_intrusive<Group>();
   group->rank = rank;
   group->worldSize = worldSize;
@@ -163,10 +166,11 @@ GroupPtr join(const std::string& backend, int rank, int worldSize, const Address
   try {
     c10d::TCPStoreOptions options;
     options.port = master.port;
-    options.isServer = rank == 0;
+    options.isServer = rank == 0 && storePrefix.empty();
     options.numWorkers = worldSize;
     options.timeout = timeout;
-    const auto store = c10::make_intrusive<c10d::TCPStore>(master.host, options);
+    c10::intrusive_ptr<c10d::Store> store = c10::make_intrusive<c10d::TCPStore>(master.host, options);
+    if (!storePrefix.empty()) store = c10::make_intrusive<c10d::PrefixStore>(storePrefix, store);
     group->communicator = makeCommunicator(backend, store, *group, master);
     // The store ends with rank 0's group, so nobody goes on before everybody is connected.
     group->communicator->barrier()->wait();
@@ -266,7 +270,7 @@ std::vector<at::Tensor> gatherWireForm(const GroupPtr& group, const std::string&
 }
 
 /// Makes sure that all ranks call the same collective. Gloo ends the process if they bring different amounts of data, so
-/// each rank says first what it is about to do; that costs a tenth of a millisecond or so. NCCL has checks of its own.
+/// each rank says first what it is about to do, which takes well under a millisecond. NCCL's tensors need not wait for it.
 void agree(const GroupPtr& group, const std::string& what) {
   if (group->communicator->getBackendName() == "nccl") return;
   const int64_t capacity = 128;
@@ -354,7 +358,11 @@ struct AllReduceSum : torch::autograd::Function<AllReduceSum> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
     const auto group = c10::static_intrusive_pointer_cast<Group>(context->saved_data["group"].toCapsule());
-    return {apply(gradients[0], group), at::Tensor()};
+    try {
+      return {apply(gradients[0], group), at::Tensor()};
+    } catch (const std::exception& error) {
+      throw std::runtime_error("rank " + std::to_string(group->rank) + ": " + readableMessage(error));
+    }
   }
 };
 
@@ -380,7 +388,7 @@ Napi::Object workToJs(Napi::Env env, int rank, std::unique_ptr<Pending> started)
   return work;
 }
 
-/// joinProcessGroup(backend, rank, worldSize, host, port, timeoutMilliseconds) -> an object of functions
+/// joinProcessGroup(backend, rank, worldSize, host, port, timeoutMilliseconds, storePrefix) -> an object of functions
 Napi::Value joinProcessGroup(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
   const int rank = info[1].ToNumber().Int32Value();
@@ -388,7 +396,7 @@ Napi::Value joinProcessGroup(const Napi::CallbackInfo& info) {
   onRank(env, rank, [&]() -> Napi::Value {
     const Address master{info[3].ToString().Utf8Value(), static_cast<uint16_t>(info[4].ToNumber().Uint32Value())};
     *holder = join(info[0].ToString().Utf8Value(), rank, info[2].ToNumber().Int32Value(), master,
-                   Milliseconds(info[5].ToNumber().Int64Value()));
+                   Milliseconds(info[5].ToNumber().Int64Value()), info[6].ToString().Utf8Value());
     return env.Undefined();
   });
 

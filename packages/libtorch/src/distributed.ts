@@ -27,6 +27,11 @@ export type InitOptions = {
   masterPort?: number;
   /** How long joining and every collective may wait for other ranks. Default: 600. */
   timeoutSeconds?: number;
+  /**
+   * Under which name the group meets in a store that runs at the master's address already: a launcher's, or that of an
+   * earlier group. Default: rank 0 runs a store for this group.
+   */
+  storePrefix?: string;
 };
 
 /** Environment variables, such as `process.env`. */
@@ -130,9 +135,9 @@ export class ProcessGroup {
   }
 }
 
-/** Whether the addon can join groups of more than one rank through a backend. */
-export function hasBackend(backend: Backend): boolean {
-  return addon().processGroupBackends.includes(backend);
+/** The backends that this build of the addon has; without any, a world has one rank. */
+export function backends(): readonly Backend[] {
+  return addon().processGroupBackends;
 }
 
 function checkRange(name: string, value: number, least: number, most: number): void {
@@ -148,7 +153,8 @@ function checkRange(name: string, value: number, least: number, most: number): v
  * @throws RangeError or TypeError on options that cannot be, Error if the other ranks do not come in time
  */
 export function init(options: InitOptions): ProcessGroup {
-  const { backend = 'gloo', rank, worldSize, localRank = 0, masterAddress, masterPort, timeoutSeconds = 600 } = options;
+  const { backend = 'gloo', rank, worldSize, localRank = 0, masterAddress, masterPort } = options;
+  const { timeoutSeconds = 600, storePrefix = '' } = options;
   checkRange('worldSize', worldSize, 1, 65536);
   checkRange('rank', rank, 0, worldSize - 1);
   checkRange('localRank', localRank, 0, worldSize - 1);
@@ -158,12 +164,20 @@ export function init(options: InitOptions): ProcessGroup {
   if (worldSize === 1) return new ProcessGroup(null, options);
   if (!masterAddress) throw new TypeError('masterAddress must name the host of rank 0');
   checkRange('masterPort', masterPort ?? Number.NaN, 1, 65535);
-  const available = addon().processGroupBackends;
+  const available = backends();
   if (available.length > 0 && !available.includes(backend)) {
     throw new TypeError(`this LibTorch has no process groups of '${backend}', only of ${available.join(' and ')}`);
   }
   const milliseconds = Math.round(timeoutSeconds * 1000);
-  const native = addon().joinProcessGroup(backend, rank, worldSize, masterAddress, masterPort!, milliseconds);
+  const native = addon().joinProcessGroup(
+    backend,
+    rank,
+    worldSize,
+    masterAddress,
+    masterPort!,
+    milliseconds,
+    storePrefix,
+  );
   return new ProcessGroup(native, options);
 }
 
@@ -174,7 +188,8 @@ type Variable = (typeof VARIABLES)[number];
  * Joins the group that `RANK`, `WORLD_SIZE`, `LOCAL_RANK` (0 if not set), `MASTER_ADDR` and `MASTER_PORT` describe, as
  * launchers of distributed PyTorch jobs set them. Without any of them the world is this process alone.
  *
- * Gloo binds to the address from which this machine reaches the master; `GLOO_SOCKET_IFNAME` names another interface.
+ * Under `torchrun` (`TORCHELASTIC_USE_AGENT_STORE`) the ranks meet in the store of its agent, which must be of the same
+ * LibTorch version. Gloo binds to the address from which this machine reaches the master; `GLOO_SOCKET_IFNAME` names another interface.
  *
  * @throws Error that names the variable if one is missing or cannot be
  */
@@ -204,5 +219,8 @@ export function initFromEnvironment({
   const localRank = environment.LOCAL_RANK ? whole('LOCAL_RANK', 0, worldSize - 1) : 0;
   if (worldSize === 1) return init({ ...options, rank, worldSize, localRank });
   const masterAddress = text('MASTER_ADDR');
-  return init({ ...options, rank, worldSize, localRank, masterAddress, masterPort: whole('MASTER_PORT', 1, 65535) });
+  const masterPort = whole('MASTER_PORT', 1, 65535);
+  const attempt = environment.TORCHELASTIC_RESTART_COUNT ?? '0';
+  const storePrefix = environment.TORCHELASTIC_USE_AGENT_STORE === 'True' ? `attempt_${attempt}` : undefined;
+  return init({ ...options, rank, worldSize, localRank, masterAddress, masterPort, storePrefix });
 }

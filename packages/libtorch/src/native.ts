@@ -75,7 +75,7 @@ type Addon = {
   setThreads(threads: number): void;
   setFlushDenormal(enabled: boolean): boolean;
   buildInfo(): BuildInfo;
-  processGroupBackends: string[];
+  processGroupBackends: ('gloo' | 'nccl')[];
   joinProcessGroup(
     backend: string,
     rank: number,
@@ -83,12 +83,13 @@ type Addon = {
     host: string,
     port: number,
     timeoutMilliseconds: number,
+    storePrefix: string,
   ): NativeProcessGroup;
 };
 
 /** The addon's file: `DAGAN_LIBTORCH_ADDON`, or where the build puts it. */
 export function addonPath(): string {
-  return process.env.DAGAN_LIBTORCH_ADDON ?? fileURLToPath(new URL('../../build/libtorch.node', import.meta.url));
+  return process.env.DAGAN_LIBTORCH_ADDON || fileURLToPath(new URL('../../build/libtorch.node', import.meta.url));
 }
 
 function load(): Addon {

@@ -1,119 +1,208 @@
-// One rank of the process groups in distributed.test.ts: runs the scenario named on the command line and sends what it
-// saw to the parent. Ranks find one another through the environment.
-import assert from 'node:assert/strict';
+// One rank of the process groups in distributed.test.ts: runs the scenario named on the command line and prints what it
+// saw as JSON. Ranks find one another through the environment.
+import { fileURLToPath } from 'node:url';
 import {
+  type DType,
   distributed,
-  F,
-  grad,
   liveTensors,
   manualSeed,
   nn,
   rand,
   randn,
-  run,
-  Tensor,
-  type TensorOptions,
+  type Tensor,
   tensor,
   tidy,
 } from '../src/index.js';
 
+type Group = distributed.ProcessGroup;
+
 const numbers = (value: Tensor): number[] => [...value.toFloat32Array()];
 
-const failureOf = (body: () => unknown): string => {
+/** The message of the error that `body` ends with. */
+function failureOf(body: () => unknown): string {
   try {
     body();
   } catch (error) {
     return (error as Error).message;
   }
   return 'nothing failed';
-};
+}
 
-/** Two convolutions' worth of network with a batch norm in a list and one in a field. */
+/** Holds the whole process up, as a rank that computes does. */
+const sleep = (milliseconds: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+
+/** Batch norms in a field and in a list, with and without weights. */
 class SmallNetwork extends nn.Module {
-  blocks: nn.ModuleList<nn.Module>;
-  norm: nn.BatchNorm2d;
-
-  constructor() {
-    super();
-    this.blocks = new nn.ModuleList([new nn.Conv2d(2, 3, 3), new nn.BatchNorm2d(3)]);
-    this.norm = new nn.BatchNorm2d(3, { affine: false, momentum: 0.3 });
-  }
+  blocks = new nn.ModuleList<nn.Conv2d | nn.BatchNorm2d>([new nn.Conv2d(2, 3, 3), new nn.BatchNorm2d(3)]);
+  last = new nn.BatchNorm2d(3, { affine: false, momentum: 0.3 });
 
   forward(input: Tensor): Tensor {
-    const convolved = (this.blocks.at(0) as nn.Conv2d).forward(input);
-    const first = (this.blocks.at(1) as nn.BatchNorm2d).forward(convolved);
-    return this.norm.forward(first.sigmoid().add(first.mul(3)).add(50));
+    let x = input;
+    for (const block of this.blocks) x = block.forward(x); // [N, 3, 6, 4]
+    return this.last.forward(x.sigmoid().add(50)); // the mean is large against the deviation
   }
 }
 
-/** What one training step of `SmallNetwork` computes; equal in all processes but for the part of the batch. */
-export function networkStep(group: distributed.ProcessGroup | null, firstPicture: number, pictures: number) {
+/**
+ * One training step of `SmallNetwork` on some pictures of a batch of five, whose numbers are the same in all processes.
+ * The loss is a sum over pictures, so that the sums of the ranks' gradients are those of the whole batch.
+ */
+export function trainingStep(group: Group, firstPicture: number, pictures: number) {
   manualSeed(5);
   const network = new SmallNetwork();
-  const batch = rand([5, 2, 8, 6]);
-  const weights = randn([5, 3, 6, 4]);
-  if (group) nn.convertSyncBatchNorm(network, group);
+  const inputs = rand([5, 2, 8, 6]);
+  const lossWeights = randn([5, 3, 6, 4]);
   const norm = network.blocks.at(1) as nn.BatchNorm2d;
   norm.weight!.detach().copy_(tensor([0.5, 2, -1]));
   norm.bias!.detach().copy_(tensor([1, -2, 0]));
-  const input = batch.narrow(0, firstPicture, pictures).detach().clone().requiresGrad_();
+  const names = [...network.stateDict().keys()];
+  const parameters = network.parameters();
+  nn.convertSyncBatchNorm(network, group);
+
+  const input = inputs.narrow(0, firstPicture, pictures).clone().requiresGrad_();
   const output = network.forward(input);
-  output.mul(weights.narrow(0, firstPicture, pictures)).sum().backward();
-  const gradients = [...network.namedParameters()].map(([name, parameter]): [string, number[]] => {
-    const gradient = parameter.grad!;
-    return [name, numbers(group ? group.allReduce(gradient) : gradient)];
-  });
+  output
+    .mul(lossWeights.narrow(0, firstPicture, pictures))
+    .sum()
+    .backward();
   const state = [...network.stateDict()].map(([name, value]): [string, number[]] => [name, numbers(value)]);
-  const evaluated = network.eval().forward(input.detach());
+  const gradients = [...network.namedParameters()].map(([name, parameter]): [string, number[]] => [
+    name,
+    numbers(group.allReduce(parameter.grad!)),
+  ]);
   return {
     output: numbers(output),
-    evaluated: numbers(evaluated),
     inputGradient: numbers(input.grad!),
     gradients: Object.fromEntries(gradients),
     state: Object.fromEntries(state),
+    evaluated: numbers(network.eval().forward(input.detach())),
+    sameNames: names.join() === [...network.stateDict().keys()].join(),
+    sameParameters: network.parameters().every((parameter, i) => parameter === parameters[i]),
+    classes: [norm, network.last].map((layer) => layer.constructor.name),
   };
 }
 
-const integers: TensorOptions = { dtype: 'int64' };
+/** A batch norm of float32 on pictures of bfloat16, as under autocast, whose numbers are the same in all processes. */
+export function sixteenBits(group: Group, firstPicture: number, pictures: number) {
+  manualSeed(6);
+  const inputs = randn([4, 3, 8, 8]).mul(2).add(3).to({ dtype: 'bfloat16' });
+  const layer = new nn.SyncBatchNorm2d(3, { group });
+  const input = inputs.narrow(0, firstPicture, pictures).clone().requiresGrad_();
+  const output = layer.forward(input);
+  output.square().mul(output).sum().backward();
+  const dtypes = [output.dtype, input.grad!.dtype, layer.runningMean.dtype];
+  const running = [...numbers(layer.runningMean), ...numbers(layer.runningVar)];
+  return { output: numbers(output), inputGradient: numbers(input.grad!), running, dtypes };
+}
 
-const scenarios: Record<string, (group: distributed.ProcessGroup) => unknown> = {
-  collectives(group) {
+const scenarios = {
+  collectives(group: Group) {
     const { rank, worldSize, localRank } = group;
     const own = () => tensor([rank + 1, 10 * (rank + 1), -rank]);
-    const reduce = (operation: distributed.ReduceOperation) => numbers(group.allReduce(own(), operation));
-    const typed = (dtype: 'bfloat16' | 'float16' | 'float64' | 'int64' | 'int16' | 'uint8' | 'bool') => {
-      const value = tensor([rank, 1, 0]).to({ dtype });
-      const same = group.allReduce(value) === value && value.dtype === dtype;
-      return [same, ...numbers(value)];
-    };
-    // Not contiguous: the ranks hold the same elements in different memory formats.
-    const picture = () => tensor(Float32Array.from({ length: 24 }, (_, i) => i * (rank + 1)), [1, 2, 3, 4]);
-    const layout = picture().contiguous(rank === 0 ? 'contiguous' : 'channels_last');
-    const column = tensor([1, 2, 3, 4]).view(2, 2).mul(rank + 1).select(1, 1);
-    const background = [1, 2, 3].map((factor) => ({ work: group.startAllReduce(tensor([factor * (rank + 1)]), 'mean') }));
+    const reduced = (operation: distributed.ReduceOperation) => numbers(group.allReduce(own(), operation));
+    const dtypes: DType[] = ['bfloat16', 'float16', 'float64', 'int64', 'int32', 'int16', 'int8', 'uint8', 'bool'];
     const parameter = new nn.Parameter(own());
-    group.broadcast(parameter, 1);
-    group.barrier();
+    const picture = () =>
+      tensor(
+        Float32Array.from({ length: 24 }, (_, i) => i * (rank + 1)),
+        { shape: [1, 2, 3, 4] },
+      );
+    const works = [1, 2, 3].map((factor) => group.startAllReduce(tensor([factor * (rank + 1)]), 'mean'));
+    const background = works.map((work) => [...numbers(work.wait()), work.done]);
+    const firstLive = liveTensors();
+    for (let i = 0; i < 20; i++) tidy(() => group.allGather(group.allReduce(own())));
     return {
       place: [rank, worldSize, localRank],
-      sum: reduce('sum'),
-      mean: reduce('mean'),
-      max: reduce('max'),
-      min: reduce('min'),
-      broadcast: numbers(parameter),
+      sum: reduced('sum'),
+      mean: reduced('mean'),
+      max: reduced('max'),
+      min: reduced('min'),
+      dtypes: dtypes.map((dtype) => {
+        const value = tensor([rank, 1, 0]).to({ dtype });
+        return [dtype, group.allReduce(value) === value && value.dtype === dtype, ...numbers(value)];
+      }),
+      channelsLast: numbers(group.allReduce(picture().contiguous(rank === 0 ? 'contiguous' : 'channels_last'))),
+      column: numbers(group.allReduce(picture().select(3, 1))),
+      broadcast: [numbers(group.broadcast(own())), numbers(group.broadcast(parameter, 1))],
       gathered: group.allGather(own().to({ dtype: 'bfloat16' })).map((part) => [part.dtype, ...numbers(part)]),
-      gatheredIntegers: group.allGather(run('aten::add.Scalar', [tensor(BigInt64Array.of(2n ** 40n)), rank])).map((part) => part.item()),
-      types: Object.fromEntries((['bfloat16', 'float16', 'float64', 'int64', 'int16', 'uint8', 'bool'] as const).map((dtype) => [dtype, typed(dtype)])),
-      layouts: [numbers(group.allReduce(layout)), numbers(group.allReduce(column))],
-      background: background.map(({ work }) => numbers(work.wait())),
+      gatheredWide: group
+        .allGather(tensor(BigInt64Array.of(2n ** 62n + BigInt(rank))))
+        .map((part) => `${part.toTypedArray()}`),
+      gatheredEmpty: group.allGather(tensor([]).reshape(0, 3)).map((part) => part.shape),
+      background,
+      leaked: liveTensors() - firstLive,
     };
   },
-};
-void F; void grad; void liveTensors; void tidy; void integers; void assert;
 
-const [scenario] = process.argv.slice(2);
-if (scenario) {
-  using group = distributed.initFromEnvironment({ timeoutSeconds: 10 });
-  console.log(JSON.stringify(scenarios[scenario]!(group)));
+  /** y = x_0 + x_1; rank r's loss is (r + 1) * sum(y^2). */
+  gradient(group: Group) {
+    const x = tensor([1 + group.rank, 5]).requiresGrad_();
+    const y = group.allReduceWithGradient(x.mul(1)); // [3, 10]
+    y.square()
+      .sum()
+      .mul(group.rank + 1)
+      .backward();
+    return { y: numbers(y), gradient: numbers(x.grad!), input: numbers(x) };
+  },
+
+  barrier(group: Group) {
+    if (group.rank === 0) sleep(300);
+    const before = Date.now();
+    group.barrier();
+    return { before, after: Date.now() };
+  },
+
+  /** Three pictures in rank 0, two in rank 1. */
+  batchNorm: (group: Group) => (group.rank === 0 ? trainingStep(group, 0, 3) : trainingStep(group, 3, 2)),
+  batchNorm16: (group: Group) => sixteenBits(group, 2 * group.rank, 2),
+
+  mistakes(group: Group) {
+    const { rank } = group;
+    const other = () => distributed.initFromEnvironment({ timeoutSeconds: 10 });
+    const messages = [
+      failureOf(() => group.allReduce(tensor([1, 2, 3].slice(rank)))),
+      failureOf(() => (rank === 0 ? group.barrier() : group.allGather(tensor([1])))),
+      failureOf(() => group.allReduce(tensor([1]).requiresGrad_().mul(2))),
+      failureOf(() => group.allReduce(tensor([1]).to({ dtype: 'int64' }), 'mean')),
+      failureOf(() => group.broadcast(tensor([1]), 2)),
+      rank === 0 ? failureOf(other) : '',
+    ];
+    const afterwards = numbers(group.allReduce(tensor([rank])));
+    const work = group.startAllReduce(tensor([rank]));
+    group.dispose();
+    return { messages, afterwards, late: numbers(work.wait()), disposed: failureOf(() => group.barrier()) };
+  },
+
+  /** A second group in the store of the first, as under torchrun, whose agent runs one. */
+  secondGroup(group: Group) {
+    const environment = { ...process.env, TORCHELASTIC_USE_AGENT_STORE: 'True', TORCHELASTIC_RESTART_COUNT: '2' };
+    using second = distributed.initFromEnvironment({ timeoutSeconds: 10, environment });
+    return { sum: [...numbers(second.allReduce(tensor([1]))), ...numbers(group.allReduce(tensor([2])))] };
+  },
+
+  dies(group: Group) {
+    if (group.rank === 1) process.kill(process.pid, 'SIGKILL');
+    return { messages: [1, 2].map(() => failureOf(() => group.allReduce(tensor([1])))) };
+  },
+
+  diesInBackward(group: Group) {
+    const y = group.allReduceWithGradient(tensor([1]).requiresGrad_());
+    if (group.rank === 1) process.kill(process.pid, 'SIGKILL');
+    return { messages: [failureOf(() => y.backward())] };
+  },
+
+  staysAway(group: Group) {
+    if (group.rank === 1) sleep(2500);
+    return { messages: group.rank === 0 ? [failureOf(() => group.allReduce(tensor([1])))] : [] };
+  },
+} satisfies Record<string, (group: Group) => object>;
+
+export type Scenario = keyof typeof scenarios;
+/** What a rank prints. */
+export type Seen<S extends Scenario> = ReturnType<(typeof scenarios)[S]>;
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [name, timeoutSeconds] = process.argv.slice(2);
+  using group = distributed.initFromEnvironment({ timeoutSeconds: Number(timeoutSeconds) });
+  console.log(JSON.stringify(scenarios[name as Scenario](group)));
 }
-void failureOf;

@@ -205,7 +205,7 @@ export function blasFinding(blas: Blas): Finding {
     mark: 'warn',
     subject: 'BLAS',
     text: `the reference one${place}: matrix products are 30 to 50 times slower than with OpenBLAS`,
-    remedy: aptLine(['libopenblas0-pthread']),
+    remedy: aptLine(['libopenblas0-openmp']),
   };
 }
 

@@ -192,6 +192,12 @@ class WebpJoiner implements Joiner {
 
   private header(): Buffer {
     const { width, height } = this.job;
-    return webpAnimationHeader({ width, height, length: this.length, alpha: this.alpha, exif: this.exif !== undefined });
+    return webpAnimationHeader({
+      width,
+      height,
+      length: this.length,
+      alpha: this.alpha,
+      exif: this.exif !== undefined,
+    });
   }
 }

@@ -189,7 +189,7 @@ export function pictureToI420(picture: Picture, color: YuvColor): { width: numbe
 
 /** Full range reaches 255.5 for a pure blue or red, one rounding step too far. */
 function clip(value: number): number {
-  return value > 255 ? 255 : value;
+  return Math.min(value, 255);
 }
 
 /** 8-bit RGBA or BGRA rows to RGB, composited onto white unless `opaque` (the fourth channel then means nothing). */

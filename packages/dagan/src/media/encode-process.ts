@@ -1,11 +1,8 @@
 /** The encoding process: writes the frames it is sent into one file or folder, in order. */
 
-import { openAnimationSink } from './animation-writer.js';
 import { toMediaError } from './errors.js';
-import { openFolderSink } from './folder-writer.js';
 import type { EncodeJob, EncodeOrder, EncodeReport } from './messages.js';
 import { report, serve } from './process-link.js';
-import { openVideoSink } from './video-writer.js';
 import type { FrameSink } from './writer.js';
 
 const send: (message: EncodeReport) => void = report;
@@ -16,11 +13,15 @@ const tell = {
   progress: () => send({ type: 'progress' }),
 };
 
+/** Sinks are loaded when needed, which halves the start. */
 async function openSink(job: EncodeJob): Promise<FrameSink> {
-  if (job.container === 'gif' || job.container === 'webp') return openAnimationSink(job, job.container, tell);
-  if (job.container !== 'folder') return openVideoSink(job, job.container, tell);
+  const { container } = job;
+  if (container === 'gif' || container === 'webp') {
+    return (await import('./animation-writer.js')).openAnimationSink(job, container, tell);
+  }
+  if (container !== 'folder') return (await import('./video-writer.js')).openVideoSink(job, container, tell);
   if (job.sound) tell.warning('written without sound: a folder of frames holds none');
-  return openFolderSink(job);
+  return (await import('./folder-writer.js')).openFolderSink(job);
 }
 
 /** Passes frames on in order, each when the next one tells how long it is shown. */
@@ -76,7 +77,10 @@ function fail(path: string, error: unknown): void {
   send({ type: 'failure', path: failure.path, reason: failure.reason });
 }
 
-serve<EncodeJob, EncodeOrder>(async (job) => {
+let path = '';
+
+async function begin(job: EncodeJob): Promise<(order: EncodeOrder) => void> {
+  path = job.path;
   try {
     const intake = new Intake(job, await openSink(job));
     send({ type: 'opened' });
@@ -85,4 +89,6 @@ serve<EncodeJob, EncodeOrder>(async (job) => {
     fail(job.path, error);
     return () => undefined;
   }
-});
+}
+
+serve(begin, (error) => fail(path, error));

@@ -14,7 +14,16 @@ export type MediaMetadata = {
 };
 
 /** File name endings that `readPicture` and folders of frames accept. */
-export const PICTURE_EXTENSIONS: readonly string[] = ['.png', '.jpg', '.jpeg', '.webp', '.gif', '.tif', '.tiff', '.avif'];
+export const PICTURE_EXTENSIONS: readonly string[] = [
+  '.png',
+  '.jpg',
+  '.jpeg',
+  '.webp',
+  '.gif',
+  '.tif',
+  '.tiff',
+  '.avif',
+];
 
 /**
  * Reads a PNG, JPEG, WebP, GIF, TIFF or AVIF file as 8-bit RGB: the EXIF orientation is applied, transparency is

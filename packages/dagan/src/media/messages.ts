@@ -1,4 +1,4 @@
-/** What the main thread and the media processes say to each other. */
+/** What the program and its media processes say to each other. */
 
 import type { MediaMetadata } from './images.js';
 import type { PictureTransform } from './resize.js';
@@ -47,9 +47,7 @@ export type DecodeJob = {
 };
 
 /** Orders to a decoding process. `run` tells the iterations over one clip apart. */
-export type DecodeOrder =
-  | { type: 'start'; run: number; credit: number }
-  | { type: 'credit'; run: number };
+export type DecodeOrder = { type: 'start'; run: number; credit: number } | { type: 'credit'; run: number };
 
 /** Reports of a decoding process. */
 export type DecodeReport =
@@ -80,9 +78,7 @@ export type Container = 'mp4' | 'mov' | 'webm' | 'mkv' | 'gif' | 'webp' | 'folde
 export type Quality = 'low' | 'medium' | 'high' | 'very-high';
 
 /** Orders to an encoding process. */
-export type EncodeOrder =
-  | { type: 'frame'; data: Uint8Array; timestamp: number; duration: number }
-  | { type: 'finish' };
+export type EncodeOrder = { type: 'frame'; data: Uint8Array; timestamp: number; duration: number } | { type: 'finish' };
 
 /** Reports of an encoding process. */
 export type EncodeReport =

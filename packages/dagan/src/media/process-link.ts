@@ -7,11 +7,17 @@ export function report(message: { type: string }): void {
 
 /**
  * Calls `begin` with the job, the first message, and the function it returns with every order after it. The process ends
- * with the program that started it.
+ * with the program that started it. Errors that nothing catches go to `onUncaught`.
  */
-export function serve<Job, Order>(begin: (job: Job) => Promise<(order: Order) => void>): void {
+export function serve<Job, Order>(
+  begin: (job: Job) => Promise<(order: Order) => void>,
+  onUncaught: (error: unknown) => void,
+): void {
   if (!process.send) throw new Error('this file is run by the media layer only');
   process.on('disconnect', () => process.exit());
+  // On a damaged file the demuxer can fail where nobody waits for it.
+  process.on('uncaughtException', onUncaught);
+  process.on('unhandledRejection', onUncaught);
   let follow: Promise<(order: Order) => void> | undefined;
   process.on('message', (message) => {
     if (follow) void follow.then((handle) => handle(message as Order));

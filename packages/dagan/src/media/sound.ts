@@ -171,7 +171,8 @@ async function encodeAnew(
   cut: Cut,
   codec: 'aac' | 'opus',
 ): Promise<Feed> {
-  if (!(await track.canDecode())) throw new Error(`the sound's codec (${await track.getCodec()}) cannot be decoded here`);
+  if (!(await track.canDecode()))
+    throw new Error(`the sound's codec (${await track.getCodec()}) cannot be decoded here`);
   const sampleRate = codec === 'opus' ? 48_000 : await track.getSampleRate();
   const blocks = new EqualBlocks(mb);
   const source: AudioSampleSource = new mb.AudioSampleSource({
@@ -200,8 +201,8 @@ async function encodeAnew(
     async finish() {
       await samples.return();
       if (!last) return;
-      // Silence of two blocks pushes the last, incomplete block out.
-      const data = new Float32Array(2 * BLOCK * last.channels);
+      // Silence as long as one block (after resampling) pushes the last, incomplete one out.
+      const data = new Float32Array(Math.ceil((BLOCK * last.rate) / sampleRate) * last.channels);
       using silence = new mb.AudioSample({
         data,
         format: 'f32',

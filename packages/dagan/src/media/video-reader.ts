@@ -30,7 +30,8 @@ export async function openVideo(job: DecodeJob, events: ReaderEvents): Promise<F
     throw new MediaError(path, `has pictures of ${width} x ${height} pixels, which is not a size that can be read`);
   }
 
-  const times = await scan(new mb.EncodedPacketSink(track), job, await isIndexed(mb, input));
+  const indexed = await isIndexed(mb, input);
+  const times = await scan(new mb.EncodedPacketSink(track), job, indexed);
   const firstTime = times.presented[start];
   if (firstTime === undefined) {
     const count = times.presented.length;
@@ -45,6 +46,10 @@ export async function openVideo(job: DecodeJob, events: ReaderEvents): Promise<F
   const duration = clipEnd === null ? undefined : Math.max(0, clipEnd - firstTime);
   const counted = times.complete ? Math.min(job.end ?? Infinity, times.presented.length) - start : undefined;
   const estimated = duration === undefined ? undefined : Math.round(duration * frameRate);
+
+  const listed = indexed && times.complete; // then missing frames are noticed one by one
+  const declaredEnd = endTime === undefined && !listed ? (declared ?? undefined) : undefined;
+  const range: Range = { path, events, firstTime, endTime, count: counted, declaredEnd, frameRate };
 
   let sound: SoundRange | undefined;
   if (await input.getPrimaryAudioTrack()) {
@@ -61,7 +66,7 @@ export async function openVideo(job: DecodeJob, events: ReaderEvents): Promise<F
       duration,
       sound,
     },
-    frames: () => new FrameIteration(mb, track, { path, events, firstTime, endTime, count: counted, frameRate }).run(),
+    frames: () => new FrameIteration(mb, track, range).run(),
   };
 }
 
@@ -81,7 +86,10 @@ async function videoTrack(mb: Mediabunny, input: Input, path: string): Promise<I
   if (!track) throw new MediaError(path, 'has no video track; the file is damaged or cut off');
   if (!(await track.canDecode())) {
     const codec = (await track.getCodec()) ?? (await track.getInternalCodecId()) ?? 'unknown';
-    throw new MediaError(path, `is coded as '${String(codec)}', which cannot be decoded here; convert it to H.264 first`);
+    throw new MediaError(
+      path,
+      `is coded as '${String(codec)}', which cannot be decoded here; convert it to H.264 first`,
+    );
   }
   return track;
 }
@@ -148,6 +156,8 @@ type Range = {
   endTime: number | undefined;
   /** Number of frames there should be, where known. */
   count: number | undefined;
+  /** Where the file says that it ends, if it has no list of its frames. */
+  declaredEnd: number | undefined;
   frameRate: number;
 };
 
@@ -165,7 +175,7 @@ class FrameIteration {
   ) {}
 
   async *run(): AsyncGenerator<ReaderFrame, void, undefined> {
-    const { firstTime, endTime, path, events } = this.range;
+    const { firstTime, endTime, path } = this.range;
     let from: number | undefined = firstTime;
     let problem: unknown;
     while (from !== undefined) {
@@ -195,7 +205,7 @@ class FrameIteration {
       const why = problem === undefined ? 'no frame could be decoded' : firstLine(problem);
       throw new MediaError(path, `is damaged: ${why}`, { cause: problem });
     }
-    this.warnOfLosses(events, problem);
+    this.warnOfLosses(problem, last ? last.time : firstTime);
   }
 
   /** Converts a sample and returns the one before it, whose duration is now known. */
@@ -233,11 +243,14 @@ class FrameIteration {
     }
   }
 
-  private warnOfLosses(events: ReaderEvents, problem: unknown): void {
-    const { count } = this.range;
+  private warnOfLosses(problem: unknown, lastTime: number): void {
+    const { count, declaredEnd, events } = this.range;
     const missing = count === undefined ? 0 : count - this.delivered;
     if (missing > 0) {
       events.warning(`the file is damaged or cut off: ${this.delivered} of ${count} frames could be read`);
+    } else if (declaredEnd !== undefined && lastTime < 0.9 * declaredEnd - 1) {
+      const [seen, said] = [lastTime.toFixed(1), declaredEnd.toFixed(1)];
+      events.warning(`the file is damaged or cut off: it ends after ${seen} of ${said} seconds`);
     } else if (problem !== undefined) {
       events.warning(`a part of the file is damaged (${firstLine(problem)}); the frames there were left out`);
     }

@@ -1,5 +1,6 @@
 // The convolution blocks that all networks are built of (as in the first-order motion model).
 import { F, nn, type Tensor } from '@dagan/libtorch';
+import { UpsamplingConv2d } from './subpixel-conv.js';
 
 /** Convolution that keeps the size, batch norm, ReLU. */
 export class SameBlock extends nn.Module {
@@ -10,6 +11,11 @@ export class SameBlock extends nn.Module {
     super();
     this.conv = new nn.Conv2d(inChannels, outChannels, kernel, { padding: (kernel - 1) / 2 });
     this.norm = new nn.BatchNorm2d(outChannels);
+  }
+
+  /** Rearranges the block for use without training. */
+  fuse(): void {
+    this.norm.foldInto(this.conv);
   }
 
   forward(x: Tensor): Tensor {
@@ -26,7 +32,16 @@ export class DownBlock extends SameBlock {
 
 /** Doubles the size by repeating pixels, then convolution, batch norm, ReLU. */
 export class UpBlock extends SameBlock {
+  /** Doubling and convolution in one, once fused. */
+  upsampling: UpsamplingConv2d | null = null;
+
+  override fuse(): void {
+    super.fuse();
+    this.upsampling = new UpsamplingConv2d(this.conv);
+  }
+
   override forward(x: Tensor): Tensor {
+    if (this.upsampling) return this.upsampling.forward(x).relu();
     return super.forward(F.upsampleNearest(x, [2 * x.size(2), 2 * x.size(3)])); // [N, out, 2 H, 2 W]
   }
 }
@@ -44,6 +59,11 @@ export class ResidualBlock extends nn.Module {
     this.conv2 = new nn.Conv2d(channels, channels, 3, { padding: 1 });
     this.norm1 = new nn.BatchNorm2d(channels);
     this.norm2 = new nn.BatchNorm2d(channels);
+  }
+
+  /** Rearranges the block for use without training. */
+  fuse(): void {
+    this.norm2.foldInto(this.conv1);
   }
 
   forward(x: Tensor): Tensor {

@@ -1,6 +1,7 @@
 // The generator's decoder as in the paper: residual blocks on the refined features, then up to the picture.
 import { nn, type Tensor } from '@dagan/libtorch';
 import { ResidualBlock, UpBlock } from './blocks.js';
+import { BlockwiseConv2d } from './subpixel-conv.js';
 
 export type ResidualDecoderOptions = {
   /** Channels per level, the picture's size first. */
@@ -26,11 +27,19 @@ export class ResidualDecoder extends nn.Module {
     this.final = new nn.Conv2d(channels[0]!, 3, 7, { padding: 3 });
   }
 
+  /** The last convolution, 2x2 pixels at a time, once fused. */
+  blockwiseFinal: BlockwiseConv2d | null = null;
+
+  /** Rearranges the decoder for use without training. */
+  fuse(): void {
+    this.blockwiseFinal = new BlockwiseConv2d(this.final);
+  }
+
   /** @param _deformed ignored: only the SPADE decoder looks at the warped picture */
   forward(features: Tensor, _deformed: Tensor): Tensor {
     let x = features;
     for (const block of this.bottleneck) x = block.forward(x);
     for (const block of this.upBlocks) x = block.forward(x);
-    return this.final.forward(x).sigmoid();
+    return (this.blockwiseFinal ?? this.final).forward(x).sigmoid();
   }
 }

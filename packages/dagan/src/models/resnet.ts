@@ -50,6 +50,10 @@ class Downsample extends nn.Module {
     ];
   }
 
+  fuse(): void {
+    this.#norm.foldInto(this.#conv);
+  }
+
   forward(input: Tensor): Tensor {
     return this.#norm.forward(this.#conv.forward(input));
   }
@@ -87,6 +91,11 @@ class BasicBlock extends ResidualBlock {
     this.downsample = fit(from, width, stride);
   }
 
+  fuse(): void {
+    this.bn1.foldInto(this.conv1);
+    this.bn2.foldInto(this.conv2);
+  }
+
   protected override residual(input: Tensor): Tensor {
     const hidden = this.bn1.forward(this.conv1.forward(input)).relu();
     return this.bn2.forward(this.conv2.forward(hidden));
@@ -113,6 +122,12 @@ class Bottleneck extends ResidualBlock {
     this.conv3 = conv1x1(width, to);
     this.bn3 = new nn.BatchNorm2d(to);
     this.downsample = fit(from, to, stride);
+  }
+
+  fuse(): void {
+    this.bn1.foldInto(this.conv1);
+    this.bn2.foldInto(this.conv2);
+    this.bn3.foldInto(this.conv3);
   }
 
   protected override residual(input: Tensor): Tensor {
@@ -160,6 +175,10 @@ class Resnet extends nn.Module {
     this.layer4 = stage(3, 2);
     this.fc = new nn.Linear(out[3]!, CLASSES);
     for (const [, module] of this.namedModules()) if (module instanceof nn.Conv2d) initialize(module);
+  }
+
+  fuse(): void {
+    this.bn1.foldInto(this.conv1);
   }
 
   forward(input: Tensor): Tensor[] {

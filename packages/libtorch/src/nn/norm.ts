@@ -1,8 +1,10 @@
 // Normalisation layers over pictures [N, C, H, W].
+import { noGrad } from '../autograd.js';
 import { ones, zeros } from '../creation.js';
 import { batchNorm, instanceNorm } from '../functional.js';
-import { keep } from '../scope.js';
+import { keep, tidy } from '../scope.js';
 import type { Tensor } from '../tensor.js';
+import type { Conv2d } from './conv.js';
 import { Module, Parameter } from './module.js';
 
 /** Batch normalisation with running statistics (Ioffe and Szegedy, 2015). */
@@ -30,8 +32,32 @@ export class BatchNorm2d extends Module {
 
   readonly momentum: number;
   readonly eps: number;
+  #folded = false;
+
+  /**
+   * Writes this layer, as it is in use, into the convolution before it; from then on it passes its input through.
+   * Scales the convolution's weights by weight / sqrt(runningVar + eps) and shifts its bias to match.
+   */
+  foldInto(conv: Conv2d): void {
+    if (this.#folded) return;
+    tidy(() =>
+      noGrad(() => {
+        const scale = this.runningVar.add(this.eps).sqrt().reciprocal();
+        const factor = this.weight ? scale.mul(this.weight) : scale; // [C]
+        const mean = conv.bias ? this.runningMean.sub(conv.bias) : this.runningMean;
+        const shift = mean.mul(factor).neg(); // [C]
+        const [oldWeight, oldBias] = [conv.weight, conv.bias];
+        conv.weight = new Parameter(oldWeight.mul(factor.reshape(-1, 1, 1, 1))).requiresGrad_(false);
+        conv.bias = new Parameter(this.bias ? shift.add(this.bias) : shift).requiresGrad_(false);
+        oldWeight.dispose();
+        oldBias?.dispose();
+      }),
+    );
+    this.#folded = true;
+  }
 
   forward(input: Tensor): Tensor {
+    if (this.#folded) return input;
     if (this.training) this.numBatchesTracked.add_(1);
     return this.normalize(input);
   }

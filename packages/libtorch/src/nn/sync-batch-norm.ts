@@ -28,7 +28,8 @@ export class SyncBatchNorm2d extends BatchNorm2d {
     return tidy(() => {
       const { momentum } = this;
       // 16-bit floats are too coarse for statistics.
-      const { mean, variance, total } = statisticsOverRanks(input.to({ dtype: this.runningMean.dtype }), this.group);
+      const wide = input.dtype === 'float64' ? input : input.to({ dtype: 'float32' });
+      const { mean, variance, total } = statisticsOverRanks(wide, this.group);
       noGrad(() => {
         const unbiased = variance.mul(total.div(total.sub(1)));
         this.runningMean.mul_(1 - momentum).add_(mean, momentum);
