@@ -1,9 +1,11 @@
 /** Files that are not what they should be: each ends in frames or in one clear error, soon, and never takes the program down. */
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { createClipWriter, MediaError, openClip, writePicture } from '../src/media/index.js';
 import { MediaProcess } from '../src/media/media-process.js';
 import { makeMp4, makeWav, names, readAll, scene, temporaryFolder } from './media-fixtures.js';
@@ -157,6 +159,27 @@ test('a codec that makes no progress is ended, and one that crashes is reported'
     /film\.mp4: the codec ended unexpectedly \(SIGSEGV\)/,
   );
   await crashed.close();
+});
+
+test('a disk that takes no more is an error, and nothing is left', async () => {
+  const inner = file('full');
+  await mkdir(inner);
+  const media = new URL('../src/media/index.js', import.meta.url).href;
+  for (const name of ['out.mp4', 'out.webm', 'out.gif', 'out.webp', 'out/']) {
+    const script = `
+      import { createClipWriter } from ${JSON.stringify(media)};
+      const size = { width: 160, height: 120, frameRate: 25 };
+      const writer = await createClipWriter(${JSON.stringify(join(inner, name))}, size);
+      for (let index = 0; index < 20; index++) {
+        const data = Uint8Array.from({ length: 160 * 120 * 3 }, (_, i) => Math.imul(i + index * 977, 2654435761) >>> 24);
+        await writer.add({ width: 160, height: 120, data });
+      }
+      await writer.finish();`;
+    // The shell's file size limit (in blocks of 512 bytes) stands in for a full disk: both cut a write short.
+    const limited = ['-c', 'ulimit -f 8; exec "$0" --input-type=module -e "$1"', process.execPath, script];
+    await assert.rejects(promisify(execFile)('sh', limited), /MediaError: .*cannot be written/, name);
+    assert.deepEqual(await names(inner), []);
+  }
 });
 
 test('nothing is left of a clip whose writing fails on the way', async () => {

@@ -48,7 +48,9 @@ Napi::Value setGrad(const Napi::CallbackInfo& info) {
     const bool none = info[1].IsNull() || info[1].IsUndefined();
     const at::Tensor gradient = none ? at::Tensor() : unwrapTensor(info[1], "gradient");
     const at::Tensor& tensor = unwrapTensor(info[0], "tensor");
-    if (gradient.defined() && gradient.sizes() != tensor.sizes()) {
+    if (gradient.is_same(tensor)) throw std::runtime_error("a tensor cannot be its own gradient");
+    if (gradient.defined() && (gradient.sizes() != tensor.sizes() || gradient.scalar_type() != tensor.scalar_type() ||
+                               gradient.device() != tensor.device())) {
       throw std::runtime_error("a gradient of " + describeTensor(gradient) + " cannot belong to " + describeTensor(tensor));
     }
     tensor.mutable_grad() = gradient;

@@ -201,7 +201,7 @@ Napi::Value listToJs(Napi::Env env, const List& list) {
 /// quantised, nested ones, tensors without memory) may take it for plain.
 bool isPlain(const at::Tensor& tensor) {
   return tensor.layout() == c10::kStrided && (tensor.is_cpu() || tensor.is_cuda()) && !tensor._is_zerotensor() &&
-         std::string(dtypeName(tensor.scalar_type())) != "unsupported";
+         !tensor.has_names() && std::string(dtypeName(tensor.scalar_type())) != "unsupported";
 }
 
 Napi::Value toJs(Napi::Env env, const IValue& value) {
@@ -253,17 +253,20 @@ std::string describeArguments(const c10::FunctionSchema& schema, const Napi::Arr
   return text.str();
 }
 
-// Operators that end the process on wrong arguments instead of refusing them (LibTorch 1.13 and 2.x).
+// Operators that end the process on wrong arguments instead of refusing them.
 constexpr const char* kUnsafe[] = {
-    "align_tensors",
+    "align_tensors", "align_to", "batch_norm_update_stats", "choose_qparams_optimized", "quantized_gru_cell",
+    "quantized_lstm_cell", "quantized_rnn_relu_cell", "quantized_rnn_tanh_cell",
 };
 
 /// Why an operator is not offered, or an empty string. Found by calling every operator with hostile arguments.
 std::string notOffered(const std::string& name) {
   const auto startsWith = [&](const char* prefix) { return name.rfind(prefix, 0) == 0; };
   if (!startsWith("aten::")) return "it is none of ATen's";
-  // Kernels of other operators, which have checked what they pass on.
-  if (startsWith("aten::_") && !startsWith("aten::_foreach_")) return "it is internal to LibTorch and trusts its caller";
+  // Kernels behind other operators, which have checked what they pass on.
+  if ((startsWith("aten::_") && !startsWith("aten::_foreach_")) || startsWith("aten::native_")) {
+    return "it is internal to LibTorch and trusts its caller";
+  }
   if (name.find("_backward") != std::string::npos) return "derivatives are computed by backward() and grad()";
   for (const char* unsafe : kUnsafe) {
     if (name == std::string("aten::") + unsafe) return "it can crash on arguments that it does not check";

@@ -51,9 +51,13 @@ void setAutocastState(bool cuda, bool enabled, at::ScalarType dtype) {
 /// which belongs to one autocast region.
 Napi::Value setAutocast(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), "setAutocast", [&]() -> Napi::Value {
-    const bool cuda = info[0].ToString().Utf8Value() == "cuda";
+    const std::string device = info[0].ToString().Utf8Value();
+    const bool cuda = device == "cuda";
+    if (!cuda && device != "cpu") throw std::runtime_error("the device must be 'cpu' or 'cuda'");
     const auto dtype = dtypeFromName(info[2].ToString().Utf8Value());
-    if (!dtype) throw std::runtime_error("unknown dtype");
+    if (dtype != c10::ScalarType::BFloat16 && dtype != c10::ScalarType::Half) {
+      throw std::runtime_error("the dtype must be 'bfloat16' or 'float16'");
+    }
     auto before = Napi::Object::New(info.Env());
     before.Set("enabled", autocastEnabled(cuda));
     before.Set("dtype", dtypeName(autocastDtype(cuda)));

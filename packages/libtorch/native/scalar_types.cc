@@ -24,6 +24,8 @@ const char* dtypeName(c10::ScalarType type) {
   for (const auto& [name, value] : kDtypes) {
     if (value == type) return name;
   }
+  if (type == c10::ScalarType::ComplexFloat) return "complex64";
+  if (type == c10::ScalarType::ComplexDouble) return "complex128";
   return "unsupported";
 }
 

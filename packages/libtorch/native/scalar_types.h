@@ -10,7 +10,8 @@
 
 namespace dagan {
 
-/// 'float32' and so on; "unsupported" for types that have no name here.
+/// 'float32' and so on; "unsupported" for types that have no name here. Complex types have one for messages, but cannot be
+/// asked for by it.
 const char* dtypeName(c10::ScalarType type);
 
 std::optional<c10::ScalarType> dtypeFromName(const std::string& name);

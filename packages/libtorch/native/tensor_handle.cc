@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstring>
 #include <mutex>
 #include <sstream>
@@ -55,11 +56,16 @@ std::vector<int64_t> shapeFrom(const Napi::Value& value) {
   return shape;
 }
 
-/// The memory of an ArrayBuffer or of a view on one.
+/// The memory of an ArrayBuffer or of a view on one. Valid only until JavaScript runs again: that can take it away.
 std::pair<uint8_t*, size_t> bytesOf(const Napi::Value& value) {
   if (value.IsTypedArray()) {
-    const auto view = value.As<Napi::TypedArray>();
-    return {static_cast<uint8_t*>(view.ArrayBuffer().Data()) + view.ByteOffset(), view.ByteLength()};
+    napi_typedarray_type type;
+    size_t length = 0;
+    void* data = nullptr;
+    // Asked for directly, because a view on shared memory has no ArrayBuffer that node-addon-api would accept.
+    NAPI_THROW_IF_FAILED(value.Env(), napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr),
+                         {});
+    return {static_cast<uint8_t*>(data), value.As<Napi::TypedArray>().ByteLength()};
   }
   if (value.IsArrayBuffer()) {
     auto buffer = value.As<Napi::ArrayBuffer>();
@@ -71,11 +77,10 @@ std::pair<uint8_t*, size_t> bytesOf(const Napi::Value& value) {
 /// fromData(data, shape, dtype): a new CPU tensor that holds a copy of the bytes.
 Napi::Value fromData(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), "fromData", [&] {
-    const auto [bytes, size] = bytesOf(info[0]);
     const auto shape = shapeFrom(info[1]);
     const auto name = info[2].ToString().Utf8Value();
     const auto dtype = dtypeFromName(name);
-    if (!dtype) throw Napi::TypeError::New(info.Env(), "unknown dtype '" + name + "'");
+    if (!dtype) throw Napi::TypeError::New(info.Env(), "unknown dtype '" + name.substr(0, 40) + "'");
     size_t expected = c10::elementSize(*dtype);
     for (const auto length : shape) {
       if (length > 0 && expected > SIZE_MAX / static_cast<size_t>(length)) {
@@ -83,12 +88,18 @@ Napi::Value fromData(const Napi::CallbackInfo& info) {
       }
       expected *= static_cast<size_t>(length);
     }
+    const auto [bytes, size] = bytesOf(info[0]);
     if (expected != size) {
       throw Napi::RangeError::New(info.Env(), "the shape needs " + std::to_string(expected) + " bytes, the data has " +
                                                   std::to_string(size));
     }
     at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(*dtype));
-    if (size > 0) std::memcpy(tensor.data_ptr(), bytes, size);
+    if (*dtype == c10::ScalarType::Bool) {
+      // Kernels take for granted that a bool is 0 or 1.
+      std::transform(bytes, bytes + size, tensor.data_ptr<bool>(), [](uint8_t byte) { return byte != 0; });
+    } else if (size > 0) {
+      std::memcpy(tensor.data_ptr(), bytes, size);
+    }
     return wrapTensor(info.Env(), std::move(tensor));
   });
 }
@@ -128,7 +139,11 @@ Napi::Value shapeOf(const Napi::CallbackInfo& info) {
 
 Napi::Value dtypeOf(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), "dtype", [&]() -> Napi::Value {
-    return Napi::String::New(info.Env(), dtypeName(unwrapTensor(info[0], "tensor").scalar_type()));
+    const at::Tensor& tensor = unwrapTensor(info[0], "tensor");
+    if (tensor.is_complex()) {
+      throw std::runtime_error(describeTensor(tensor) + " has no dtype in JavaScript; take its parts with aten::view_as_real");
+    }
+    return Napi::String::New(info.Env(), dtypeName(tensor.scalar_type()));
   });
 }
 
@@ -216,6 +231,7 @@ std::string readableMessage(const std::exception& error) {
     const auto cut = message.find(mark);
     if (cut != std::string::npos) message.resize(cut);
   }
+  if (message.rfind("[enforce fail at ", 0) == 0) message.erase(0, message.find(". ") + 2);
   const std::string report = "please report a bug to PyTorch.";
   const auto assertion = message.find(" INTERNAL ASSERT FAILED at ");
   const auto end = assertion == std::string::npos ? assertion : message.find(report, assertion);

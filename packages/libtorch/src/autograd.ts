@@ -1,13 +1,14 @@
 // Reverse-mode differentiation and mixed precision, as scopes around code.
 import type { DType } from './dtype.js';
 import { addon } from './native.js';
+import { synchronous } from './scope.js';
 import { Tensor } from './tensor.js';
 
 /** Runs `body` without recording for autograd. */
 export function noGrad<T>(body: () => T): T {
   const before = addon().setGradMode(false);
   try {
-    return body();
+    return synchronous('noGrad', body());
   } finally {
     addon().setGradMode(before);
   }
@@ -17,7 +18,7 @@ export function noGrad<T>(body: () => T): T {
 export function enableGrad<T>(body: () => T): T {
   const before = addon().setGradMode(true);
   try {
-    return body();
+    return synchronous('enableGrad', body());
   } finally {
     addon().setGradMode(before);
   }
@@ -69,7 +70,7 @@ export function autocast<T>(
   const kind = device.startsWith('cuda') ? 'cuda' : 'cpu';
   const before = addon().setAutocast(kind, enabled, dtype);
   try {
-    return body();
+    return synchronous('autocast', body());
   } finally {
     addon().setAutocast(kind, before.enabled, before.dtype);
   }

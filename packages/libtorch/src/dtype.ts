@@ -74,5 +74,14 @@ export function dtypeOfData(data: TensorData): DType {
   if (data instanceof Int16Array) return 'int16';
   if (data instanceof Int8Array) return 'int8';
   if (data instanceof Uint8Array) return 'uint8';
-  throw new TypeError('a Uint16Array needs its dtype (float16 or bfloat16) named');
+  if (data instanceof Uint16Array) {
+    throw new TypeError('a Uint16Array holds bit patterns: name their dtype, float16 or bfloat16');
+  }
+  throw new TypeError(`a ${(data as object).constructor.name} cannot hold a tensor's elements`);
+}
+
+/** Whether the elements of a TypedArray can be taken for those of a tensor of this dtype, bit by bit. */
+export function holds(data: TensorData, dtype: DType): boolean {
+  if (data instanceof Uint16Array) return dtype === 'float16' || dtype === 'bfloat16';
+  return dtype === dtypeOfData(data) || (dtype === 'bool' && data instanceof Uint8Array);
 }

@@ -7,7 +7,7 @@ export * as F from './functional.js';
 export type { BuildInfo } from './native.js';
 export * as nn from './nn/index.js';
 export type { Argument, Result } from './operator.js';
-export { call, run, runMany, schemaOf } from './operator.js';
+export { call, operatorNames, run, runMany, schemaOf } from './operator.js';
 export * as optim from './optim/index.js';
 export * from './runtime.js';
 export { keep, tidy } from './scope.js';

@@ -42,6 +42,7 @@ export type NativeProcessGroup = {
 
 type Addon = {
   lookup(name: string): NativeOperator;
+  operatorNames(): string[];
   call(operator: number, args: readonly NativeValue[]): NativeValue;
   fromData(data: TensorData | ArrayBuffer, shape: readonly number[], dtype: DType): Handle;
   toData(tensor: Handle): ArrayBuffer;

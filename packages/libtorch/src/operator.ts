@@ -2,7 +2,7 @@
 import { addon, type Handle, type NativeOperator, type NativeValue } from './native.js';
 import { Tensor, tensorOf } from './tensor.js';
 
-/** What an operator accepts. Names of dtypes, memory formats and layouts stand for the integers that schemas want. */
+/** What an operator accepts. Dtypes, memory formats, layouts and devices go by their names. */
 export type Argument = Tensor | number | bigint | boolean | string | null | undefined | readonly Argument[];
 
 /** What an operator returns; several results come as an array. */
@@ -35,6 +35,14 @@ function fromNative(value: NativeValue, args: readonly Argument[]): Result {
 }
 
 /**
+ * Names of all operators that `call` takes. LibTorch has more: those that are internal to it, that are derivatives of
+ * others, or that are known to crash on wrong arguments are not offered.
+ */
+export function operatorNames(): string[] {
+  return addon().operatorNames();
+}
+
+/**
  * Runs an operator, such as `call('aten::add.Tensor', [a, b, 2])`. Positions follow the schema; `undefined` and what is
  * left out at the end take the schema's defaults; `named` gives arguments by the schema's names.
  *
@@ -47,6 +55,7 @@ export function call(name: string, args: readonly Argument[], named: Readonly<Re
   for (const [key, value] of Object.entries(named)) {
     const position = operator.arguments.indexOf(key);
     if (position < 0) throw new TypeError(`${name}: has no argument '${key}' (${operator.schema})`);
+    if (values[position] !== undefined) throw new TypeError(`${name}: argument '${key}' is given twice`);
     values[position] = value;
   }
   return fromNative(addon().call(operator.index, Array.from(values, toNative)), values);

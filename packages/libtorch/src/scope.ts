@@ -8,26 +8,40 @@ export function track(tensor: Tensor): void {
   scopes.at(-1)?.push(tensor);
 }
 
-function collect(value: unknown, found: Set<Tensor>): void {
-  if (value instanceof Tensor) found.add(value);
-  else if (Array.isArray(value)) for (const entry of value) collect(entry, found);
-  else if (value instanceof Map) for (const entry of value.values()) collect(entry, found);
-  else if (value !== null && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {
-    for (const entry of Object.values(value)) collect(entry, found);
-  }
+/** What is inside a structure that a body may return. */
+function entriesOf(value: object): Iterable<unknown> {
+  if (Array.isArray(value)) return value;
+  if (value instanceof Map || value instanceof Set) return value.values();
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null ? Object.values(value) : [];
+}
+
+/** Adds the tensors that a value holds, and on the way all structures, because these may hold themselves. */
+function collect(value: unknown, found: Set<unknown>): void {
+  if (typeof value !== 'object' || value === null || found.has(value)) return;
+  found.add(value);
+  if (value instanceof Tensor) return;
+  for (const entry of entriesOf(value)) collect(entry, found);
+}
+
+/** Passes on what a body returned, unless that is a Promise: then the body goes on after its scope has ended. */
+export function synchronous<T>(scope: string, result: T): T {
+  if (!(result instanceof Promise)) return result;
+  result.catch(() => {}); // the error below is the one to see
+  throw new TypeError(`${scope} runs synchronous code only: the body returned a Promise`);
 }
 
 /**
- * Runs `body` and frees every tensor that was made in it, except those that it returns (alone, or inside arrays, Maps
- * and plain objects) and those that were given to `keep`. What is returned belongs to the scope around, if there is one.
+ * Runs `body` and frees every tensor that was made in it, except those that it returns (alone, or inside arrays, Maps,
+ * Sets and plain objects) and those that were given to `keep`. What is returned belongs to the scope around, if there is
+ * one. If `body` throws, everything made in it is freed.
  */
 export function tidy<T>(body: () => T): T {
   const scope: Tensor[] = [];
   scopes.push(scope);
-  const survivors = new Set<Tensor>();
+  const survivors = new Set<unknown>();
   try {
-    const result = body();
-    if (result instanceof Promise) throw new TypeError('tidy runs synchronous code only: the body returned a Promise');
+    const result = synchronous('tidy', body());
     collect(result, survivors);
     return result;
   } finally {

@@ -2,7 +2,7 @@
 //
 // Methods carry LibTorch's names and meanings; each is one ATen operator. Whatever has no method is one
 // `call('aten::...')` away.
-import { type DType, dtypeOfData, type MemoryFormat, type TensorData, viewAs } from './dtype.js';
+import { type DType, dtypeOfData, holds, type MemoryFormat, type TensorData, viewAs } from './dtype.js';
 import { addon, type Handle } from './native.js';
 import { run, runMany } from './operator.js';
 import { track } from './scope.js';
@@ -19,7 +19,6 @@ export type NestedArray = number | NestedArray[];
  */
 export class Tensor {
   #handle: Handle | undefined;
-  #shape: readonly number[] | undefined;
 
   /** Set by `keep`: no scope frees this tensor. */
   kept = false;
@@ -59,8 +58,7 @@ export class Tensor {
 
   /** Sizes of the dimensions. */
   get shape(): readonly number[] {
-    this.#shape ??= addon().shape(this.handle);
-    return this.#shape;
+    return addon().shape(this.handle);
   }
 
   /** Size of one dimension; negative counts from the end. */
@@ -116,6 +114,9 @@ export class Tensor {
 
   /** Copies the elements into memory that already exists; it must have the tensor's dtype and size. */
   copyToData(data: TensorData): void {
+    if (!holds(data, this.dtype)) {
+      throw new TypeError(`copyToData: a ${data.constructor.name} cannot hold the elements of a ${this.dtype} tensor`);
+    }
     addon().copyTo(this.handle, data);
   }
 
@@ -130,9 +131,10 @@ export class Tensor {
   toArray(): NestedArray {
     using wide = this.to({ dtype: 'float64' });
     const flat = new Float64Array(addon().toData(wide.handle));
+    const { shape } = this;
     const nest = (dim: number, offset: number, count: number): NestedArray => {
-      if (dim === this.ndim) return flat[offset]!;
-      const size = this.shape[dim]!;
+      if (dim === shape.length) return flat[offset]!;
+      const size = shape[dim]!;
       const step = size === 0 ? 0 : count / size;
       return Array.from({ length: size }, (_, i) => nest(dim + 1, offset + i * step, step));
     };
@@ -509,21 +511,28 @@ export function tensor(
   { shape, dtype }: { shape?: readonly number[]; dtype?: DType } = {},
 ): Tensor {
   if (ArrayBuffer.isView(data)) {
-    const stored = data instanceof Uint16Array && dtype ? dtype : dtypeOfData(data);
-    const made = new Tensor(addon().fromData(data, shape ?? [data.length], stored));
-    return dtype === undefined || dtype === stored ? made : made.to({ dtype });
+    const stored = dtype && holds(data, dtype) ? dtype : dtypeOfData(data);
+    return converted(new Tensor(addon().fromData(data, shape ?? [data.length], stored)), dtype ?? stored);
   }
   const inferred: number[] = [];
   for (let level: NestedArray = data; Array.isArray(level); level = level[0]!) inferred.push(level.length);
   const flat: number[] = [];
-  const flatten = (level: NestedArray): void => {
-    if (Array.isArray(level)) for (const entry of level) flatten(entry);
-    else flat.push(level);
+  const flatten = (level: NestedArray, depth: number): void => {
+    if (!Array.isArray(level) ? depth < inferred.length : level.length !== inferred[depth]) {
+      throw new RangeError('nested arrays of a tensor must all have the same length');
+    }
+    if (Array.isArray(level)) for (const entry of level) flatten(entry, depth + 1);
+    else if (typeof level === 'number') flat.push(level);
+    else throw new TypeError(`nested arrays of a tensor must hold numbers, not ${typeof level}`);
   };
-  flatten(data);
-  if (flat.length !== inferred.reduce((product, size) => product * size, 1)) {
-    throw new RangeError('nested arrays of a tensor must all have the same length');
-  }
+  flatten(data, 0);
   const made = new Tensor(addon().fromData(Float64Array.from(flat), shape ?? inferred, 'float64'));
-  return made.to({ dtype: dtype ?? 'float32' });
+  return converted(made, dtype ?? 'float32');
+}
+
+/** `made` in another dtype; `made` itself is not needed any more. */
+function converted(made: Tensor, dtype: DType): Tensor {
+  if (made.dtype === dtype) return made;
+  using before = made;
+  return before.to({ dtype });
 }

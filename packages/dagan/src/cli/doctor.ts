@@ -148,7 +148,8 @@ function processorModel(): string {
   return cpus()[0]?.model.trim() || 'unknown model';
 }
 
-function processorFeatures(): ProcessorFeatures {
+/** Instruction sets of this processor; none where they cannot be found out. */
+export function processorFeatures(): ProcessorFeatures {
   try {
     if (platform() === 'darwin')
       return parseProcessorFeatures(execFileSync('sysctl', ['hw.optional'], { encoding: 'utf8' }));

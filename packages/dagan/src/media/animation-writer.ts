@@ -5,6 +5,7 @@
 
 import { type FileHandle, open } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
+import { writeAll } from './files.js';
 import { gifComment, gifFrame, gifFrames, gifHeader, gifTrailer } from './gif-blocks.js';
 import { metadataText, withMetadata } from './images.js';
 import type { EncodeJob, Quality } from './messages.js';
@@ -132,19 +133,19 @@ class GifJoiner implements Joiner {
   }
 
   async begin(): Promise<void> {
-    await this.file.write(gifHeader(this.job.width, this.job.height));
+    await writeAll(this.file, gifHeader(this.job.width, this.job.height));
     const text = metadataText(this.job.metadata);
-    if (text !== '') await this.file.write(gifComment(text));
+    if (text !== '') await writeAll(this.file, gifComment(text));
   }
 
   async join(piece: Buffer, delays: number[]): Promise<void> {
     const frames = gifFrames(piece);
     if (frames.length !== delays.length) throw new Error(`${delays.length} frames became ${frames.length} in the GIF`);
-    for (const [index, frame] of frames.entries()) await this.file.write(gifFrame(frame, delays[index]!));
+    for (const [index, frame] of frames.entries()) await writeAll(this.file, gifFrame(frame, delays[index]!));
   }
 
   async finish(): Promise<void> {
-    await this.file.write(gifTrailer());
+    await writeAll(this.file, gifTrailer());
   }
 }
 
@@ -168,7 +169,7 @@ class WebpJoiner implements Joiner {
   }
 
   async begin(): Promise<void> {
-    await this.file.write(this.header());
+    await writeAll(this.file, this.header());
   }
 
   async join(piece: Buffer, delays: number[]): Promise<void> {
@@ -177,17 +178,17 @@ class WebpJoiner implements Joiner {
     const { frames, alpha } = webpFrames(chunks, this.job.width, this.job.height, delays);
     this.alpha ||= alpha;
     for (const frame of frames) {
-      await this.file.write(frame);
+      await writeAll(this.file, frame);
       this.length += frame.length;
     }
   }
 
   async finish(): Promise<void> {
     if (this.exif) {
-      await this.file.write(this.exif);
+      await writeAll(this.file, this.exif);
       this.length += this.exif.length;
     }
-    await this.file.write(this.header(), 0, webpHeaderLength, 0);
+    await writeAll(this.file, this.header(), 0);
   }
 
   private header(): Buffer {

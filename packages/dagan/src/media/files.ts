@@ -1,7 +1,7 @@
 /** Writing whole files or none: everything is made beside its target under a `.part` name and then renamed. */
 
 import { rmSync } from 'node:fs';
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { type FileHandle, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { MediaError, systemCode, toMediaError } from './errors.js';
 
@@ -53,6 +53,14 @@ export async function abandon(path: string): Promise<void> {
   const part = partPath(path);
   await rm(part, { recursive: true, force: true }).catch(() => undefined);
   unfinished.delete(part);
+}
+
+/** Writes all of `data` at `position`, or where the last write ended: the system may take only a part at a time. */
+export async function writeAll(file: FileHandle, data: Uint8Array, position?: number): Promise<void> {
+  for (let done = 0; done < data.length; ) {
+    const at = position === undefined ? null : position + done;
+    done += (await file.write(data, done, data.length - done, at)).bytesWritten;
+  }
 }
 
 /** Writes a file whole or not at all. */

@@ -129,9 +129,9 @@ async function scan(sink: EncodedPacketSink, job: DecodeJob, indexed: boolean): 
   return { presented, complete };
 }
 
-/** Frames that end before time 0 are cut off by the file's own edit list. */
-function isPresented({ timestamp, duration }: { timestamp: number; duration: number }): boolean {
-  return timestamp + duration > 1e-6 || timestamp >= 0;
+/** Frames before time 0 are cut off by the file's own edit list; like FFmpeg, leave out one that reaches across it. */
+function isPresented({ timestamp }: { timestamp: number }): boolean {
+  return timestamp > -1e-4;
 }
 
 /** Average rate, put onto a customary one (integer, or integer times 1000/1001) if it is within 0.1 %. */

@@ -1,8 +1,10 @@
 /** Video files: pixels converted by our code, H.264 or VP9 by the codec library, sound copied or coded anew. */
 
-import type { Output, OutputFormat, VideoSampleSource } from 'mediabunny';
+import { open } from 'node:fs/promises';
+import type { Output, OutputFormat, StreamTarget, StreamTargetChunk, VideoSampleSource } from 'mediabunny';
 import { loadCodecs, type Mediabunny } from './codecs.js';
 import { pictureToI420, type YuvColor } from './color.js';
+import { writeAll } from './files.js';
 import type { Container, EncodeJob } from './messages.js';
 import type { ReaderEvents, ReaderFrame } from './reader.js';
 import { openSound, type SoundTrack } from './sound.js';
@@ -41,6 +43,16 @@ function outputFormat(mb: Mediabunny, container: VideoContainer): OutputFormat {
   }
 }
 
+/** A file as target. The library's own does not notice when a full disk takes only a part of what is written. */
+async function fileTarget(mb: Mediabunny, path: string): Promise<StreamTarget> {
+  const file = await open(path, 'w');
+  const writable = new WritableStream<StreamTargetChunk>({
+    write: ({ data, position }) => writeAll(file, data, position),
+    close: () => file.close(),
+  });
+  return new mb.StreamTarget(writable, { chunked: true });
+}
+
 /** Opens `job.part` as a video file. */
 export async function openVideoSink(
   job: EncodeJob,
@@ -50,7 +62,7 @@ export async function openVideoSink(
   const mb = await loadCodecs();
   const color = outputColor(job.height);
   const format = outputFormat(mb, container);
-  const output = new mb.Output({ format, target: new mb.FilePathTarget(job.part) });
+  const output = new mb.Output({ format, target: await fileTarget(mb, job.part) });
   const video = new mb.VideoSampleSource({
     codec: container === 'webm' ? 'vp9' : 'avc',
     quality: new mb.Quality(job.quality),

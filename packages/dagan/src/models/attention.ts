@@ -1,5 +1,6 @@
 // Cross-modal attention (Section 3.4, Eq. 9): the source's depth features ask, the warped features answer.
-import { nn, type Tensor, zeros } from '@dagan/libtorch';
+import { cat, nn, type Tensor, tidy, zeros } from '@dagan/libtorch';
+import { matching } from './precision.js';
 
 /**
  * How the answer meets the warped features F_w:
@@ -35,20 +36,46 @@ export class CrossModalAttention extends nn.Module {
   /** Refines the warped features [N, C, h, w]; one query may serve a whole batch. */
   forward(query: Tensor, warped: Tensor): Tensor {
     const [n, channels, height, width] = warped.shape as [number, number, number, number];
-    const attention = this.weights(query, warped); // [N, h w, h w]
-    const value = this.#project(this.valueConv, warped); // [N, C, h w]
-    const answer = value.matmul(attention.transpose(1, 2)).reshape(n, channels, height, width);
-    return this.gamma ? answer.mul(this.gamma).add(warped) : answer;
+    const features = matching(warped, this.valueConv);
+    const key = this.#project(this.keyConv, features); // [N, C / 8, h w]
+    const value = this.#project(this.valueConv, features).transpose(1, 2); // [N, h w, C]
+    const answer = this.training ? attend(query, key, value) : attendInBlocks(query, key, value); // [N, h w, C]
+    const picture = answer.transpose(1, 2).reshape(n, channels, height, width);
+    return this.gamma ? picture.mul(this.gamma).add(features) : picture;
   }
 
   /** Attention weights: row i says where position i of the source's depth looks, [N, h w, h w], rows sum to 1. */
   weights(query: Tensor, warped: Tensor): Tensor {
-    return query.matmul(this.#project(this.keyConv, warped)).softmax(2);
+    return attentionWeights(query, this.#project(this.keyConv, warped));
   }
 
   /** [N, C, h, w] -> [N, C', h w] */
   #project(conv: nn.Conv2d, features: Tensor): Tensor {
-    const projected = conv.forward(features).flatten(2);
+    const projected = conv.forward(matching(features, conv)).flatten(2);
     return this.form === 'residual' ? projected.relu() : projected;
   }
+}
+
+/** softmax(Q K) over the keys, in float32 whatever the inputs are. */
+const attentionWeights = (query: Tensor, key: Tensor): Tensor => query.matmul(key).to({ dtype: 'float32' }).softmax(2);
+
+/** softmax(Q K) V: query [N, q, d], key [N, d, k], value [N, k, C] -> [N, q, C]. */
+const attend = (query: Tensor, key: Tensor, value: Tensor): Tensor =>
+  attentionWeights(query, key).to({ dtype: value.dtype }).matmul(value);
+
+/** Queries that are answered together: their weights stay in the processor's cache. */
+const BLOCK = 256;
+
+/** The same as `attend`, picture by picture and block by block, so that the h w x h w weights never exist as a whole. */
+function attendInBlocks(query: Tensor, key: Tensor, value: Tensor): Tensor {
+  const [n, queries] = [key.size(0), query.size(1)];
+  const answers = Array.from({ length: n }, (_, i) => {
+    const [q, k, v] = [query.narrow(0, query.size(0) === 1 ? 0 : i, 1), key.narrow(0, i, 1), value.narrow(0, i, 1)];
+    const blocks: Tensor[] = [];
+    for (let from = 0; from < queries; from += BLOCK) {
+      blocks.push(tidy(() => attend(q.narrow(1, from, Math.min(BLOCK, queries - from)), k, v)));
+    }
+    return cat(blocks, 1); // [1, q, C]
+  });
+  return cat(answers);
 }

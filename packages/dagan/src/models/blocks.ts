@@ -30,6 +30,12 @@ export class DownBlock extends SameBlock {
   }
 }
 
+/**
+ * Weights of a convolution up to which doubling is merged with it. Above, reading four times the weights costs more than
+ * the multiplications that are saved: such layers work on a few pixels.
+ */
+const MERGEABLE_WEIGHTS = 2 ** 16;
+
 /** Doubles the size by repeating pixels, then convolution, batch norm, ReLU. */
 export class UpBlock extends SameBlock {
   /** Doubling and convolution in one, once fused. */
@@ -37,7 +43,8 @@ export class UpBlock extends SameBlock {
 
   override fuse(): void {
     super.fuse();
-    this.upsampling = new UpsamplingConv2d(this.conv);
+    const [out, inner] = this.conv.weight.shape as [number, number];
+    if (out * inner <= MERGEABLE_WEIGHTS) this.upsampling = new UpsamplingConv2d(this.conv);
   }
 
   override forward(x: Tensor): Tensor {

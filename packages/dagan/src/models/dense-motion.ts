@@ -3,6 +3,7 @@ import { cat, F, nn, type Tensor } from '@dagan/libtorch';
 import { AntiAliasDownsample } from './anti-alias.js';
 import { Hourglass, type HourglassConfig } from './hourglass.js';
 import { coordinateGrid, type Keypoints, keypointsToGaussian } from './keypoints.js';
+import { matching } from './precision.js';
 
 export type DenseMotionConfig = HourglassConfig & {
   /** The motion field is computed at this scale of the picture. */
@@ -60,7 +61,7 @@ export class DenseMotionNetwork extends nn.Module {
     const sparseDeformed = F.gridSample(repeated, motions.reshape(-1, height, width, 2)) // [N (K + 1), 3, h, w]
       .reshape(n, k + 1, 3, height, width);
     const input = cat([heatmaps, sparseDeformed], 2).reshape(n, -1, height, width); // [N, 4 (K + 1), h, w]
-    const features = this.hourglass.forward(input);
+    const features = matching(this.hourglass.forward(input), this.mask);
     const mask = this.mask.forward(features).softmax(1); // [N, K + 1, h, w]
     const deformation = motions.mul(mask.unsqueeze(4)).sum([1]); // [N, h, w, 2]
     const occlusionMap = this.occlusion ? this.occlusion.forward(features).sigmoid() : null; // [N, 1, h, w]

@@ -1,10 +1,20 @@
 // Decoder of the face-depth network F_d: features of a ResNet -> disparity at four scales (as in monodepth2).
 import { cat, F, nn, type Tensor } from '@dagan/libtorch';
+import { matching } from './precision.js';
 
 const DECODER_CHANNELS = [16, 32, 64, 128, 256] as const;
 
 /** Sizes at which disparity is predicted: scale s has 1 / 2^s of the picture's size. */
 export const DISPARITY_SCALES = 4;
+
+/** Mirrors one pixel at every border: [N, C, H, W] -> [N, C, H + 2, W + 2]. */
+function mirrorBorder(x: Tensor): Tensor {
+  if (x.dtype === 'float32') return F.pad(x, [1, 1, 1, 1], 'reflect');
+  // LibTorch's own padding does not know 16-bit floats on every device.
+  const [height, width] = [x.size(2), x.size(3)];
+  const tall = cat([x.narrow(2, 1, 1), x, x.narrow(2, height - 2, 1)], 2);
+  return cat([tall.narrow(3, 1, 1), tall, tall.narrow(3, width - 2, 1)], 3);
+}
 
 /** 3x3 convolution with mirrored borders. */
 class MirroredConv extends nn.Module {
@@ -16,7 +26,7 @@ class MirroredConv extends nn.Module {
   }
 
   forward(x: Tensor): Tensor {
-    return this.conv.forward(F.pad(x, [1, 1, 1, 1], 'reflect'));
+    return this.conv.forward(mirrorBorder(x));
   }
 }
 
@@ -65,9 +75,14 @@ export class DepthDecoder extends nn.Module {
     let level = 4;
     for (const block of this.levels) {
       x = block.forward(x, level > 0 ? features[level - 1]! : null);
-      if (level < scales) disparities.unshift(this.disparityHeads.at(level).forward(x).sigmoid());
+      if (level < scales) disparities.unshift(this.#disparity(level, x));
       level -= 1;
     }
     return disparities;
+  }
+
+  #disparity(scale: number, features: Tensor): Tensor {
+    const head = this.disparityHeads.at(scale);
+    return head.forward(matching(features, head.conv)).sigmoid();
   }
 }

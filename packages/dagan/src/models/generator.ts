@@ -4,6 +4,7 @@ import { type AttentionForm, CrossModalAttention } from './attention.js';
 import { DownBlock, SameBlock } from './blocks.js';
 import { type DenseMotion, type DenseMotionConfig, DenseMotionNetwork } from './dense-motion.js';
 import type { Keypoints } from './keypoints.js';
+import { matching } from './precision.js';
 import { ResidualDecoder } from './residual-decoder.js';
 import { SpadeDecoder } from './spade-decoder.js';
 import { occlude, warp } from './warp.js';
@@ -82,12 +83,12 @@ export class Generator extends nn.Module {
    * @param disparity [N, 1, H, W]; needed with attention
    */
   encodeSource(image: Tensor, disparity: Tensor | null): EncodedSource {
-    let features = this.first.forward(image);
+    let features = this.first.forward(matching(image, this.first.conv));
     for (const block of this.downBlocks) features = block.forward(features); // [N, C, h, w]
     return {
-      image,
+      image: image.to({ dtype: 'float32' }),
       smallImage: this.denseMotionNetwork.shrink(image),
-      features,
+      features: features.to({ dtype: 'float32' }), // sampling positions between pixels wants float32
       query: this.attention ? this.attention.query(this.#depthFeatures(disparity)) : null,
     };
   }
@@ -109,7 +110,7 @@ export class Generator extends nn.Module {
   /** Disparity [N, 1, H, W] -> depth features F_d, [N, C, h, w]. */
   #depthFeatures(disparity: Tensor | null): Tensor {
     if (!disparity) throw new TypeError('cross-modal attention needs the disparity of the source');
-    let features = this.depthFirst!.forward(disparity);
+    let features = this.depthFirst!.forward(matching(disparity, this.depthFirst!.conv));
     for (const block of this.depthDownBlocks!) features = block.forward(features);
     return features;
   }

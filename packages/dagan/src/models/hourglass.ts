@@ -1,6 +1,7 @@
 // Hourglass (Newell et al., "Stacked Hourglass Networks", 2016): down to a few pixels and up again, with skips.
 import { cat, nn, type Tensor } from '@dagan/libtorch';
 import { DownBlock, UpBlock } from './blocks.js';
+import { matching } from './precision.js';
 
 export type HourglassConfig = {
   /** Channels of the first block; every block doubles them. */
@@ -66,6 +67,6 @@ export class Hourglass extends nn.Module {
   }
 
   forward(x: Tensor): Tensor {
-    return this.decoder.forward(this.encoder.forward(x));
+    return this.decoder.forward(this.encoder.forward(matching(x, this.encoder.downBlocks.at(0).conv)));
   }
 }

@@ -9,6 +9,7 @@ export * from './depth-network.js';
 export * from './formula-weights.js';
 export * from './generator.js';
 export * from './hourglass.js';
+export * from './inference.js';
 export * from './infer-config.js';
 export * from './keypoint-detector.js';
 export * from './keypoints.js';

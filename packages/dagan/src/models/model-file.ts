@@ -53,6 +53,16 @@ export function loadModel({ checkpoint, depthEncoder, depthDecoder }: ModelFiles
   return { model, metadata: {}, unused: [...records.keys()].filter((name) => !depthUsed.includes(name)) };
 }
 
+/**
+ * The configuration of the model in a checkpoint, without reading its weights.
+ *
+ * @throws ArchitectureError, naming what is missing, if there is no model for animation in it
+ */
+export function configOf({ metadata, tensors }: CheckpointFile): ModelConfig {
+  if (metadata.format === FORMAT) return JSON.parse(metadata.config ?? '') as ModelConfig;
+  return inferConfig(new Map([...tensors].map(([name, { shape }]) => [withoutModule(name), shape])));
+}
+
 /** Adds the tensors of a depth encoder's or decoder's own file, with or without the part's name before theirs. */
 function addPart(records: Map<string, TensorRecord>, file: CheckpointFile, part: string, landmark: string): void {
   const names = [...file.tensors.keys()].map(withoutModule);

@@ -1,6 +1,7 @@
 // The generator's decoder as in the paper: residual blocks on the refined features, then up to the picture.
 import { nn, type Tensor } from '@dagan/libtorch';
 import { ResidualBlock, UpBlock } from './blocks.js';
+import { matching } from './precision.js';
 import { BlockwiseConv2d } from './subpixel-conv.js';
 
 export type ResidualDecoderOptions = {
@@ -37,9 +38,9 @@ export class ResidualDecoder extends nn.Module {
 
   /** @param _deformed ignored: only the SPADE decoder looks at the warped picture */
   forward(features: Tensor, _deformed: Tensor): Tensor {
-    let x = features;
+    let x = matching(features, this.upBlocks.at(0).conv);
     for (const block of this.bottleneck) x = block.forward(x);
     for (const block of this.upBlocks) x = block.forward(x);
-    return (this.blockwiseFinal ?? this.final).forward(x).sigmoid();
+    return (this.blockwiseFinal ?? this.final).forward(matching(x, this.final)).sigmoid();
   }
 }

@@ -1,6 +1,7 @@
 // ResNet encoder (He et al., "Deep Residual Learning for Image Recognition", 2016) as monodepth2 uses it: five feature maps,
 // with the parameter names that image-classification checkpoints have.
 import { F, nn, type Tensor } from '@dagan/libtorch';
+import { matching } from './precision.js';
 
 /** Depth of a ResNet: basic blocks for 18, bottlenecks for 50. */
 export type ResnetLayers = 18 | 50;
@@ -213,6 +214,6 @@ export class ResnetEncoder extends nn.Module {
    * @returns five feature maps [N, channels[i], H / s, W / s] at strides s = 2, 4, 8, 16 and 32
    */
   forward(image: Tensor): Tensor[] {
-    return this.encoder.forward(image.sub(MEAN).div(DEVIATION));
+    return this.encoder.forward(matching(image.sub(MEAN).div(DEVIATION), this.encoder.conv1));
   }
 }

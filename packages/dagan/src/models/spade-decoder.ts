@@ -1,6 +1,7 @@
 // The generator's decoder with spatially-adaptive normalisation (Park et al., "SPADE", 2019): the warped picture and
 // four compressed feature channels steer the normalisation of every block.
 import { cat, F, nn, type Tensor } from '@dagan/libtorch';
+import { matching } from './precision.js';
 
 const HIDDEN = 128;
 const COMPRESSED = 4;
@@ -85,12 +86,14 @@ export class SpadeDecoder extends nn.Module {
 
   forward(features: Tensor, deformed: Tensor): Tensor {
     const size = [deformed.size(2), deformed.size(3)] as const;
-    const condition = cat([F.upsampleNearest(this.compress.forward(features), size), deformed], 1); // [N, 7, H, W]
-    let x = this.fc.forward(features); // [N, 2 C, h, w]
+    const input = matching(features, this.fc);
+    const compressed = F.upsampleNearest(this.compress.forward(input), size);
+    const condition = cat([compressed, matching(deformed, this.fc)], 1); // [N, 7, H, W]
+    let x = this.fc.forward(input); // [N, 2 C, h, w]
     for (const block of this.middle) x = block.forward(x, condition);
     for (const block of this.up) {
       x = block.forward(F.upsampleNearest(x, [2 * x.size(2), 2 * x.size(3)]), condition);
     }
-    return this.image.forward(F.leakyRelu(x, SLOPE)).sigmoid();
+    return this.image.forward(matching(F.leakyRelu(x, SLOPE), this.image)).sigmoid();
   }
 }

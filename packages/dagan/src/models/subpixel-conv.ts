@@ -1,17 +1,16 @@
 // Convolutions at a larger size than they are computed at: exact rewrites that do the same with fewer multiplications.
-import { F, nn, stack, type Tensor, tidy, zeros } from '@dagan/libtorch';
+import { empty, F, nn, stack, type Tensor, tidy, zeros } from '@dagan/libtorch';
 
-/** [N, 4 C, H, W], four phases (a, b) before the channels -> [N, C, 2 H, 2 W] with out(2 i + a, 2 j + b). */
+/** Four phases (0, 0), (0, 1), (1, 0), (1, 1), [N, C, H, W] each -> [N, C, 2 H, 2 W] with out(2 i + a, 2 j + b). */
 function interleave(phases: readonly Tensor[]): Tensor {
   const [n, channels, height, width] = phases[0]!.shape as [number, number, number, number];
-  const joined = stack(
-    phases.map((phase) => phase.permute(0, 2, 3, 1)),
-    3,
-  ); // [N, H, W, 4, C]
-  return joined
-    .reshape(n, height, width, 2, 2, channels)
-    .permute(0, 5, 1, 3, 2, 4) // [N, C, H, 2, W, 2]
-    .reshape(n, channels, 2 * height, 2 * width);
+  const where = { dtype: phases[0]!.dtype, device: phases[0]!.device };
+  const result = empty([n, 2 * height, 2 * width, channels], where).permute(0, 3, 1, 2);
+  for (const [i, phase] of phases.entries()) {
+    const [a, b] = [i >> 1, i & 1];
+    result.slice(2, a, undefined, 2).slice(3, b, undefined, 2).copy_(phase);
+  }
+  return result;
 }
 
 /** Sums of a 3-tap kernel's taps that fall on the same pixel after doubling, by phase: [before, here] or [here, after]. */

@@ -87,8 +87,9 @@ export abstract class Module {
     return found;
   }
 
+  /** All parameters, each once, also where several names lead to it. */
   parameters(): Parameter[] {
-    return [...this.namedParameters().values()];
+    return [...new Set(this.namedParameters().values())];
   }
 
   /**

@@ -35,11 +35,14 @@ export class SyncBatchNorm2d extends BatchNorm2d {
         this.runningMean.mul_(1 - momentum).add_(mean, momentum);
         this.runningVar.mul_(1 - momentum).add_(unbiased, momentum);
       });
+      const perChannel = (values: Tensor) => values.reshape(1, -1, 1, 1);
       const inverse = run('aten::rsqrt', [variance.add(this.eps)]); // [C]
       const scale = this.weight ? inverse.mul(this.weight) : inverse;
-      const shift = this.bias ? this.bias.sub(mean.mul(scale)) : mean.mul(scale).neg();
-      const perChannel = (values: Tensor) => values.reshape(1, -1, 1, 1);
-      const output = run('aten::addcmul', [perChannel(shift), input, perChannel(scale)]); // [N, C, H, W]
+      // Centred first: multiplied out, large means would cancel and take digits of the weight's gradient with them.
+      const centred = input.sub(perChannel(mean)); // [N, C, H, W]
+      const output = this.bias
+        ? run('aten::addcmul', [perChannel(this.bias), centred, perChannel(scale)])
+        : centred.mul(perChannel(scale));
       return output.to({ dtype: input.dtype });
     });
   }

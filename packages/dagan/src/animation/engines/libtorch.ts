@@ -1,24 +1,25 @@
 // The engine that runs the model's own networks on LibTorch.
-import { buildInfo, cat, type DType, getThreads, keep, noGrad, type Tensor, tensor, tidy } from '@dagan/libtorch';
+import { buildInfo, cat, getThreads, keep, noGrad, type Tensor, tensor, tidy } from '@dagan/libtorch';
 import type { Picture } from '../../media/picture.js';
 import type { DaGAN, SourceState } from '../../models/dagan.js';
+import { type Precision, prepareForInference } from '../../models/inference.js';
 import type { Keypoints } from '../../models/keypoints.js';
 import type { Analysis, Engine, KeypointSet, ScalarMap } from '../engine.js';
 
 export type LibtorchEngineOptions = {
   /** Side of the pictures, in pixels; divisible by 128. */
   size?: number;
-  /** Arithmetic of the convolutions. */
-  precision?: 'float32' | 'bfloat16';
+  /** See `prepareForInference`. */
+  precision?: Precision;
   /** 'cpu', 'cuda', 'cuda:1', ... */
   device?: string;
-  /** Frames that are computed together. */
+  /** Frames that are computed together; several make better use of the weights that each layer has to read. */
   batchSize?: number;
 };
 
 /** RGB bytes [H, W, 3] -> [1, 3, H, W] in [0, 1]. */
-export function pictureToTensor({ width, height, data }: Picture, dtype: DType = 'float32'): Tensor {
-  return tidy(() => tensor(data, { shape: [1, height, width, 3] }).permute(0, 3, 1, 2).to({ dtype }).div(255));
+export function pictureToTensor({ width, height, data }: Picture): Tensor {
+  return tidy(() => tensor(data, { shape: [1, height, width, 3] }).permute(0, 3, 1, 2).to({ dtype: 'float32' }).div(255));
 }
 
 /** [N, 3, H, W] in [0, 1] -> N pictures. */
@@ -32,10 +33,10 @@ export function tensorToPictures(images: Tensor): Picture[] {
 }
 
 /** Keypoints as [N, K, 2] and [N, K, 2, 2] tensors, from N sets. */
-export function keypointsToTensors(sets: readonly KeypointSet[]): Keypoints {
+export function keypointsToTensors(sets: readonly KeypointSet[], device = 'cpu'): Keypoints {
   const count = sets[0]!.value.length / 2;
   const join = (arrays: readonly Float32Array[], shape: readonly number[]): Tensor =>
-    cat(arrays.map((data) => tensor(data, { shape: [1, ...shape] })));
+    cat(arrays.map((data) => tensor(data, { shape: [1, ...shape] }))).to({ device });
   const jacobians = sets.flatMap((set) => set.jacobian ?? []);
   return {
     value: join(
@@ -70,19 +71,24 @@ export class LibtorchEngine implements Engine {
   readonly batchSize: number;
   readonly description: string;
   readonly #model: DaGAN;
+  readonly #device: string;
   #source: SourceState | null = null;
 
   /** Takes over the model, which is disposed of with the engine. */
-  constructor(model: DaGAN, { size = 256, device = 'cpu', batchSize = 1, precision = 'float32' }: LibtorchEngineOptions = {}) {
+  constructor(
+    model: DaGAN,
+    { size = 256, device = 'cpu', batchSize = 4, precision = 'float32' }: LibtorchEngineOptions = {},
+  ) {
     this.size = size;
     this.batchSize = batchSize;
-    this.#model = model.eval().requiresGrad_(false).to({ device });
+    this.#device = device;
+    this.#model = prepareForInference(model, { precision, device });
     this.description = `LibTorch ${buildInfo().version}, ${device}, ${precision}, ${getThreads()} threads`;
   }
 
   async setSource(portrait: Picture): Promise<Analysis> {
     this.#disposeSource();
-    const state = noGrad(() => tidy(() => this.#model.source(pictureToTensor(portrait))));
+    const state = noGrad(() => tidy(() => this.#model.source(this.#input([portrait]))));
     for (const value of tensorsOf(state)) keep(value);
     this.#source = state;
     return {
@@ -94,7 +100,7 @@ export class LibtorchEngine implements Engine {
   async drive(frames: readonly Picture[], { withDisparity = false } = {}): Promise<Analysis[]> {
     return noGrad(() =>
       tidy(() => {
-        const state = this.#model.driving(cat(frames.map((frame) => pictureToTensor(frame))));
+        const state = this.#model.driving(this.#input(frames));
         const maps = withDisparity && state.disparity ? tensorToMaps(state.disparity) : null;
         return tensorsToKeypoints(state.keypoints).map((keypoints, i) => ({
           keypoints,
@@ -108,13 +114,26 @@ export class LibtorchEngine implements Engine {
     const source = this.#source;
     if (!source) throw new Error('the engine has no portrait yet: call setSource first');
     return noGrad(() =>
-      tidy(() => tensorToPictures(this.#model.generate(source, keypointsToTensors(keypoints)).prediction)),
+      tidy(() => tensorToPictures(this.#model.generate(source, keypointsToTensors(keypoints, this.#device)).prediction)),
     );
   }
 
   dispose(): void {
     this.#disposeSource();
     this.#model.dispose();
+  }
+
+  /** Pictures of the engine's size -> [N, 3, H, W] in [0, 1]. */
+  #input(pictures: readonly Picture[]): Tensor {
+    for (const { width, height } of pictures) {
+      if (width !== this.size || height !== this.size) {
+        throw new RangeError(`the engine works on ${this.size} x ${this.size} pictures, this one is ${width} x ${height}`);
+      }
+    }
+    return cat(pictures.map((picture) => pictureToTensor(picture))).to({
+      device: this.#device,
+      memoryFormat: 'channels_last',
+    });
   }
 
   #disposeSource(): void {

@@ -1,0 +1,20 @@
+// What a model is, in words.
+import { isDeepStrictEqual } from 'node:util';
+import { MODEL_PRESETS, type ModelConfig } from '../models/index.js';
+
+/** "dagan: 15 keypoints with jacobians; ResNet-18 face depth for keypoints and attention; residual decoder" */
+export function describeModel(config: ModelConfig): string {
+  const preset = Object.entries(MODEL_PRESETS).find(([, each]) => isDeepStrictEqual({ ...each }, { ...config }));
+  const { depth, depthGuidedKeypoints, generator } = config;
+  const attends = generator.attention !== 'none';
+  const uses = [...(depthGuidedKeypoints ? ['keypoints'] : []), ...(attends ? ['attention'] : [])].join(' and ');
+  const parts = [
+    `${config.numKeypoints} keypoints ${config.estimateJacobian ? 'with jacobians' : 'without jacobians'}`,
+    depth ? `ResNet-${depth.layers} face depth for ${uses}` : 'no face depth',
+    `${generator.decoder === 'spade' ? 'SPADE' : 'residual'} decoder`,
+    ...(generator.estimateOcclusionMap ? [] : ['no occlusion map']),
+    ...(generator.attention === 'literal' ? ['attention as in Eq. 9'] : []),
+  ];
+  const widths = `widths ${generator.blockExpansion} to ${generator.maxFeatures}`;
+  return `${preset?.[0] ?? `custom (${widths})`}: ${parts.join('; ')}`;
+}

@@ -1,0 +1,75 @@
+// The inspection of a pair as one sheet for the eye.
+import { type Tensor, tidy } from '@dagan/libtorch';
+import { tensorsToKeypoints, tensorToMaps, tensorToPictures } from '../animation/engines/index.js';
+import type { ScalarMap } from '../animation/index.js';
+import { createPicture, type Picture, resizePicture } from '../media/index.js';
+import { drawKeypoints, grid, heatPicture, motionPicture, paste } from '../visualization/index.js';
+
+/** Side of a cell, in pixels. */
+const CELL = 256;
+
+/** Maps of a cell that shows several channels. */
+const MAPS_PER_CELL = 16;
+
+const COLUMNS = 4;
+
+/** Every tensor of an inspection as a labelled cell, four in a row. */
+export function inspectionSheet(found: ReadonlyMap<string, Tensor>): Picture {
+  const cells: [label: string, picture: Picture][] = [];
+  const add = (name: string, show: (value: Tensor) => Picture): void => {
+    const value = found.get(name);
+    if (value) cells.push([name, fit(tidy(() => show(value)))]);
+  };
+  const picture = (value: Tensor): Picture => tensorToPictures(value)[0]!;
+  const heat = (value: Tensor): Picture => heatPicture(tensorToMaps(value)[0]!);
+  add('source', picture);
+  add('driving', picture);
+  add('deformed', picture);
+  add('prediction', picture);
+  add('source_disp0', heat);
+  add('driving_disp0', heat);
+  for (const side of ['source', 'driving'] as const) {
+    const jacobian = found.get(`kp_${side}.jacobian`) ?? null;
+    add(`kp_${side}.value`, (value) => {
+      const [keypoints] = tensorsToKeypoints({ value, jacobian });
+      return drawKeypoints(picture(found.get(side)!), keypoints!, { axes: true, brightness: 0.6 });
+    });
+  }
+  add('sparse_deformed', (value) => mosaic(tensorToPictures(value.flatten(0, 1))));
+  add('mask', (value) => mosaic(channels(value).map((map) => heatPicture(map, [0, 1]))));
+  add('deformation', (value) => motionPicture(value.size(2), value.size(1), value.toFloat32Array()));
+  add('occlusion_map', (value) => heatPicture(tensorToMaps(value)[0]!, [0, 1]));
+  for (const stage of ['source', 'warped', 'refined']) {
+    add(`${stage}_feature_every8`, (value) => mosaic(channels(value).map((map) => heatPicture(map))));
+  }
+  add('attention_rows_every256', (value) => mosaic(attentionMaps(value, found).map((map) => heatPicture(map))));
+  return grid(
+    cells.map(([, shown]) => shown),
+    { columns: COLUMNS, gap: 4, labels: cells.map(([label]) => label) },
+  );
+}
+
+const fit = (picture: Picture): Picture => resizePicture(picture, CELL, CELL);
+
+/** [1, C, h, w] as C maps. */
+function channels(value: Tensor): ScalarMap[] {
+  return tensorToMaps(value.flatten(0, 1).unsqueeze(1));
+}
+
+/** Attention rows [1, R, h w] as R maps of where in the warped features each position looks. */
+function attentionMaps(value: Tensor, found: ReadonlyMap<string, Tensor>): ScalarMap[] {
+  const [height, width] = found.get('warped_feature_every8')!.shape.slice(2) as [number, number];
+  return channels(value.reshape(1, value.size(1), height, width));
+}
+
+/** The first maps or pictures as one square of small ones. */
+function mosaic(pictures: readonly Picture[]): Picture {
+  const shown = pictures.slice(0, MAPS_PER_CELL);
+  const columns = Math.ceil(Math.sqrt(shown.length));
+  const side = Math.floor(CELL / columns);
+  const square = createPicture(CELL, CELL);
+  for (const [i, each] of shown.entries()) {
+    paste(square, resizePicture(each, side, side), (i % columns) * side, Math.floor(i / columns) * side);
+  }
+  return square;
+}

@@ -1,0 +1,70 @@
+#!/usr/bin/env node
+// The command `dagan`.
+import { Command, CommanderError } from 'commander';
+import { animateCommand } from './animate.js';
+import { runDoctor } from './doctor.js';
+import { describeError, EXIT, UsageError } from './errors.js';
+import { importCommand } from './import.js';
+import { infoCommand } from './info.js';
+import { inspectCommand } from './inspect.js';
+import { VERSION } from './provenance.js';
+
+const EXAMPLES = `
+Examples:
+  dagan animate portrait.jpg talking.mp4 -o out.mp4
+  dagan inspect portrait.jpg frame.png -o seen.safetensors
+  dagan import vox-adv.pth.tar --depth-encoder encoder.pth --depth-decoder depth.pth -o model.safetensors
+  dagan help animate`;
+
+function program(): Command {
+  const doctor = new Command('doctor')
+    .description('report what this machine offers: LibTorch, processor, GPUs, codecs, weights')
+    .action(async () => {
+      process.exitCode = await runDoctor();
+    });
+  const commands = [animateCommand(), inspectCommand(), importCommand(), infoCommand(), doctor];
+  const root = new Command('dagan')
+    .description('Animates a portrait by a driving video, guided by face depth (DaGAN, CVPR 2022).')
+    .version(VERSION, '-V, --version', 'print the version')
+    .addHelpText('after', EXAMPLES);
+  for (const command of commands) root.addCommand(command);
+  for (const command of [root, ...commands]) {
+    command
+      .exitOverride()
+      .configureHelp({ helpWidth: Math.min(process.stdout.columns ?? 100, 110) })
+      .configureOutput({
+        outputError: (text, write) => write(`dagan: ${text.replace(/^error: /, '').replace(/\n(?=\()/, ' ')}`),
+      })
+      .showHelpAfterError(`(see dagan ${command === root ? '' : `${command.name()} `}--help)`);
+  }
+  return root;
+}
+
+/** Half-written outputs are removed as the process exits (see media/files.ts). */
+function stopOn(signal: NodeJS.Signals, code: number): void {
+  process.on(signal, () => {
+    process.stderr.write(process.stderr.isTTY ? '\r\x1b[2Kdagan: stopped\n' : 'dagan: stopped\n');
+    process.exit(code);
+  });
+}
+
+async function main(): Promise<void> {
+  stopOn('SIGINT', 130);
+  stopOn('SIGTERM', 143);
+  stopOn('SIGHUP', 129);
+  try {
+    await program().parseAsync();
+  } catch (error) {
+    // Ctrl-C reaches the codec processes too; their end must not be reported before the signal itself has been handled.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : EXIT.usage;
+      return;
+    }
+    process.stderr.write(`dagan: ${describeError(error)}\n`);
+    if (process.argv.includes('--debug') && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+    process.exitCode = error instanceof UsageError ? EXIT.usage : EXIT.failure;
+  }
+}
+
+await main();

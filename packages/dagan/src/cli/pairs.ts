@@ -1,0 +1,187 @@
+// Which portraits and clips to animate, and where each result goes.
+import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import { access, constants, mkdir } from 'node:fs/promises';
+import { basename, dirname, extname, join, relative, resolve, sep } from 'node:path';
+import { containerOf } from '../media/clip-writer.js';
+import { PICTURE_EXTENSIONS } from '../media/index.js';
+import { UsageError, UserError } from './errors.js';
+
+/** One animation to make. */
+export type Pair = { portrait: string; driving: string; output: string };
+
+/** All animations that one command line asks for. */
+export type Plan = {
+  pairs: Pair[];
+  /** Whether the output is a folder of results rather than one result. */
+  batch: boolean;
+};
+
+/** Formats of a batch's results, and what their names end in; `png` makes a folder of frames per animation. */
+export const BATCH_FORMATS = ['mp4', 'mov', 'webm', 'mkv', 'gif', 'webp', 'png'] as const;
+export type BatchFormat = (typeof BATCH_FORMATS)[number];
+
+const CLIP_EXTENSIONS = ['.mp4', '.m4v', '.mov', '.webm', '.mkv', '.ts', '.gif'];
+
+const extensionIn = (path: string, extensions: readonly string[]): boolean =>
+  extensions.includes(extname(path).toLowerCase());
+
+/** Whether a name is that of a clip; a GIF counts as one. */
+export const isClipName = (path: string): boolean => extensionIn(path, CLIP_EXTENSIONS);
+
+/** Whether an input is a clip or a folder rather than a picture. Throws a UserError if it is not there. */
+export const isClipInput = (path: string): boolean => isFolder(path) || isClipName(path);
+
+const isPictureName = (path: string): boolean => extensionIn(path, PICTURE_EXTENSIONS) && !isClipName(path);
+
+const natural = new Intl.Collator('en', { numeric: true });
+
+function entries(folder: string): string[] {
+  return readdirSync(folder)
+    .filter((name) => !name.startsWith('.'))
+    .sort(natural.compare)
+    .map((name) => join(folder, name));
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    throw new UserError(`${path}: no such file or folder`);
+  }
+}
+
+/** The portraits behind an argument: a file is itself, a folder all its pictures. */
+function portraitsOf(path: string): { files: string[]; many: boolean } {
+  if (!isFolder(path)) return { files: [path], many: false };
+  const files = entries(path).filter(isPictureName);
+  if (files.length === 0) throw new UserError(`${path}: a folder without pictures; a portrait is png, jpg, webp, ...`);
+  return { files, many: true };
+}
+
+/** The clips behind an argument: a folder of pictures is one clip, a folder of clips or of such folders many. */
+function clipsOf(path: string): { files: string[]; many: boolean } {
+  if (!isFolder(path)) return { files: [path], many: false };
+  const inside = entries(path);
+  const clips = inside.filter(isClipName);
+  if (clips.length > 0) return { files: clips, many: true };
+  if (inside.some(isPictureName)) return { files: [path], many: false };
+  const sequences = inside.filter((entry) => isFolder(entry) && entries(entry).some(isPictureName));
+  if (sequences.length > 0) return { files: sequences, many: true };
+  throw new UserError(`${path}: a folder without clips (${CLIP_EXTENSIONS.join(' ')}) or frames`);
+}
+
+/**
+ * Makes the plan. Of two inputs the first is the portrait and the second the clip. Of more, the first is a portrait, the
+ * last a clip, and those between are told apart by their names' endings.
+ *
+ * @throws UsageError or UserError, before anything has been written
+ */
+export async function planPairs(inputs: readonly string[], output: string, format?: BatchFormat): Promise<Plan> {
+  if (inputs.length < 2) throw new UsageError('name a portrait and a driving clip');
+  const between = inputs.slice(1, -1);
+  for (const input of between) {
+    if (!isFolder(input) && (isPictureName(input) || isClipName(input))) continue;
+    throw new UsageError(
+      `is ${input} a portrait or a clip? Of more than two inputs, folders and unusual files come first (portraits) or last (clips)`,
+    );
+  }
+  const portraits = [inputs[0]!, ...between.filter(isPictureName)].map(portraitsOf);
+  const clips = [...between.filter(isClipName), inputs.at(-1)!].map(clipsOf);
+  const batch = inputs.length > 2 || [...portraits, ...clips].some(({ many }) => many);
+  const combinations = portraits
+    .flatMap(({ files }) => files)
+    .flatMap((portrait) => clips.flatMap(({ files }) => files).map((driving) => ({ portrait, driving })));
+  if (!batch && format !== undefined) {
+    throw new UsageError('--format is for several animations at once; one takes its format from the name after -o');
+  }
+  const pairs = batch
+    ? batchPairs(combinations, output, format ?? 'mp4')
+    : combinations.map((pair) => ({ ...pair, output }));
+  for (const { portrait, driving, output: target } of pairs) guardInputs(target, [portrait, driving, ...inputs]);
+  if (batch) await makeFolder(output);
+  else await checkTarget(output);
+  return { pairs, batch };
+}
+
+/** Gives every combination a name of its own in the folder. */
+function batchPairs(combinations: readonly Omit<Pair, 'output'>[], folder: string, format: BatchFormat): Pair[] {
+  if (!/[/\\]$/.test(folder) && extname(folder) !== '' && !existsSync(folder)) {
+    throw new UsageError(`several animations go into a folder: write -o ${folder.slice(0, -extname(folder).length)}/`);
+  }
+  const stem = (path: string): string => basename(resolve(path), extname(resolve(path)));
+  const taken = new Set<string>();
+  return combinations.map((pair) => {
+    const name = `${stem(pair.portrait)}-${stem(pair.driving)}`;
+    let free = name;
+    for (let i = 2; taken.has(free); i++) free = `${name}-${i}`;
+    taken.add(free);
+    return { ...pair, output: join(folder, format === 'png' ? `${free}/` : `${free}.${format}`) };
+  });
+}
+
+/**
+ * Refuses an output that would replace an input, through whatever links, or lie in an input folder.
+ *
+ * @throws UserError
+ */
+export function guardInputs(output: string, inputs: readonly string[]): void {
+  const target = realPath(output);
+  for (const input of new Set(inputs)) {
+    const source = realPath(input);
+    const replaced = source === target || source.startsWith(`${target}${sep}`);
+    if (replaced || sameFile(source, target)) {
+      throw new UserError(`${output}: would replace the input ${input}; choose another name`);
+    }
+  }
+  for (const input of inputs) {
+    if (existsSync(input) && statSync(input).isDirectory() && relative(realPath(input), dirname(target)) === '') {
+      throw new UserError(`${output}: lies in the input folder ${input}; choose another folder`);
+    }
+  }
+}
+
+/** An absolute path without links, also of a file that is yet to be made. */
+function realPath(path: string): string {
+  const absolute = resolve(path);
+  if (existsSync(absolute)) return realpathSync(absolute);
+  const parent = dirname(absolute);
+  return parent === absolute ? absolute : join(realPath(parent), basename(absolute));
+}
+
+function sameFile(a: string, b: string): boolean {
+  if (!existsSync(a) || !existsSync(b)) return false;
+  const [first, second] = [statSync(a), statSync(b)];
+  return first.ino === second.ino && first.dev === second.dev && !first.isDirectory();
+}
+
+/** Checks what can be checked of an output before the work. */
+export async function checkTarget(output: string): Promise<void> {
+  const container = containerOf(output);
+  if (container !== 'folder' && existsSync(output) && statSync(output).isDirectory()) {
+    throw new UserError(`${output}: is a folder; give a file name`);
+  }
+  if (container === 'folder' && existsSync(output) && !statSync(output).isDirectory()) {
+    throw new UserError(`${output}: is a file; a name without an ending stands for a folder of PNG frames`);
+  }
+  await checkWritable(output);
+}
+
+/** Checks that the folder of an output is there and can be written to. */
+export async function checkWritable(output: string): Promise<void> {
+  const folder = dirname(resolve(output));
+  if (!existsSync(folder)) throw new UserError(`${output}: the folder ${folder} does not exist`);
+  if (!statSync(folder).isDirectory()) throw new UserError(`${output}: ${folder} is not a folder`);
+  await access(folder, constants.W_OK).catch(() => {
+    throw new UserError(`${output}: the folder ${folder} cannot be written to`);
+  });
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  if (existsSync(folder) && !statSync(folder).isDirectory()) {
+    throw new UserError(`${folder}: is a file; several animations go into a folder`);
+  }
+  await mkdir(folder, { recursive: true }).catch((error: Error) => {
+    throw new UserError(`${folder}: cannot be made (${error.message})`);
+  });
+  await checkWritable(join(folder, 'result'));
+}

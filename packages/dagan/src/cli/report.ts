@@ -1,0 +1,106 @@
+// What a command says while it works: notices and progress on stderr, results on stdout.
+
+export type ReporterOptions = {
+  /** Warnings and errors alone. */
+  quiet?: boolean;
+};
+
+/** Milliseconds between two states of the progress line, on a terminal and elsewhere. */
+const INTERVAL = { terminal: 100, plain: 10_000 };
+
+const BAR_WIDTH = 24;
+
+export class Reporter {
+  readonly #quiet: boolean;
+  readonly #terminal = process.stderr.isTTY === true;
+  /** The progress line on the terminal, which other lines must not run into. */
+  #line = '';
+
+  constructor({ quiet = false }: ReporterOptions = {}) {
+    this.#quiet = quiet;
+  }
+
+  /** Something good to know. */
+  notice(text: string): void {
+    if (!this.#quiet) this.#print(text);
+  }
+
+  /** Something that the result suffers from; said even if quiet. */
+  warn(text: string): void {
+    this.#print(`dagan: warning: ${text}`);
+  }
+
+  /** What came out; on stdout. */
+  result(text: string): void {
+    if (this.#quiet) return;
+    this.#clear();
+    process.stdout.write(`${text}\n`);
+  }
+
+  /**
+   * Starts a progress line: a bar that rewrites itself on a terminal, a plain line every ten seconds elsewhere.
+   *
+   * @param total frames to come, as far as known; an estimate will do
+   */
+  progress(label: string, total: number | undefined): Progress {
+    const started = performance.now();
+    const interval = this.#terminal ? INTERVAL.terminal : INTERVAL.plain;
+    let shown = started;
+    return {
+      update: (done) => {
+        const now = performance.now();
+        if (this.#quiet || now - shown < interval) return;
+        shown = now;
+        const text = progressText(label, { done, total, seconds: (now - started) / 1000, bar: this.#terminal });
+        if (this.#terminal) this.#rewrite(text);
+        else this.#print(text);
+      },
+      end: () => this.#clear(),
+    };
+  }
+
+  #print(text: string): void {
+    const line = this.#line;
+    this.#clear();
+    process.stderr.write(`${text}\n`);
+    if (line) this.#rewrite(line);
+  }
+
+  #rewrite(text: string): void {
+    this.#line = text.slice(0, (process.stderr.columns ?? 80) - 1);
+    process.stderr.write(`\r\x1b[2K${this.#line}`);
+  }
+
+  #clear(): void {
+    if (this.#line) process.stderr.write('\r\x1b[2K');
+    this.#line = '';
+  }
+}
+
+export type Progress = {
+  /** Tells how many frames are done. */
+  update(done: number): void;
+  end(): void;
+};
+
+/** "clip.mp4 [######----] 40/100 frames, 8.0 fps, 8 s left" */
+export function progressText(
+  label: string,
+  { done, total, seconds, bar }: { done: number; total: number | undefined; seconds: number; bar: boolean },
+): string {
+  const rate = done / Math.max(seconds, 1e-9);
+  const known = total !== undefined && total >= done;
+  const count = known ? `${done}/${total}` : `${done}`;
+  const left = known ? `, ${duration((total - done) / Math.max(rate, 1e-9))} left` : '';
+  const filled = known ? Math.round((BAR_WIDTH * done) / total) : 0;
+  const meter = bar && known ? ` [${'#'.repeat(filled)}${'-'.repeat(BAR_WIDTH - filled)}]` : '';
+  return `${label}${meter} ${count} frames, ${rate.toFixed(1)} fps${left}`;
+}
+
+/** Seconds for people: "8 s", "3 min 20 s", "2 h 5 min". */
+export function duration(seconds: number): string {
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}

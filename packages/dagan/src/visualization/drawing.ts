@@ -1,0 +1,101 @@
+// Lines, dots and short labels on pictures, and pictures set side by side.
+import { createPicture, type Picture } from '../media/picture.js';
+import type { Rgb } from './colors.js';
+
+/** Pixels from the picture's left and top edge; whole numbers are the centres of pixels. */
+export type Point = readonly [x: number, y: number];
+
+/** Draws a line with round ends, `radius` to either side and smooth edges, into the picture. Equal ends make a dot. */
+export function drawLine(picture: Picture, [ax, ay]: Point, [bx, by]: Point, radius: number, color: Rgb): void {
+  const { width, height, data } = picture;
+  const reach = radius + 1;
+  const [left, right] = [
+    Math.max(0, Math.floor(Math.min(ax, bx) - reach)),
+    Math.min(width - 1, Math.max(ax, bx) + reach),
+  ];
+  const [top, bottom] = [
+    Math.max(0, Math.floor(Math.min(ay, by) - reach)),
+    Math.min(height - 1, Math.max(ay, by) + reach),
+  ];
+  const square = (bx - ax) ** 2 + (by - ay) ** 2;
+  for (let y = top; y <= bottom; y++) {
+    for (let x = left; x <= right; x++) {
+      const along = square > 0 ? ((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / square : 0;
+      const t = Math.min(1, Math.max(0, along));
+      const distance = Math.hypot(x - ax - t * (bx - ax), y - ay - t * (by - ay));
+      const cover = Math.min(1, Math.max(0, radius + 0.5 - distance));
+      if (cover === 0) continue;
+      const at = 3 * (y * width + x);
+      for (let c = 0; c < 3; c++) data[at + c] = Math.round(data[at + c]! * (1 - cover) + color[c]! * cover);
+    }
+  }
+}
+
+/** Characters, each with its rows of three pixels from the top, an octal digit each: 5 is "# #". */
+const GLYPHS = new Map(
+  `A25755 B65656 C34443 D65556 E74647 F74644 G34553 H55755 I72227 J11152 K55655 L44447 M57755 N65555 O25552 P65644 Q25563
+   R65655 S34216 T72222 U55557 V55552 W55775 X55255 Y55222 Z71247 075557 126227 261247 361216 455711 574616 634752 771122
+   875757 925716 .00002 _00007 -00700 :02020 /11244`
+    .split(/\s+/)
+    .map((entry) => [entry[0]!, [...entry.slice(1)].map(Number)] as const),
+);
+
+/** Height of a label's line in pixels, space included. */
+export const LABEL_HEIGHT = 16;
+
+/** Writes a short text (letters, digits, `._-:/`) in small capitals, `left` and `top` being its corner. */
+export function drawLabel(
+  picture: Picture,
+  text: string,
+  left: number,
+  top: number,
+  color: Rgb = [235, 235, 235],
+): void {
+  const { width, height, data } = picture;
+  for (const [i, character] of [...text.toUpperCase()].entries()) {
+    const rows = GLYPHS.get(character) ?? [0, 0, 0, 0, 0];
+    for (let y = 0; y < 10; y++) {
+      for (let x = 0; x < 6; x++) {
+        if (((rows[y >> 1]! >> (2 - (x >> 1))) & 1) === 0) continue;
+        const [column, row] = [left + 8 * i + x, top + y];
+        if (column < width && row < height) data.set(color, 3 * (row * width + column));
+      }
+    }
+  }
+}
+
+/** Copies a picture into another one, `left` and `top` being its corner there; it must fit. */
+export function paste(target: Picture, picture: Picture, left: number, top: number): void {
+  const stride = picture.width * 3;
+  for (let y = 0; y < picture.height; y++) {
+    const row = picture.data.subarray(y * stride, (y + 1) * stride);
+    target.data.set(row, 3 * ((top + y) * target.width + left));
+  }
+}
+
+export type GridOptions = {
+  /** Pictures in a row; by default all. */
+  columns?: number;
+  /** Black pixels between pictures. */
+  gap?: number;
+  /** A label above each picture. */
+  labels?: readonly string[];
+};
+
+/** Pictures of one size, row by row, as one picture. */
+export function grid(
+  pictures: readonly Picture[],
+  { columns = pictures.length, gap = 0, labels }: GridOptions = {},
+): Picture {
+  const { width, height } = pictures[0]!;
+  const head = labels ? LABEL_HEIGHT : 0;
+  const rows = Math.ceil(pictures.length / columns);
+  const sheet = createPicture(columns * (width + gap) - gap, rows * (height + head + gap) - gap);
+  for (const [i, picture] of pictures.entries()) {
+    const left = (i % columns) * (width + gap);
+    const top = Math.floor(i / columns) * (height + head + gap);
+    if (labels) drawLabel(sheet, labels[i]!, left + 3, top + 3);
+    paste(sheet, picture, left, top + head);
+  }
+  return sheet;
+}
