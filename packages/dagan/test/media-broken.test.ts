@@ -168,10 +168,11 @@ test('a disk that takes no more is an error, and nothing is left', async () => {
   for (const name of ['out.mp4', 'out.webm', 'out.gif', 'out.webp', 'out/']) {
     const script = `
       import { createClipWriter } from ${JSON.stringify(media)};
+      let noise = 1;
       const size = { width: 160, height: 120, frameRate: 25 };
       const writer = await createClipWriter(${JSON.stringify(join(inner, name))}, size);
       for (let index = 0; index < 20; index++) {
-        const data = Uint8Array.from({ length: 160 * 120 * 3 }, (_, i) => Math.imul(i + index * 977, 2654435761) >>> 24);
+        const data = Uint8Array.from({ length: 160 * 120 * 3 }, () => (noise = Math.imul(noise, 1664525) + 1013904223) >>> 24);
         await writer.add({ width: 160, height: 120, data });
       }
       await writer.finish();`;

@@ -256,11 +256,12 @@ std::string describeArguments(const c10::FunctionSchema& schema, const Napi::Arr
 // Operators that end the process on wrong arguments instead of refusing them.
 constexpr const char* kUnsafe[] = {
     "align_tensors", "align_to", "batch_norm_update_stats", "choose_qparams_optimized", "quantized_gru_cell",
-    "quantized_lstm_cell", "quantized_rnn_relu_cell", "quantized_rnn_tanh_cell",
+    "quantized_lstm_cell", "quantized_rnn_relu_cell", "quantized_rnn_tanh_cell", "rrelu_with_noise", "rrelu_with_noise_",
 };
 
 /// Why an operator is not offered, or an empty string. Found by calling every operator with hostile arguments.
-std::string notOffered(const std::string& name) {
+std::string notOffered(const c10::FunctionSchema& schema) {
+  const std::string& name = schema.name();
   const auto startsWith = [&](const char* prefix) { return name.rfind(prefix, 0) == 0; };
   if (!startsWith("aten::")) return "it is none of ATen's";
   // Kernels behind other operators, which have checked what they pass on.
@@ -268,6 +269,10 @@ std::string notOffered(const std::string& name) {
     return "it is internal to LibTorch and trusts its caller";
   }
   if (name.find("_backward") != std::string::npos) return "derivatives are computed by backward() and grad()";
+  // Kernels resize what they write into, also where it is an input at the same time.
+  for (const auto& argument : schema.arguments()) {
+    if (argument.is_out()) return "results are returned, not written into tensors that are given";
+  }
   for (const char* unsafe : kUnsafe) {
     if (name == std::string("aten::") + unsafe) return "it can crash on arguments that it does not check";
   }
@@ -291,12 +296,10 @@ Napi::Value lookup(const Napi::CallbackInfo& info) {
         const auto dot = name.find('.');
         const std::string base = name.substr(0, dot);
         const std::string overload = dot == std::string::npos ? "" : name.substr(dot + 1);
-        const std::string reason = notOffered(base);
-        if (!reason.empty()) throw Napi::Error::New(env, "operator '" + name + "' is not offered: " + reason);
         const auto handle = c10::Dispatcher::singleton().findSchema({base, overload});
-        if (!handle) {
-          throw Napi::Error::New(env, "LibTorch has no operator '" + name + "' (write it as namespace::name.overload)");
-        }
+        if (!handle) throw std::runtime_error("LibTorch has no such operator (write it as namespace::name.overload)");
+        const std::string reason = notOffered(handle->schema());
+        if (!reason.empty()) throw std::runtime_error("this operator is not offered: " + reason);
         index = static_cast<uint32_t>(operators.size());
         operators.push_back(*handle);
         operatorIndex.emplace(name, index);
@@ -322,7 +325,8 @@ Napi::Value operatorNames(const Napi::CallbackInfo& info) {
     auto names = Napi::Array::New(info.Env());
     uint32_t count = 0;
     for (const auto& name : c10::Dispatcher::singleton().getAllOpNames()) {
-      if (!notOffered(name.name).empty() || !c10::Dispatcher::singleton().findSchema(name)) continue;
+      const auto handle = c10::Dispatcher::singleton().findSchema(name);
+      if (!handle || !notOffered(handle->schema()).empty()) continue;
       names.Set(count++, name.name + (name.overload_name.empty() ? "" : "." + name.overload_name));
     }
     return names;
@@ -336,6 +340,11 @@ const c10::OperatorHandle& operatorAt(const Napi::Value& value) {
     throw Napi::RangeError::New(value.Env(), "call: the operator must be a number that lookup gave");
   }
   return operators[static_cast<size_t>(index)];
+}
+
+/// Scale factors, which kernels square without looking whether that overflows.
+bool isFactor(const c10::Argument& argument) {
+  return argument.name() == "upscale_factor" || argument.name() == "downscale_factor";
 }
 
 std::vector<IValue> toStack(const std::string& name, const c10::FunctionSchema& schema, const Napi::Array& values) {
@@ -355,6 +364,7 @@ std::vector<IValue> toStack(const std::string& name, const c10::FunctionSchema& 
     }
     try {
       stack.push_back(toIValue(value, argument.real_type(), argument.N()));
+      if (isFactor(argument) && std::abs(stack.back().toInt()) > 4096) throw ArgumentError{"at most 4096"};
     } catch (const ArgumentError& error) {
       throw Napi::TypeError::New(values.Env(), name + ": argument '" + argument.name() + "' must be " + error.expected +
                                                    ", got " + describeValue(value));

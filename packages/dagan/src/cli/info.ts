@@ -69,7 +69,8 @@ function architecture(file: CheckpointFile): string {
   try {
     return describeModel(configOf(file));
   } catch (error) {
-    if (error instanceof ArchitectureError || error instanceof SyntaxError) return `no complete model for animation: ${error.message}`;
+    if (error instanceof ArchitectureError || error instanceof SyntaxError)
+      return `no complete model for animation: ${error.message}`;
     throw error;
   }
 }

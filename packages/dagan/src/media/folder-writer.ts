@@ -1,9 +1,11 @@
 /** A folder of lossless PNG frames, 000000.png, 000001.png, ... */
 
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { frameName } from './files.js';
-import { encodePng, pictureToSharp, withMetadata } from './images.js';
+import { encodePng, type MediaMetadata, pictureToSharp, withMetadata } from './images.js';
 import type { EncodeJob } from './messages.js';
+import type { Picture } from './picture.js';
 import type { FrameSink } from './writer.js';
 
 /** Frames encoded at the same time. */
@@ -16,7 +18,7 @@ export function openFolderSink(job: EncodeJob): FrameSink {
   return {
     async add({ picture }) {
       const name = join(job.part, frameName(index++));
-      const work: Promise<unknown> = encodePng(withMetadata(pictureToSharp(picture), job.metadata)).toFile(name);
+      const work = writePng(name, picture, job.metadata);
       const tracked: Promise<unknown> = work.then(() => pending.delete(tracked));
       tracked.catch(() => undefined); // thrown where it is awaited
       pending.add(tracked);
@@ -26,4 +28,9 @@ export function openFolderSink(job: EncodeJob): FrameSink {
       await Promise.all(pending);
     },
   };
+}
+
+/** sharp's own writing to a file does not notice a full disk. */
+async function writePng(path: string, picture: Picture, metadata: MediaMetadata | undefined): Promise<void> {
+  await writeFile(path, await encodePng(withMetadata(pictureToSharp(picture), metadata)).toBuffer());
 }

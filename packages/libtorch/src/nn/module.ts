@@ -98,21 +98,11 @@ export abstract class Module {
    * @param rename gives the name in `state` for a name of this module
    * @throws StateDictError, before anything is changed, if names are missing, unexpected or of another shape
    */
-  loadStateDict(state: StateDict, { rename = (name: string) => name }: { rename?: (name: string) => string } = {}): void {
-    const own = new Map([...this.stateDict()].map(([name, value]) => [rename(name), value]));
-    const missing = [...own.keys()].filter((name) => !state.has(name));
-    const unexpected = [...state.keys()].filter((name) => !own.has(name));
-    const wrongShape = [...own].flatMap(([name, value]) => {
-      const given = state.get(name)?.shape;
-      return given && given.join() !== value.shape.join() ? [`${name} is [${given}] instead of [${value.shape}]`] : [];
-    });
-    const problems = [
-      ...summary('tensors are missing', missing),
-      ...summary('tensors are unexpected', unexpected),
-      ...summary('tensors have another shape', wrongShape),
-    ];
-    if (problems.length > 0) throw new StateDictError(problems.join('; '), missing, unexpected, wrongShape);
-    for (const [name, value] of own) copyInto(value, state.get(name)!);
+  loadStateDict(
+    state: StateDict,
+    { rename = (name: string) => name }: { rename?: (name: string) => string } = {},
+  ): void {
+    copyState(state, new Map([...this.stateDict()].map(([name, value]) => [rename(name), value])));
   }
 
   /** Sets the behaviour of all layers below to that of training, or of use. Returns the module. */
@@ -168,8 +158,25 @@ export abstract class Module {
   }
 }
 
-/** Copies in place through a detached handle, which autograd lets pass for leaves. */
-function copyInto(target: Tensor, source: Tensor): void {
-  using data = target.detach();
-  data.copy_(source);
+/**
+ * Copies tensors into others of the same names and shapes, converted to the dtype and device that these have.
+ * @throws StateDictError, before anything is changed, if names are missing, unexpected or of another shape
+ */
+export function copyState(from: StateDict, into: StateDict): void {
+  const missing = [...into.keys()].filter((name) => !from.has(name));
+  const unexpected = [...from.keys()].filter((name) => !into.has(name));
+  const wrongShape = [...into].flatMap(([name, target]) => {
+    const given = from.get(name)?.shape;
+    return given && given.join() !== target.shape.join() ? [`${name} is [${given}] instead of [${target.shape}]`] : [];
+  });
+  const problems = [
+    ...summary('tensors are missing', missing),
+    ...summary('tensors are unexpected', unexpected),
+    ...summary('tensors have another shape', wrongShape),
+  ];
+  if (problems.length > 0) throw new StateDictError(problems.join('; '), missing, unexpected, wrongShape);
+  for (const [name, target] of into) {
+    using data = target.detach(); // which autograd lets change in place
+    data.copy_(from.get(name)!);
+  }
 }

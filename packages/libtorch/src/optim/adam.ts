@@ -1,10 +1,10 @@
 // Adam (Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015).
 import { noGrad } from '../autograd.js';
-import { zerosLike } from '../creation.js';
-import type { Parameter } from '../nn/module.js';
+import { zeros, zerosLike } from '../creation.js';
+import { copyState, type Parameter, type StateDict } from '../nn/module.js';
 import { call, runMany } from '../operator.js';
 import { keep, tidy } from '../scope.js';
-import type { Tensor } from '../tensor.js';
+import { type Tensor, tensor } from '../tensor.js';
 
 export type AdamOptions = {
   /** Learning rate. */
@@ -54,7 +54,7 @@ export class Adam {
         this.parameters.forEach((parameter, i) => {
           const gradient = parameter.grad;
           if (!gradient) return;
-          this.state[i] ??= { step: 0, expAvg: keep(zerosLike(parameter)), expAvgSq: keep(zerosLike(parameter)) };
+          this.state[i] ??= freshState(parameter);
           const state = this.state[i];
           state.step += 1;
           const group = groups.get(state.step) ?? { parameters: [], gradients: [], states: [] };
@@ -88,15 +88,69 @@ export class Adam {
     call('aten::_foreach_addcdiv_.Scalar', [parameters, averages, denominators, -this.lr / (1 - beta1 ** step)]);
   }
 
+  /**
+   * The averages and numbers of steps as named tensors, for a checkpoint: `0.exp_avg`, `0.exp_avg_sq` and `0.step` for the
+   * first parameter, nothing for parameters without a step. The averages stay this object's own; the numbers are new.
+   */
+  stateDict(): Map<string, Tensor> {
+    const tensors = new Map<string, Tensor>();
+    this.state.forEach((state, i) => {
+      if (!state) return;
+      tensors.set(`${i}.exp_avg`, state.expAvg);
+      tensors.set(`${i}.exp_avg_sq`, state.expAvgSq);
+      tensors.set(`${i}.step`, tensor(state.step, { dtype: 'int64' }));
+    });
+    return tensors;
+  }
+
+  /**
+   * Goes on where the optimiser that `state` comes from stood. The learning rate is not part of it.
+   * @throws StateDictError, before anything is changed, if names or shapes do not fit the parameters
+   */
+  loadStateDict(state: StateDict): void {
+    const known = [...state.keys()].filter((name) => name.endsWith('.step')).map((name) => Number(name.slice(0, -5)));
+    const loaded = this.parameters.map((parameter, i) => (known.includes(i) ? freshState(parameter) : undefined));
+    tidy(() => {
+      const target = new Map<string, Tensor>();
+      loaded.forEach((fresh, i) => {
+        if (!fresh) return;
+        target.set(`${i}.exp_avg`, fresh.expAvg).set(`${i}.exp_avg_sq`, fresh.expAvgSq);
+        target.set(`${i}.step`, zeros([], { dtype: 'int64' }));
+      });
+      try {
+        copyState(state, target);
+      } catch (error) {
+        disposeOf(loaded);
+        throw error;
+      }
+      loaded.forEach((fresh, i) => {
+        if (fresh) fresh.step = target.get(`${i}.step`)!.item();
+      });
+    });
+    disposeOf(this.state);
+    loaded.forEach((fresh, i) => {
+      this.state[i] = fresh;
+    });
+  }
+
   /** Frees the averages. */
   dispose(): void {
-    for (const state of this.state) {
-      state?.expAvg.dispose();
-      state?.expAvgSq.dispose();
-    }
+    disposeOf(this.state);
+    this.state.fill(undefined);
   }
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+}
+
+function freshState(parameter: Parameter): AdamState {
+  return { step: 0, expAvg: keep(zerosLike(parameter)), expAvgSq: keep(zerosLike(parameter)) };
+}
+
+function disposeOf(states: readonly (AdamState | undefined)[]): void {
+  for (const state of states) {
+    state?.expAvg.dispose();
+    state?.expAvgSq.dispose();
   }
 }

@@ -1,3 +1,4 @@
 // Optimisers, named as in `torch.optim`.
 export * from './adam.js';
 export * from './clip.js';
+export * from './ema.js';

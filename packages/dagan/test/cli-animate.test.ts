@@ -1,0 +1,382 @@
+// `dagan animate` as a user runs it: every kind of input and output, many at once, and everything that can go wrong.
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { atRate } from '../src/cli/animate-pair.js';
+import { defaultCheckpoint } from '../src/cli/model.js';
+import { duration, progressText } from '../src/cli/report.js';
+import { cropPicture, type Picture, readPicture, saveModel, transformPicture, writePicture } from '../src/index.js';
+import { dagan, formulaModel, SMALL, SMALL_WITHOUT_DEPTH, startDagan } from './cli-run.js';
+import { inspect, makeMp4, names, psnr, readAll, scene, temporaryFolder } from './media-fixtures.js';
+
+const EXAMPLE_CLIP = fileURLToPath(new URL('../../../../examples/driving.mp4', import.meta.url));
+
+/** Options that name the quick model. */
+const quick = ['--checkpoint', 'quick.safetensors'];
+
+const folder = await temporaryFolder();
+saveModel(join(folder, 'quick.safetensors'), formulaModel(SMALL_WITHOUT_DEPTH), { name: 'quick' });
+saveModel(join(folder, 'deep.safetensors'), formulaModel(SMALL));
+await writePicture(join(folder, 'face.png'), scene(90, 70, 3));
+await makeMp4(join(folder, 'talk.mp4'), { width: 96, height: 64, frames: 20, sound: 'aac' });
+
+const frameAt = (name: string, index: number): Promise<Picture> =>
+  readPicture(join(folder, name, `${String(index).padStart(6, '0')}.png`));
+
+test('an mp4 gets the frames, the times and the sound of the driving clip, and says that it is synthetic', async () => {
+  const { code, stdout, stderr } = await dagan(folder, ['animate', 'face.png', 'talk.mp4', '-o', 'out.mp4', ...quick]);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^out\.mp4: 20 frames of 256 x 256 in [\d.]+ s, [\d.]+ fps \(portrait \d+ ms; a frame: /);
+  assert.match(stderr, /face\.png is 90 x 70: its centre, 70 x 70, is used/);
+  assert.match(stderr, /talk\.mp4 is 96 x 64: its centre, 64 x 64, is used/);
+  const [given, made] = [await inspect(join(folder, 'talk.mp4')), await inspect(join(folder, 'out.mp4'))];
+  assert.deepEqual([made.videoCodec, made.width, made.height], ['avc', 256, 256]);
+  assert.equal(made.times.length, 20);
+  for (const [i, time] of made.times.entries()) assert.ok(Math.abs(time - i / 25) < 1e-4);
+  assert.equal(made.audioCodec, 'aac');
+  assert.deepEqual(
+    made.sound.map(({ data }) => Buffer.from(data).toString('hex')),
+    given.sound.map(({ data }) => Buffer.from(data).toString('hex')),
+  );
+  assert.equal(made.tags.title, 'Synthetic media');
+  assert.match(made.tags.comment ?? '', /Made by dagan \d+\.\d+\.\d+, model quick, sha256 [0-9a-f]{64}\.$/);
+  assert.deepEqual(
+    (await names(folder)).filter((name) => name.includes('.part')),
+    [],
+  );
+});
+
+test('range, rate, size, silence and anonymity are as asked for, and an earlier output is replaced', async () => {
+  await writeFile(join(folder, 'out.webm'), 'earlier');
+  const words = ['--start', '4', '--end', '19', '--fps', '10', '--size', '64', '--no-sound', '--no-provenance', '-q'];
+  const run = await dagan(folder, ['animate', 'face.png', 'talk.mp4', '-o', 'out.webm', ...words, ...quick]);
+  assert.deepEqual(run, { code: 0, stdout: '', stderr: '' });
+  const made = await inspect(join(folder, 'out.webm'));
+  assert.deepEqual([made.videoCodec, made.width, made.height, made.audioCodec], ['vp9', 64, 64, undefined]);
+  assert.equal(made.times.length, 6); // 0.6 s
+  assert.equal(made.tags.title, undefined);
+  assert.equal(made.tags.comment, undefined);
+});
+
+test('GIF, WebP and folders of frames come out and go in, and a folder of frames takes its rate from --fps', async () => {
+  const first = await dagan(folder, [
+    'animate',
+    'face.png',
+    'talk.mp4',
+    '-o',
+    'out.gif',
+    '--end',
+    '6',
+    '--size',
+    '64',
+    ...quick,
+  ]);
+  assert.equal(first.code, 0, first.stderr);
+  assert.equal((await readAll(join(folder, 'out.gif'))).frames.length, 6);
+  const second = await dagan(folder, ['animate', 'face.png', 'out.gif', '-o', 'steps/', ...quick]);
+  assert.equal(second.code, 0, second.stderr);
+  assert.deepEqual(
+    await names(join(folder, 'steps')),
+    [0, 1, 2, 3, 4, 5].map((i) => `00000${i}.png`),
+  );
+  const third = await dagan(folder, [
+    'animate',
+    'face.png',
+    'steps',
+    '-o',
+    'out.webp',
+    '--fps',
+    '5',
+    '--size',
+    '64',
+    ...quick,
+  ]);
+  assert.equal(third.code, 0, third.stderr);
+  const { clip, frames } = await readAll(join(folder, 'out.webp'));
+  assert.equal(frames.length, 6);
+  assert.ok(Math.abs(clip.frameRate - 5) < 0.1);
+});
+
+test('motion is measured from the reference frame; absolute and scaled motion are something else', async () => {
+  const animate = async (output: string, ...words: string[]): Promise<void> => {
+    const run = await dagan(folder, ['animate', 'face.png', 'talk.mp4', '-o', output, ...words, ...quick]);
+    assert.equal(run.code, 0, run.stderr);
+  };
+  await animate('plain/', '--end', '12');
+  await animate('from-nine/', '--end', '12', '--reference-frame', '9');
+  await animate('nine/', '--start', '9', '--end', '10');
+  await animate('absolute/', '--end', '2', '--absolute');
+  assert.deepEqual(await frameAt('from-nine', 9), await frameAt('nine', 0));
+  // A portrait that moves by nothing is the same whichever frame it is measured from.
+  assert.deepEqual(await frameAt('plain', 0), await frameAt('nine', 0));
+  assert.notDeepEqual(await frameAt('plain', 9), await frameAt('nine', 0));
+  assert.notDeepEqual(await frameAt('plain', 0), await frameAt('absolute', 0));
+});
+
+test('the side-by-side view shows portrait, driving frame, depth, keypoints and result', async () => {
+  const common = [
+    'animate',
+    'face.png',
+    'talk.mp4',
+    '--end',
+    '2',
+    '--checkpoint',
+    'deep.safetensors',
+    '--precision',
+    'float32',
+  ];
+  const view = await dagan(folder, [...common, '-o', 'view/', '--side-by-side']);
+  assert.equal(view.code, 0, view.stderr);
+  assert.match(view.stdout, /2 frames of 1280 x 256/);
+  assert.equal((await dagan(folder, [...common, '-o', 'alone/'])).code, 0);
+  const sheet = await frameAt('view', 1);
+  const panel = (index: number): Picture => cropPicture(sheet, { left: 256 * index, top: 0, width: 256, height: 256 });
+  const square = { size: [256, 256], fit: 'cover' } as const;
+  assert.deepEqual(panel(0), transformPicture(await readPicture(join(folder, 'face.png')), square));
+  const driving = (await readAll(join(folder, 'talk.mp4'), { transform: square })).frames[1]!.picture;
+  assert.deepEqual(panel(1), driving);
+  assert.deepEqual(panel(4), await frameAt('alone', 1));
+  const colours = (picture: Picture): number =>
+    new Set(Array.from({ length: 256 * 256 }, (_, i) => picture.data.subarray(3 * i, 3 * i + 3).join())).size;
+  assert.ok(colours(panel(2)) > 50, 'the depth panel is flat');
+  const dimmed = { ...driving, data: driving.data.map((value) => value * 0.6) };
+  assert.ok(psnr(panel(3), dimmed) > 15 && psnr(panel(3), dimmed) < 60, 'the keypoint panel is the frame with dots');
+  const shallow = await dagan(folder, [
+    'animate',
+    'face.png',
+    'talk.mp4',
+    '-o',
+    'flat.mp4',
+    '--end',
+    '1',
+    '--side-by-side',
+    ...quick,
+  ]);
+  assert.match(shallow.stdout, /1 frames of 1024 x 256/, 'a model without depth has no depth panel');
+});
+
+test('folders of portraits and clips make every combination, and one that fails does not stop the rest', async () => {
+  await mkdir(join(folder, 'faces'));
+  await mkdir(join(folder, 'clips', 'walk'), { recursive: true });
+  await copyFile(join(folder, 'face.png'), join(folder, 'faces', 'a.png'));
+  await writePicture(join(folder, 'faces', 'b.jpg'), scene(64, 64, 9));
+  await copyFile(join(folder, 'talk.mp4'), join(folder, 'clips', 'talk.mp4'));
+  await writeFile(join(folder, 'clips', 'broken.mp4'), 'no video');
+  const words = ['--format', 'gif', '--end', '2', '--size', '32', ...quick];
+  const run = await dagan(folder, ['animate', 'faces', 'clips', '-o', 'all', ...words]);
+  assert.equal(run.code, 1);
+  assert.deepEqual(await names(join(folder, 'all')), ['a-talk.gif', 'b-talk.gif']);
+  assert.match(run.stdout, /^\[2\/4\] all\/a-talk\.gif: 2 frames/m);
+  assert.match(run.stdout, /^2 of 4 animations are in all$/m);
+  assert.match(run.stderr, /\[1\/4\] faces\/a\.png with clips\/broken\.mp4: clips\/broken\.mp4: is not a video/);
+  assert.match(run.stderr, /not made: all\/a-broken\.gif, all\/b-broken\.gif/);
+
+  const listed = await dagan(folder, [
+    'animate',
+    'face.png',
+    'faces/b.jpg',
+    'talk.mp4',
+    'out.gif',
+    '-o',
+    'listed/',
+    ...words,
+  ]);
+  assert.equal(listed.code, 0, listed.stderr);
+  assert.deepEqual(await names(join(folder, 'listed')), ['b-out.gif', 'b-talk.gif', 'face-out.gif', 'face-talk.gif']);
+});
+
+test('the default model is the only one in a folder of weights, or the one called default', async () => {
+  const weights = await temporaryFolder();
+  assert.equal(defaultCheckpoint([join(weights, 'absent/'), `${weights}/`]), undefined);
+  await writeFile(join(weights, 'one.safetensors'), '');
+  assert.equal(defaultCheckpoint([`${weights}/`]), `${weights}/one.safetensors`);
+  await writeFile(join(weights, 'two.safetensors'), '');
+  assert.throws(
+    () => defaultCheckpoint([`${weights}/`]),
+    /several models \(one\.safetensors, two\.safetensors\): choose/,
+  );
+  await writeFile(join(weights, 'default.safetensors'), '');
+  assert.equal(defaultCheckpoint([`${weights}/`]), `${weights}/default.safetensors`);
+});
+
+/** Command lines that must fail: what follows `animate`, the exit code, and the one line on stderr. */
+const mistakes: [words: string[], code: number, line: RegExp][] = [
+  [['nobody.png', 'talk.mp4', '-o', 'x.mp4'], 1, /^dagan: nobody\.png: no such file or folder\n$/],
+  [['face.png', 'nothing.mp4', '-o', 'x.mp4'], 1, /^dagan: nothing\.mp4: no such file or folder\n$/],
+  [['face.png', 'talk.mp4', '-o', 'absent/x.mp4'], 1, /^dagan: absent\/x\.mp4: the folder .*absent does not exist\n$/],
+  [['face.png', 'talk.mp4', '-o', 'x.avi'], 1, /^dagan: x\.avi: clips are written as \.mp4 .*\n$/],
+  [['face.png', 'talk.mp4', '-o', 'talk.mp4'], 1, /^dagan: talk\.mp4: would replace the input talk\.mp4; .*\n$/],
+  [['face.png', 'talk.mp4', '-o', 'link.mp4'], 1, /^dagan: link\.mp4: would replace the input talk\.mp4; .*\n$/],
+  [['face.png', 'sequence', '-o', 'sequence/'], 1, /^dagan: sequence\/: would replace the input sequence; .*\n$/],
+  [['sequence/000000.png', 'talk.mp4', '-o', 'sequence/'], 1, /would replace the input sequence\/000000\.png/],
+  [
+    ['face.png', 'talk.mp4', '-o', 'mixed/'],
+    1,
+    /^dagan: mixed\/: holds notes\.txt, which is not a frame of an earlier run/m,
+  ],
+  [['text.png', 'talk.mp4', '-o', 'x.mp4'], 1, /^dagan: text\.png: cannot be read as a picture: .*\n$/],
+  [['talk.mp4', 'face.png', '-o', 'x.mp4'], 1, /^dagan: talk\.mp4: is a clip; name the portrait first/],
+  [
+    ['face.png', 'cut.mp4', '-o', 'x.mp4'],
+    1,
+    /^dagan: cut\.mp4: has no video track; the file is damaged or cut off\n$/,
+  ],
+  [['face.png', 'empty.mp4', '-o', 'x.mp4'], 1, /^dagan: empty\.mp4: is empty\n$/],
+  [['face.png', 'tone.mp4', '-o', 'x.mp4'], 1, /^dagan: tone\.mp4: has sound but no video track\n$/],
+  [
+    ['face.png', 'talk.mp4', '-o', 'x.mp4', '--start', '20'],
+    1,
+    /^dagan: talk\.mp4: has 20 frames, so reading cannot start at frame 20/m,
+  ],
+  [
+    ['face.png', 'talk.mp4', '-o', 'x.mp4', '--reference-frame', '99'],
+    1,
+    /has 20 frames, so reading cannot start at frame 99/,
+  ],
+  [['face.png', 'talk.mp4', '-o', 'x.mp4', '--device', 'cuda:99'], 1, /^dagan: cannot use cuda:99: /m],
+  [
+    ['face.png', 'talk.mp4', '-o', 'x.mp4', '--device', 'abacus'],
+    1,
+    /^dagan: there is no device 'abacus': name auto, cpu/m,
+  ],
+  [['faces', 'talk.mp4', '-o', 'x.mp4'], 1, /^dagan: faces: no such file or folder\n$/],
+  [
+    ['face.png', 'face.png', 'talk.mp4', '-o', 'x.mp4'],
+    2,
+    /^dagan: several animations go into a folder: write -o x\/\n$/,
+  ],
+  [['face.png', 'talk.mp4', '-o', 'x.mp4', '--format', 'gif'], 2, /^dagan: --format is for several animations at once/],
+  [
+    ['face.png', 'talk.mp4', '-o', 'x.mp4', '--start', '5', '--end', '5'],
+    2,
+    /^dagan: --end 5 must be after --start 5\n$/,
+  ],
+  [
+    ['face.png', 'talk.mp4', '-o', 'x.mp4', '--absolute', '--adapt-scale'],
+    2,
+    /cannot be used with option '--adapt-scale'/,
+  ],
+  [
+    ['face.png', 'talk.mp4', '-o', 'x.mp4', '--szie', '64'],
+    2,
+    /^dagan: unknown option '--szie' \(Did you mean --size\?\)\n/,
+  ],
+  [
+    ['face.png', 'talk.mp4', '-o', 'x.mp4', '--size', '1.5'],
+    2,
+    /'1\.5' is invalid\. It must be a whole number from 16 to 4096\./,
+  ],
+  [
+    ['face.png', 'talk.mp4', '-o', 'x.mp4', '--fps', 'fast'],
+    2,
+    /'fast' is invalid\. It must be a number of frames per second/,
+  ],
+  [['face.png', 'talk.mp4', '-o', 'x.mp4', '--crop', 'face'], 2, /'face' is invalid\. Allowed choices are none\./],
+  [['face.png', 'talk.mp4'], 2, /^dagan: required option '-o, --output <path>' not specified/],
+  [['face.png', '-o', 'x.mp4'], 2, /^dagan: missing required argument 'driving'/],
+];
+
+/** Models that must be refused, with what is said of them. */
+const wrongModels: [file: string, line: RegExp][] = [
+  ['absent.pth', /^dagan: absent\.pth: no such file\n$/],
+  ['face.png', /^dagan: face\.png: is no checkpoint: it is a PNG image/],
+  ['half.safetensors', /^dagan: half\.safetensors: ends too early/],
+];
+
+test('every mistake gives one clear line and its exit code, and leaves nothing behind', async () => {
+  const here = await temporaryFolder();
+  for (const name of ['quick.safetensors', 'face.png', 'talk.mp4'])
+    await copyFile(join(folder, name), join(here, name));
+  const clip = await readFile(join(here, 'talk.mp4'));
+  await writeFile(join(here, 'text.png'), 'not a picture');
+  await writeFile(join(here, 'empty.mp4'), '');
+  await writeFile(join(here, 'cut.mp4'), clip.subarray(0, 40));
+  await makeMp4(join(here, 'tone.mp4'), { video: false, sound: 'aac' });
+  await symlink('talk.mp4', join(here, 'link.mp4'));
+  await mkdir(join(here, 'sequence'));
+  await writePicture(join(here, 'sequence', '000000.png'), scene(64, 64, 0));
+  await mkdir(join(here, 'mixed'));
+  await writeFile(join(here, 'mixed', 'notes.txt'), 'mine');
+  await writeFile(
+    join(here, 'half.safetensors'),
+    (await readFile(join(here, 'quick.safetensors'))).subarray(0, 500_000),
+  );
+  const there = await names(here);
+
+  const all: typeof mistakes = [
+    ...mistakes,
+    ...wrongModels.map(([file, line]): (typeof mistakes)[number] => {
+      return [['face.png', 'talk.mp4', '-o', 'x.mp4', '--checkpoint', file], 1, line];
+    }),
+  ];
+  const check = async ([words, code, line]: (typeof mistakes)[number]): Promise<void> => {
+    const model = words.includes('--checkpoint') ? [] : quick;
+    const run = await dagan(here, ['animate', ...words, ...model, '--quiet']);
+    const what = `dagan animate ${words.join(' ')}\n${run.stderr}`;
+    assert.equal(run.code, code, what);
+    assert.match(run.stderr, line, what);
+    assert.equal(run.stdout, '', what);
+    assert.doesNotMatch(run.stderr, /\n\s+at /, what);
+  };
+  for (let i = 0; i < all.length; i += 4) await Promise.all(all.slice(i, i + 4).map(check));
+  assert.deepEqual(await names(here), there);
+  assert.deepEqual(await names(join(here, 'mixed')), ['notes.txt']);
+  assert.deepEqual(await readFile(join(here, 'talk.mp4')), clip);
+});
+
+test('interrupted by Ctrl-C it stops with code 130 and removes what was begun', async () => {
+  const here = await temporaryFolder();
+  const model = ['--checkpoint', join(folder, 'quick.safetensors')];
+  const words = ['animate', join(folder, 'face.png'), EXAMPLE_CLIP, '-o', 'long.mp4', '--fps', '100', ...model];
+  const { child, result } = startDagan(here, words);
+  while (!existsSync(join(here, 'long.mp4.part')) && child.exitCode === null) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  child.kill('SIGINT');
+  const { code, stderr } = await result;
+  assert.equal(code, 130, stderr);
+  assert.match(stderr, /dagan: stopped\n$/);
+  assert.deepEqual(await names(here), []);
+});
+
+test('frames are put onto a constant rate so that each position shows what the clip shows then', async () => {
+  const clipOf = async function* (durations: readonly number[]) {
+    let timestamp = 0;
+    for (const duration of durations) {
+      yield { picture: scene(2, 2, 0), timestamp, duration };
+      timestamp += duration;
+    }
+  };
+  const counts = async (durations: readonly number[], rate: number): Promise<number[]> => {
+    const result = durations.map(() => 0);
+    const starts = durations.map((_, i) => durations.slice(0, i).reduce((sum, each) => sum + each, 0));
+    for await (const { timestamp, times } of atRate(clipOf(durations), rate)) result[starts.indexOf(timestamp)] = times;
+    return result;
+  };
+  assert.deepEqual(await counts([0.04, 0.04, 0.04], 25), [1, 1, 1]);
+  assert.deepEqual(await counts([0.041, 0.039, 0.04], 25), [1, 1, 1], 'rounded time stamps change nothing');
+  assert.deepEqual(await counts([0.04, 0.12, 0.04], 25), [1, 3, 1], 'a gap is filled');
+  assert.deepEqual(await counts([0.1, 0.1], 30), [3, 3]);
+  assert.deepEqual(await counts([0.02, 0.02, 0.02, 0.02], 25), [1, 0, 1, 0]);
+  const first = await counts([0.01, 0.01, 0.01], 5);
+  assert.deepEqual(first, [1, 0, 0], 'a clip shorter than one position keeps its first frame');
+});
+
+test('the progress line tells how far, how fast and how long still', () => {
+  const state = { done: 30, total: 120, seconds: 10 };
+  assert.equal(progressText('out.mp4', { ...state, bar: false }), 'out.mp4 30/120 frames, 3.0 fps, 30 s left');
+  assert.equal(
+    progressText('out.mp4', { ...state, bar: true }),
+    `out.mp4 [${'#'.repeat(6)}${'-'.repeat(18)}] 30/120 frames, 3.0 fps, 30 s left`,
+  );
+  assert.equal(progressText('x', { ...state, total: undefined, bar: true }), 'x 30 frames, 3.0 fps');
+  assert.equal(
+    progressText('x', { ...state, total: 20, bar: true }),
+    'x 30 frames, 3.0 fps',
+    'an estimate that was too low',
+  );
+  assert.deepEqual([8.4, 200, 7500].map(duration), ['8 s', '3 min 20 s', '2 h 5 min']);
+});

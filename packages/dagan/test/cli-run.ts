@@ -1,0 +1,63 @@
+// Runs the compiled command line as a user would, and makes small models for it.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { DaGAN, fillByFormula, MODEL_PRESETS, type ModelConfig, publishedName } from '../src/index.js';
+
+const MAIN = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
+
+export type CliResult = { code: number | null; stdout: string; stderr: string };
+
+/** Starts `dagan` with these words in a folder. */
+export function startDagan(
+  folder: string,
+  words: readonly string[],
+): { child: ChildProcess; result: Promise<CliResult> } {
+  // One thread per process: the tests run beside each other.
+  const env = { ...process.env, OMP_NUM_THREADS: '1', NO_COLOR: '1' };
+  const child = spawn(process.execPath, [MAIN, ...words], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const result = new Promise<CliResult>((resolve) => {
+    child.on('close', (code) => resolve({ code, stdout, stderr }));
+  });
+  return { child, result };
+}
+
+/** Runs `dagan` to its end. */
+export function dagan(folder: string, words: readonly string[]): Promise<CliResult> {
+  return startDagan(folder, words).result;
+}
+
+const full = MODEL_PRESETS.dagan;
+const narrow = { blockExpansion: 8, maxFeatures: 32 };
+
+/** The published model with few channels: all its parts, quick to compute. */
+export const SMALL: ModelConfig = {
+  ...full,
+  keypointDetector: { ...full.keypointDetector, ...narrow },
+  generator: {
+    ...full.generator,
+    ...narrow,
+    numBottleneckBlocks: 1,
+    denseMotion: { ...full.generator.denseMotion, ...narrow },
+  },
+};
+
+/** The same without face depth: the quickest there is. */
+export const SMALL_WITHOUT_DEPTH: ModelConfig = {
+  ...SMALL,
+  depthGuidedKeypoints: false,
+  depth: null,
+  generator: { ...SMALL.generator, attention: 'none' },
+};
+
+/** A model with reproducible weights. */
+export function formulaModel(config: ModelConfig): DaGAN {
+  return fillByFormula(new DaGAN(config), { rename: publishedName }).eval().requiresGrad_(false);
+}
