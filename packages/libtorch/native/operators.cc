@@ -257,6 +257,7 @@ std::string describeArguments(const c10::FunctionSchema& schema, const Napi::Arr
 constexpr const char* kUnsafe[] = {
     "align_tensors", "align_to", "batch_norm_update_stats", "choose_qparams_optimized", "quantized_gru_cell",
     "quantized_lstm_cell", "quantized_rnn_relu_cell", "quantized_rnn_tanh_cell", "rrelu_with_noise", "rrelu_with_noise_",
+    "slow_conv3d", "slow_conv3d_forward",
 };
 
 /// Why an operator is not offered, or an empty string. Found by calling every operator with hostile arguments.

@@ -28,10 +28,11 @@ export async function beginFile(path: string): Promise<string> {
     const existing = await stat(path).catch(() => undefined);
     if (existing?.isDirectory()) throw new MediaError(path, 'is a folder; give a file name, or end the name with /');
     const part = partPath(path);
-    await writeFile(part, '');
     unfinished.add(part);
+    await writeFile(part, '');
     return part;
   } catch (error) {
+    unfinished.delete(partPath(path));
     throw toMediaError(path, error, 'cannot be written');
   }
 }
@@ -95,11 +96,12 @@ export async function beginFolder(path: string): Promise<string> {
     if (foreign !== undefined) {
       throw new MediaError(path, `holds ${foreign}, which is not a frame of an earlier run; choose a new folder`);
     }
+    unfinished.add(part);
     await rm(part, { recursive: true, force: true });
     await mkdir(part, { recursive: true });
-    unfinished.add(part);
     return part;
   } catch (error) {
+    unfinished.delete(part);
     throw toMediaError(path, error, 'cannot be written');
   }
 }

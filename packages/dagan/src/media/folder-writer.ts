@@ -30,7 +30,7 @@ export function openFolderSink(job: EncodeJob): FrameSink {
   };
 }
 
-/** sharp's own writing to a file does not notice a full disk. */
+/** Written by Node, whose errors say what is wrong with the disk; sharp's say only that writing failed. */
 async function writePng(path: string, picture: Picture, metadata: MediaMetadata | undefined): Promise<void> {
   await writeFile(path, await encodePng(withMetadata(pictureToSharp(picture), metadata)).toBuffer());
 }
