@@ -54,9 +54,6 @@ std::string describeValue(const Napi::Value& value) {
   }
 }
 
-// More than any operator takes; a sparse JavaScript array may claim four thousand million entries.
-constexpr uint32_t kLongestList = 1 << 20;
-
 bool isMissing(const Napi::Value& value) { return value.IsUndefined() || value.IsNull(); }
 
 int64_t toInt(const Napi::Value& value) {
@@ -255,7 +252,7 @@ std::string describeArguments(const c10::FunctionSchema& schema, const Napi::Arr
 
 // Operators that end the process on wrong arguments instead of refusing them.
 constexpr const char* kUnsafe[] = {
-    "align_tensors", "align_to", "batch_norm_update_stats", "choose_qparams_optimized", "quantized_gru_cell",
+    "align_tensors", "align_to", "batch_norm_update_stats", "choose_qparams_optimized", "histogramdd", "quantized_gru_cell",
     "quantized_lstm_cell", "quantized_rnn_relu_cell", "quantized_rnn_tanh_cell", "rrelu_with_noise", "rrelu_with_noise_",
     "slow_conv3d", "slow_conv3d_forward",
 };

@@ -203,8 +203,10 @@ const at::Tensor& unwrapTensor(const Napi::Value& value, const char* what) {
 std::vector<at::Tensor> unwrapTensors(const Napi::Value& value, const char* what, bool allowNull) {
   if (!value.IsArray()) throw Napi::TypeError::New(value.Env(), std::string(what) + " must be an array of Tensors");
   const auto array = value.As<Napi::Array>();
+  const uint32_t length = array.Length();
+  if (length > kLongestList) throw Napi::TypeError::New(value.Env(), std::string(what) + " must be fewer Tensors");
   std::vector<at::Tensor> tensors;
-  for (uint32_t i = 0; i < array.Length(); ++i) {
+  for (uint32_t i = 0; i < length; ++i) {
     const Napi::Value entry = array.Get(i);
     if (allowNull && (entry.IsNull() || entry.IsUndefined())) {
       tensors.emplace_back();

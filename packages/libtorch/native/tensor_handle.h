@@ -12,6 +12,9 @@
 
 namespace dagan {
 
+/// More entries than any list of arguments has; a sparse JavaScript array may claim four thousand million.
+constexpr uint32_t kLongestList = 1 << 20;
+
 struct TensorHandle {
   at::Tensor tensor;  // undefined once the handle has been freed
 };

@@ -2,7 +2,7 @@
 //
 // The groups are c10d's, LibTorch's own: Gloo on CPUs, NCCL on CUDA devices. Every rank runs the same program and calls
 // the same collectives in the same order, with tensors of the same shape and dtype.
-import { addon, type NativeProcessGroup, type NativeWork } from './native.js';
+import { addon, type NativeGradientBuckets, type NativeProcessGroup, type NativeWork } from './native.js';
 import { type Tensor, tensorOf } from './tensor.js';
 
 /** What carries the data: Gloo between CPUs, NCCL between CUDA devices. */
@@ -111,6 +111,12 @@ export class ProcessGroup {
   allGather(tensor: Tensor): Tensor[] {
     const native = this.#connection();
     return native ? native.allGather(tensor.handle).map(tensorOf) : [tensor.detach().clone()];
+  }
+
+  /** What `optim.GradientAverager` is made of; null in a world of one. All ranks must call it with the same parameters. */
+  gradientBuckets(parameters: readonly Tensor[], bucketBytes: number): NativeGradientBuckets | null {
+    const handles = parameters.map((parameter) => parameter.handle);
+    return this.#connection()?.gradientBuckets(handles, bucketBytes) ?? null;
   }
 
   /** Returns when all ranks have called it. */

@@ -30,10 +30,14 @@ export type BuildInfo = {
 /** A collective under way in a process group. */
 export type NativeWork = { wait(): void; isDone(): boolean };
 
+/** Gradients that are averaged over ranks during the backward pass. */
+export type NativeGradientBuckets = { start(): void; finish(): void; dispose(): void };
+
 /** One rank's end of a process group. */
 export type NativeProcessGroup = {
   startAllReduce(tensor: Handle, operation: string): NativeWork;
   allReduceWithGradient(tensor: Handle): Handle;
+  gradientBuckets(parameters: Handle[], bucketBytes: number): NativeGradientBuckets;
   broadcast(tensor: Handle, root: number): void;
   allGather(tensor: Handle): Handle[];
   barrier(): void;
@@ -93,7 +97,16 @@ export function addonPath(): string {
   return process.env.DAGAN_LIBTORCH_ADDON || fileURLToPath(new URL('../../build/libtorch.node', import.meta.url));
 }
 
+/**
+ * OpenMP's threads shall sleep while they wait for each other. By default they spin, and where another program wants the
+ * same cores (the decoder of a clip, say) everything waits for a spinning thread: measured five times slower.
+ */
+function letThreadsSleep(): void {
+  process.env.OMP_WAIT_POLICY ??= 'passive';
+}
+
 function load(): Addon {
+  letThreadsSleep();
   const path = addonPath();
   if (!existsSync(path)) {
     throw new Error(`the LibTorch addon has not been built (${path} is missing): run "npm run setup"`);

@@ -70,7 +70,7 @@ test('every dtype comes back bit by bit as the typed array that holds it', () =>
     assert.equal(made.dtype, dtype);
     assert.deepEqual(made.toTypedArray(), data);
     const target = data.slice();
-    target.fill(0 as never);
+    new Uint8Array(target.buffer).fill(0);
     made.copyToData(target);
     assert.deepEqual(target, data);
   }

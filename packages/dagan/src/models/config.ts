@@ -76,7 +76,7 @@ export type ModelName = keyof typeof MODEL_PRESETS;
 
 /** A preset by name. Throws, naming the ones there are. */
 export function modelPreset(name: string): ModelConfig {
-  const preset = (MODEL_PRESETS as Record<string, ModelConfig>)[name];
+  const preset = Object.hasOwn(MODEL_PRESETS, name) ? MODEL_PRESETS[name as ModelName] : undefined;
   if (!preset) throw new RangeError(`there is no model '${name}'; known are ${Object.keys(MODEL_PRESETS).join(', ')}`);
   return preset;
 }

@@ -1,6 +1,7 @@
 // Decoder of the face-depth network F_d: features of a ResNet -> disparity at four scales (as in monodepth2).
 import { cat, F, nn, type Tensor } from '@dagan/libtorch';
 import { matching } from './precision.js';
+import { scaledChannels } from './resnet.js';
 
 const DECODER_CHANNELS = [16, 32, 64, 128, 256] as const;
 
@@ -53,18 +54,22 @@ export class DepthDecoder extends nn.Module {
   readonly levels: nn.ModuleList<DecoderLevel>; // from the smallest features up
   readonly disparityHeads: nn.ModuleList<MirroredConv>; // by scale, the full size first
 
-  /** @param encoderChannels of the five feature maps, strides 2 to 32 */
-  constructor(encoderChannels: readonly number[]) {
+  /**
+   * @param encoderChannels of the five feature maps, strides 2 to 32
+   * @param width multiplies this network's own channels
+   */
+  constructor(encoderChannels: readonly number[], width = 1) {
     super();
+    const decoderChannels = DECODER_CHANNELS.map((full) => scaledChannels(full, width));
     this.levels = new nn.ModuleList(
       [4, 3, 2, 1, 0].map((level) => {
-        const inChannels = level === 4 ? encoderChannels[4]! : DECODER_CHANNELS[level + 1]!;
+        const inChannels = level === 4 ? encoderChannels[4]! : decoderChannels[level + 1]!;
         const skipChannels = level > 0 ? encoderChannels[level - 1]! : 0;
-        return new DecoderLevel(inChannels, skipChannels, DECODER_CHANNELS[level]!);
+        return new DecoderLevel(inChannels, skipChannels, decoderChannels[level]!);
       }),
     );
     this.disparityHeads = new nn.ModuleList(
-      Array.from({ length: DISPARITY_SCALES }, (_, scale) => new MirroredConv(DECODER_CHANNELS[scale]!, 1)),
+      Array.from({ length: DISPARITY_SCALES }, (_, scale) => new MirroredConv(decoderChannels[scale]!, 1)),
     );
   }
 

@@ -6,6 +6,8 @@ import { ResnetEncoder } from './resnet.js';
 export type DepthConfig = {
   /** Depth of the residual encoder. */
   layers: 18 | 50;
+  /** Multiplies the channels of every layer, for models that must be small. 1 if not given, as published. */
+  width?: number;
 };
 
 /** Pictures [N, 3, H, W] in [0, 1], H and W divisible by 32 -> disparity in (0, 1), 1 is near. */
@@ -13,10 +15,10 @@ export class DepthNetwork extends nn.Module {
   readonly encoder: ResnetEncoder;
   readonly decoder: DepthDecoder;
 
-  constructor({ layers }: DepthConfig) {
+  constructor({ layers, width }: DepthConfig) {
     super();
-    this.encoder = new ResnetEncoder({ layers });
-    this.decoder = new DepthDecoder(this.encoder.channels);
+    this.encoder = new ResnetEncoder({ layers, width });
+    this.decoder = new DepthDecoder(this.encoder.channels, width);
   }
 
   /** Disparity at full size, which is what the other networks see: [N, 1, H, W]. */

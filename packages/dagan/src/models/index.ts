@@ -2,6 +2,7 @@
 export * from './anti-alias.js';
 export * from './attention.js';
 export * from './config.js';
+export { checkModelConfig, ConfigError } from './config-check.js';
 export * from './dagan.js';
 export * from './dense-motion.js';
 export * from './depth-decoder.js';
@@ -14,6 +15,7 @@ export * from './infer-config.js';
 export * from './keypoint-detector.js';
 export * from './keypoints.js';
 export * from './model-file.js';
+export * from './published-config.js';
 export * from './published-names.js';
 export * from './resnet.js';
 export * from './warp.js';

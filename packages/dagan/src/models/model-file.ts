@@ -1,8 +1,9 @@
 // Models from and to files: our self-describing safetensors, and published checkpoints as they are.
 import { createHash } from 'node:crypto';
-import { readStateDict, saveStateDict, type Tensor, tidy } from '@dagan/libtorch';
+import { type nn, readStateDict, saveStateDict, type Tensor, tidy } from '@dagan/libtorch';
 import { CheckpointError, type CheckpointFile, openCheckpoint, type TensorRecord } from '@dagan/libtorch/checkpoint';
 import type { ModelConfig } from './config.js';
+import { checkModelConfig } from './config-check.js';
 import { DaGAN } from './dagan.js';
 import { ArchitectureError, inferConfig } from './infer-config.js';
 import { publishedName } from './published-names.js';
@@ -23,11 +24,37 @@ export type LoadedModel = {
 /** Value of `format` in the metadata of our files. */
 const FORMAT = 'dagan-model-1';
 
-/** The parts of a model in published files. */
-const PARTS = ['generator.', 'kp_detector.', 'depth_encoder.', 'depth_decoder.'] as const;
+/** A part of a model, which may stand in a file of its own. */
+type Part = {
+  /** What the names of its tensors begin with in published files. */
+  published: string;
+  /** The same in our files. */
+  own: string;
+  module: (model: DaGAN) => nn.Module | undefined;
+};
+
+const PARTS = {
+  generator: { published: 'generator', own: 'generator', module: (model) => model.generator },
+  kp_detector: { published: 'kp_detector', own: 'keypoint_detector', module: (model) => model.keypointDetector },
+  depth_encoder: {
+    published: 'depth_encoder.encoder',
+    own: 'depth_network.encoder',
+    module: (model) => model.depthNetwork?.encoder,
+  },
+  depth_decoder: {
+    published: 'depth_decoder.decoder',
+    own: 'depth_network.decoder',
+    module: (model) => model.depthNetwork?.decoder,
+  },
+} as const satisfies Record<string, Part>;
+
+type PartName = keyof typeof PARTS;
 
 /** Training in parallel puts `module.` before every name. */
 const withoutModule = (name: string): string => name.replace(/(^|\.)module\./, '$1');
+
+const shapesOf = (records: ReadonlyMap<string, TensorRecord>) =>
+  new Map([...records].map(([name, { shape }]) => [name, shape]));
 
 /**
  * A model from files, in float32, ready for use (not training). Our own files bring their configuration; that of
@@ -37,39 +64,62 @@ const withoutModule = (name: string): string => name.replace(/(^|\.)module\./, '
  */
 export function loadModel({ checkpoint, depthEncoder, depthDecoder }: ModelFiles): LoadedModel {
   using main = openCheckpoint(checkpoint);
-  if (main.metadata.format === FORMAT) return loadOwn(main);
+  if (main.metadata.format === FORMAT) {
+    if (depthEncoder === undefined && depthDecoder === undefined) return loadOwn(main);
+    throw new CheckpointError(main.path, 'is complete; leave the files of the depth encoder and decoder out');
+  }
   using encoder = depthEncoder === undefined ? undefined : openCheckpoint(depthEncoder);
   using decoder = depthDecoder === undefined ? undefined : openCheckpoint(depthDecoder);
+  const files = { generator: main, kp_detector: main, depth_encoder: encoder ?? main, depth_decoder: decoder ?? main };
   const records = new Map<string, TensorRecord>();
   for (const [name, record] of main.tensors) records.set(withoutModule(name), record);
   if (encoder) addPart(records, encoder, 'depth_encoder', 'encoder.conv1.weight');
   if (decoder) addPart(records, decoder, 'depth_decoder', 'decoder.0.conv.conv.weight');
-  const config = located(main, () => inferConfig(new Map([...records].map(([name, { shape }]) => [name, shape]))));
+  const config = publishedConfig(records, files);
   const model = new DaGAN(config);
-  const wanted = new Set([...model.stateDict().keys()].map(publishedName));
-  const used = [...records.keys()].filter((name) => wanted.has(name) || PARTS.some((part) => name.startsWith(part)));
-  const depthUsed = config.depth ? used : used.filter((name) => !name.startsWith('depth_'));
-  fill(model, main, new Map(depthUsed.map((name) => [name, records.get(name)!])), publishedName);
-  return { model, metadata: {}, unused: [...records.keys()].filter((name) => !depthUsed.includes(name)) };
+  const used = fill(model, records, files, 'published');
+  return { model, metadata: {}, unused: [...records.keys()].filter((name) => !used.has(name)) };
 }
 
 /**
  * The configuration of the model in a checkpoint, without reading its weights.
  *
- * @throws ArchitectureError, naming what is missing, if there is no model for animation in it
+ * @throws ArchitectureError, naming what is missing or damaged, if there is no model for animation in it
  */
 export function configOf({ metadata, tensors }: CheckpointFile): ModelConfig {
-  if (metadata.format === FORMAT) return JSON.parse(metadata.config ?? '') as ModelConfig;
+  if (metadata.format === FORMAT) return storedConfig(metadata);
   return inferConfig(new Map([...tensors].map(([name, { shape }]) => [withoutModule(name), shape])));
 }
 
-/** Adds the tensors of a depth encoder's or decoder's own file, with or without the part's name before theirs. */
-function addPart(records: Map<string, TensorRecord>, file: CheckpointFile, part: string, landmark: string): void {
+/** The configuration in the metadata of one of our files. */
+function storedConfig({ config }: ModelMetadata): ModelConfig {
+  try {
+    return checkModelConfig(config === undefined ? undefined : JSON.parse(config));
+  } catch (error) {
+    throw new ArchitectureError(`has a damaged configuration in its metadata: ${(error as Error).message}`);
+  }
+}
+
+function publishedConfig(
+  records: ReadonlyMap<string, TensorRecord>,
+  files: Readonly<Record<PartName, CheckpointFile>>,
+): ModelConfig {
+  try {
+    return checkModelConfig(inferConfig(shapesOf(records)));
+  } catch (error) {
+    const part = error instanceof ArchitectureError ? error.part : undefined;
+    throw new CheckpointError(files[part ?? 'generator'].path, (error as Error).message);
+  }
+}
+
+/** Puts a depth encoder's or decoder's own file, with or without the part's name before its tensors, in place of the part. */
+function addPart(records: Map<string, TensorRecord>, file: CheckpointFile, part: PartName, landmark: string): void {
   const names = [...file.tensors.keys()].map(withoutModule);
   const prefixed = names.includes(`${part}.${landmark}`);
   if (!prefixed && !names.includes(landmark)) {
     throw new CheckpointError(file.path, `holds no ${part.replace('_', ' ')}: there is no tensor '${landmark}'`);
   }
+  for (const name of records.keys()) if (name.startsWith(`${part}.`)) records.delete(name);
   for (const [name, record] of file.tensors) {
     const plain = withoutModule(name);
     if (!prefixed) records.set(`${part}.${plain}`, record);
@@ -78,22 +128,46 @@ function addPart(records: Map<string, TensorRecord>, file: CheckpointFile, part:
 }
 
 function loadOwn(file: CheckpointFile): LoadedModel {
-  const config = located(file, () => JSON.parse(file.metadata.config ?? '') as ModelConfig);
-  const model = located(file, () => new DaGAN(config));
-  fill(model, file, file.tensors, (name) => name);
-  return { model, metadata: file.metadata, unused: [] };
+  const { metadata, tensors } = file;
+  const config = located(file, () => storedConfig(metadata));
+  if (metadata.sha256 !== undefined && metadata.sha256 !== hashOf(tensors.values(), (record) => record.read())) {
+    throw new CheckpointError(file.path, 'is damaged: its weights are not those whose hash it states; copy it again');
+  }
+  const model = new DaGAN(config);
+  const files = { generator: file, kp_detector: file, depth_encoder: file, depth_decoder: file };
+  const used = fill(model, tensors, files, 'own');
+  return { model, metadata, unused: [...tensors.keys()].filter((name) => !used.has(name)) };
 }
 
+/**
+ * Copies tensors into a model, part by part, so that weights are in memory little more than once.
+ *
+ * @param naming whether the records have our names or the published ones
+ * @returns the names of the records that were used
+ */
 function fill(
   model: DaGAN,
-  file: CheckpointFile,
   records: ReadonlyMap<string, TensorRecord>,
-  rename: (name: string) => string,
-): void {
+  files: Readonly<Record<PartName, CheckpointFile>>,
+  naming: 'own' | 'published',
+): Set<string> {
+  const used = new Set<string>();
   model.eval().requiresGrad_(false);
-  located(file, () =>
-    tidy(() => model.loadStateDict(readStateDict(records), { rename })),
-  );
+  try {
+    for (const [name, part] of Object.entries(PARTS) as [PartName, Part][]) {
+      const module = part.module(model);
+      if (!module) continue;
+      const own = (tensorName: string): string => `${part.own}.${tensorName}`;
+      const rename = naming === 'own' ? own : (tensorName: string): string => publishedName(own(tensorName));
+      const found = new Map([...records].filter(([tensorName]) => tensorName.startsWith(`${part[naming]}.`)));
+      located(files[name], () => tidy(() => module.loadStateDict(readStateDict(found), { rename })));
+      for (const tensorName of found.keys()) used.add(tensorName);
+    }
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+  return used;
 }
 
 /** Runs `body`; what goes wrong names the file. */
@@ -107,16 +181,24 @@ function located<T>(file: CheckpointFile, body: () => T): T {
   }
 }
 
-/** SHA-256 over names, shapes and bytes of all tensors: the same weights have the same hash in any file. */
-export function weightsHash(state: ReadonlyMap<string, Tensor>): string {
+/** SHA-256 over names, types, shapes and bytes of tensors, in the order of their names. */
+function hashOf<T extends { name: string; dtype: string; shape: readonly number[] }>(
+  tensors: Iterable<T>,
+  bytesOf: (tensor: T) => ArrayBufferView,
+): string {
   const hash = createHash('sha256');
-  for (const name of [...state.keys()].sort()) {
-    const value = state.get(name)!;
-    const data = value.toTypedArray();
-    hash.update(`${name} ${value.dtype} ${value.shape.join()}\n`);
-    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  for (const tensor of [...tensors].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const { buffer, byteOffset, byteLength } = bytesOf(tensor);
+    hash.update(`${tensor.name} ${tensor.dtype} ${tensor.shape.join()}\n`);
+    hash.update(new Uint8Array(buffer, byteOffset, byteLength));
   }
   return hash.digest('hex');
+}
+
+/** SHA-256 over names, types, shapes and values of all tensors: the same weights have the same hash in any file. */
+export function weightsHash(state: ReadonlyMap<string, Tensor>): string {
+  const tensors = [...state].map(([name, value]) => ({ name, dtype: value.dtype, shape: value.shape, value }));
+  return hashOf(tensors, ({ value }) => value.toTypedArray());
 }
 
 /** Writes a model as one self-describing safetensors file, whole or not at all. */

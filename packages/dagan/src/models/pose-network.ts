@@ -16,6 +16,8 @@ export type PoseConfig = {
   layers: ResnetLayers;
   /** Where the principal point can lie. */
   intrinsics?: IntrinsicsForm;
+  /** Multiplies the channels of the encoder. 1 if not given, as published. */
+  width?: number;
 };
 
 /** Camera motion between two frames, and the camera. */
@@ -43,6 +45,16 @@ const [SQUEEZE, FIRST, SECOND, MOTION, FOCAL, OFFSET] = [0, 1, 2, 3, 4, 5];
 export class PoseDecoder extends nn.Module {
   readonly net: nn.ModuleList<nn.Conv2d>;
   readonly #form: IntrinsicsForm;
+
+  /** What the focal lengths are read off. */
+  get focalHead(): nn.Conv2d {
+    return this.net.at(FOCAL);
+  }
+
+  /** What the principal point is read off. */
+  get principalPointHead(): nn.Conv2d {
+    return this.net.at(OFFSET);
+  }
 
   constructor(inChannels: number, { intrinsics = 'centred' }: { intrinsics?: IntrinsicsForm } = {}) {
     super();
@@ -94,9 +106,9 @@ export class PoseNetwork extends nn.Module {
   readonly poseEncoder: ResnetEncoder;
   readonly pose: PoseDecoder;
 
-  constructor({ layers, intrinsics = 'centred' }: PoseConfig) {
+  constructor({ layers, intrinsics = 'centred', width }: PoseConfig) {
     super();
-    this.poseEncoder = new ResnetEncoder({ layers, inputImages: 2 });
+    this.poseEncoder = new ResnetEncoder({ layers, inputImages: 2, width });
     this.pose = new PoseDecoder(this.poseEncoder.channels.at(-1)!, { intrinsics });
   }
 

@@ -9,8 +9,8 @@ export type ResnetLayers = 18 | 50;
 /** Blocks in each of the four stages. */
 const BLOCKS: Record<ResnetLayers, readonly [number, number, number, number]> = { 18: [2, 2, 2, 2], 50: [3, 4, 6, 3] };
 
-/** Channels inside the blocks of each stage. */
-const WIDTHS = [64, 128, 256, 512] as const;
+/** Channels inside the blocks of each stage of the full network, the first also those of the stem. */
+export const RESNET_WIDTHS = [64, 128, 256, 512] as const;
 
 /** A block's output channels are its width times this. */
 const EXPANSION: Record<ResnetLayers, number> = { 18: 1, 50: 4 };
@@ -21,6 +21,15 @@ const CLASSES = 1000;
 /** Mean and deviation that monodepth2 takes for all colours. */
 const MEAN = 0.45;
 const DEVIATION = 0.225;
+
+/** `full` times `width`. Throws a RangeError unless that is a positive whole number. */
+export function scaledChannels(full: number, width: number): number {
+  const channels = full * width;
+  if (!(Number.isInteger(channels) && channels > 0)) {
+    throw new RangeError(`a width of ${width} gives ${channels} of ${full} channels; use a whole power of two, down to 1/16`);
+  }
+  return channels;
+}
 
 const conv3x3 = (from: number, to: number, stride = 1) =>
   new nn.Conv2d(from, to, 3, { stride, padding: 1, bias: false });
@@ -163,13 +172,14 @@ class Resnet extends nn.Module {
   layer4: Stage;
   fc: nn.Linear;
 
-  constructor(layers: ResnetLayers, inputImages: number) {
+  constructor(layers: ResnetLayers, inputImages: number, widths: readonly number[]) {
     super();
-    const out = WIDTHS.map((width) => width * EXPANSION[layers]);
+    const stem = widths[0]!;
+    const out = widths.map((width) => width * EXPANSION[layers]);
     const stage = (i: number, stride: number) =>
-      new Stage(layers, i === 0 ? WIDTHS[0] : out[i - 1]!, WIDTHS[i]!, BLOCKS[layers][i]!, stride);
-    this.conv1 = new nn.Conv2d(3 * inputImages, WIDTHS[0], 7, { stride: 2, padding: 3, bias: false });
-    this.bn1 = new nn.BatchNorm2d(WIDTHS[0]);
+      new Stage(layers, i === 0 ? stem : out[i - 1]!, widths[i]!, BLOCKS[layers][i]!, stride);
+    this.conv1 = new nn.Conv2d(3 * inputImages, stem, 7, { stride: 2, padding: 3, bias: false });
+    this.bn1 = new nn.BatchNorm2d(stem);
     this.layer1 = stage(0, 1);
     this.layer2 = stage(1, 2);
     this.layer3 = stage(2, 2);
@@ -203,10 +213,12 @@ export class ResnetEncoder extends nn.Module {
   /** Channels of the five feature maps. */
   readonly channels: readonly number[];
 
-  constructor({ layers, inputImages = 1 }: { layers: ResnetLayers; inputImages?: number }) {
+  /** @param width multiplies the channels of every layer; each of 64, 128, 256 and 512 times it must be whole */
+  constructor({ layers, inputImages = 1, width = 1 }: { layers: ResnetLayers; inputImages?: number; width?: number }) {
     super();
-    this.encoder = new Resnet(layers, inputImages);
-    this.channels = [WIDTHS[0], ...WIDTHS.map((width) => width * EXPANSION[layers])];
+    const widths = RESNET_WIDTHS.map((full) => scaledChannels(full, width));
+    this.encoder = new Resnet(layers, inputImages, widths);
+    this.channels = [widths[0]!, ...widths.map((channels) => channels * EXPANSION[layers])];
   }
 
   /**

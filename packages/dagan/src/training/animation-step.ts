@@ -1,52 +1,47 @@
 // One training step of the animation model (Section 3.5, Eq. 10): generator and keypoint detector against the
 // discriminator, with the face-depth network fixed.
-import { autocast, backward, noGrad, optim, type Tensor, tidy } from '@dagan/libtorch';
+import { backward, type distributed, noGrad, optim, stack, type Tensor, tidy } from '@dagan/libtorch';
 import { type DeformationOptions, ThinPlateSpline } from '../geometry/thin-plate-spline.js';
-import {
-  discriminatorLoss,
-  equivarianceJacobianLoss,
-  equivarianceValueLoss,
-  featureMatchingLoss,
-  generatorAdversarialLoss,
-  ImagePyramid,
-  type KeypointDistanceOptions,
-  keypointDistanceLoss,
-  OBJECTIVE_WEIGHTS,
-  type ObjectiveTerm,
-  type ObjectiveWeights,
-  objective,
-  perceptualLoss,
-  type Pyramid,
-} from '../losses/index.js';
+import { OBJECTIVE_WEIGHTS, type ObjectiveTerm, objective } from '../losses/index.js';
 import type { DaGAN } from '../models/dagan.js';
 import type { MultiScaleDiscriminator } from '../models/discriminator.js';
-import type { Generated } from '../models/generator.js';
-import type { Keypoints } from '../models/keypoints.js';
 import type { PerceptualNetwork } from '../models/vgg19.js';
+import {
+  AnimationObjective,
+  type AnimationObjectiveOptions,
+  type AnimationSeen,
+  type FramePair,
+} from './animation-objective.js';
+import { BufferSnapshot } from './buffers.js';
 
-/** Two frames of the same person: [N, 3, H, W] in [0, 1] each. */
-export type FramePair = { source: Tensor; driving: Tensor };
-
-export type AnimationStepOptions = {
-  weights?: ObjectiveWeights;
-  keypointDistance?: KeypointDistanceOptions;
+export type AnimationStepOptions = Partial<AnimationObjectiveOptions> & {
   deformation?: DeformationOptions;
-  /** Arithmetic of convolutions and matrix products; weights and optimiser stay float32. */
-  precision?: 'float32' | 'bfloat16';
   learningRate?: number;
+  /** Parts that the batch is cut into, one after another, so that it needs less memory. */
+  accumulate?: number;
+  /** Largest Euclidean norm of the gradients of generator and detector together, and of the discriminator's; null for any. */
+  clipNorm?: number | null;
+  /** The ranks that train together, each with its share of the batch. */
+  group?: distributed.ProcessGroup | null;
 };
 
-/** What a step has seen: the losses as numbers, unweighted but for `total`, and what the networks made of the batch. */
+/** The losses as numbers, unweighted but for `total`; terms of weight 0 are missing. */
+export type AnimationLosses = Readonly<Partial<Record<ObjectiveTerm, number>> & { total: number; discriminator: number }>;
+
 export type AnimationStepResult = {
-  losses: Readonly<Record<ObjectiveTerm | 'total' | 'discriminator', number>>;
-  generated: Generated;
+  losses: AnimationLosses;
+  /** Norms of the gradients before clipping. */
+  gradientNorms: { generator: number; discriminator: number };
+  /** What the networks made of the batch's (last) part. */
+  seen: AnimationSeen;
 };
 
 /** A term of the loss is not a finite number. The networks are as they were before the step. */
 export class NonFiniteLossError extends Error {
   override readonly name = 'NonFiniteLossError';
+  /** @param term the loss, or `gradient of ...` */
   constructor(readonly term: string) {
-    super(`the loss '${term}' is not finite; the step was not taken`);
+    super(`the ${term.startsWith('gradient') ? term : `loss '${term}'`} is not finite; the step was not taken`);
   }
 }
 
@@ -56,111 +51,155 @@ export class AnimationStep {
   readonly generatorOptimizer: optim.Adam;
   readonly detectorOptimizer: optim.Adam;
   readonly discriminatorOptimizer: optim.Adam;
-  readonly #pyramid: ImagePyramid;
-  readonly #options: Required<AnimationStepOptions>;
+  readonly objective: AnimationObjective;
+  readonly #options: Required<Omit<AnimationStepOptions, keyof AnimationObjectiveOptions>>;
+  readonly #generatorGradients: optim.GradientAverager;
+  readonly #discriminatorGradients: optim.GradientAverager;
 
   constructor(
     readonly model: DaGAN,
     readonly discriminator: MultiScaleDiscriminator,
-    readonly perceptual: PerceptualNetwork,
+    perceptual: PerceptualNetwork | null,
     options: AnimationStepOptions = {},
   ) {
-    const learningRate = options.learningRate ?? 2e-4;
-    this.#options = {
-      weights: OBJECTIVE_WEIGHTS,
-      keypointDistance: {},
-      deformation: {},
-      precision: 'float32',
-      learningRate,
-      ...options,
-    };
-    this.#pyramid = new ImagePyramid();
+    const { weights = OBJECTIVE_WEIGHTS, keypointDistance = {}, precision = 'float32', device = 'cpu', ...own } = options;
+    const learningRate = own.learningRate ?? 2e-4;
+    this.#options = { deformation: {}, accumulate: 1, clipNorm: null, group: null, ...own, learningRate };
+    this.objective = new AnimationObjective(model, discriminator, perceptual, {
+      weights,
+      keypointDistance,
+      precision,
+      device,
+    });
     const adam = { lr: learningRate, betas: ADAM_BETAS };
     this.generatorOptimizer = new optim.Adam(model.generator.parameters(), adam);
     this.detectorOptimizer = new optim.Adam(model.keypointDetector.parameters(), adam);
     this.discriminatorOptimizer = new optim.Adam(discriminator.parameters(), adam);
+    this.#generatorGradients = new optim.GradientAverager(this.#generatorParameters(), this.#options.group);
+    this.#discriminatorGradients = new optim.GradientAverager(discriminator.parameters(), this.#options.group);
     model.depthNetwork?.eval().requiresGrad_(false);
   }
 
-  /** Learns from a batch. The result's tensors belong to the caller's scope. */
+  /**
+   * Learns from a batch. The result's tensors belong to the caller's scope.
+   *
+   * @param transform deformation of the driving frames; by default a random one
+   * @throws NonFiniteLossError, in all ranks if it comes up in one, without having changed the networks
+   */
   run(batch: FramePair, transform?: ThinPlateSpline): AnimationStepResult {
     return tidy(() => {
-      const deformation = transform ?? ThinPlateSpline.random(batch.driving.size(0), this.#options.deformation);
-      const real = noGrad(() => this.#pyramid.forward(batch.driving));
-      const { terms, driving, generated } = this.#inPrecision(() => this.#generatorTerms(batch, real, deformation));
-      const total = objective(terms, this.#options.weights);
-      const losses = this.#finite({ ...terms, total });
-      this.#update([this.generatorOptimizer, this.detectorOptimizer], total);
-
-      const discriminator = this.#inPrecision(() => this.#discriminatorLoss(real, generated.prediction, driving));
-      const judged = this.#finite({ discriminator });
-      this.#update([this.discriminatorOptimizer], discriminator);
-      return { losses: { ...losses, ...judged }, generated };
+      using before = new BufferSnapshot([this.model, this.discriminator]);
+      try {
+        return this.#run(batch, transform);
+      } catch (error) {
+        before.restore();
+        throw error;
+      }
     });
   }
 
-  /** The terms of Eq. 10 for a batch. */
-  #generatorTerms({ source, driving }: FramePair, real: Pyramid, transform: ThinPlateSpline) {
-    const [sourceDisparity, drivingDisparity] = [this.#disparity(source), this.#disparity(driving)];
-    const detector = this.model.keypointDetector;
-    const sourceKeypoints = detector.forward(source, sourceDisparity);
-    const drivingKeypoints = detector.forward(driving, drivingDisparity);
-    const generator = this.model.generator;
-    const generated = generator.forward(
-      generator.encodeSource(source, sourceDisparity),
-      drivingKeypoints,
-      sourceKeypoints,
-    );
-    const pyramid = this.#pyramid.forward(generated.prediction);
-    const [fake, genuine] = this.#judge(pyramid, real, drivingKeypoints);
-    const deformed = transform.transformFrame(driving); // [N, 3, H, W]
-    const deformedKeypoints = detector.forward(deformed, this.#disparity(deformed));
-    const { weights, keypointDistance } = this.#options;
-    const terms: Partial<Record<ObjectiveTerm, Tensor>> = {
-      perceptual: perceptualLoss(this.perceptual, pyramid, real),
-      generatorAdversarial: generatorAdversarialLoss(fake),
-      featureMatching: featureMatchingLoss(genuine, fake),
-      equivarianceValue: equivarianceValueLoss(drivingKeypoints, deformedKeypoints, transform),
-      keypointDistance: keypointDistanceLoss(sourceKeypoints, keypointDistance).add(
-        keypointDistanceLoss(drivingKeypoints, keypointDistance),
-      ),
+  #run(batch: FramePair, transform?: ThinPlateSpline): AnimationStepResult {
+    const { accumulate, clipNorm } = this.#options;
+    const parts = this.#partsOf(batch, transform);
+    for (const optimizer of this.optimizers) optimizer.zeroGrad();
+    let seen: AnimationSeen | undefined;
+    const losses = parts.map((part, i) => {
+      const result = this.#learn(part, i === accumulate - 1);
+      seen = result.seen;
+      return result.losses;
+    });
+    this.#generatorGradients.finish();
+    this.#discriminatorGradients.finish();
+    const gradientNorms = {
+      generator: this.#clip('generator and keypoint detector', this.#generatorParameters(), clipNorm),
+      discriminator: this.#clip('the discriminator', this.discriminator.parameters(), clipNorm),
     };
-    if (weights.equivarianceJacobian > 0) {
-      terms.equivarianceJacobian = equivarianceJacobianLoss(drivingKeypoints, deformedKeypoints, transform);
-    }
-    return { terms, driving: drivingKeypoints, generated };
+    for (const optimizer of this.optimizers) optimizer.step();
+    return { losses: meanOf(losses), gradientNorms, seen: seen! };
   }
 
-  /** What the discriminator says of generated and real frames, neither of which lets the keypoints learn. */
-  #judge(generated: Pyramid, real: Pyramid, { value }: Keypoints) {
-    const keypoints = { value: value.detach() };
-    return [this.discriminator.forward(generated, keypoints), this.discriminator.forward(real, keypoints)] as const;
+  /** Adds the gradients of a part of the batch; both losses see the networks as they were before the step. */
+  #learn({ source, driving, transform }: Part, last: boolean): { losses: AnimationLosses; seen: AnimationSeen } {
+    return tidy(() => {
+      const share = 1 / this.#options.accumulate;
+      const real = this.objective.pyramid(driving);
+      const seen = this.objective.reconstruct({ source, driving });
+
+      // The discriminator is a fixed judge here; it must not collect gradients of the generator's loss.
+      this.discriminator.requiresGrad_(false);
+      const terms = this.objective.generatorTerms(seen, driving, real, transform);
+      this.discriminator.requiresGrad_(true);
+      const total = objective(terms, this.objective.options.weights);
+      const losses = this.#finite({ ...terms, total });
+      if (last) this.#generatorGradients.start();
+      backward([total.mul(share)]);
+
+      const judged = this.objective.discriminatorLoss(seen, real);
+      const { discriminator } = this.#finite({ discriminator: judged });
+      if (last) this.#discriminatorGradients.start();
+      backward([judged.mul(share)]);
+      return { losses: { ...losses, discriminator } as AnimationLosses, seen };
+    });
   }
 
-  #discriminatorLoss(real: Pyramid, prediction: Tensor, driving: Keypoints): Tensor {
-    const [fake, genuine] = this.#judge(this.#pyramid.forward(prediction.detach()), real, driving);
-    return discriminatorLoss(genuine, fake);
+  get optimizers(): readonly optim.Adam[] {
+    return [this.generatorOptimizer, this.detectorOptimizer, this.discriminatorOptimizer];
   }
 
-  #disparity(image: Tensor): Tensor | null {
-    return noGrad(() => this.model.depthNetwork?.forward(image) ?? null);
+  set learningRate(rate: number) {
+    for (const optimizer of this.optimizers) optimizer.lr = rate;
   }
 
-  #inPrecision<T>(body: () => T): T {
-    return this.#options.precision === 'float32' ? body() : autocast({ dtype: this.#options.precision }, body);
+  /** Frees the optimisers' averages; the networks stay. */
+  dispose(): void {
+    for (const optimizer of this.optimizers) optimizer.dispose();
+    this.#generatorGradients.dispose();
+    this.#discriminatorGradients.dispose();
   }
 
-  /** The losses as numbers. */
+  #generatorParameters() {
+    return [...this.generatorOptimizer.parameters, ...this.detectorOptimizer.parameters];
+  }
+
+  /** The batch in parts, each with its deformation. */
+  #partsOf({ source, driving }: FramePair, given?: ThinPlateSpline): Part[] {
+    const { accumulate, deformation } = this.#options;
+    const { device } = this.objective.options;
+    const count = driving.size(0);
+    if (count % accumulate !== 0) throw new RangeError(`a batch of ${count} cannot be cut into ${accumulate} equal parts`);
+    const { theta, weights } = given ?? ThinPlateSpline.random(count, deformation, { device });
+    const [size, part] = [count / accumulate, (of: Tensor, i: number) => of.narrow(0, i * (count / accumulate), count / accumulate)];
+    if (size === count) return [{ source, driving, transform: new ThinPlateSpline(theta, weights) }];
+    return Array.from({ length: accumulate }, (_, i) => ({
+      source: part(source, i),
+      driving: part(driving, i),
+      transform: new ThinPlateSpline(part(theta, i), part(weights, i)),
+    }));
+  }
+
+  /** The losses as numbers, the mean over ranks, so that all ranks know of one that is not finite. */
   #finite<Name extends string>(losses: Partial<Record<Name, Tensor>>): Record<Name, number> {
-    const entries = Object.entries<Tensor | undefined>(losses).map(([name, loss]) => [name, loss?.item() ?? 0] as const);
-    const wrong = entries.find(([, value]) => !Number.isFinite(value));
-    if (wrong) throw new NonFiniteLossError(wrong[0]);
-    return Object.fromEntries(entries) as Record<Name, number>;
+    const names = Object.keys(losses) as Name[];
+    const values = noGrad(() => stack(names.map((name) => losses[name]!.detach().to({ dtype: 'float32' }))));
+    const numbers = [...(this.#options.group?.allReduce(values, 'mean') ?? values).toFloat32Array()];
+    const wrong = names.find((_, i) => !Number.isFinite(numbers[i]));
+    if (wrong !== undefined) throw new NonFiniteLossError(wrong);
+    return Object.fromEntries(names.map((name, i) => [name, numbers[i]!])) as Record<Name, number>;
   }
 
-  #update(optimizers: readonly optim.Adam[], loss: Tensor): void {
-    for (const optimizer of optimizers) optimizer.zeroGrad();
-    backward([loss]);
-    for (const optimizer of optimizers) optimizer.step();
+  #clip(what: string, parameters: ReturnType<DaGAN['parameters']>, limit: number | null): number {
+    const norm = optim.clipGradNorm(parameters, limit ?? Number.POSITIVE_INFINITY);
+    if (!Number.isFinite(norm)) throw new NonFiniteLossError(`gradient of ${what}`);
+    return norm;
   }
+}
+
+type Part = FramePair & { transform: ThinPlateSpline };
+
+function meanOf(losses: readonly AnimationLosses[]): AnimationLosses {
+  const entries = Object.keys(losses[0]!).map((name) => {
+    const values = losses.map((each) => each[name as keyof AnimationLosses] ?? 0);
+    return [name, values.reduce((sum, value) => sum + value, 0) / values.length];
+  });
+  return Object.fromEntries(entries) as AnimationLosses;
 }

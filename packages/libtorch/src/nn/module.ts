@@ -134,7 +134,8 @@ export abstract class Module {
     for (const [, module] of this.namedModules()) {
       for (const [name, value] of module.ownTensors()) {
         const floating = value.dtype.includes('float');
-        const converted = value.detach().to({
+        using detached = value.detach();
+        const converted = detached.to({
           ...(floating && dtype ? { dtype } : {}),
           ...(device ? { device } : {}),
           ...(value.ndim === 4 && memoryFormat ? { memoryFormat } : {}),

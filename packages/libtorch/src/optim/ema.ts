@@ -26,8 +26,12 @@ export class ExponentialMovingAverage {
     this.#averages = new Map(copies);
   }
 
-  /** Takes the module's present state into the average. Call it after every step of the optimiser. */
-  update(): void {
+  /**
+   * Takes the module's present state into the average. Call it after every step of the optimiser.
+   *
+   * @param decay for this time; a small one in the first steps lets the average forget the random start
+   */
+  update(decay = this.decay): void {
     this.#refuseSwapped('update');
     tidy(() =>
       noGrad(() => {
@@ -40,8 +44,8 @@ export class ExponentialMovingAverage {
           } else average.copy_(value);
         }
         if (averages.length === 0) return;
-        call('aten::_foreach_mul_.Scalar', [averages, this.decay]);
-        call('aten::_foreach_add_.List', [averages, parameters], { alpha: 1 - this.decay });
+        call('aten::_foreach_mul_.Scalar', [averages, decay]);
+        call('aten::_foreach_add_.List', [averages, parameters], { alpha: 1 - decay });
       }),
     );
   }

@@ -2,3 +2,4 @@
 export * from './adam.js';
 export * from './clip.js';
 export * from './ema.js';
+export * from './gradient-averager.js';

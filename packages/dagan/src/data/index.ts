@@ -1,0 +1,17 @@
+// From a folder of clips to batches: find the clips, hold some out, decode once, then load pairs or triplets of frames.
+export { type AugmentationOptions, augmentationSettings, type ColorStep, changeColors } from './augmentation.js';
+export { type Dataset, type DatasetOptions, holdOut, identitiesOf, openDataset, type TrainingClip } from './dataset.js';
+export {
+  type BatchLoader,
+  type FramePairBatch,
+  type FrameTripletBatch,
+  type LoaderOptions,
+  type LoaderState,
+  openPairLoader,
+  openTripletLoader,
+  type PairLoader,
+  type TripletLoader,
+} from './loader.js';
+export { type FrameClip, type PreparedDataset, type PrepareOptions, prepareFrames } from './prepare.js';
+export { Random } from './random.js';
+export { type FrameChoice, type Sample, SampleSequence, type SamplingOptions } from './sampling.js';

@@ -1,0 +1,368 @@
+// Clips of a textured head under a moving pinhole camera, with everything known that depth training has to find out:
+// depth, camera motion and intrinsics. Triangle meshes with a colour per vertex, rasterised with a depth buffer.
+import { createPicture, type Picture } from '../media/picture.js';
+import { Random } from './random.js';
+
+export type SyntheticHeadOptions = {
+  /** Width and height of the frames in pixels. */
+  size?: number;
+  /** Number of frames. */
+  frames?: number;
+  /** Decides shape, texture, light and camera path. */
+  seed?: number;
+  /** Focal length over the picture's width. */
+  focal?: number;
+  /** Distance from the head's centre to the wall behind it, in half head heights; null for black nothing. */
+  background?: number | null;
+  /** How far the camera moves from frame to frame; 1 moves the picture by about 3 % of its width, 0 holds it still. */
+  motion?: number;
+};
+
+/**
+ * A rendered clip. Lengths are in half head heights. Cameras look along z with x to the right and y down, and pixel (u, v)
+ * has its centre at (u, v): the convention of `backproject` and `project`.
+ */
+export type SyntheticClip = {
+  frames: readonly Picture[];
+  /** Depth along z of every pixel, [H W] per frame; Infinity where nothing is seen. */
+  depths: readonly Float32Array[];
+  /** 1 where the head (with ears and neck) is seen, 0 elsewhere, [H W] per frame. */
+  masks: readonly Uint8Array[];
+  /** From world to camera, [R t; 0 1] row by row, 16 numbers per frame. */
+  poses: readonly Float64Array[];
+  /** K in pixels, row by row, 9 numbers; the principal point is at half the width and height. */
+  intrinsics: Float64Array;
+};
+
+type Vector = readonly [x: number, y: number, z: number];
+
+/** A surface whose colours are painted on: lighting is part of them, so a point looks the same from everywhere. */
+type Mesh = {
+  positions: Float32Array; // [V, 3]
+  colors: Float32Array; // [V, 3], 0 ... 255
+  triangles: Uint32Array; // [T, 3], counter-clockwise seen from inside
+  isHead: boolean;
+};
+
+/** Samples per pixel along each side: without them the texture would flicker, which no camera motion explains. */
+const SAMPLES = 2;
+const DISTANCE = 2.6;
+const AMBIENT = 0.5;
+
+/** A 32-bit number from another, without visible pattern. */
+function scramble(value: number): number {
+  let x = Math.imul(value ^ (value >>> 16), 0x21f0aaad);
+  x = Math.imul(x ^ (x >>> 15), 0x735a2d97);
+  return (x ^ (x >>> 15)) >>> 0;
+}
+
+const dot = (a: Vector, b: Vector): number => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+const cross = (a: Vector, b: Vector): Vector => [
+  a[1] * b[2] - a[2] * b[1],
+  a[2] * b[0] - a[0] * b[2],
+  a[0] * b[1] - a[1] * b[0],
+];
+const normalize = (a: Vector): Vector => {
+  const length = Math.hypot(...a) || 1;
+  return [a[0] / length, a[1] / length, a[2] / length];
+};
+
+// ---- texture
+
+/** Random values on the whole numbers of space, smoothly interpolated, in [-1, 1]. */
+function valueNoise(x: number, y: number, z: number, seed: number): number {
+  const [i, j, k] = [Math.floor(x), Math.floor(y), Math.floor(z)];
+  const smooth = (t: number): number => t * t * (3 - 2 * t);
+  const [u, v, w] = [smooth(x - i), smooth(y - j), smooth(z - k)];
+  const corner = (a: number, b: number, c: number): number =>
+    scramble(Math.imul(i + a, 73856093) ^ Math.imul(j + b, 19349663) ^ Math.imul(k + c, 83492791) ^ seed) / 2 ** 31 - 1;
+  const row = (b: number, c: number): number => corner(0, b, c) * (1 - u) + corner(1, b, c) * u;
+  const plane = (c: number): number => row(0, c) * (1 - v) + row(1, c) * v;
+  return plane(0) * (1 - w) + plane(1) * w;
+}
+
+/** Octaves of the texture as [waves per unit, strength]: the slow ones lead the eye from afar, the fast ones pin it down. */
+const OCTAVES = [
+  [1.1, 0.5],
+  [2.3, 0.55],
+  [4.7, 0.5],
+  [9.1, 0.45],
+] as const;
+
+/** Three channels of coloured noise at every vertex, 0 ... 255, times the light that falls there. */
+function paint(positions: Float32Array, shade: Float32Array, base: Vector, seed: number, scale: number): Float32Array {
+  const colors = new Float32Array(positions.length);
+  for (let i = 0; i < positions.length; i += 3) {
+    const [x, y, z] = [positions[i]! * scale, positions[i + 1]! * scale, positions[i + 2]! * scale];
+    for (let channel = 0; channel < 3; channel++) {
+      let value = base[channel]!;
+      for (const [frequency, strength] of OCTAVES) {
+        value += 0.55 * strength * valueNoise(x * frequency, y * frequency, z * frequency, seed + 7919 * channel);
+      }
+      colors[i + channel] = 255 * Math.min(1, Math.max(0, value)) * shade[i / 3]!;
+    }
+  }
+  return colors;
+}
+
+// ---- surfaces
+
+/** Triangles of a grid of (rows + 1) x (columns + 1) points. */
+function gridTriangles(rows: number, columns: number): Uint32Array {
+  const triangles = new Uint32Array(6 * rows * columns);
+  for (let row = 0, at = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++, at += 6) {
+      const a = row * (columns + 1) + column;
+      const b = a + columns + 1;
+      triangles.set([a, a + 1, b, a + 1, b + 1, b], at);
+    }
+  }
+  return triangles;
+}
+
+function gridPositions(rows: number, columns: number, pointAt: (u: number, v: number) => Vector): Float32Array {
+  const positions = new Float32Array(3 * (rows + 1) * (columns + 1));
+  for (let row = 0, at = 0; row <= rows; row++) {
+    for (let column = 0; column <= columns; column++, at += 3) positions.set(pointAt(column / columns, row / rows), at);
+  }
+  return positions;
+}
+
+/** Lambertian light from a direction that is fixed in the world, per vertex. */
+function shadeOf(positions: Float32Array, triangles: Uint32Array, light: Vector): Float32Array {
+  const normals = new Float32Array(positions.length);
+  const vertex = (index: number): Vector => [positions[index]!, positions[index + 1]!, positions[index + 2]!];
+  for (let t = 0; t < triangles.length; t += 3) {
+    const corners = [triangles[t]! * 3, triangles[t + 1]! * 3, triangles[t + 2]! * 3] as const;
+    const [a, b, c] = corners.map(vertex) as [Vector, Vector, Vector];
+    const normal = cross([c[0] - a[0], c[1] - a[1], c[2] - a[2]], [b[0] - a[0], b[1] - a[1], b[2] - a[2]]);
+    for (const corner of corners) for (let i = 0; i < 3; i++) normals[corner + i]! += normal[i]!;
+  }
+  return Float32Array.from({ length: positions.length / 3 }, (_, i) => {
+    const normal = normalize([normals[3 * i]!, normals[3 * i + 1]!, normals[3 * i + 2]!]);
+    return AMBIENT + (1 - AMBIENT) * Math.max(0, dot(normal, light));
+  });
+}
+
+type Ellipsoid = { center: Vector; radii: Vector; rows: number; bulge?: (x: number, y: number, z: number) => number };
+
+/** Points of an ellipsoid, pushed out by `bulge` of the direction from its centre. Meridians start at the back. */
+function ellipsoid({ center, radii, rows, bulge = () => 0 }: Ellipsoid): {
+  positions: Float32Array;
+  triangles: Uint32Array;
+} {
+  const positions = gridPositions(rows, 2 * rows, (u, v) => {
+    const [longitude, latitude] = [2 * Math.PI * u, Math.PI * v];
+    const x = -Math.sin(latitude) * Math.sin(longitude);
+    const y = -Math.cos(latitude);
+    const z = Math.sin(latitude) * Math.cos(longitude);
+    const size = 1 + bulge(x, y, z);
+    return [center[0] + radii[0] * x * size, center[1] + radii[1] * y * size, center[2] + radii[2] * z * size];
+  });
+  return { positions, triangles: gridTriangles(rows, 2 * rows) };
+}
+
+/** Head with nose, eye sockets, lips and chin, two ears, a neck and shoulders, and the wall; facing -z. */
+function buildScene(random: Random, background: number | null): Mesh[] {
+  const vary = (value: number, share: number): number => value * random.between(1 - share, 1 + share);
+  const light = normalize([random.between(-0.6, 0.6), -0.6, -0.8]);
+  const [width, depth] = [vary(0.74, 0.08), vary(0.86, 0.08)];
+  const features = [
+    { x: 0, y: vary(0.1, 0.5), spreadX: 0.11, spreadY: 0.2, height: vary(0.25, 0.3) }, // nose
+    { x: -0.34, y: -0.16, spreadX: 0.15, spreadY: 0.11, height: -vary(0.11, 0.3) }, // eye sockets
+    { x: 0.34, y: -0.16, spreadX: 0.15, spreadY: 0.11, height: -vary(0.11, 0.3) },
+    { x: 0, y: 0.5, spreadX: 0.22, spreadY: 0.07, height: vary(0.06, 0.4) }, // lips
+    { x: 0, y: 0.8, spreadX: 0.2, spreadY: 0.12, height: vary(0.08, 0.4) }, // chin
+  ];
+  const face = (x: number, y: number, z: number): number => {
+    if (z > 0) return 0;
+    let sum = 0;
+    for (const feature of features) {
+      const [dx, dy] = [(x - feature.x) / feature.spreadX, (y - feature.y) / feature.spreadY];
+      sum += feature.height * Math.exp(-0.5 * (dx * dx + dy * dy));
+    }
+    return sum * Math.min(1, -4 * z);
+  };
+  const ear = (side: number): Ellipsoid => ({
+    center: [side * width, 0.02, 0.05],
+    radii: [0.12, 0.24, 0.14],
+    rows: 28,
+  });
+  const parts: Ellipsoid[] = [
+    { center: [0, 0, 0], radii: [width, 1, depth], rows: 130, bulge: face },
+    ear(-1),
+    ear(1),
+    { center: [0, 1.2, 0.2], radii: [0.42, 1, 0.42], rows: 56 },
+    { center: [0, 2, 0.3], radii: [1.5, 0.7, 0.55], rows: 72 },
+  ];
+  const texture = random.below(2 ** 31);
+  const color = (): Vector => [random.between(0.35, 0.7), random.between(0.35, 0.7), random.between(0.35, 0.7)];
+  const skin = color();
+  const meshes = parts.map((part): Mesh => {
+    const { positions, triangles } = ellipsoid(part);
+    const colors = paint(positions, shadeOf(positions, triangles, light), skin, texture, 1);
+    return { positions, colors, triangles, isHead: true };
+  });
+  if (background !== null) {
+    const half = 4 + 1.5 * background;
+    const positions = gridPositions(150, 150, (u, v) => [half * (2 * u - 1), half * (2 * v - 1), background]);
+    // The wall is further away: a coarser texture fills as many pixels.
+    const colors = paint(positions, new Float32Array(positions.length / 3).fill(1), color(), texture + 1, 0.5);
+    meshes.push({ positions, colors, triangles: gridTriangles(150, 150), isHead: false });
+  }
+  return meshes;
+}
+
+// ---- camera
+
+/** A number that swings smoothly around 0 with the frame number: a slow wave and a faster, smaller one. */
+function swing(random: Random, amplitude: number, period: number): (time: number) => number {
+  const waves = [1, 2.3].map((speed) => ({
+    amplitude: amplitude / speed,
+    rate: (2 * Math.PI * speed * random.between(0.8, 1.2)) / period,
+    phase: random.between(0, 2 * Math.PI),
+  }));
+  return (time) => waves.reduce((sum, wave) => sum + wave.amplitude * Math.sin(wave.rate * time + wave.phase), 0);
+}
+
+/** World-to-camera matrices: around the head and towards it, looking now beside it, now at it, and rolling. */
+function cameraPath(random: Random): (time: number) => Float64Array {
+  const [yaw, pitch, roll] = [swing(random, 0.34, 54), swing(random, 0.2, 44), swing(random, 0.15, 40)];
+  const [away, aside, below] = [swing(random, 0.25, 45), swing(random, 0.24, 30), swing(random, 0.22, 34)];
+  return (time) => {
+    const distance = DISTANCE + away(time);
+    const [y, p, r] = [yaw(time), pitch(time), roll(time)];
+    const position: Vector = [
+      distance * Math.sin(y) * Math.cos(p),
+      distance * Math.sin(p),
+      -distance * Math.cos(y) * Math.cos(p),
+    ];
+    const forward = normalize([aside(time) - position[0], below(time) - position[1], -position[2]]);
+    const level = normalize(cross([0, 1, 0], forward));
+    const upright = cross(forward, level);
+    const turn = (a: Vector, b: Vector): Vector => {
+      const [c, s] = [Math.cos(r), Math.sin(r)];
+      return [c * a[0] + s * b[0], c * a[1] + s * b[1], c * a[2] + s * b[2]];
+    };
+    const right = turn(level, upright);
+    const down = cross(forward, right);
+    const rows = [right, down, forward].flatMap((axis) => [...axis, -dot(axis, position)]);
+    return Float64Array.from([...rows, 0, 0, 0, 1]);
+  };
+}
+
+// ---- rasteriser
+
+/** What a camera sees, sample by sample. */
+type Samples = {
+  side: number;
+  inverseDepth: Float32Array;
+  colors: Float32Array; // [side, side, 3]
+  isHead: Uint8Array;
+};
+
+function draw(mesh: Mesh, pose: Float64Array, focal: number, samples: Samples): void {
+  const { positions, colors, triangles } = mesh;
+  const { side, inverseDepth } = samples;
+  const count = positions.length / 3;
+  const [screenX, screenY, inverse] = [new Float32Array(count), new Float32Array(count), new Float32Array(count)];
+  const [scale, center] = [focal * side, side / 2 + SAMPLES / 2 - 0.5];
+  for (let i = 0; i < count; i++) {
+    const [x, y, z] = [positions[3 * i]!, positions[3 * i + 1]!, positions[3 * i + 2]!];
+    const depth = pose[8]! * x + pose[9]! * y + pose[10]! * z + pose[11]!;
+    inverse[i] = 1 / depth;
+    screenX[i] = (scale * (pose[0]! * x + pose[1]! * y + pose[2]! * z + pose[3]!)) / depth + center;
+    screenY[i] = (scale * (pose[4]! * x + pose[5]! * y + pose[6]! * z + pose[7]!)) / depth + center;
+  }
+  for (let t = 0; t < triangles.length; t += 3) {
+    const [a, b, c] = [triangles[t]!, triangles[t + 1]!, triangles[t + 2]!];
+    const [ia, ib, ic] = [inverse[a]!, inverse[b]!, inverse[c]!];
+    if (ia <= 0 || ib <= 0 || ic <= 0) continue; // behind the camera
+    const [ax, ay, bx, by, cx, cy] = [screenX[a]!, screenY[a]!, screenX[b]!, screenY[b]!, screenX[c]!, screenY[c]!];
+    const area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax);
+    if (area <= 0) continue; // seen from behind
+    const left = Math.max(0, Math.ceil(Math.min(ax, bx, cx)));
+    const right = Math.min(side - 1, Math.floor(Math.max(ax, bx, cx)));
+    const top = Math.max(0, Math.ceil(Math.min(ay, by, cy)));
+    const bottom = Math.min(side - 1, Math.floor(Math.max(ay, by, cy)));
+    for (let y = top; y <= bottom; y++) {
+      for (let x = left; x <= right; x++) {
+        const wa = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area;
+        const wb = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area;
+        const wc = 1 - wa - wb;
+        if (wa < 0 || wb < 0 || wc < 0) continue;
+        const near = wa * ia + wb * ib + wc * ic;
+        const at = y * side + x;
+        if (near <= inverseDepth[at]!) continue;
+        inverseDepth[at] = near;
+        samples.isHead[at] = mesh.isHead ? 1 : 0;
+        const [ua, ub, uc] = [(wa * ia) / near, (wb * ib) / near, (wc * ic) / near];
+        for (let i = 0; i < 3; i++) {
+          samples.colors[3 * at + i] = ua * colors[3 * a + i]! + ub * colors[3 * b + i]! + uc * colors[3 * c + i]!;
+        }
+      }
+    }
+  }
+}
+
+/** One frame: colours and inverse depths averaged over each pixel's samples. */
+function renderFrame(meshes: readonly Mesh[], pose: Float64Array, focal: number, size: number) {
+  const side = size * SAMPLES;
+  const samples: Samples = {
+    side,
+    inverseDepth: new Float32Array(side * side),
+    colors: new Float32Array(3 * side * side),
+    isHead: new Uint8Array(side * side),
+  };
+  for (const mesh of meshes) draw(mesh, pose, focal, samples);
+  const frame = createPicture(size, size);
+  const depth = new Float32Array(size * size);
+  const mask = new Uint8Array(size * size);
+  for (let y = 0, pixel = 0; y < size; y++) {
+    for (let x = 0; x < size; x++, pixel++) {
+      const sums = [0, 0, 0, 0, 0];
+      for (let sample = 0; sample < SAMPLES ** 2; sample++) {
+        const row = SAMPLES * y + Math.floor(sample / SAMPLES);
+        const at = row * side + SAMPLES * x + (sample % SAMPLES);
+        for (let i = 0; i < 3; i++) sums[i]! += samples.colors[3 * at + i]!;
+        sums[3]! += samples.inverseDepth[at]!;
+        sums[4]! += samples.isHead[at]!;
+      }
+      const share = 1 / SAMPLES ** 2;
+      for (let i = 0; i < 3; i++) frame.data[3 * pixel + i] = Math.round(sums[i]! * share);
+      depth[pixel] = 1 / (sums[3]! * share);
+      mask[pixel] = sums[4]! * share > 0.5 ? 1 : 0;
+    }
+  }
+  return { frame, depth, mask };
+}
+
+/**
+ * Renders a clip. The same options give the same clip.
+ * @throws RangeError if size or number of frames are not positive whole numbers
+ */
+export function renderHeadClip({
+  size = 128,
+  frames: count = 32,
+  seed = 0,
+  focal = 1.2,
+  background = 2,
+  motion = 1,
+}: SyntheticHeadOptions = {}): SyntheticClip {
+  for (const [name, value] of Object.entries({ size, frames: count })) {
+    if (!Number.isInteger(value) || value < 1) throw new RangeError(`${name} must be a positive integer, not ${value}`);
+  }
+  const random = new Random('synthetic head', seed);
+  const meshes = buildScene(random, background);
+  const poseAt = cameraPath(random);
+  const poses = Array.from({ length: count }, (_, i) => poseAt(i * motion));
+  const rendered = poses.map((pose) => renderFrame(meshes, pose, focal, size));
+  const [f, middle] = [focal * size, size / 2];
+  return {
+    frames: rendered.map(({ frame }) => frame),
+    depths: rendered.map(({ depth }) => depth),
+    masks: rendered.map(({ mask }) => mask),
+    poses,
+    intrinsics: Float64Array.from([f, 0, middle, 0, f, middle, 0, 0, 1]),
+  };
+}

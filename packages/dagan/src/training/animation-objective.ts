@@ -1,0 +1,144 @@
+// What the animation networks and the discriminator are judged by (Section 3.5, Eq. 10): one batch -> the terms of both losses.
+import { autocast, noGrad, type Tensor } from '@dagan/libtorch';
+import type { ThinPlateSpline } from '../geometry/thin-plate-spline.js';
+import {
+  discriminatorLoss,
+  equivarianceJacobianLoss,
+  equivarianceValueLoss,
+  featureMatchingLoss,
+  generatorAdversarialLoss,
+  ImagePyramid,
+  type KeypointDistanceOptions,
+  keypointDistanceLoss,
+  type ObjectiveTerm,
+  type ObjectiveWeights,
+  perceptualLoss,
+  type Pyramid,
+} from '../losses/index.js';
+import type { DaGAN } from '../models/dagan.js';
+import type { MultiScaleDiscriminator } from '../models/discriminator.js';
+import type { Generated } from '../models/generator.js';
+import type { Keypoints } from '../models/keypoints.js';
+import type { PerceptualNetwork } from '../models/vgg19.js';
+
+/** Two frames of the same person: [N, 3, H, W] in [0, 1] each. */
+export type FramePair = { source: Tensor; driving: Tensor };
+
+/** Everything that the networks made of a pair. Disparities are null for models without depth. */
+export type AnimationSeen = {
+  sourceDisparity: Tensor | null; // [N, 1, H, W]
+  drivingDisparity: Tensor | null; // [N, 1, H, W]
+  sourceKeypoints: Keypoints;
+  drivingKeypoints: Keypoints;
+  generated: Generated;
+};
+
+export type AnimationObjectiveOptions = {
+  /** A term of weight 0 is not computed. */
+  weights: ObjectiveWeights;
+  keypointDistance: KeypointDistanceOptions;
+  /** Arithmetic of convolutions and matrix products. */
+  precision: 'float32' | 'bfloat16';
+  /** Where the networks are. */
+  device: string;
+};
+
+export class AnimationObjective {
+  readonly #pyramid: ImagePyramid;
+
+  /** @param perceptual null only if the perceptual term has weight 0 */
+  constructor(
+    readonly model: DaGAN,
+    readonly discriminator: MultiScaleDiscriminator,
+    readonly perceptual: PerceptualNetwork | null,
+    readonly options: AnimationObjectiveOptions,
+  ) {
+    if (!perceptual && options.weights.perceptual > 0) {
+      throw new TypeError('the perceptual term has a weight but there is no perceptual network: bring one, or set its weight to 0');
+    }
+    this.#pyramid = new ImagePyramid().to({ device: options.device });
+  }
+
+  /** Pictures at the scales at which they are compared and judged, without a gradient. */
+  pyramid(image: Tensor): Pyramid {
+    return noGrad(() => this.#pyramid.forward(image));
+  }
+
+  /** The pair through all networks: depth, keypoints, and the driving frame rebuilt from the source. */
+  reconstruct({ source, driving }: FramePair): AnimationSeen {
+    return this.#inPrecision(() => {
+      const { generator, keypointDetector } = this.model;
+      const [sourceDisparity, drivingDisparity] = [this.#disparity(source), this.#disparity(driving)];
+      const sourceKeypoints = keypointDetector.forward(source, sourceDisparity);
+      const drivingKeypoints = keypointDetector.forward(driving, drivingDisparity);
+      const encoded = generator.encodeSource(source, sourceDisparity);
+      const generated = generator.forward(encoded, drivingKeypoints, sourceKeypoints);
+      return { sourceDisparity, drivingDisparity, sourceKeypoints, drivingKeypoints, generated };
+    });
+  }
+
+  /**
+   * The unweighted terms of Eq. 10, each [].
+   *
+   * @param real pyramid of the driving frame
+   * @param transform deformation of the driving frame, with which its keypoints must move
+   */
+  generatorTerms(
+    seen: AnimationSeen,
+    driving: Tensor,
+    real: Pyramid,
+    transform: ThinPlateSpline,
+  ): Partial<Record<ObjectiveTerm, Tensor>> {
+    return this.#inPrecision(() => {
+      const { weights, keypointDistance } = this.options;
+      const { sourceKeypoints, drivingKeypoints } = seen;
+      const fake = this.#pyramid.forward(seen.generated.prediction);
+      const terms: Partial<Record<ObjectiveTerm, Tensor>> = {};
+      if (weights.perceptual > 0) terms.perceptual = perceptualLoss(this.perceptual!, fake, real);
+      if (weights.generatorAdversarial > 0 || weights.featureMatching > 0) {
+        const [ofFake, ofReal] = this.#judge(fake, real, drivingKeypoints);
+        terms.generatorAdversarial = generatorAdversarialLoss(ofFake);
+        terms.featureMatching = featureMatchingLoss(ofReal, ofFake);
+      }
+      if (weights.equivarianceValue > 0 || weights.equivarianceJacobian > 0) {
+        const deformed = transform.transformFrame(driving); // [N, 3, H, W]
+        const moved = this.model.keypointDetector.forward(deformed, this.#disparity(deformed));
+        terms.equivarianceValue = equivarianceValueLoss(drivingKeypoints, moved, transform);
+        if (weights.equivarianceJacobian > 0) {
+          terms.equivarianceJacobian = equivarianceJacobianLoss(drivingKeypoints, moved, transform);
+        }
+      }
+      if (weights.keypointDistance > 0) {
+        terms.keypointDistance = keypointDistanceLoss(sourceKeypoints, keypointDistance).add(
+          keypointDistanceLoss(drivingKeypoints, keypointDistance),
+        );
+      }
+      return terms;
+    });
+  }
+
+  /** The discriminator's own loss -> []. */
+  discriminatorLoss(seen: AnimationSeen, real: Pyramid): Tensor {
+    return this.#inPrecision(() => {
+      const fake = this.pyramid(seen.generated.prediction.detach());
+      const [ofFake, ofReal] = this.#judge(fake, real, seen.drivingKeypoints);
+      return discriminatorLoss(ofReal, ofFake);
+    });
+  }
+
+  /** What the discriminator says of generated and real frames, neither of which lets the keypoints learn. */
+  #judge(fake: Pyramid, real: Pyramid, { value }: Keypoints) {
+    const keypoints = { value: value.detach() };
+    return [this.discriminator.forward(fake, keypoints), this.discriminator.forward(real, keypoints)] as const;
+  }
+
+  /** The face-depth network is fixed. */
+  #disparity(image: Tensor): Tensor | null {
+    return noGrad(() => this.model.depthNetwork?.forward(image) ?? null);
+  }
+
+  #inPrecision<T>(body: () => T): T {
+    const { precision, device } = this.options;
+    return precision === 'float32' ? body() : autocast({ device, dtype: precision }, body);
+  }
+}

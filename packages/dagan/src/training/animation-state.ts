@@ -1,0 +1,193 @@
+// Everything that training changes, in one object: networks, optimisers, averages. What a checkpoint holds.
+import { type distributed, nn, optim, type Tensor, tidy } from '@dagan/libtorch';
+import { DaGAN } from '../models/dagan.js';
+import { MultiScaleDiscriminator } from '../models/discriminator.js';
+import { saveModel, type ModelMetadata } from '../models/model-file.js';
+import type { PerceptualNetwork } from '../models/vgg19.js';
+import { type AnimationTrainingConfig, finalSize, modelForSize } from './animation-config.js';
+import { AnimationStep } from './animation-step.js';
+import { keepingRandomNumbers } from './random-state.js';
+
+/** Anti-alias kernels follow from the size of the pictures; they are not learned. */
+const isKernel = (name: string): boolean => /(^|\.)down\.weight$/.test(name);
+
+/** The state with another one's kernels in place of its own. */
+function withKernelsOf(other: nn.StateDict, state: readonly (readonly [string, Tensor])[]): Map<string, Tensor> {
+  const learned = state.filter(([name]) => !isKernel(name));
+  return new Map([...learned, ...[...other].filter(([name]) => isKernel(name))]);
+}
+
+/** Where and with whom the networks are trained. */
+export type TrainingPlace = {
+  device: string;
+  /** Null for a process alone. */
+  group: distributed.ProcessGroup | null;
+};
+
+export class AnimationState {
+  readonly model: DaGAN;
+  readonly discriminator: MultiScaleDiscriminator;
+  readonly step: AnimationStep;
+  readonly averages: { readonly generator: optim.ExponentialMovingAverage; readonly detector: optim.ExponentialMovingAverage };
+
+  /**
+   * New networks with random weights, the same in all ranks.
+   *
+   * @param size of the pictures that they will see
+   */
+  constructor(
+    readonly config: AnimationTrainingConfig,
+    readonly size: number,
+    readonly perceptual: PerceptualNetwork | null,
+    readonly place: TrainingPlace,
+  ) {
+    const { device, group } = place;
+    const layout = { device, memoryFormat: 'channels_last' } as const;
+    this.model = new DaGAN(modelForSize(config, size)).to(layout);
+    this.discriminator = new MultiScaleDiscriminator({
+      ...config.discriminator,
+      keypoints: config.model.numKeypoints,
+    }).to(layout);
+    if (group && group.worldSize > 1) {
+      for (const part of [this.model.generator, this.model.keypointDetector]) nn.convertSyncBatchNorm(part, group);
+      for (const module of [this.model, this.discriminator]) tidy(() => broadcast(module.stateDict(), group));
+    }
+    freeze(this.model, config.freeze);
+    const { weights, keypointDistance, deformation, learningRate, accumulate, clipNorm, precision } = config;
+    this.step = new AnimationStep(this.model, this.discriminator, perceptual, {
+      weights: { ...weights, equivarianceJacobian: config.model.estimateJacobian ? weights.equivarianceJacobian : 0 },
+      ...{ keypointDistance, deformation, learningRate, accumulate, clipNorm, precision, device, group },
+    });
+    this.averages = {
+      generator: new optim.ExponentialMovingAverage(this.model.generator, config.averageDecay),
+      detector: new optim.ExponentialMovingAverage(this.model.keypointDetector, config.averageDecay),
+    };
+    this.train();
+  }
+
+  /** The same training with pictures of another size. This object is of no use afterwards. */
+  resized(size: number): AnimationState {
+    return keepingRandomNumbers(this.place.device, () => {
+      const next = new AnimationState(this.config, size, this.perceptual, this.place);
+      tidy(() => next.loadStateDict(this.stateDict()));
+      this.dispose();
+      return next;
+    });
+  }
+
+  /** All layers as in training, but for frozen parts and the depth network, which are as in use. */
+  train(training = true): void {
+    this.model.generator.train(training);
+    this.model.keypointDetector.train(training);
+    this.model.depthNetwork?.eval();
+    for (const [, part] of partsOf(this.model, this.config.freeze)) part.eval();
+  }
+
+  /**
+   * Takes the last step into the averages.
+   * @param steps taken so far; the average forgets the random start quickly
+   */
+  average(steps: number): void {
+    const decay = Math.min(this.config.averageDecay, (1 + steps) / (10 + steps));
+    this.averages.generator.update(decay);
+    this.averages.detector.update(decay);
+  }
+
+  /** Starts the averages at the present weights, after these have been loaded. */
+  restartAverages(): void {
+    this.averages.generator.update(0);
+    this.averages.detector.update(0);
+  }
+
+  /** Runs `body` with the averages in the model's place, as the model will be used. */
+  async withAverages<T>(body: () => T | Promise<T>): Promise<T> {
+    this.averages.generator.swapIn();
+    this.averages.detector.swapIn();
+    this.train(false);
+    try {
+      return await body();
+    } finally {
+      this.averages.generator.swapOut();
+      this.averages.detector.swapOut();
+      this.train();
+    }
+  }
+
+  /** Every tensor by name. Only the optimisers' step numbers are new; the others stay their owners' own. */
+  stateDict(): Map<string, Tensor> {
+    return new Map(
+      this.#sections().flatMap(([prefix, section]) =>
+        [...section.stateDict()].map(([name, value]) => [`${prefix}${name}`, value] as const),
+      ),
+    );
+  }
+
+  /** @throws StateDictError if the tensors are not those of such a training */
+  loadStateDict(state: nn.StateDict): void {
+    for (const [prefix, section] of this.#sections()) {
+      const found = [...state].flatMap(([name, value]): [string, Tensor][] =>
+        name.startsWith(prefix) ? [[name.slice(prefix.length), value]] : [],
+      );
+      section.loadStateDict(withKernelsOf(section.stateDict(), found));
+    }
+  }
+
+  /** Writes the averaged model, for pictures of the final size, as a file that `dagan animate` takes. */
+  export(path: string, metadata: ModelMetadata): void {
+    keepingRandomNumbers(this.place.device, () =>
+      tidy(() => {
+        using model = new DaGAN(modelForSize(this.config, finalSize(this.config)));
+        const averaged: [string, Tensor][] = [
+          ...this.model.stateDict(),
+          ...prefixed('generator.', this.averages.generator.stateDict()),
+          ...prefixed('keypoint_detector.', this.averages.detector.stateDict()),
+        ];
+        model.loadStateDict(withKernelsOf(model.stateDict(), averaged));
+        saveModel(path, model, metadata);
+      }),
+    );
+  }
+
+  dispose(): void {
+    this.step.dispose();
+    this.averages.generator.dispose();
+    this.averages.detector.dispose();
+    this.model.dispose();
+    this.discriminator.dispose();
+  }
+
+  #sections(): [string, Pick<optim.Adam, 'stateDict' | 'loadStateDict'>][] {
+    return [
+      ['model.', this.model],
+      ['discriminator.', this.discriminator],
+      ['average.generator.', this.averages.generator],
+      ['average.keypoint_detector.', this.averages.detector],
+      ['adam.generator.', this.step.generatorOptimizer],
+      ['adam.keypoint_detector.', this.step.detectorOptimizer],
+      ['adam.discriminator.', this.step.discriminatorOptimizer],
+    ];
+  }
+}
+
+const prefixed = (prefix: string, state: nn.StateDict): [string, Tensor][] =>
+  [...state].map(([name, value]) => [`${prefix}${name}`, value]);
+
+/** Gives all ranks rank 0's tensors. */
+function broadcast(state: nn.StateDict, group: distributed.ProcessGroup): void {
+  for (const value of state.values()) group.broadcast(value.detach());
+}
+
+function partsOf(model: DaGAN, paths: readonly string[]): [string, nn.Module][] {
+  return [...model.namedModules()].filter(([path]) => paths.includes(path));
+}
+
+/** @throws RangeError if the model has no such part */
+function freeze(model: DaGAN, paths: readonly string[]): void {
+  const parts = partsOf(model, paths);
+  const unknown = paths.find((path) => !parts.some(([found]) => found === path));
+  if (unknown !== undefined) {
+    const known = [...model.namedModules()].map(([path]) => path).filter((path) => path !== '' && path.split('.').length <= 2);
+    throw new RangeError(`the model has no part '${unknown}' to freeze; parts are ${known.join(', ')}`);
+  }
+  for (const [, part] of parts) part.requiresGrad_(false);
+}

@@ -1,0 +1,24 @@
+// The state of LibTorch's random numbers, which a resumed run goes on with.
+import { keep, randomState, setRandomState, type Tensor } from '@dagan/libtorch';
+
+/** Random numbers of the processor and, where training runs elsewhere, of that device, by name. The caller frees them. */
+export function randomStates(device: string): Map<string, Tensor> {
+  const devices = device === 'cpu' ? ['cpu'] : ['cpu', device];
+  return new Map(devices.map((each) => [each === 'cpu' ? 'cpu' : 'device', keep(randomState(each))]));
+}
+
+/** Takes up the random numbers where `randomStates` saw them. */
+export function restoreRandomStates(states: ReadonlyMap<string, Tensor>, device: string): void {
+  for (const [name, state] of states) setRandomState(state, name === 'cpu' ? 'cpu' : device);
+}
+
+/** Runs `body` without a trace in the random numbers. */
+export function keepingRandomNumbers<T>(device: string, body: () => T): T {
+  const before = randomStates(device);
+  try {
+    return body();
+  } finally {
+    restoreRandomStates(before, device);
+    for (const state of before.values()) state.dispose();
+  }
+}

@@ -1,0 +1,38 @@
+// The log of a run as JSON lines: one object per step, evaluation and checkpoint.
+import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
+import type { TrainingObserver } from './observers.js';
+
+/**
+ * Goes on with a log, or begins one. Lines of steps after `step`, which will be taken again, and a last line that a crash
+ * cut off are removed first.
+ */
+export function runLog(path: string, step: number): TrainingObserver {
+  if (existsSync(path)) forgetAfter(path, step);
+  const descriptor = openSync(path, 'a');
+  const add = (entry: Readonly<Record<string, unknown>>) => writeSync(descriptor, `${JSON.stringify(entry)}\n`);
+  return {
+    step: ({ step, learningRate, size, pairs, seconds, losses, gradientNorms }) =>
+      add({ kind: 'step', step, losses, gradientNorms, learningRate, size, pairs, seconds }),
+    evaluation: (step, result) => add({ kind: 'evaluation', step, ...result }),
+    saved: (step, file) => add({ kind: 'checkpoint', step, file }),
+    notice: (text) => add({ kind: 'notice', text }),
+    close: () => closeSync(descriptor),
+  };
+}
+
+function forgetAfter(path: string, step: number): void {
+  const kept = readFileSync(path, 'utf8')
+    .split('\n')
+    .filter((line) => stepOf(line) <= step);
+  writeFileSync(`${path}.part`, kept.map((line) => `${line}\n`).join(''));
+  renameSync(`${path}.part`, path);
+}
+
+/** The step that a line tells of; infinity for a line that is none. */
+function stepOf(line: string): number {
+  try {
+    return (JSON.parse(line) as { step?: number }).step ?? 0;
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}

@@ -1,0 +1,195 @@
+// `dagan inspect`, `import`, `info` and the help texts as a user meets them.
+import assert from 'node:assert/strict';
+import { copyFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { saveStateDict, type Tensor } from '@dagan/libtorch';
+import { openCheckpoint } from '@dagan/libtorch/checkpoint';
+import { type DaGAN, publishedName, readPicture, saveModel, weightsHash, writePicture } from '../src/index.js';
+import { dagan, formulaModel, SMALL, SMALL_WITHOUT_DEPTH } from './cli-run.js';
+import { makeMp4, names, readAll, scene, temporaryFolder } from './media-fixtures.js';
+
+const folder = await temporaryFolder();
+const path = (name: string): string => join(folder, name);
+const deep = formulaModel(SMALL);
+saveModel(path('deep.safetensors'), deep, { name: 'deep', license: 'CC0-1.0' });
+saveModel(path('flat.safetensors'), formulaModel(SMALL_WITHOUT_DEPTH));
+await writePicture(path('face.png'), scene(90, 70, 3));
+await makeMp4(path('talk.mp4'), { width: 96, height: 64, frames: 8 });
+
+/** Names and shapes of the tensors in a file. */
+function shapesIn(name: string): Record<string, readonly number[]> {
+  using file = openCheckpoint(path(name));
+  return Object.fromEntries([...file.tensors].map(([key, { shape }]) => [key, shape]));
+}
+
+const metadataOf = (name: string): Readonly<Record<string, string>> => {
+  using file = openCheckpoint(path(name));
+  return file.metadata;
+};
+
+/** Writes a model as the published code did: its names, training's prefix, the depth network in files of its own. */
+function savePublished(model: DaGAN): void {
+  const files = { 'net.safetensors': new Map<string, Tensor>(), 'encoder.safetensors': new Map<string, Tensor>() };
+  const decoder = new Map<string, Tensor>();
+  for (const [name, value] of model.stateDict()) {
+    const published = publishedName(name);
+    if (published.startsWith('depth_encoder.')) {
+      files['encoder.safetensors'].set(published.slice('depth_encoder.'.length), value);
+    } else if (published.startsWith('depth_decoder.')) decoder.set(published.slice('depth_decoder.'.length), value);
+    else files['net.safetensors'].set(published.replace(/^(generator|kp_detector)\./, '$1.module.'), value);
+  }
+  for (const [name, state] of Object.entries(files)) saveStateDict(path(name), state);
+  saveStateDict(path('decoder.safetensors'), decoder);
+}
+
+test('inspect writes all that the networks saw under the published names, and a sheet', async () => {
+  const words = ['--checkpoint', 'deep.safetensors', '--precision', 'float32'];
+  const run = await dagan(folder, [
+    'inspect',
+    'face.png',
+    'talk.mp4',
+    '--frame',
+    '5',
+    '-o',
+    'seen.safetensors',
+    ...words,
+  ]);
+  assert.equal(run.code, 0, run.stderr);
+  assert.match(run.stdout, /^seen\.safetensors: 21 tensors in float32, computed in float32\nseen\.png: /);
+  assert.deepEqual(shapesIn('seen.safetensors'), {
+    source: [1, 3, 256, 256],
+    driving: [1, 3, 256, 256],
+    source_disp0: [1, 1, 256, 256],
+    source_disp1: [1, 1, 128, 128],
+    source_disp2: [1, 1, 64, 64],
+    source_disp3: [1, 1, 32, 32],
+    driving_disp0: [1, 1, 256, 256],
+    'kp_source.value': [1, 15, 2],
+    'kp_source.jacobian': [1, 15, 2, 2],
+    'kp_driving.value': [1, 15, 2],
+    'kp_driving.jacobian': [1, 15, 2, 2],
+    mask: [1, 16, 64, 64],
+    sparse_deformed: [1, 16, 3, 64, 64],
+    deformation: [1, 64, 64, 2],
+    occlusion_map: [1, 1, 64, 64],
+    source_feature_every8: [1, 4, 64, 64],
+    warped_feature_every8: [1, 4, 64, 64],
+    refined_feature_every8: [1, 4, 64, 64],
+    attention_rows_every256: [1, 16, 4096],
+    deformed: [1, 3, 256, 256],
+    prediction: [1, 3, 256, 256],
+  });
+  const { source, driving, precision, model_sha256 } = metadataOf('seen.safetensors');
+  assert.deepEqual([source, driving, precision], ['face.png', 'talk.mp4', 'float32']);
+  assert.equal(model_sha256, weightsHash(deep.stateDict()));
+  const sheet = await readPicture(path('seen.png'));
+  assert.ok(sheet.width > 4 * 256 && sheet.height > 4 * 256);
+});
+
+test('inspect leaves out what a model does not have, and puts the sheet where it is told', async () => {
+  const words = ['--checkpoint', 'flat.safetensors', '--sheet', 'sheet.jpg', '-q'];
+  const run = await dagan(folder, ['inspect', 'face.png', 'face.png', '-o', 'flat-seen.safetensors', ...words]);
+  assert.deepEqual(run, { code: 0, stdout: '', stderr: '' });
+  const found = Object.keys(shapesIn('flat-seen.safetensors'));
+  assert.ok(found.includes('prediction') && found.includes('kp_source.value'));
+  assert.deepEqual(
+    found.filter((name) => /disp|attention/.test(name)),
+    [],
+  );
+  assert.ok((await readPicture(path('sheet.jpg'))).height > 256);
+});
+
+test('published files are imported into one file: the same weights, the same hash, the same animation', async () => {
+  savePublished(deep);
+  const parts = ['--depth-encoder', 'encoder.safetensors', '--depth-decoder', 'decoder.safetensors'];
+  const about = ['--name', 'vox', '--license', 'CC BY-NC 4.0'];
+  const run = await dagan(folder, ['import', 'net.safetensors', ...parts, '-o', 'model.safetensors', ...about]);
+  assert.equal(run.code, 0, run.stderr);
+  const hash = weightsHash(deep.stateDict());
+  assert.match(
+    run.stdout,
+    /15 keypoints with jacobians; ResNet-18 face depth for keypoints and attention; residual decoder/,
+  );
+  assert.ok(run.stdout.includes(`sha256 of the weights: ${hash}`), run.stdout);
+  const { name, license, imported_from, sha256 } = metadataOf('model.safetensors');
+  assert.deepEqual([name, license, sha256], ['vox', 'CC BY-NC 4.0', hash]);
+  assert.equal(imported_from, 'net.safetensors, encoder.safetensors, decoder.safetensors');
+
+  const common = ['animate', 'face.png', 'talk.mp4', '--end', '2', '--precision', 'float32'];
+  const published = await dagan(folder, [...common, '--checkpoint', 'net.safetensors', ...parts, '-o', 'a/']);
+  assert.equal(published.code, 0, published.stderr);
+  const imported = await dagan(folder, [...common, '--checkpoint', 'model.safetensors', '-o', 'b/']);
+  assert.equal(imported.code, 0, imported.stderr);
+  const frames = async (output: string) => (await readAll(path(output))).frames.map(({ picture }) => picture.data);
+  assert.deepEqual(await frames('a'), await frames('b'));
+
+  const half = await dagan(folder, ['import', 'model.safetensors', '-o', 'half.safetensors', '--dtype', 'bfloat16']);
+  assert.equal(half.code, 0, half.stderr);
+  const [whole, small] = [await stat(path('model.safetensors')), await stat(path('half.safetensors'))];
+  assert.ok(small.size < 0.51 * whole.size);
+  assert.equal(metadataOf('half.safetensors').name, 'vox');
+});
+
+test('import names what is missing, and never writes over what it reads', async () => {
+  await copyFile(path('flat.safetensors'), path('own.safetensors'));
+  savePublished(deep);
+  const before = await names(folder);
+  const cases: [words: string[], code: number, line: RegExp][] = [
+    [['net.safetensors', '-o', 'x.safetensors'], 1, /net\.safetensors: this model needs face depth.*--depth-encoder/],
+    [
+      ['net.safetensors', '--depth-encoder', 'decoder.safetensors', '-o', 'x.safetensors'],
+      1,
+      /decoder\.safetensors: holds no depth encoder/,
+    ],
+    [['absent.pth', '-o', 'x.safetensors'], 1, /^dagan: absent\.pth: no such file\n$/],
+    [['own.safetensors', '-o', 'own.safetensors'], 1, /would replace the input/],
+    [['own.safetensors', '-o', 'x.pth'], 2, /models are written as \.safetensors/],
+    [['own.safetensors', '-o', 'absent/x.safetensors'], 1, /the folder .* does not exist/],
+  ];
+  for (const [words, code, line] of cases) {
+    const run = await dagan(folder, ['import', ...words]);
+    assert.equal(run.code, code, run.stderr);
+    assert.match(run.stderr, line);
+  }
+  assert.deepEqual(await names(folder), before);
+});
+
+test('info tells what a checkpoint is, or why it is none', async () => {
+  const own = await dagan(folder, ['info', 'deep.safetensors']);
+  assert.equal(own.code, 0, own.stderr);
+  assert.match(own.stdout, /deep\.safetensors: safetensors, \d+\.\d MB/);
+  assert.match(own.stdout, /model {5}custom \(widths 8 to 32\): 15 keypoints with jacobians; ResNet-18 face depth/);
+  assert.match(own.stdout, /metadata {2}license: CC0-1\.0/);
+  assert.match(own.stdout, /depth_network: 150 with 14\.8\d M/);
+  const part = await dagan(folder, ['info', 'encoder.safetensors', '--tensors']);
+  assert.equal(part.code, 0);
+  assert.match(
+    part.stdout,
+    /no complete model for animation: no keypoint detector: there is no tensor 'kp_detector\.kp\.weight'/,
+  );
+  assert.match(part.stdout, /tensor {4}encoder\.conv1\.weight float32 \[64, 3, 7, 7\]/);
+  await writeFile(path('page.pth'), '<!doctype html><title>Sign in</title>');
+  const page = await dagan(folder, ['info', 'page.pth']);
+  assert.equal(page.code, 1);
+  assert.match(page.stderr, /^dagan: page\.pth: .*a web page; the download saved a message/);
+});
+
+test('every command explains itself with examples, and an unknown one suggests a known one', async () => {
+  const { code, stdout } = await dagan(folder, ['--help']);
+  assert.equal(code, 0);
+  for (const command of ['animate', 'inspect', 'import', 'info', 'doctor']) {
+    assert.match(stdout, new RegExp(`^ {2}${command} `, 'm'));
+    const help = await dagan(folder, [command, '--help']);
+    assert.equal(help.code, 0);
+    assert.match(help.stdout, new RegExp(`^Usage: dagan ${command} `));
+    if (command !== 'doctor') assert.match(help.stdout, new RegExp(`^Examples:\n {2}dagan ${command} `, 'm'));
+  }
+  assert.match((await dagan(folder, ['--version'])).stdout, /^\d+\.\d+\.\d+\n$/);
+  const wrong = await dagan(folder, ['animte']);
+  assert.equal(wrong.code, 2);
+  assert.match(wrong.stderr, /^dagan: unknown command 'animte' \(Did you mean animate\?\)\n/);
+  const doctor = await dagan(folder, ['doctor']);
+  assert.equal(doctor.code, 0, doctor.stdout);
+  assert.match(doctor.stdout, /LibTorch +\d/);
+});

@@ -1,0 +1,71 @@
+// The command line from files to files against the numbers of the published implementation, with the full-size model.
+import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { readStateDict, type Tensor, tidy } from '@dagan/libtorch';
+import { openCheckpoint } from '@dagan/libtorch/checkpoint';
+import { MODEL_PRESETS, type Picture, readPicture, saveModel, tensorToPictures, writePicture } from '../src/index.js';
+import { frameName } from '../src/media/files.js';
+import { dagan, formulaModel } from './cli-run.js';
+import { largestDifference } from './compare.js';
+import { temporaryFolder } from './media-fixtures.js';
+import { referenceTensors, sharedMissing, sharedPath } from './shared.js';
+
+const folder = await temporaryFolder();
+const path = (...names: string[]): string => join(folder, ...names);
+if (!sharedMissing) saveModel(path('model.safetensors'), formulaModel(MODEL_PRESETS.dagan));
+const model = ['--checkpoint', 'model.safetensors', '--precision', 'float32'];
+
+/** Bytes [N, 256, 256, 3] as N pictures. */
+function picturesOf(bytes: Tensor): Picture[] {
+  const data = bytes.toFloat32Array();
+  const size = 256 * 256 * 3;
+  return Array.from({ length: data.length / size }, (_, i) => ({
+    width: 256,
+    height: 256,
+    data: Uint8Array.from(data.subarray(i * size, (i + 1) * size)),
+  }));
+}
+
+test('animate gives the published frames, within 2 of 255, relative and absolute', {
+  skip: sharedMissing,
+}, async () => {
+  const reference = referenceTensors('animation.safetensors');
+  await writePicture(path('portrait.png'), picturesOf(reference('source'))[0]!);
+  await mkdir(path('driving'));
+  for (const [i, frame] of picturesOf(reference('driving')).entries()) {
+    await writePicture(path('driving', frameName(i)), frame);
+  }
+  for (const [motion, option] of [
+    ['relative', '--adapt-scale'],
+    ['absolute', '--absolute'],
+  ] as const) {
+    const run = await dagan(folder, ['animate', 'portrait.png', 'driving', '-o', `${motion}/`, option, ...model]);
+    assert.equal(run.code, 0, run.stderr);
+    for (const [i, expected] of picturesOf(reference(`${motion}.prediction`)).entries()) {
+      const frame = await readPicture(path(motion, frameName(i)));
+      const worst = frame.data.reduce((most, byte, at) => Math.max(most, Math.abs(byte - expected.data[at]!)), 0);
+      assert.ok(worst <= 2, `${motion} frame ${i}: off by ${worst}`);
+    }
+  }
+});
+
+test('inspect gives the published tensors, as near as 8-bit pictures allow', { skip: sharedMissing }, async () => {
+  const reference = referenceTensors('networks.safetensors');
+  for (const name of ['source', 'driving']) {
+    await writePicture(path(`${name}.png`), tensorToPictures(reference(name))[0]!);
+  }
+  const run = await dagan(folder, ['inspect', 'source.png', 'driving.png', '-o', 'seen.safetensors', ...model]);
+  assert.equal(run.code, 0, run.stderr);
+  using file = openCheckpoint(path('seen.safetensors'));
+  const found = readStateDict(file.tensors);
+  using expected = openCheckpoint(sharedPath('fixtures/networks.safetensors'));
+  assert.deepEqual([...found.keys()].sort(), [...expected.tensors.keys()].sort());
+  for (const [name, value] of found) {
+    const target = reference(name);
+    const range = tidy(() => target.amax().sub(target.amin()).item());
+    const difference = largestDifference(value, target) / range;
+    assert.ok(difference < 0.05, `${name}: off by ${difference} of its range`);
+  }
+});

@@ -1,0 +1,354 @@
+// The networks' properties, whatever their weights are.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { cat, eye, noGrad, ones, type Tensor, tensor, tidy, zeros } from '@dagan/libtorch';
+import {
+  AntiAliasDownsample,
+  type AttentionForm,
+  CrossModalAttention,
+  coordinateGrid,
+  DaGAN,
+  DepthNetwork,
+  fillByFormula,
+  fnv1a,
+  formulaTensor,
+  KeypointDetector,
+  type Keypoints,
+  keypointsToGaussian,
+  MODEL_PRESETS,
+  type ModelConfig,
+  occlude,
+  publishedName,
+  sparseMotions,
+  warp,
+} from '../src/models/index.js';
+import { assertClose, largestDifference, scatter } from './compare.js';
+import { formulaModel, narrow, noise } from './small-models.js';
+
+const float = (shape: readonly number[], seed: number): Tensor => scatter(shape, seed).to({ dtype: 'float32' });
+
+/** Runs without gradients and frees what was made. */
+const computing = (body: () => void) => () => noGrad(() => tidy(body));
+
+/** K keypoints per picture, with jacobians near the identity. */
+const keypoints = (seed: number, { count = 5, n = 1 } = {}): Keypoints => ({
+  value: float([n, count, 2], seed),
+  jacobian: eye(2).add(float([n, count, 2, 2], seed + 1).mul(0.3)),
+});
+
+/** Whether all elements lie in an interval. */
+const assertWithin = (values: Tensor, low: number, high: number): void => {
+  const [least, most] = [values.amin().item(), values.amax().item()];
+  assert.ok(least >= low && most <= high, `${least} to ${most}, allowed is ${low} to ${high}`);
+};
+
+test(
+  'every preset builds and paints a frame, with the parts that its name says',
+  computing(() => {
+    for (const [name, preset] of Object.entries<ModelConfig>(MODEL_PRESETS)) {
+      using model = formulaModel(narrow(preset));
+      const attends = /^dagan|cam/.test(name);
+      const guided = /^dagan|fdn/.test(name);
+      assert.equal(model.generator.attention !== null, attends, name);
+      assert.equal(model.keypointDetector.depthGuided, guided, name);
+      assert.equal(model.depthNetwork !== null, attends || guided, name);
+      const source = model.source(noise(128, { seed: 1 }));
+      const driving = model.driving(noise(128, { seed: 2 }));
+      const generated = model.generate(source, driving.keypoints);
+      assert.equal(driving.keypoints.value.size(1), name.startsWith('fomm') ? 10 : 15, name);
+      assert.deepEqual(generated.prediction.shape, [1, 3, 128, 128], name);
+      assertWithin(generated.prediction, 0, 1);
+      assertWithin(driving.keypoints.value, -1, 1);
+      assert.equal(source.disparity !== null, attends || guided, name);
+      assert.equal(driving.disparity !== null, guided, name);
+    }
+  }),
+);
+
+test('every parameter that a frame depends on gets a gradient in training', () => {
+  tidy(() => {
+    using model = fillByFormula(new DaGAN(narrow(MODEL_PRESETS.dagan)), { rename: publishedName });
+    const source = model.source(noise(128, { seed: 1 }));
+    const { keypoints } = model.driving(noise(128, { seed: 2 }));
+    model.generate(source, keypoints).prediction.square().mean().backward();
+    const without = [...model.namedParameters()].filter(([, parameter]) => parameter.grad === null);
+    // ImageNet's classes and the smaller disparities, which a frame does not depend on.
+    for (const [name] of without)
+      assert.match(name, /^depth_network\.(encoder\.encoder\.fc|decoder\.disparity_heads\.[123])\./);
+    assert.equal(without.length, 2 + 3 * 2);
+    for (const [name, parameter] of model.namedParameters()) {
+      assert.ok(parameter.grad === null || parameter.grad.isFinite().all().item() === 1, name);
+    }
+  });
+});
+
+test(
+  'a model of offsets alone (Eq. 7) has no jacobians and animates',
+  computing(() => {
+    using model = formulaModel(narrow({ ...MODEL_PRESETS.dagan, estimateJacobian: false }));
+    assert.equal(model.keypointDetector.jacobian, null);
+    const source = model.source(noise(128, { seed: 1 }));
+    const driving = model.driving(noise(128, { seed: 2, count: 2 }));
+    assert.equal(driving.keypoints.jacobian, null);
+    assert.deepEqual(model.generate(source, driving.keypoints).prediction.shape, [2, 3, 128, 128]);
+  }),
+);
+
+test(
+  'sparse motions: the background stays, offsets move all alike, each driving keypoint goes to its source',
+  computing(() => {
+    const [driving, source] = [keypoints(1), keypoints(3)];
+    const grid = coordinateGrid(16, 24);
+    const first = sparseMotions(driving, source, 16, 24);
+    assert.deepEqual(first.shape, [1, 6, 16, 24, 2]);
+    assertClose(first.select(1, 0).squeeze(0), grid, 0);
+
+    const offsets = sparseMotions({ ...driving, jacobian: null }, { ...source, jacobian: null }, 16, 24);
+    for (let k = 0; k < 5; k++) {
+      const shift = source.value.select(1, k).sub(driving.value.select(1, k)); // p_s - p_d, [1, 2]
+      assertClose(offsets.select(1, k + 1).squeeze(0), grid.add(shift), 1e-6);
+      // T(z) = p_s + J_s J_d^-1 (z - p_d), written out for one pixel.
+      const z = grid.select(0, 3).select(0, 5).sub(driving.value.select(1, k)).reshape(2, 1);
+      const change = source
+        .jacobian!.select(1, k)
+        .squeeze(0)
+        .matmul(driving.jacobian!.select(1, k).squeeze(0).inverse());
+      const expected = change.matmul(z).reshape(1, 2).add(source.value.select(1, k));
+      assertClose(
+        first
+          .select(1, k + 1)
+          .select(1, 3)
+          .select(1, 5),
+        expected,
+        1e-5,
+      );
+    }
+
+    const same = { value: driving.value, jacobian: source.jacobian };
+    assertClose(sparseMotions(same, same, 16, 24), grid.expand(1, 6, 16, 24, 2), 1e-5);
+    const alike = { value: source.value, jacobian: driving.jacobian };
+    assertClose(sparseMotions(driving, alike, 16, 24), offsets, 1e-5);
+  }),
+);
+
+test(
+  'one source serves a batch of keypoints as it serves each of them',
+  computing(() => {
+    using model = formulaModel(narrow(MODEL_PRESETS.dagan));
+    const source = model.source(noise(128, { seed: 1 }));
+    const batch = model.driving(noise(128, { seed: 2, count: 3 })).keypoints;
+    const together = model.generate(source, batch);
+    for (let i = 0; i < 3; i++) {
+      const one = { value: batch.value.narrow(0, i, 1), jacobian: batch.jacobian!.narrow(0, i, 1) };
+      const alone = model.generate(source, one);
+      assertClose(together.deformation.narrow(0, i, 1), alone.deformation, 1e-5);
+      assertClose(together.prediction.narrow(0, i, 1), alone.prediction, 1e-5);
+    }
+  }),
+);
+
+test(
+  'sizes from 128 to 512 work, upright and oblong',
+  computing(() => {
+    using model = formulaModel(narrow(MODEL_PRESETS.dagan));
+    for (const [height, width] of [
+      [256, 128],
+      [128, 384],
+      [512, 512],
+    ] as const) {
+      const image = float([1, 3, height, width], 4).abs();
+      const source = model.source(image);
+      assert.deepEqual(source.disparity!.shape, [1, 1, height, width]);
+      assert.deepEqual(model.generate(source, source.keypoints).prediction.shape, [1, 3, height, width]);
+    }
+  }),
+);
+
+/** An attention whose weights follow a formula. */
+const attention = (form: AttentionForm): CrossModalAttention =>
+  fillByFormula(new CrossModalAttention(16, form), { prefix: 'attention' }).requiresGrad_(false);
+
+test(
+  'attention computed in blocks is the attention as a whole, for one query or one per picture',
+  computing(() => {
+    for (const form of ['residual', 'literal'] as const) {
+      using network = attention(form);
+      // 1, 35, 256 and 513 positions: within, at and beyond the size of a block.
+      for (const [height, width] of [
+        [1, 1],
+        [5, 7],
+        [16, 16],
+        [19, 27],
+      ] as const) {
+        const warped = float([2, 16, height, width], 5);
+        for (const queries of [1, 2]) {
+          const query = network.query(float([queries, 16, height, width], 6).mul(3));
+          const whole = network.train().forward(query, warped);
+          assertClose(network.eval().forward(query, warped), whole, 1e-5, `${form}, ${height} x ${width}, ${queries}`);
+        }
+      }
+    }
+  }),
+);
+
+test(
+  'attention weights are a distribution, and the published form adds gamma times the answer to its input',
+  computing(() => {
+    using network = attention('residual');
+    network.eval();
+    const warped = float([1, 16, 8, 8], 5);
+    const query = network.query(float([1, 16, 8, 8], 6));
+    const weights = network.weights(query, warped);
+    assert.deepEqual(weights.shape, [1, 64, 64]);
+    assertWithin(weights, 0, 1);
+    assertClose(weights.sum([2]), ones([1, 64]), 1e-5);
+    const value = network.valueConv.forward(warped).relu().flatten(2).transpose(1, 2);
+    const answer = weights.matmul(value).transpose(1, 2).reshape(1, 16, 8, 8);
+    assertClose(network.forward(query, warped), answer.mul(0.5).add(warped), 1e-5);
+    network.gamma!.zero_();
+    assertClose(network.forward(query, warped), warped, 0);
+  }),
+);
+
+test(
+  'the literal form of Eq. 9 is the answer alone, without rectifiers',
+  computing(() => {
+    using network = attention('literal');
+    network.eval();
+    assert.equal(network.gamma, null);
+    const [depth, warped] = [float([1, 16, 6, 6], 8), float([1, 16, 6, 6], 9)];
+    const flat = (x: Tensor): Tensor => x.flatten(2); // [1, C, 36]
+    const query = flat(network.queryConv.forward(depth)).transpose(1, 2);
+    const weights = query.matmul(flat(network.keyConv.forward(warped))).softmax(2);
+    const value = flat(network.valueConv.forward(warped)).transpose(1, 2);
+    const expected = weights.matmul(value).transpose(1, 2).reshape(1, 16, 6, 6);
+    assert.ok(network.query(depth).amin().item() < 0);
+    assertClose(network.forward(network.query(depth), warped), expected, 1e-5);
+    using model = formulaModel(
+      narrow({ ...MODEL_PRESETS.dagan, generator: { ...MODEL_PRESETS.dagan.generator, attention: 'literal' } }),
+    );
+    const source = model.source(noise(128));
+    assert.deepEqual(model.generate(source, source.keypoints).prediction.shape, [1, 3, 128, 128]);
+  }),
+);
+
+test(
+  'without the depth that they need, detector and generator say so',
+  computing(() => {
+    using model = formulaModel(narrow(MODEL_PRESETS.dagan));
+    assert.throws(
+      () => model.keypointDetector.forward(noise(128), null),
+      /a depth-guided keypoint detector needs the disparity/,
+    );
+    assert.throws(() => model.generator.encodeSource(noise(128), null), /cross-modal attention needs the disparity/);
+  }),
+);
+
+test(
+  'an untrained detector starts with identity jacobians',
+  computing(() => {
+    const config = { ...narrow(MODEL_PRESETS.fomm).keypointDetector };
+    using detector = new KeypointDetector(config, {
+      numKeypoints: 4,
+      estimateJacobian: true,
+      depthGuided: false,
+    }).eval();
+    const { jacobian } = detector.forward(noise(128, { count: 2 }), null);
+    assertClose(jacobian!, eye(2).expand(2, 4, 2, 2), 1e-5);
+  }),
+);
+
+test(
+  'the depth network gives disparity in (0, 1) at four scales, the first of them as asked for alone',
+  computing(() => {
+    for (const layers of [18, 50] as const) {
+      using network = fillByFormula(new DepthNetwork({ layers, width: 1 / 8 }), { prefix: `depth${layers}` });
+      network.eval();
+      const image = noise(96, { count: 2 });
+      const pyramid = network.pyramid(image);
+      assert.deepEqual(
+        pyramid.map(({ shape }) => shape),
+        [96, 48, 24, 12].map((size) => [2, 1, size, size]),
+      );
+      for (const disparity of pyramid) assertWithin(disparity, 0, 1);
+      assertClose(network.forward(image), pyramid[0]!, 0);
+      assert.ok(largestDifference(pyramid[0]!.narrow(0, 0, 1), pyramid[0]!.narrow(0, 1, 1)) > 1e-4);
+    }
+  }),
+);
+
+test(
+  'shrinking keeps flat colour away from the black surroundings, and channels apart',
+  computing(() => {
+    for (const [scale, size] of [
+      [0.25, 64],
+      [0.5, 32],
+      [1 / 3, 60],
+    ] as const) {
+      using network = new AntiAliasDownsample(3, scale);
+      assertClose(network.weight.sum([1, 2, 3]), ones([3]), 1e-5);
+      const colors = tensor([0.2, 0.5, 0.9]).view(1, 3, 1, 1);
+      const small = network.forward(colors.expand(1, 3, size, size));
+      const side = Math.round(size * scale);
+      assert.deepEqual(small.shape, [1, 3, side, side]);
+      assertClose(small.slice(2, 3, side - 3).slice(3, 3, side - 3), colors.expand(1, 3, side - 6, side - 6), 1e-5);
+      assert.ok(small.select(2, 0).amax().item() < 0.89);
+    }
+    assert.throws(() => new AntiAliasDownsample(3, 0.3), /scale must be 1 \/ n, not 0\.3/);
+  }),
+);
+
+test(
+  'heatmaps peak at their keypoints',
+  computing(() => {
+    const value = coordinateGrid(9, 11).select(0, 2).select(0, 7).view(1, 1, 2);
+    const [map] = keypointsToGaussian({ value }, [9, 11], 0.01).unbind(0);
+    assert.equal(map!.flatten().argmax(0).item(), 2 * 11 + 7);
+    assert.ok(Math.abs(map!.amax().item() - 1) < 1e-6);
+  }),
+);
+
+test(
+  'warping by a flat field repeats one colour, and a field of another size is stretched to the picture',
+  computing(() => {
+    const image = float([1, 3, 12, 12], 4);
+    const centre = zeros([2, 6, 6, 2]); // between the four pixels in the middle
+    const middle = image.slice(2, 5, 7).slice(3, 5, 7).mean([2, 3], true);
+    assertClose(warp(image, centre), middle.expand(2, 3, 12, 12), 1e-6);
+    const outside = centre.add(3);
+    assert.equal(warp(image, outside).abs().amax().item(), 0);
+    assertClose(occlude(image, ones([1, 1, 6, 6]).mul(0.25)), image.mul(0.25), 1e-6);
+  }),
+);
+
+test('the weight formula has the values that its description states', () => {
+  assert.equal(fnv1a('open/generator.first.conv.weight'), 0x803e2fb5);
+  const start = (key: string, shape: readonly number[], count: number): Tensor =>
+    formulaTensor(key, shape, 'open').flatten().narrow(0, 0, count);
+  assertClose(start('generator.first.conv.weight', [64, 3, 7, 7], 3), [0.07183222, -0.02935108, -0.02208621], 1e-8);
+  assertClose(start('generator.final.weight', [3, 64, 7, 7], 2), [0.00077545, -0.00194249], 1e-8);
+  assertClose(start('kp_detector.jacobian.bias', [60], 4), [1.00594974, 0.03343229, 0.0198025, 0.98603517], 1e-7);
+  using kernel = new AntiAliasDownsample(3, 0.25);
+  const row = kernel.weight.select(0, 0).select(0, 0).select(0, 6).narrow(0, 0, 3);
+  assertClose(row, [2.37296e-5, 0.000273464, 0.00202064], 1e-8);
+});
+
+test(
+  'the formula fills by published name and seed, and leaves computed kernels alone',
+  computing(() => {
+    const config = narrow(MODEL_PRESETS.fomm);
+    using one = formulaModel(config, 'a');
+    using same = formulaModel(config, 'a');
+    using other = formulaModel(config, 'b');
+    const weights = (model: DaGAN): Tensor =>
+      cat([...model.stateDict().values()].map((value) => value.flatten().to({ dtype: 'float32' })));
+    assert.equal(largestDifference(weights(one), weights(same)), 0);
+    assert.ok(largestDifference(weights(one), weights(other)) > 0.1);
+    assertClose(one.keypointDetector.down!.weight, new AntiAliasDownsample(3, 0.25).weight, 0);
+    assertClose(
+      other.generator.decoder.stateDict().get('final.bias')!,
+      formulaTensor('generator.final.bias', [3], 'b'),
+      0,
+    );
+  }),
+);

@@ -1,0 +1,26 @@
+// Models with few channels and reproducible weights: all parts of the published ones, quick to compute.
+import type { Tensor } from '@dagan/libtorch';
+import { DaGAN, fillByFormula, type ModelConfig, publishedName } from '../src/models/index.js';
+import { scatter } from './compare.js';
+
+/** The same architecture with an eighth of the channels or less. */
+export function narrow(config: ModelConfig): ModelConfig {
+  const few = { blockExpansion: 8, maxFeatures: 32 };
+  const { depth, keypointDetector, generator } = config;
+  return {
+    ...config,
+    depth: depth && { ...depth, width: 1 / 8 },
+    keypointDetector: { ...keypointDetector, ...few },
+    generator: { ...generator, ...few, denseMotion: { ...generator.denseMotion, ...few } },
+  };
+}
+
+/** A model whose weights follow the formula, ready for use. */
+export function formulaModel(config: ModelConfig, seed = 'open'): DaGAN {
+  return fillByFormula(new DaGAN(config), { rename: publishedName, seed }).eval().requiresGrad_(false);
+}
+
+/** Pictures [N, 3, size, size] in [0, 1]: noise that is the same in every run. */
+export function noise(size: number, { seed = 1, count = 1 } = {}): Tensor {
+  return scatter([count, 3, size, size], seed).mul(0.5).add(0.5).to({ dtype: 'float32' });
+}

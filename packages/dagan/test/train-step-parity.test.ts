@@ -1,0 +1,115 @@
+// One training step of a small model equals that of the published networks: losses, gradients, weights afterwards.
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import { type Tensor, tidy } from '@dagan/libtorch';
+import { openCheckpoint } from '@dagan/libtorch/checkpoint';
+import { ThinPlateSpline } from '../src/geometry/index.js';
+import { DaGAN, fillByFormula, MODEL_PRESETS, type ModelConfig, publishedName } from '../src/models/index.js';
+import { MultiScaleDiscriminator } from '../src/models/discriminator.js';
+import { Vgg19 } from '../src/models/vgg19.js';
+import { AnimationStep, type AnimationStepResult } from '../src/training/animation-step.js';
+import { OBJECTIVE_WEIGHTS, type ObjectiveTerm } from '../src/losses/index.js';
+import { assertRelative, largestDifference } from './compare.js';
+import { referenceTensors, sharedMissing, sharedPath } from './shared.js';
+
+const FILE = 'train-step.safetensors';
+
+/** The tiny configuration of the reference numbers. */
+function tinyConfig(): ModelConfig {
+  const base = MODEL_PRESETS.dagan;
+  const hourglass = { blockExpansion: 16, maxFeatures: 64, numBlocks: 3 };
+  return {
+    ...base,
+    numKeypoints: 5,
+    keypointDetector: { ...base.keypointDetector, ...hourglass },
+    generator: {
+      ...base.generator,
+      blockExpansion: 16,
+      maxFeatures: 64,
+      numBottleneckBlocks: 2,
+      denseMotion: { ...base.generator.denseMotion, ...hourglass },
+    },
+  };
+}
+
+/** Our names of the losses that the file calls otherwise. */
+const LOSS_NAMES: Readonly<Record<ObjectiveTerm | 'discriminator', string>> = {
+  perceptual: 'perceptual',
+  generatorAdversarial: 'gen_gan',
+  featureMatching: 'feature_matching',
+  equivarianceValue: 'equivariance_value',
+  equivarianceJacobian: 'equivariance_jacobian',
+  keypointDistance: 'kp_distance',
+  discriminator: 'disc_gan',
+};
+
+describe('a training step', { skip: sharedMissing }, () => {
+  let reference: (name: string) => Tensor;
+  let names: string[];
+  let state: Map<string, Tensor>;
+  let result: AnimationStepResult;
+
+  before(() => {
+    reference = referenceTensors(FILE);
+    using file = openCheckpoint(sharedPath(`fixtures/${FILE}`));
+    names = [...file.tensors.keys()];
+    const model = fillByFormula(new DaGAN(tinyConfig()), { rename: publishedName }).train();
+    const discriminator = fillByFormula(
+      new MultiScaleDiscriminator({ keypoints: 5, blockExpansion: 16, maxFeatures: 64 }),
+      { prefix: 'discriminator' },
+    );
+    const vgg = fillByFormula(new Vgg19(), {
+      prefix: 'vgg19',
+      rename: (name) => name.replace('vgg19.convolutions', 'vgg19.features'),
+    });
+    const step = new AnimationStep(model, discriminator, vgg, { keypointDistance: { form: 'sign' }, learningRate: 2e-4 });
+    const transform = new ThinPlateSpline(reference('tps.theta'), reference('tps.control_params'));
+    result = step.run({ source: reference('source'), driving: reference('driving') }, transform);
+    state = new Map([
+      ...[...model.stateDict()].map(([name, value]) => [publishedName(name), value] as const),
+      ...discriminator.stateDict('discriminator'),
+    ]);
+  });
+
+  const described = (prefix: string): [string, Tensor, number][] =>
+    names
+      .filter((name) => name.startsWith(prefix))
+      .map((name) => {
+        const key = name.slice(prefix.length);
+        return [key, state.get(key) ?? assert.fail(`our model has no ${key}`), reference(name).item()];
+      });
+
+  test('rebuilds the same frame', () => {
+    assert.ok(largestDifference(result.seen.generated.prediction, reference('prediction')) < 1e-4);
+  });
+
+  test('has the same losses to one in a thousand', () => {
+    for (const [ours, theirs] of Object.entries(LOSS_NAMES)) {
+      const name = ours as keyof typeof LOSS_NAMES;
+      const weight = name === 'discriminator' ? 1 : OBJECTIVE_WEIGHTS[name];
+      assertRelative(weight * result.losses[name]!, reference(`loss.${theirs}`).item(), 1e-3, ours);
+    }
+  });
+
+  test('has the same gradients: every norm to one in a hundred, tiny ones by their distance', () => {
+    const norms = described('grad_norm.');
+    assert.equal(norms.length, 129);
+    for (const [name, parameter, expected] of norms) {
+      const norm = tidy(() => parameter.grad?.norm().item() ?? assert.fail(`${name} has no gradient`));
+      const allowed = Math.max(0.01 * expected, 1e-3);
+      assert.ok(Math.abs(norm - expected) <= allowed, `${name}: norm ${norm} instead of ${expected}`);
+    }
+    const moderate = norms.filter(([, , expected]) => expected > 0.1);
+    assert.ok(moderate.length > 90, 'most gradients are not tiny');
+  });
+
+  test('leaves the same parameters and running statistics behind', () => {
+    const values = described('after_mean_abs.');
+    assert.equal(values.length, 179);
+    for (const [name, value, expected] of values) {
+      const mean = tidy(() => value.detach().to({ dtype: 'float64' }).abs().mean().item());
+      const allowed = 1e-4 * Math.max(1, Math.abs(expected));
+      assert.ok(Math.abs(mean - expected) <= allowed, `${name}: mean ${mean} instead of ${expected}`);
+    }
+  });
+});

@@ -1,0 +1,125 @@
+// From driving keypoints to the portrait's, without any network.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { convexHullArea, type KeypointSet, movementScale, transferKeypoints } from '../src/animation/index.js';
+
+const RELATIVE = { motion: 'relative', adaptScale: false } as const;
+const SCALED = { motion: 'relative', adaptScale: true } as const;
+
+/** Numbers in [-1, 1] that are the same in every run. */
+function numbers(count: number, seed: number): Float32Array {
+  return Float32Array.from({ length: count }, (_, i) => Math.sin((i + 1) * 12.9898 * seed + seed));
+}
+
+/** K keypoints with jacobians near the identity. */
+const keypoints = (seed: number, count = 15): KeypointSet => ({
+  value: numbers(2 * count, seed),
+  jacobian: numbers(4 * count, seed + 0.5).map((x, i) => 0.3 * x + (i % 4 === 0 || i % 4 === 3 ? 1 : 0)),
+});
+
+const assertNear = (actual: Float32Array, expected: ArrayLike<number>, tolerance = 1e-6): void => {
+  assert.equal(actual.length, expected.length);
+  for (const [i, value] of actual.entries()) {
+    assert.ok(Math.abs(value - expected[i]!) <= tolerance, `element ${i} is ${value} instead of ${expected[i]}`);
+  }
+};
+
+const area = (...points: [number, number][]): number => convexHullArea(Float32Array.from(points.flat()));
+
+test('the hull area is that of squares, triangles and polygons, whatever lies inside and in which order', () => {
+  assert.equal(area([0, 0], [1, 0], [1, 1], [0, 1]), 1);
+  assert.equal(area([1, 1], [0.5, 0.5], [0, 0], [0.25, 0.75], [0, 1], [1, 0]), 1);
+  assert.equal(area([-1, -1], [3, -1], [-1, 2]), 6);
+  // Points on an edge and double points change nothing.
+  assert.equal(area([0, 0], [1, 0], [2, 0], [2, 2], [2, 2], [0, 2], [0, 1]), 4);
+  const corners = Array.from({ length: 12 }, (_, i): [number, number] => [
+    Math.cos((i * Math.PI) / 6),
+    Math.sin((i * Math.PI) / 6),
+  ]);
+  assert.ok(Math.abs(area(...corners) - 3) < 1e-6); // a regular dodecagon of radius 1
+});
+
+test('the hull of no area: nothing, a point, a pair, points on a line', () => {
+  assert.equal(area(), 0);
+  assert.equal(area([1, 2]), 0);
+  assert.equal(area([1, 2], [3, 4]), 0);
+  assert.equal(area([0, 0], [1, 1], [2, 2], [3, 3]), 0);
+  assert.equal(area([1, 1], [1, 1], [1, 1]), 0);
+});
+
+test('the hull area moves with the points and grows with the square of their size', () => {
+  for (const seed of [1, 2, 3]) {
+    const { value } = keypoints(seed);
+    const base = convexHullArea(value);
+    assert.ok(base > 0);
+    assert.ok(Math.abs(convexHullArea(value.map((x) => x + 0.25)) - base) < 1e-5);
+    assert.ok(Math.abs(convexHullArea(value.map((x) => 3 * x)) - 9 * base) < 1e-4);
+  }
+});
+
+test('a driving face that stays as in the reference frame leaves the portrait as it is', () => {
+  const [source, reference] = [keypoints(1), keypoints(2)];
+  for (const options of [RELATIVE, SCALED]) {
+    const { value, jacobian } = transferKeypoints(source, reference, reference, options);
+    assertNear(value, source.value);
+    assertNear(jacobian!, source.jacobian!, 1e-5);
+  }
+});
+
+test('relative movement is added to the portrait, scaled by the sizes of the faces if asked for', () => {
+  const [source, reference] = [keypoints(1), keypoints(2)];
+  const small = { ...reference, value: reference.value.map((x) => x / 2) };
+  const moved = { ...small, value: small.value.map((x, i) => x + (i % 2 === 0 ? 0.1 : -0.05)) };
+  const plain = transferKeypoints(source, moved, small, RELATIVE).value;
+  assertNear(
+    plain,
+    source.value.map((x, i) => x + (i % 2 === 0 ? 0.1 : -0.05)),
+  );
+  const scale = movementScale(source, small);
+  assert.ok(Math.abs(scale - 2 * movementScale(source, reference)) < 1e-5);
+  assertNear(
+    transferKeypoints(source, moved, small, SCALED).value,
+    source.value.map((x, i) => x + scale * (i % 2 === 0 ? 0.1 : -0.05)),
+  );
+});
+
+test('the movement scale is the root of the ratio of areas, and 1 where the reference has none', () => {
+  const square = (side: number): KeypointSet => ({
+    value: Float32Array.of(0, 0, side, 0, side, side, 0, side),
+    jacobian: null,
+  });
+  assert.equal(movementScale(square(1), square(0.25)), 4);
+  assert.equal(movementScale(square(0.5), square(1)), 0.5);
+  assert.equal(movementScale(square(1), square(0)), 1);
+});
+
+test('jacobians follow J_d J_r^-1 J_s', () => {
+  const one = (...jacobian: number[]): KeypointSet => ({
+    value: Float32Array.of(0, 0),
+    jacobian: Float32Array.from(jacobian),
+  });
+  // A quarter turn of the driving face turns the portrait's frame; the reference's stretch is taken out.
+  const { jacobian } = transferKeypoints(one(1, 2, 3, 4), one(0, -2, 2, 0), one(2, 0, 0, 2), RELATIVE);
+  assertNear(jacobian!, [-3, -4, 1, 2]);
+  // In general: undoing the driving change gives the portrait's back.
+  const [source, driving, reference] = [keypoints(4), keypoints(5), keypoints(6)];
+  const there = transferKeypoints(source, driving, reference, RELATIVE);
+  const back = transferKeypoints(there, reference, driving, RELATIVE);
+  assertNear(back.value, source.value, 1e-5);
+  assertNear(back.jacobian!, source.jacobian!, 1e-4);
+});
+
+test('without jacobians on one side there are none in the result', () => {
+  const [source, driving, reference] = [keypoints(1), keypoints(2), keypoints(3)];
+  const plain = ({ value }: KeypointSet): KeypointSet => ({ value, jacobian: null });
+  const { value, jacobian } = transferKeypoints(plain(source), plain(driving), plain(reference), RELATIVE);
+  assert.equal(jacobian, null);
+  assertNear(value, transferKeypoints(source, driving, reference, RELATIVE).value);
+});
+
+test('absolute motion hands the driving keypoints over as they are', () => {
+  const [source, driving, reference] = [keypoints(1), keypoints(2), keypoints(3)];
+  for (const adaptScale of [false, true]) {
+    assert.deepEqual(transferKeypoints(source, driving, reference, { motion: 'absolute', adaptScale }), driving);
+  }
+});

@@ -1,0 +1,433 @@
+// Modules: names, loading, conversion; layers against their definitions.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { F, grad, manualSeed, nn, noGrad, ones, randn, run, Tensor, tensor, tidy, zeros } from '../src/index.js';
+import { assertGradients } from './gradient.js';
+
+const float64 = { dtype: 'float64' } as const;
+
+const near = (actual: Tensor, expected: Tensor | readonly number[], tolerance = 1e-5): void => {
+  const wanted = expected instanceof Tensor ? expected : tensor([...expected]).reshape(...actual.shape);
+  assert.deepEqual(actual.shape, wanted.shape);
+  const error = actual.to(float64).sub(wanted.to(float64)).abs().amax().item();
+  assert.ok(error <= tolerance, `differs by ${error}`);
+};
+
+class Block extends nn.Module {
+  convIn = new nn.Conv2d(2, 3, 3);
+  norm1 = new nn.BatchNorm2d(3);
+  #derived = ones([1]);
+  readonly notATensor = { size: 3 };
+
+  get derived(): Tensor {
+    return this.#derived;
+  }
+}
+
+class Network extends nn.Module {
+  firstBlock = new Block();
+  downBlocks = new nn.ModuleList([new nn.Conv2d(3, 3, 1, { bias: false }), new nn.Linear(2, 2)]);
+  parts = new nn.ModuleDict<nn.Module>([
+    ['b.weird name', new nn.InstanceNorm2d(3, { affine: true })],
+    ['a', new nn.SpectralNormConv2d(3, 3, 1)],
+  ]);
+  gridScale = tensor([2]);
+}
+
+test('state dicts name tensors as PyTorch does, in the order of the fields', () => {
+  assert.deepEqual(
+    [...new Network().stateDict().keys()],
+    [
+      'grid_scale',
+      'first_block.conv_in.weight',
+      'first_block.conv_in.bias',
+      'first_block.norm1.weight',
+      'first_block.norm1.bias',
+      'first_block.norm1.running_mean',
+      'first_block.norm1.running_var',
+      'first_block.norm1.num_batches_tracked',
+      'down_blocks.0.weight',
+      'down_blocks.1.weight',
+      'down_blocks.1.bias',
+      'parts.b.weird name.weight',
+      'parts.b.weird name.bias',
+      'parts.a.weight_orig',
+      'parts.a.bias',
+      'parts.a.weight_u',
+      'parts.a.weight_v',
+    ],
+  );
+  const net = new Network();
+  assert.ok([...net.stateDict('net').keys()].every((name) => name.startsWith('net.')));
+  assert.ok(![...net.namedParameters().keys()].some((name) => /running|batches|grid|_u$|_v$/.test(name)));
+  assert.equal(net.parameters().length, 11);
+});
+
+test('a module or parameter that has several names is trained once', () => {
+  class Shared extends nn.Module {
+    one = new nn.Linear(2, 2);
+    two = this.one;
+  }
+  const net = new Shared();
+  assert.deepEqual([...net.stateDict().keys()], ['one.weight', 'one.bias', 'two.weight', 'two.bias']);
+  assert.equal(net.parameters().length, 2);
+});
+
+test('a state dict goes from one network to another, converted to what that has', () => {
+  const [from, to] = [new Network(), new Network()];
+  from.to({ dtype: 'float64' });
+  const weight = to.firstBlock.convIn.weight;
+  to.loadStateDict(from.stateDict());
+  assert.equal(to.firstBlock.convIn.weight, weight);
+  assert.equal(weight.dtype, 'float32');
+  for (const [name, value] of from.stateDict()) near(to.stateDict().get(name)!, value, 1e-6);
+  assert.ok(weight.requiresGrad && weight.isLeaf);
+});
+
+test('loading can rename', () => {
+  const [from, to] = [new nn.Linear(2, 2), new nn.Linear(2, 2)];
+  to.loadStateDict(from.stateDict('module.head'), { rename: (name) => `module.head.${name}` });
+  near(to.weight, from.weight, 0);
+});
+
+test('loading what does not fit names the first few tensors, gives the counts and changes nothing', () => {
+  const net = new Network();
+  const state = net.stateDict();
+  const before = new Map([...state].map(([name, value]) => [name, value.toArray()]));
+  const other = new Map([...new Network().stateDict()]);
+  for (const name of ['down_blocks.0.weight', 'down_blocks.1.weight', 'grid_scale', 'parts.a.bias', 'parts.a.weight_u'])
+    other.delete(name);
+  other.delete('parts.a.weight_v');
+  other.set('extra.weight', ones([1]));
+  other.set('first_block.conv_in.bias', ones([4]));
+  other.set('first_block.norm1.num_batches_tracked', ones([1]));
+  let caught: unknown;
+  try {
+    net.loadStateDict(other);
+  } catch (error) {
+    caught = error;
+  }
+  assert.ok(caught instanceof nn.StateDictError);
+  assert.equal(
+    caught.message,
+    '6 tensors are missing: grid_scale, down_blocks.0.weight, down_blocks.1.weight, parts.a.bias, parts.a.weight_u, ...; ' +
+      '1 tensors are unexpected: extra.weight; ' +
+      '2 tensors have another shape: first_block.conv_in.bias is [4] instead of [3], ' +
+      'first_block.norm1.num_batches_tracked is [1] instead of []',
+  );
+  assert.equal(caught.missing.length, 6);
+  assert.deepEqual(caught.unexpected, ['extra.weight']);
+  for (const [name, value] of net.stateDict()) assert.deepEqual(value.toArray(), before.get(name));
+  const gone = new Map(new Network().stateDict());
+  gone.get('grid_scale')!.dispose();
+  assert.throws(() => net.loadStateDict(gone), /disposed/);
+  for (const [name, value] of net.stateDict()) assert.deepEqual(value.toArray(), before.get(name));
+});
+
+test('conversion keeps names, requiresGrad and values, and integers stay integers', () => {
+  const net = new Network();
+  net.firstBlock.convIn.requiresGrad_(false);
+  const names = [...net.stateDict().keys()];
+  const before = net.firstBlock.convIn.weight.toArray();
+  assert.equal(net.to({ dtype: 'float64', memoryFormat: 'channels_last' }), net);
+  assert.deepEqual([...net.stateDict().keys()], names);
+  assert.equal(net.firstBlock.convIn.weight.dtype, 'float64');
+  assert.equal(net.firstBlock.convIn.weight.isContiguous('channels_last'), true);
+  assert.equal(net.firstBlock.convIn.weight.requiresGrad, false);
+  assert.equal(net.downBlocks.at(0).weight.requiresGrad, true);
+  assert.equal(net.firstBlock.norm1.numBatchesTracked.dtype, 'int64');
+  assert.equal(net.firstBlock.norm1.runningMean.requiresGrad, false);
+  assert.deepEqual(net.firstBlock.convIn.weight.toArray(), before);
+  assert.ok(net.stateDict().get('grid_scale') instanceof Tensor);
+  assert.equal(net.namedParameters().size, 11);
+});
+
+test('train and eval reach every module below, zeroGrad every gradient', () => {
+  const net = new Network();
+  assert.ok([...net.namedModules()].every(([, module]) => module.training));
+  assert.equal(net.eval(), net);
+  assert.ok([...net.namedModules()].every(([, module]) => !module.training));
+  net.train();
+  assert.ok([...net.namedModules()].every(([, module]) => module.training));
+  assert.deepEqual([...net.namedModules()].map(([name]) => name).slice(0, 6), [
+    '',
+    'first_block',
+    'first_block.conv_in',
+    'first_block.norm1',
+    'down_blocks',
+    'down_blocks.0',
+  ]);
+  const first = net.firstBlock.convIn;
+  first
+    .forward(ones([1, 2, 4, 4]))
+    .sum()
+    .backward();
+  assert.ok(first.weight.grad);
+  net.zeroGrad();
+  assert.equal(first.weight.grad, null);
+});
+
+test('lists and dictionaries of modules give their members and name what is not there', () => {
+  const layers = [new nn.Linear(1, 1), new nn.Linear(1, 2)];
+  const list = new nn.ModuleList(layers);
+  assert.equal(list.length, 2);
+  assert.equal(list.at(-1), layers[1]);
+  assert.deepEqual([...list], layers);
+  assert.throws(() => list.at(2), /there are 2 modules, none at 2/);
+  const dictionary = new nn.ModuleDict([
+    ['x', layers[0]!],
+    ['y', layers[1]!],
+  ]);
+  assert.equal(dictionary.get('y'), layers[1]);
+  assert.deepEqual(
+    [...dictionary.entries()].map(([name]) => name),
+    ['x', 'y'],
+  );
+  assert.deepEqual([...dictionary.values()], layers);
+  assert.throws(() => dictionary.get('z'), /no module 'z' \(x, y\)/);
+});
+
+/** A convolution by its definition. */
+function naiveConv2d(
+  input: Tensor,
+  weight: Tensor,
+  bias: Tensor | null,
+  [stride, padding, dilation, groups]: [[number, number], [number, number], number, number],
+): { shape: number[]; data: number[] } {
+  const [n, c, h, w] = input.shape as [number, number, number, number];
+  const [out, perGroup, kh, kw] = weight.shape as [number, number, number, number];
+  const [x, k, b] = [input.toFloat32Array(), weight.toFloat32Array(), bias?.toFloat32Array()];
+  const height = Math.floor((h + 2 * padding[0] - dilation * (kh - 1) - 1) / stride[0]) + 1;
+  const width = Math.floor((w + 2 * padding[1] - dilation * (kw - 1) - 1) / stride[1]) + 1;
+  const data: number[] = [];
+  for (let image = 0; image < n; image++)
+    for (let o = 0; o < out; o++)
+      for (let row = 0; row < height; row++)
+        for (let column = 0; column < width; column++) {
+          let sum = b?.[o] ?? 0;
+          for (let i = 0; i < perGroup; i++)
+            for (let dy = 0; dy < kh; dy++)
+              for (let dx = 0; dx < kw; dx++) {
+                const [y, xx] = [
+                  row * stride[0] - padding[0] + dy * dilation,
+                  column * stride[1] - padding[1] + dx * dilation,
+                ];
+                if (y < 0 || y >= h || xx < 0 || xx >= w) continue;
+                const channel = Math.floor(o / (out / groups)) * perGroup + i;
+                sum += x[((image * c + channel) * h + y) * w + xx]! * k[((o * perGroup + i) * kh + dy) * kw + dx]!;
+              }
+          data.push(sum);
+        }
+  return { shape: [n, out, height, width], data };
+}
+
+test('Conv2d computes the sums of its definition', () => {
+  manualSeed(1);
+  const cases = [
+    { kernel: 3, stride: [1, 1], padding: [0, 0], groups: 1, bias: true },
+    { kernel: 3, stride: [2, 1], padding: [1, 2], groups: 2, bias: true },
+    { kernel: [1, 5], stride: [1, 3], padding: [0, 2], groups: 1, bias: false },
+    { kernel: [7, 2], stride: [2, 2], padding: [3, 0], groups: 4, bias: true },
+  ] as const;
+  for (const { kernel, stride, padding, groups, bias } of cases) {
+    const conv = new nn.Conv2d(4, 8, kernel, { stride, padding, groups, bias });
+    const input = randn([2, 4, 9, 8]);
+    const expected = naiveConv2d(input, conv.weight, conv.bias, [[...stride], [...padding], 1, groups]);
+    const output = conv.forward(input);
+    assert.deepEqual(output.shape, expected.shape);
+    near(output, expected.data, 1e-4);
+  }
+  const [input, weight] = [randn([1, 4, 9, 8]), randn([4, 2, 3, 3])];
+  const dilated = F.conv2d(input, weight, null, { dilation: 2, groups: 2 });
+  near(dilated, naiveConv2d(input, weight, null, [[1, 1], [0, 0], 2, 2]).data, 1e-4);
+});
+
+test('Linear is x W^T + b over the last dimension', () => {
+  const layer = new nn.Linear(2, 3);
+  layer.loadStateDict(
+    new Map([
+      [
+        'weight',
+        tensor([
+          [1, 2],
+          [3, 4],
+          [5, 6],
+        ]),
+      ],
+      ['bias', tensor([10, 20, 30])],
+    ]),
+  );
+  assert.deepEqual(
+    layer
+      .forward(
+        tensor([
+          [
+            [1, 1],
+            [1, -1],
+          ],
+        ]),
+      )
+      .toArray(),
+    [
+      [
+        [13, 27, 41],
+        [9, 19, 29],
+      ],
+    ],
+  );
+});
+
+test('layers start with weights in the range that PyTorch draws them from', () => {
+  manualSeed(2);
+  const conv = new nn.Conv2d(8, 64, 3, { groups: 2 });
+  const bound = 1 / Math.sqrt(4 * 9);
+  assert.ok(conv.weight.abs().amax().item() <= bound && conv.weight.abs().amax().item() > 0.98 * bound);
+  assert.ok(conv.bias!.abs().amax().item() <= bound && conv.bias!.abs().amax().item() > 0.8 * bound);
+  assert.ok(Math.abs(conv.weight.mean().item()) < 0.1 * bound);
+});
+
+test('BatchNorm2d normalises by the batch in training and by running statistics in use', () => {
+  manualSeed(3);
+  const norm = new nn.BatchNorm2d(2, { momentum: 0.25, eps: 1e-3 });
+  norm.loadStateDict(
+    new Map([
+      ['weight', tensor([2, -1])],
+      ['bias', tensor([0.5, 3])],
+      ['running_mean', tensor([1, 2])],
+      ['running_var', tensor([4, 9])],
+      ['num_batches_tracked', tensor(41)],
+    ]),
+  );
+  const input = randn([3, 2, 2, 2]).mul(3).add(1);
+  const flat = input.toFloat32Array();
+  const channel = (c: number): number[] =>
+    [0, 1, 2].flatMap((n) => [...flat.slice((n * 2 + c) * 4, (n * 2 + c + 1) * 4)]);
+  const statistics = [0, 1].map((c) => {
+    const values = channel(c);
+    const mean = values.reduce((sum, v) => sum + v, 0) / values.length;
+    return { mean, squares: values.reduce((sum, v) => sum + (v - mean) ** 2, 0), count: values.length };
+  });
+  const expected = (mean: number[], variance: number[]): number[] =>
+    [...flat].map((v, i) => {
+      const c = Math.floor(i / 4) % 2;
+      return ((v - mean[c]!) / Math.sqrt(variance[c]! + 1e-3)) * [2, -1][c]! + [0.5, 3][c]!;
+    });
+  const output = norm.forward(input);
+  near(
+    output,
+    expected(
+      statistics.map((s) => s.mean),
+      statistics.map((s) => s.squares / s.count),
+    ),
+    1e-4,
+  );
+  const runningMean = statistics.map((s, c) => 0.75 * [1, 2][c]! + 0.25 * s.mean);
+  const runningVar = statistics.map((s, c) => 0.75 * [4, 9][c]! + (0.25 * s.squares) / (s.count - 1));
+  near(norm.runningMean, runningMean);
+  near(norm.runningVar, runningVar);
+  assert.equal(norm.numBatchesTracked.item(), 42);
+  norm.eval();
+  near(norm.forward(input), expected(runningMean, runningVar), 1e-4);
+  near(norm.runningMean, runningMean);
+  assert.equal(norm.numBatchesTracked.item(), 42);
+  assert.deepEqual(
+    [...new nn.BatchNorm2d(2, { affine: false }).stateDict().keys()],
+    ['running_mean', 'running_var', 'num_batches_tracked'],
+  );
+});
+
+test('InstanceNorm2d normalises every picture and channel by itself, in training and in use', () => {
+  manualSeed(4);
+  const input = randn([2, 3, 4, 5]).mul(4).sub(2);
+  const norm = new nn.InstanceNorm2d(3);
+  const mean = input.mean([2, 3], true);
+  const variance = input.variance([2, 3], { correction: 0, keepDim: true });
+  const expected = input.sub(mean).div(variance.add(1e-5).sqrt());
+  near(norm.forward(input), expected);
+  near(norm.eval().forward(input), expected);
+  assert.equal(norm.stateDict().size, 0);
+  const affine = new nn.InstanceNorm2d(3, { affine: true });
+  affine.loadStateDict(
+    new Map([
+      ['weight', tensor([1, 2, 3])],
+      ['bias', tensor([4, 5, 6])],
+    ]),
+  );
+  const scale = tensor([1, 2, 3]).reshape(1, 3, 1, 1);
+  near(affine.forward(input), expected.mul(scale).add(tensor([4, 5, 6]).reshape(1, 3, 1, 1)));
+});
+
+test('SpectralNormConv2d divides by the largest singular value once power iteration has found it', () => {
+  manualSeed(5);
+  const layer = new nn.SpectralNormConv2d(3, 6, 3);
+  const plain = F.conv2d(ones([1, 3, 3, 3]), layer.weight, null);
+  for (let i = 0; i < 300; i++) tidy(() => noGrad(() => layer.forward(ones([1, 3, 3, 3]))));
+  const matrix = layer.weight.reshape(6, -1).detach().to(float64);
+  const largest = Math.sqrt(
+    run('aten::linalg_eigvalsh', [matrix.matmul(matrix.transpose(0, 1))])
+      .amax()
+      .item(),
+  );
+  const output = layer.eval().forward(ones([1, 3, 3, 3]));
+  near(output, plain.div(largest).add(layer.bias!.reshape(1, 6, 1, 1)), 1e-5);
+  assert.ok(Math.abs(layer.weightU.norm().item() - 1) < 1e-5 && Math.abs(layer.weightV.norm().item() - 1) < 1e-5);
+});
+
+test('SpectralNormConv2d takes one step of power iteration in training and none in use', () => {
+  manualSeed(6);
+  const layer = new nn.SpectralNormConv2d(2, 3, 2);
+  const matrix = layer.weight.reshape(3, -1).toArray() as number[][];
+  let u = layer.weightU.toArray() as number[];
+  const unit = (values: number[]): number[] => values.map((v) => v / Math.hypot(...values));
+  let v = unit(matrix[0]!.map((_, j) => matrix.reduce((sum, row, i) => sum + row[j]! * u[i]!, 0)));
+  u = unit(matrix.map((row) => row.reduce((sum, value, j) => sum + value * v[j]!, 0)));
+  const output = layer.train().forward(ones([1, 2, 2, 2]));
+  near(layer.weightU, u);
+  near(layer.weightV, v);
+  const sigma = u.reduce((sum, ui, i) => sum + ui * matrix[i]!.reduce((s, value, j) => s + value * v[j]!, 0), 0);
+  near(output, F.conv2d(ones([1, 2, 2, 2]), layer.weight.div(sigma), layer.bias));
+  v = layer.weightV.toArray() as number[];
+  layer.eval().forward(ones([1, 2, 2, 2]));
+  near(layer.weightU, u);
+  assert.deepEqual(layer.weightV.toArray(), v);
+});
+
+test('the gradient of a spectrally normalised convolution goes through the singular value, u and v held fixed', () => {
+  manualSeed(7);
+  const layer = new nn.SpectralNormConv2d(2, 3, 2).to(float64);
+  const input = randn([1, 2, 3, 3], float64);
+  const weight = layer.weight.detach().clone();
+  layer.eval();
+  const [u, v] = [layer.weightU, layer.weightV];
+  const bias = layer.bias!.detach();
+  const formula = (w: Tensor): Tensor => {
+    const sigma = run('aten::dot', [u, run('aten::mv', [w.reshape(3, -1), v])]);
+    return F.conv2d(input, w.div(sigma), bias);
+  };
+  assertGradients(formula, [weight]);
+  const leaf = weight.clone().requiresGrad_();
+  const [expected] = grad([formula(leaf).square().sum()], [leaf]);
+  const [actual] = grad([layer.forward(input).square().sum()], [layer.weight]);
+  near(actual!, expected!, 1e-10);
+  // Two passes in training before one backward pass, as a discriminator has for real and generated pictures.
+  layer.train();
+  layer
+    .forward(input)
+    .sum()
+    .add(layer.forward(zeros([1, 2, 3, 3], float64)).sum())
+    .backward();
+  assert.ok(layer.weight.grad);
+});
+
+test('a batch norm folded into the convolution before it leaves the output as it was', () => {
+  manualSeed(8);
+  for (const bias of [true, false]) {
+    const [conv, norm] = [new nn.Conv2d(2, 3, 3, { bias }), new nn.BatchNorm2d(3)];
+    norm.forward(conv.forward(randn([4, 2, 6, 6]).mul(3)));
+    norm.eval();
+    const input = randn([1, 2, 6, 6]);
+    const expected = norm.forward(conv.forward(input));
+    norm.foldInto(conv);
+    near(norm.forward(conv.forward(input)), expected);
+  }
+});
