@@ -156,7 +156,7 @@ test('the side-by-side view shows portrait, driving frame, depth, keypoints and 
     '--side-by-side',
     ...quick,
   ]);
-  assert.match(shallow.stdout, /1 frames of 1024 x 256/, 'a model without depth has no depth panel');
+  assert.match(shallow.stdout, /1 frame of 1024 x 256/, 'a model without depth has no depth panel');
 });
 
 test('folders of portraits and clips make every combination, and one that fails does not stop the rest', async () => {

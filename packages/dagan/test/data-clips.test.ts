@@ -126,7 +126,10 @@ test('what is wrong with a list is told with its line', async () => {
     return refusal(root, { list: join(folder, name) }, join(folder, name));
   };
   assert.match(await reason('gone.txt', 'train/a.mp4\ntrain/b.mp4\n'), /line 2: train\/b\.mp4 .*no such file/);
-  assert.match(await reason('twice.txt', 'train/a.mp4\n\ntrain/../train/a.mp4'), /line 3: train\/a\.mp4 is listed twice/);
+  assert.match(
+    await reason('twice.txt', 'train/a.mp4\n\ntrain/../train/a.mp4'),
+    /line 3: train\/a\.mp4 is listed twice/,
+  );
   assert.match(await reason('out.txt', '../secret.mp4'), /line 1: '\.\.\/secret\.mp4' is not a path below/);
   assert.match(await reason('absolute.txt', join(root, 'train/a.mp4')), /line 1: .* is not a path below/);
   assert.match(await reason('bad.csv', 'name,id\ntrain/a.mp4,x\n'), /no column 'file' but name, id/);

@@ -1,14 +1,15 @@
 // Training runs as people have them: they end, are killed, go on, run out of disk, diverge, and leave a model to use.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { getThreads, liveTensors, manualSeed, setThreads, tensor, tidy } from '@dagan/libtorch';
+import { cat, getThreads, liveTensors, manualSeed, setThreads, type Tensor, tidy } from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
-import { loadModel } from '../src/models/index.js';
+import { ThinPlateSpline } from '../src/geometry/index.js';
+import { DaGAN, loadModel } from '../src/models/index.js';
 import {
   type AnimationLosses,
   AnimationState,
@@ -19,12 +20,13 @@ import {
   learningRateFactor,
   modelForSize,
   phaseOf,
-  type StepReport,
+  type FramePair,
+  NonFiniteLossError,
+  type PairProvider,
   TRAINING_PRESETS,
   trainAnimation,
   trainingPreset,
 } from '../src/training/index.js';
-import { DaGAN } from '../src/models/dagan.js';
 import { largestDifference } from './compare.js';
 import { edges, runTraining, type Scenario, syntheticPairs, tinyConfig } from './training-worker.js';
 
@@ -77,6 +79,9 @@ function startWorker(
   });
 }
 
+/** Names of all files below a folder. */
+const filesOf = (folder: string): string[] => readdirSync(folder, { recursive: true }).map(String);
+
 /** Lines in a run's log, of which an unfinished last one counts too. */
 const progressOf = (folder: string): number => {
   const path = join(folder, 'log.jsonl');
@@ -84,28 +89,315 @@ const progressOf = (folder: string): number => {
 };
 
 describe('a run', () => {
+  const twelve: Scenario = { config: { steps: 12 }, every: { checkpoint: 2, evaluation: 5, pictures: 0 }, resume: true };
+  let whole: string;
+
+  before(async () => {
+    whole = freshFolder();
+    const { code, errors } = await startWorker(whole, twelve);
+    assert.equal(code, 0, errors);
+    assert.deepEqual(
+      stepsOf(whole).map(({ step }) => step),
+      Array.from({ length: 12 }, (_, i) => i + 1),
+    );
+  });
+
+  /** Kills the worker a while after its log has so many lines. */
+  const killAfter = (folder: string, lines: number, delay: number, signal: NodeJS.Signals) => {
+    let since = 0;
+    return (kill: (signal: NodeJS.Signals) => void) => {
+      if (progressOf(folder) < lines) return;
+      since ||= performance.now();
+      if (performance.now() - since >= delay) kill(signal);
+    };
+  };
+
   test('that is killed again and again has the same losses as one that is not, to the last bit', async () => {
-    const [whole, killed] = [freshFolder(), freshFolder()];
-    const scenario: Scenario = { config: { steps: 12 }, every: { checkpoint: 2, evaluation: 5, pictures: 0 }, resume: true };
-    await startWorker(whole, scenario);
-    assert.equal(stepsOf(whole).length, 12);
+    const folder = freshFolder();
     let kills = 0;
-    for (const lines of [3, 7, 11]) {
-      const delay = Math.random() * 60;
-      let since = 0;
-      const { signal } = await startWorker(killed, scenario, {
-        watch: (kill) => {
-          if (progressOf(killed) < lines) return;
-          since ||= performance.now();
-          if (performance.now() - since >= delay) kill('SIGKILL');
-        },
-      });
+    for (const [lines, delay] of [
+      [2, 0],
+      [5, 37],
+      [10, 11],
+    ] as const) {
+      const { signal } = await startWorker(folder, twelve, { watch: killAfter(folder, lines, delay, 'SIGKILL') });
       if (signal === 'SIGKILL') kills += 1;
     }
     assert.ok(kills >= 2, `killed ${kills} times`);
-    const { code, errors } = await startWorker(killed, scenario);
+    const { code, errors } = await startWorker(folder, twelve);
     assert.equal(code, 0, errors);
-    assert.deepEqual(stepsOf(killed), stepsOf(whole));
-    using [a, b] = ['model', 'model'].map((name, i) => openCheckpoint(join(i ? killed : whole, `${name}.safetensors`))) as never;
+    assert.deepEqual(stepsOf(folder), stepsOf(whole));
+    const hash = (of: string, file: string) => {
+      using model = openCheckpoint(join(of, file));
+      return model.metadata.sha256;
+    };
+    for (const file of ['model.safetensors', 'best.safetensors']) assert.equal(hash(folder, file), hash(whole, file));
+    assert.deepEqual(filesOf(folder).filter((name) => name.endsWith('.part')), []);
   });
+
+  test('that is interrupted saves the step that it is in, and goes on from there', async () => {
+    const folder = freshFolder();
+    const rare: Scenario = { ...twelve, every: { checkpoint: 100, evaluation: 0, pictures: 0 } };
+    const { code, errors } = await startWorker(folder, rare, { watch: killAfter(folder, 4, 0, 'SIGINT') });
+    assert.equal(code, 0, errors);
+    const [saved] = new CheckpointFolder(join(folder, 'checkpoints'), 1).steps();
+    assert.equal(saved, stepsOf(folder).at(-1)!.step);
+    assert.ok(saved! < 12);
+    assert.equal((await startWorker(folder, rare)).code, 0);
+    assert.deepEqual(stepsOf(folder), stepsOf(whole));
+  });
+
+  test('on a full disk loses nothing that was there, says so, and goes on when there is room', async () => {
+    const folder = freshFolder();
+    assert.equal((await startWorker(folder, { ...twelve, config: { steps: 12 }, every: { checkpoint: 4, evaluation: 0, pictures: 0 } }, { watch: killAfter(folder, 6, 0, 'SIGKILL') })).signal, 'SIGKILL');
+    const before = new CheckpointFolder(join(folder, 'checkpoints'), 2);
+    const there = before.steps();
+    assert.ok(there.length > 0);
+    // No file may become larger than 2 MB; a checkpoint has 3.
+    const limited = ['/bin/sh', '-c', 'ulimit -f 4000; exec "$@"', 'sh'];
+    const { code, errors } = await startWorker(folder, twelve, { prefix: limited });
+    assert.equal(code, 1);
+    assert.match(errors, /CheckpointError: .*step-00000012\.safetensors: cannot be written .*EFBIG.*free space/);
+    assert.match(readFileSync(join(folder, 'log.jsonl'), 'utf8'), /no checkpoint: .*cannot be written/);
+    assert.deepEqual(before.steps(), there);
+    assert.equal(before.newest()!.step, there[0]);
+    assert.equal((await startWorker(folder, twelve)).code, 0);
+    assert.deepEqual(stepsOf(folder), stepsOf(whole));
+  });
+
+  test('keeps the newest checkpoints and the best one', () => {
+    const folder = new CheckpointFolder(join(whole, 'checkpoints'), 2);
+    const best = folder.newest()!.best!;
+    assert.deepEqual(folder.steps(), [...new Set([12, 10, best.step])].sort((a, b) => b - a));
+    const evaluated = logOf(whole).filter(({ kind }) => kind === 'evaluation') as unknown as { step: number; l1: number }[];
+    assert.deepEqual(evaluated.map(({ step }) => step), [5, 10, 12]);
+    assert.equal(best.value, Math.min(...evaluated.map(({ l1 }) => l1)));
+  });
+
+  test('leaves the averaged model as a file that animates', () => {
+    const { model, metadata } = loadModel({ checkpoint: join(whole, 'model.safetensors') });
+    assert.equal(metadata.training_steps, '12');
+    assert.deepEqual(model.config, tinyConfig().model);
+    const { tensors } = new CheckpointFolder(join(whole, 'checkpoints'), 1).newest()!;
+    const state = model.stateDict();
+    for (const [part, prefix] of [['generator.', 'average.generator.'], ['keypoint_detector.', 'average.keypoint_detector.'], ['depth_network.', 'model.depth_network.']] as const) {
+      const names = [...state.keys()].filter((name) => name.startsWith(part));
+      assert.ok(names.length > 10);
+      for (const name of names) {
+        assert.equal(largestDifference(state.get(name)!, tensors.get(prefix + name.slice(part.length))!), 0, name);
+      }
+    }
+  });
+
+  test('goes on only if asked to, and not from a damaged checkpoint if there is an earlier one', async () => {
+    await assert.rejects(runTraining(whole, { config: { steps: 12 } }), /holds a training with checkpoints: go on with it \(--resume\)/);
+    const folder = freshFolder();
+    await runTraining(folder, { config: { steps: 4 }, every: { checkpoint: 2, evaluation: 0, pictures: 0 } });
+    const checkpoints = new CheckpointFolder(join(folder, 'checkpoints'), 2);
+    truncateSync(checkpoints.pathOf(4), 1000);
+    await runTraining(folder, { config: { steps: 4 }, resume: true });
+    assert.match(readFileSync(join(folder, 'log.jsonl'), 'utf8'), /step-00000004.safetensors.*going back to the checkpoint before/);
+    assert.deepEqual(stepsOf(folder), stepsOf(whole).slice(0, 4));
+  });
+
+  test('that meets a number that is none stops, names the term, and keeps the state before the step', async () => {
+    const folder = freshFolder();
+    const poisoned: PairProvider = {
+      ...syntheticPairs,
+      training: async (request, state) => {
+        const source = await syntheticPairs.training(request, state);
+        return {
+          ...source,
+          next: async () => {
+            const batch = await source.next();
+            if (source.state() === 8) batch.driving.fill_(Number.NaN);
+            return batch;
+          },
+        };
+      },
+    };
+    const common = { config: tinyConfig({ steps: 6 }), folder, perceptual: edges, place: { device: 'cpu', group: null }, keep: 1, every: { checkpoint: 0, evaluation: 0, pictures: 0 } };
+    await assert.rejects(trainAnimation({ ...common, data: poisoned }), (error: Error) => {
+      assert.ok(error instanceof NonFiniteLossError);
+      assert.equal(error.term, 'perceptual');
+      return true;
+    });
+    const checkpoint = new CheckpointFolder(join(folder, 'checkpoints'), 1).newest()!;
+    assert.equal(checkpoint.step, 3);
+    tidy(() => {
+      for (const [name, value] of checkpoint.tensors) {
+        assert.ok(value.to({ dtype: 'float32' }).isFinite().all().item(), name);
+      }
+    });
+    const outcome = await trainAnimation({ ...common, data: syntheticPairs, resume: true });
+    assert.deepEqual([outcome.step, outcome.interrupted], [6, false]);
+  });
+
+  test('grows from small pictures to large ones with the same weights, while motion stays at one size', async () => {
+    const preset = trainingPreset('debug'); // 128 x 128, motion at 32 x 32
+    const phases = [
+      { size: 64, share: 0.5 },
+      { size: 128, share: 0.5 },
+    ];
+    const config = { model: preset.model, phases, steps: 4 };
+    assert.equal(modelForSize(config, 64).generator.denseMotion.scaleFactor, 0.5);
+    assert.throws(() => modelForSize(config, 16), /pictures of 16 pixels cannot be shrunk/);
+    assert.deepEqual([0, 1, 2, 3].map((step) => phaseOf(config, step).size), [64, 64, 128, 128]);
+    const folder = freshFolder();
+    await runTraining(folder, { config, every: { checkpoint: 3, evaluation: 0, pictures: 3 } });
+    const steps = logOf(folder).filter(({ kind }) => kind === 'step') as unknown as { size: number }[];
+    assert.deepEqual(steps.map(({ size }) => size), [64, 64, 128, 128]);
+    const { model } = loadModel({ checkpoint: join(folder, 'model.safetensors') });
+    assert.equal(model.config.keypointDetector.scaleFactor, 0.25);
+
+    const small = new AnimationState(tinyConfig(config), 64, edges, { device: 'cpu', group: null });
+    const before = new Map([...small.stateDict()].map(([name, value]) => [name, value.detach().clone()]));
+    const large = small.resized(128);
+    let kernels = 0;
+    for (const [name, value] of large.stateDict()) {
+      if (name.endsWith('down.weight')) kernels += 1;
+      else assert.equal(largestDifference(value, before.get(name)!), 0, name);
+    }
+    assert.equal(kernels, 4);
+  });
+});
+
+describe('a step', () => {
+  const place = { device: 'cpu', group: null };
+  let batch: FramePair;
+  let transform: ThinPlateSpline;
+
+  before(async () => {
+    batch = await (await syntheticPairs.training({ size: 64, batchSize: 2, rank: 0, worldSize: 1 })).next();
+    manualSeed(3);
+    transform = ThinPlateSpline.random(2);
+  });
+
+  const stateOf = (changes: Parameters<typeof tinyConfig>[0] = {}): AnimationState => {
+    manualSeed(1);
+    return new AnimationState(tinyConfig(changes), 64, edges, place);
+  };
+
+  test('of a batch in two parts adds up to the step of one part, if both are the same', () => {
+    const one = { source: batch.source.narrow(0, 0, 1), driving: batch.driving.narrow(0, 0, 1) };
+    const twice = { source: cat([one.source, one.source]), driving: cat([one.driving, one.driving]) };
+    const { theta, weights } = transform;
+    const [first, firstWeights] = [theta.narrow(0, 0, 1), weights.narrow(0, 0, 1)];
+    const single = stateOf().step.run(one, new ThinPlateSpline(first, firstWeights));
+    const double = stateOf({ accumulate: 2 }).step.run(
+      twice,
+      new ThinPlateSpline(cat([first, first]), cat([firstWeights, firstWeights])),
+    );
+    assert.deepEqual(double.losses, single.losses);
+    for (const name of ['generator', 'discriminator'] as const) {
+      assert.ok(Math.abs(double.gradientNorms[name] / single.gradientNorms[name] - 1) < 1e-4, name);
+    }
+    assert.throws(() => stateOf({ accumulate: 3 }).step.run(batch), /a batch of 2 cannot be cut into 3 equal parts/);
+  });
+
+  test('in 16 bits has nearly the losses of 32 bits, and leaves weights of 32 bits', () => {
+    const exact = stateOf().step.run(batch, transform);
+    const state = stateOf({ precision: 'bfloat16' });
+    const coarse = state.step.run(batch, transform);
+    for (const [name, value] of Object.entries(exact.losses)) {
+      const found = coarse.losses[name as keyof AnimationLosses]!;
+      assert.ok(Math.abs(found - value) <= 0.05 * Math.abs(value) + 0.01, `${name}: ${found} instead of ${value}`);
+    }
+    for (const parameter of state.model.parameters()) assert.equal(parameter.dtype, 'float32');
+  });
+
+  test('leaves frozen parts alone, weights and running statistics, and changes all others', () => {
+    const state = stateOf({ freeze: ['keypoint_detector', 'generator.dense_motion_network'] });
+    const before = new Map([...state.model.stateDict()].map(([name, value]) => [name, value.detach().clone()]));
+    state.step.run(batch, transform);
+    const changed = (name: string, value: Tensor) => largestDifference(value.to({ dtype: 'float32' }), before.get(name)!.to({ dtype: 'float32' })) > 0;
+    for (const [name, value] of state.model.stateDict()) {
+      const frozen = /^(keypoint_detector|generator\.dense_motion_network|depth_network)\./.test(name);
+      if (frozen) assert.ok(!changed(name, value), `${name} changed`);
+    }
+    const learned = [...state.model.generator.decoder.namedParameters('generator.decoder')];
+    assert.ok(learned.length > 5 && learned.every(([name, value]) => changed(name, value)));
+    assert.throws(() => stateOf({ freeze: ['mouth'] }), /no part 'mouth' to freeze; parts are generator, generator\./);
+  });
+
+  test('clips gradients to a norm', () => {
+    const state = stateOf({ clipNorm: 0.5 });
+    const { gradientNorms } = state.step.run(batch, transform);
+    assert.ok(gradientNorms.generator > 0.5);
+    const squares = [...state.model.parameters()].map(({ grad }) => (grad ? tidy(() => grad.square().sum().item()) : 0));
+    assert.ok(Math.abs(Math.sqrt(squares.reduce((sum, each) => sum + each, 0)) - 0.5) < 1e-3);
+  });
+
+  test('after step leaves no tensors behind', () => {
+    const state = stateOf();
+    const step = () => tidy(() => state.step.run(batch).losses);
+    step();
+    const live = liveTensors();
+    for (let i = 0; i < 5; i++) step();
+    assert.equal(liveTensors(), live);
+  });
+});
+
+describe('a configuration', () => {
+  test('is there for the paper, for the rows of its Table 4 and for small machines, each of which can be built', () => {
+    const rows = ['baseline', 'baseline-fdn', 'baseline-cam', 'dagan', 'fomm', 'fomm-fdn', 'fomm-cam', 'fomm-fdn-cam'];
+    for (const name of [...rows, 'vox-256', 'starter-256', 'debug']) {
+      const preset = trainingPreset(name);
+      const { model, weights } = preset;
+      assert.equal(model.numKeypoints, name === 'debug' ? 5 : name.startsWith('fomm') ? 10 : 15, name);
+      assert.equal(weights.keypointDistance, name.startsWith('fomm') ? 0 : 10, name);
+      assert.equal(model.depthGuidedKeypoints, !/^(baseline|fomm)(-cam)?$/.test(name), name);
+      assert.equal(model.generator.attention !== 'none', !/^(baseline|fomm)(-fdn)?$/.test(name), name);
+      for (const { size } of preset.phases) {
+        const { scaleFactor } = modelForSize(preset, size).generator.denseMotion;
+        assert.equal(scaleFactor * size, name === 'debug' ? 32 : 64, name);
+      }
+    }
+    assert.throws(() => trainingPreset('vox'), /no training preset 'vox'; known are vox-256, starter-256/);
+  });
+
+  test('called starter-256 makes a model of at most 30 MB in 16 bits', () => {
+    using model = new DaGAN(TRAINING_PRESETS['starter-256'].model);
+    const bytes = [...model.stateDict().values()].reduce((sum, { numel }) => sum + 2 * numel, 0);
+    assert.ok(bytes <= 30e6 && bytes > 20e6, `${bytes} bytes`);
+    assert.equal(finalSize(TRAINING_PRESETS['starter-256']), 256);
+  });
+
+  test('has a learning rate that warms up, falls at milestones or follows a cosine', () => {
+    const at = (schedule: Parameters<typeof learningRateFactor>[0], ...steps: number[]) =>
+      steps.map((step) => Number(learningRateFactor(schedule, step, 100).toFixed(4)));
+    assert.deepEqual(at({ kind: 'constant' }, 0, 99), [1, 1]);
+    assert.deepEqual(at({ kind: 'constant', warmup: 3 }, 0, 1, 2, 3), [0.25, 0.5, 0.75, 1]);
+    assert.deepEqual(at({ kind: 'milestones', at: [0.6, 0.9], factor: 0.1 }, 59, 60, 89, 90), [1, 0.1, 0.1, 0.01]);
+    assert.deepEqual(at({ kind: 'cosine', floor: 0.1 }, 0, 50, 100, 200), [1, 0.55, 0.1, 0.1]);
+  });
+
+  test('that cannot be is refused before anything is written', async () => {
+    const folder = freshFolder();
+    const refused = (config: Scenario['config'], message: RegExp) => assert.rejects(runTraining(folder, { config }), message);
+    await refused({ batchSize: 3, accumulate: 2 }, /a batch of 3 cannot be shared among 1 ranks with 2 parts each/);
+    await refused({ phases: [{ size: 64, share: 0.5 }] }, /shares of the phases add up to 0.5/);
+    await refused({ learningRate: 0 }, /learningRate must be positive, not 0/);
+    await refused({ averageDecay: 1 }, /averageDecay must be from 0 to below 1/);
+    assert.ok(!existsSync(folder));
+  });
+});
+
+test('event files hold records with the checksums that their readers ask for', async () => {
+  assert.equal(crc32c(Buffer.from('123456789')), 0xe3069283);
+  const folder = freshFolder();
+  await runTraining(folder, { config: { steps: 2 }, every: { checkpoint: 0, evaluation: 0, pictures: 2 } });
+  const [name] = readdirSync(folder).filter((file) => file.startsWith('events.out.tfevents.'));
+  const bytes = readFileSync(join(folder, name!));
+  const records: Buffer[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const length = Number(bytes.readBigUInt64LE(at));
+    const data = bytes.subarray(at + 12, at + 12 + length);
+    assert.deepEqual(bytes.subarray(at, at + 16 + length), encodeRecord(data));
+    records.push(data);
+    at += 16 + length;
+  }
+  assert.equal(records.length, 4); // the version, two steps, one picture
+  assert.ok(records[0]!.includes('brain.Event:2'));
+  assert.ok(records[1]!.includes('loss/perceptual') && records[3]!.includes(Buffer.from('\x89PNG', 'latin1')));
 });

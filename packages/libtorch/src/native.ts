@@ -1,6 +1,7 @@
 // Loads the addon and gives its functions types. Nothing else in the package touches the addon's file.
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { DType, TensorData } from './dtype.js';
 
@@ -112,7 +113,10 @@ function load(): Addon {
     throw new Error(`the LibTorch addon has not been built (${path} is missing): run "npm run setup"`);
   }
   try {
-    return createRequire(import.meta.url)(path) as Addon;
+    const loaded = createRequire(import.meta.url)(path) as Addon;
+    // LibTorch counts physical cores and may find one where virtual machines have several.
+    if (!process.env.OMP_NUM_THREADS) loaded.setThreads(availableParallelism());
+    return loaded;
   } catch (error) {
     throw new Error(`the LibTorch addon ${path} cannot be loaded: ${(error as Error).message}; run "npm run setup"`);
   }

@@ -167,14 +167,16 @@ function panelComposer(
   portrait: Analysis,
   size: number,
 ): (driving: Picture, seen: Analysis, result: Picture) => Picture {
+  const fit = (picture: Picture): Picture => resizePicture(picture, size, size);
+  const first = fit(source);
   let range: ValueRange | undefined;
   return (driving, seen, result) => {
     // Of models whose keypoints need no depth, the portrait's is the only one there is.
     const depth = seen.disparity ?? portrait.disparity;
     if (depth) range ??= valueRange(depth);
-    const keypoints = drawKeypoints(resizePicture(driving, size, size), seen.keypoints, { brightness: 0.6 });
-    const panels = [source, driving, ...(depth ? [heatPicture(depth, range)] : []), keypoints, result];
-    return grid(panels.map((panel) => resizePicture(panel, size, size)));
+    const second = fit(driving);
+    const keypoints = drawKeypoints(second, seen.keypoints, { brightness: 0.6 });
+    return grid([first, second, ...(depth ? [fit(heatPicture(depth, range))] : []), keypoints, fit(result)]);
   };
 }
 

@@ -183,7 +183,7 @@ function summaryOf({ output }: Pair, { frames, width, height, seconds, stages }:
   const perFrame = (time: number): string => `${((1000 * time) / frames).toFixed(0)} ms`;
   const rest = Math.max(0, seconds - stages.drive - stages.generate);
   return (
-    `${output}: ${frames} frames of ${width} x ${height} in ${seconds.toFixed(1)} s, ${(frames / seconds).toFixed(1)} fps ` +
+    `${output}: ${frames} ${frames === 1 ? 'frame' : 'frames'} of ${width} x ${height} in ${seconds.toFixed(1)} s, ${(frames / seconds).toFixed(1)} fps ` +
     `(portrait ${(1000 * stages.source).toFixed(0)} ms; a frame: keypoints ${perFrame(stages.drive)}, ` +
     `picture ${perFrame(stages.generate)}, rest ${perFrame(rest)})`
   );

@@ -60,5 +60,9 @@ export function addModelOptions(command: Command): Command {
         .default('auto'),
     )
     .option('--device <name>', 'cpu, cuda, cuda:1, ...; auto takes the first GPU there is', 'auto')
-    .option('--threads <n>', 'threads of the processor to use (default: all cores)', wholeNumber(1, 1024));
+    .option(
+      '--threads <n>',
+      'threads of the processor to use (default: one per core, as LibTorch counts them)',
+      wholeNumber(1, 1024),
+    );
 }

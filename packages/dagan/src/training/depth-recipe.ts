@@ -1,6 +1,7 @@
 // How the depth network is trained (Section 3.2 of the paper): every choice in which paper, published code and practice differ.
 import type { CameraModel, DepthRange } from '../geometry/index.js';
 import type { PhotometricOptions } from '../losses/index.js';
+import type { LearningRateSchedule } from './schedule.js';
 
 export type DepthRecipe = {
   /** Frames that explain each other: 2 is the target and the next one, 3 has the one before it too. */
@@ -58,6 +59,4 @@ export const DEPTH_RECIPES = {
 export const DEPTH_LEARNING_RATE = 1e-4;
 
 /** monodepth2's schedule: the full rate for three quarters of the training, then a tenth of it. */
-export function depthLearningRate(step: number, steps: number, base = DEPTH_LEARNING_RATE): number {
-  return step < 0.75 * steps ? base : 0.1 * base;
-}
+export const DEPTH_SCHEDULE: LearningRateSchedule = { kind: 'milestones', at: [0.75], factor: 0.1 };

@@ -7,6 +7,9 @@ import type { Keypoints } from '../models/keypoints.js';
 import { drawKeypoints, grid, heatPicture, motionPicture } from '../visualization/index.js';
 import type { AnimationSeen, FramePair } from './animation-objective.js';
 
+/** Smallest side of a picture on the sheet, so that labels fit. */
+const SMALLEST = 96;
+
 /** Pairs shown at most, one per row. */
 const ROWS = 4;
 
@@ -17,10 +20,10 @@ export function animationSheet(batch: FramePair, seen: AnimationSeen): Picture {
   return tidy(() => {
     const count = Math.min(ROWS, seen.generated.prediction.size(0));
     const first = (value: Tensor) => value.detach().narrow(0, 0, count).to({ dtype: 'float32' }).contiguous();
-    const side = batch.driving.size(3);
+    const side = Math.max(SMALLEST, batch.driving.size(3));
     const black = Array.from({ length: count }, () => createPicture(side, side));
     const fit = (pictures: readonly Picture[]) => pictures.map((picture) => resizePicture(picture, side, side));
-    const pictures = (value: Tensor) => tensorToPictures(first(value));
+    const pictures = (value: Tensor) => fit(tensorToPictures(first(value)));
     const heat = (value: Tensor | null, range?: readonly [number, number]) =>
       value ? fit(tensorToMaps(first(value)).map((map) => heatPicture(map, range))) : black;
     const points = (value: Tensor, { value: positions, jacobian }: Keypoints) => {
