@@ -16,8 +16,8 @@ await prepareNative();
 
 function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
-  if (major < 20 || (major === 20 && minor < 10))
-    stop(`Node ${process.versions.node} is too old: install Node 20.10 or newer.`);
+  if (major < 20 || (major === 20 && minor < 15))
+    stop(`Node ${process.versions.node} is too old: install Node 20.15 or newer.`);
 }
 
 /** Runs `npm ci` unless node_modules already holds what package-lock.json names. */

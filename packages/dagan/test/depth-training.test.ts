@@ -278,10 +278,13 @@ test('the guard names each collapse once, with what to do, and is silent about h
     ['nothing-learns', { learning: 0.001 }, /0\.1 % of the pixels learn.*spacing/],
   ];
   for (const [symptom, ill, text] of cases) {
-    const guard = new DepthGuard(10);
-    const follow = (statistics: DepthStatistics, steps: number) =>
-      Array.from({ length: steps }, () => guard.update(statistics)).flatMap((warning) => warning ?? []);
-    assert.deepEqual(follow({ ...healthy, ...ill }, 9), [], `${symptom}: too early`);
+    const newGuard = () => {
+      const guard = new DepthGuard(10);
+      return (statistics: DepthStatistics, steps: number) =>
+        Array.from({ length: steps }, () => guard.update(statistics)).flatMap((warning) => warning ?? []);
+    };
+    assert.deepEqual(newGuard()({ ...healthy, ...ill }, 9), [], `${symptom}: too early`);
+    const follow = newGuard();
     assert.deepEqual(follow(healthy, 500), [], `${symptom}: a healthy run`);
     const warnings = follow({ ...healthy, ...ill }, 800);
     assert.deepEqual(

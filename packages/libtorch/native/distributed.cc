@@ -409,8 +409,10 @@ class GradientBuckets : public std::enable_shared_from_this<GradientBuckets> {
       : parameters_(std::move(parameters)), place_(parameters_.size()), bucketBytes_(bucketBytes) {
     int64_t elements = 0;
     for (const at::Tensor& parameter : parameters_) {
-      if (!parameter.is_leaf() || !parameter.requires_grad() || parameter.scalar_type() != at::kFloat) {
-        throw std::runtime_error("gradients are averaged of float32 leaves that require one, not of " + describeTensor(parameter));
+      if (!parameter.is_leaf() || !parameter.requires_grad() || parameter.scalar_type() != parameters_[0].scalar_type() ||
+          parameter.element_size() < sizeof(float) || parameter.device() != parameters_[0].device()) {
+        throw std::runtime_error("gradients are averaged of leaves that require one, all float32 or all float64, on one device; " +
+                                 describeTensor(parameter) + " is not like that");
       }
       elements += parameter.numel();
     }
@@ -501,7 +503,7 @@ class GradientBuckets : public std::enable_shared_from_this<GradientBuckets> {
     };
     for (const int64_t i : order) {
       const at::Tensor& parameter = parameters_[i];
-      const bool full = (elements + parameter.numel()) * static_cast<int64_t>(sizeof(float)) > bucketBytes_;
+      const bool full = (elements + parameter.numel()) * static_cast<int64_t>(parameter.element_size()) > bucketBytes_;
       if (buckets_.empty() || (full && elements > 0)) {
         if (!buckets_.empty()) close();
         buckets_.emplace_back();

@@ -9,6 +9,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/ivalue.h>
 #include <ATen/core/jit_type.h>
+#include <c10/util/Logging.h>
 
 #include <cmath>
 #include <deque>
@@ -416,6 +417,8 @@ Napi::Value call(const Napi::CallbackInfo& info) {
 }  // namespace
 
 Napi::Object initOperators(Napi::Env env, Napi::Object exports) {
+  // Nobody would see LibTorch's own stack, and to collect it takes milliseconds for every error.
+  c10::SetStackTraceFetcher([] { return std::string(); });
   exports.Set("lookup", Napi::Function::New(env, lookup));
   exports.Set("operatorNames", Napi::Function::New(env, operatorNames));
   exports.Set("call", Napi::Function::New(env, call));

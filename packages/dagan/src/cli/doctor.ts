@@ -73,10 +73,10 @@ export async function examine(): Promise<Finding[]> {
 /** Judges Node's version, given as in `process.versions.node`. */
 export function nodeFinding(version: string): Finding {
   const [major = 0, minor = 0] = version.split('.').map(Number);
-  const enough = major > 20 || (major === 20 && minor >= 10);
+  const enough = major > 20 || (major === 20 && minor >= 15);
   return enough
     ? { mark: 'ok', subject: 'Node', text: version }
-    : { mark: 'fail', subject: 'Node', text: `${version} is too old`, remedy: 'install Node 20.10 or newer' };
+    : { mark: 'fail', subject: 'Node', text: `${version} is too old`, remedy: 'install Node 20.15 or newer' };
 }
 
 /** Instruction sets that decide how fast LibTorch computes. */

@@ -62,7 +62,7 @@ export function addModelOptions(command: Command): Command {
     .option('--device <name>', 'cpu, cuda, cuda:1, ...; auto takes the first GPU there is', 'auto')
     .option(
       '--threads <n>',
-      'threads of the processor to use (default: one per core, as LibTorch counts them)',
+      'threads of the processor to use (default: one per processor)',
       wholeNumber(1, 1024),
     );
 }

@@ -55,8 +55,8 @@ const hasExtension = (name: string, extensions: readonly string[]) => extensions
  *
  * The identity of a clip is, in this order: what the list or `root/index.json` says (an array of objects with `file`
  * and, if wanted, `id` or `identity`, `tier` and `motion`); what stands before the first `#` of its name, as VoxCeleb's
- * clips are called (`id10270#5r0dWxy17C8#...`); the first folder below the root, `train`, `test` and the split aside, that it lies in; its name without ending
- * and number (`anna_01.mp4` shows `anna`).
+ * clips are called (`id10270#5r0dWxy17C8#...`); the first folder that it lies in below the root, not counting `train`,
+ * `test` and the split; its name without ending and number (`anna_01.mp4` shows `anna`).
  *
  * Throws a `MediaError` if a file is not what it should be, a clip of the list is missing, or no clip is left.
  */
@@ -71,8 +71,9 @@ export async function openDataset(root: string, options: DatasetOptions = {}): P
     })
     .sort(byName);
   const where = list ?? root;
-  if (all.length === 0)
+  if (all.length === 0) {
     throw new MediaError(where, `holds no clips (${VIDEO_EXTENSIONS.join(' ')}, folders of frames)`);
+  }
   if (identities) {
     const known = new Set(all.map(({ identity }) => identity));
     const unknown = identities.find((identity) => !known.has(identity));
@@ -103,8 +104,9 @@ export function holdOut(
   dataset: Dataset,
   { fraction = 0.1, seed = 0 }: { fraction?: number; seed?: number } = {},
 ): { training: Dataset; heldOut: Dataset } {
-  if (!(fraction > 0 && fraction < 1))
+  if (!(fraction > 0 && fraction < 1)) {
     throw new RangeError(`the fraction held out must be inside (0, 1), not ${fraction}`);
+  }
   const identities = identitiesOf(dataset);
   if (identities.length < 2) {
     throw new MediaError(dataset.root, `has only the identity '${identities[0]}'; holding one out needs two at least`);

@@ -65,6 +65,11 @@ export class SampleSequence {
     if (!Number.isSafeInteger(seed)) throw new RangeError(`the seed must be an integer, not ${seed}`);
     this.#dataset = dataset;
     this.#options = options;
+    for (const clip of dataset.clips) {
+      const spacing = this.#spacing(clip);
+      if (Number.isInteger(spacing) && spacing >= 1) continue;
+      throw new RangeError(`the spacing of neighbours must be a positive integer, not ${spacing} (${clip.name})`);
+    }
     this.#augmentation = augmentation ? augmentationSettings(augmentation) : undefined;
     const identities = identitiesOf(dataset);
     const clips = new Map(identities.map((identity): [string, FrameClip[]] => [identity, []]));
@@ -111,12 +116,15 @@ export class SampleSequence {
       const second = other >= first ? other + 1 : other;
       return [Math.min(first, second), Math.max(first, second)];
     }
-    const wanted = typeof choice.spacing === 'function' ? choice.spacing(clip) : (choice.spacing ?? 1);
-    if (!Number.isInteger(wanted) || wanted < 1) {
-      throw new RangeError(`the spacing of neighbours must be a positive integer, not ${wanted} (${clip.name})`);
-    }
-    const spacing = Math.min(wanted, Math.floor((clip.frames - 1) / (count - 1)));
+    const spacing = Math.min(this.#spacing(clip), Math.floor((clip.frames - 1) / (count - 1)));
     const first = random.below(clip.frames - spacing * (count - 1));
     return Array.from({ length: count }, (_, i) => first + i * spacing);
+  }
+
+  /** How far apart a clip's neighbours are, if it is long enough. */
+  #spacing(clip: FrameClip): number {
+    const { frames } = this.#options;
+    if (frames.kind === 'random' || frames.spacing === undefined) return 1;
+    return typeof frames.spacing === 'function' ? frames.spacing(clip) : frames.spacing;
   }
 }

@@ -1,5 +1,6 @@
 // Shrinking pictures without aliasing: a Gaussian blur, then every n-th pixel.
 import { F, keep, nn, type Tensor, tensor } from '@dagan/libtorch';
+import { exactly, widened } from './precision.js';
 
 /**
  * Separable Gaussian of (1 / scale - 1) / 2 pixels standard deviation, cut off at 4 of them and normalised:
@@ -38,10 +39,8 @@ export class AntiAliasDownsample extends nn.Module {
   }
 
   forward(image: Tensor): Tensor {
-    return F.conv2d(image, this.weight, null, {
-      padding: this.#padding,
-      stride: this.#stride,
-      groups: this.#channels,
-    });
+    const options = { padding: this.#padding, stride: this.#stride, groups: this.#channels };
+    const wide = widened(image);
+    return exactly(image, () => F.conv2d(wide, this.weight.to({ dtype: wide.dtype }), null, options));
   }
 }

@@ -1,6 +1,6 @@
 // Cross-modal attention (Section 3.4, Eq. 9): the source's depth features ask, the warped features answer.
 import { cat, nn, type Tensor, tidy, zeros } from '@dagan/libtorch';
-import { matching } from './precision.js';
+import { matching, widened } from './precision.js';
 
 /**
  * How the answer meets the warped features F_w:
@@ -57,7 +57,7 @@ export class CrossModalAttention extends nn.Module {
 }
 
 /** softmax(Q K) over the keys, in float32 whatever the inputs are. */
-const attentionWeights = (query: Tensor, key: Tensor): Tensor => query.matmul(key).to({ dtype: 'float32' }).softmax(2);
+const attentionWeights = (query: Tensor, key: Tensor): Tensor => widened(query.matmul(key)).softmax(2);
 
 /** softmax(Q K) V: query [N, q, d], key [N, d, k], value [N, k, C] -> [N, q, C]. */
 const attend = (query: Tensor, key: Tensor, value: Tensor): Tensor =>

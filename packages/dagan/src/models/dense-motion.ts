@@ -3,7 +3,7 @@ import { cat, F, nn, type Tensor } from '@dagan/libtorch';
 import { AntiAliasDownsample } from './anti-alias.js';
 import { Hourglass, type HourglassConfig } from './hourglass.js';
 import { coordinateGrid, type Keypoints, keypointsToGaussian } from './keypoints.js';
-import { matching } from './precision.js';
+import { exactly, matching } from './precision.js';
 
 export type DenseMotionConfig = HourglassConfig & {
   /** The motion field is computed at this scale of the picture. */
@@ -55,17 +55,19 @@ export class DenseMotionNetwork extends nn.Module {
   forward(smallSource: Tensor, driving: Keypoints, source: Keypoints): DenseMotion {
     const [n, k] = driving.value.shape as [number, number, number];
     const [height, width] = [smallSource.size(2), smallSource.size(3)];
-    const motions = sparseMotions(driving, source, height, width); // [N, K + 1, h, w, 2]
+    const motions = exactly(smallSource, () => sparseMotions(driving, source, height, width)); // [N, K + 1, h, w, 2]
     const heatmaps = this.#heatmapDifferences(driving, source, height, width); // [N, K + 1, 1, h, w]
     const repeated = smallSource.unsqueeze(1).expand(n, k + 1, 3, height, width).reshape(-1, 3, height, width);
     const sparseDeformed = F.gridSample(repeated, motions.reshape(-1, height, width, 2)) // [N (K + 1), 3, h, w]
       .reshape(n, k + 1, 3, height, width);
     const input = cat([heatmaps, sparseDeformed], 2).reshape(n, -1, height, width); // [N, 4 (K + 1), h, w]
     const features = matching(this.hourglass.forward(input), this.mask);
-    const mask = this.mask.forward(features).softmax(1); // [N, K + 1, h, w]
-    const deformation = motions.mul(mask.unsqueeze(4)).sum([1]); // [N, h, w, 2]
-    const occlusionMap = this.occlusion ? this.occlusion.forward(features).sigmoid() : null; // [N, 1, h, w]
-    return { mask, sparseDeformed, deformation, occlusionMap };
+    return exactly(features, () => {
+      const mask = this.mask.forward(features).softmax(1); // [N, K + 1, h, w]
+      const deformation = motions.mul(mask.unsqueeze(4)).sum([1]); // [N, h, w, 2]
+      const occlusionMap = this.occlusion ? this.occlusion.forward(features).sigmoid() : null; // [N, 1, h, w]
+      return { mask, sparseDeformed, deformation, occlusionMap };
+    });
   }
 
   /** Driving minus source heatmaps, with an empty one for the background: [N, K + 1, 1, h, w]. */

@@ -1,6 +1,6 @@
 // Decoder of the face-depth network F_d: features of a ResNet -> disparity at four scales (as in monodepth2).
 import { cat, F, nn, type Tensor } from '@dagan/libtorch';
-import { matching } from './precision.js';
+import { exactly, matching } from './precision.js';
 import { scaledChannels } from './resnet.js';
 
 const DECODER_CHANNELS = [16, 32, 64, 128, 256] as const;
@@ -88,6 +88,6 @@ export class DepthDecoder extends nn.Module {
 
   #disparity(scale: number, features: Tensor): Tensor {
     const head = this.disparityHeads.at(scale);
-    return head.forward(matching(features, head.conv)).sigmoid();
+    return exactly(features, () => head.forward(matching(features, head.conv)).sigmoid());
   }
 }

@@ -4,7 +4,7 @@ import { type AttentionForm, CrossModalAttention } from './attention.js';
 import { DownBlock, SameBlock } from './blocks.js';
 import { type DenseMotion, type DenseMotionConfig, DenseMotionNetwork } from './dense-motion.js';
 import type { Keypoints } from './keypoints.js';
-import { matching } from './precision.js';
+import { matching, widened } from './precision.js';
 import { ResidualDecoder } from './residual-decoder.js';
 import { SpadeDecoder } from './spade-decoder.js';
 import { occlude, warp } from './warp.js';
@@ -86,9 +86,9 @@ export class Generator extends nn.Module {
     let features = this.first.forward(matching(image, this.first.conv));
     for (const block of this.downBlocks) features = block.forward(features); // [N, C, h, w]
     return {
-      image: image.to({ dtype: 'float32' }),
+      image: widened(image),
       smallImage: this.denseMotionNetwork.shrink(image),
-      features: features.to({ dtype: 'float32' }), // sampling positions between pixels wants float32
+      features: widened(features), // sampling positions between pixels wants float32
       query: this.attention ? this.attention.query(this.#depthFeatures(disparity)) : null,
     };
   }

@@ -3,7 +3,7 @@ import { cat, nn, type Tensor } from '@dagan/libtorch';
 import { AntiAliasDownsample } from './anti-alias.js';
 import { Hourglass, type HourglassConfig } from './hourglass.js';
 import { coordinateGrid, type Keypoints } from './keypoints.js';
-import { matching } from './precision.js';
+import { exactly, matching } from './precision.js';
 
 export type KeypointDetectorConfig = HourglassConfig & {
   /** Of the softmax over the heatmap; lower is sharper. */
@@ -49,7 +49,11 @@ export class KeypointDetector extends nn.Module {
   forward(image: Tensor, disparity: Tensor | null): Keypoints {
     const input = this.depthGuided ? cat([image, needDisparity(disparity)], 1) : image; // [N, 4, H, W]
     const found = this.predictor.forward(this.down ? this.down.forward(input) : input); // [N, C, h, w]
-    const features = matching(found, this.kp);
+    return exactly(image, () => this.#keypoints(matching(found, this.kp)));
+  }
+
+  /** Features [N, C, h, w] -> keypoints. */
+  #keypoints(features: Tensor): Keypoints {
     const logits = this.kp.forward(features); // [N, K, h', w'], h' = h - 6
     const [n, k, height, width] = logits.shape as [number, number, number, number];
     const heatmap = logits.reshape(n, k, height * width).div(this.#temperature).softmax(2); // [N, K, h' w']

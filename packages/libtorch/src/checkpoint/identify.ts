@@ -7,7 +7,7 @@ interface Signature {
 }
 
 const ARCHIVE = 'unpack it and name the checkpoint inside';
-const PICTURE = 'was it passed in place of the checkpoint?';
+const PICTURE = 'name the checkpoint in its place';
 
 /** Leading bytes of common files, as latin-1 text. */
 const SIGNATURES: readonly Signature[] = [

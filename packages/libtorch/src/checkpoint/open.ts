@@ -21,7 +21,7 @@ export function openCheckpoint(path: string): CheckpointFile {
     if (looksLikeSafetensors(head)) return openSafetensors(source);
     if (head[0] === 0x50 && head[1] === 0x4b) return openPytorchZip(source);
     if (head[0] === 0x80 && head[1]! >= 2 && head[1]! <= 5) return openPytorchLegacy(source);
-    throw source.error(`is no checkpoint: it is ${describeContent(head)}. Expected is a safetensors or PyTorch file`);
+    throw source.error(`is no checkpoint: it is ${describeContent(head)}. A safetensors or PyTorch file is expected`);
   } catch (error) {
     source.close();
     throw error;

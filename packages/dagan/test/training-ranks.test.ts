@@ -1,0 +1,143 @@
+// Training by several processes: the same as by one, and no rank waits for the dead.
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { getThreads, setThreads, type Tensor, tidy } from '@dagan/libtorch';
+import { openCheckpoint } from '@dagan/libtorch/checkpoint';
+import { readStateDict } from '@dagan/libtorch';
+import { launchRanks } from '../src/training/launch-ranks.js';
+import { CheckpointFolder } from '../src/training/index.js';
+import { largestDifference } from './compare.js';
+import { twoSteps } from './training-ranks-worker.js';
+import type { Scenario } from './training-worker.js';
+
+const script = (name: string) => fileURLToPath(new URL(`./${name}.js`, import.meta.url));
+const threads = getThreads();
+let root: string;
+
+before(() => {
+  root = mkdtempSync(join(tmpdir(), 'dagan-ranks-'));
+  setThreads(1);
+});
+after(() => {
+  setThreads(threads);
+  rmSync(root, { recursive: true, force: true });
+});
+
+/** A TCP port that is free now. */
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().on('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => (address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port'))));
+    });
+  });
+}
+
+type Rank = { child: ChildProcess; ended: Promise<{ code: number | null; signal: NodeJS.Signals | null; errors: string }> };
+
+/** Starts two ranks as a launcher of another make would. */
+async function startRanks(name: string, argumentsOf: (rank: number) => string[]): Promise<[Rank, Rank]> {
+  const port = await freePort();
+  const start = (rank: number): Rank => {
+    const place = { RANK: `${rank}`, LOCAL_RANK: `${rank}`, WORLD_SIZE: '2', MASTER_ADDR: '127.0.0.1', MASTER_PORT: `${port}` };
+    const child = spawn(process.execPath, [script(name), ...argumentsOf(rank)], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, ...place, OMP_NUM_THREADS: '1' },
+    });
+    let errors = '';
+    child.stderr!.on('data', (data) => (errors += data));
+    const ended = new Promise<Awaited<Rank['ended']>>((resolve) =>
+      child.on('close', (code, signal) => resolve({ code, signal, errors })),
+    );
+    return { child, ended };
+  };
+  return [start(0), start(1)];
+}
+
+function tensorsOf(path: string): Map<string, Tensor> {
+  using file = openCheckpoint(path);
+  return readStateDict(file.tensors);
+}
+
+describe('two ranks with half a batch each', () => {
+  let whole: Map<string, Tensor>;
+  let parts: Map<string, Tensor>[];
+
+  before(async () => {
+    const files = [0, 1].map((rank) => join(root, `rank-${rank}.safetensors`));
+    const ranks = await startRanks('training-ranks-worker', (rank) => [files[rank]!]);
+    whole = await twoSteps(null);
+    for (const [rank, { ended }] of ranks.entries()) {
+      const { code, errors } = await ended;
+      assert.equal(code, 0, `rank ${rank}: ${errors}`);
+    }
+    parts = files.map(tensorsOf);
+  });
+
+  test('have the gradients of one process with the whole batch', () => {
+    const gradients = [...whole.keys()].filter((name) => name.startsWith('1.gradient.'));
+    assert.ok(gradients.length > 100);
+    for (const [rank, part] of parts.entries()) {
+      assert.deepEqual([...part.keys()].sort(), [...whole.keys()].sort());
+      for (const name of gradients) {
+        const expected = whole.get(name)!;
+        const scale = Math.max(1, tidy(() => expected.abs().amax().item()));
+        const difference = largestDifference(part.get(name)!, expected) / scale;
+        assert.ok(difference <= 1e-4, `rank ${rank}, ${name}: off by ${difference}`);
+      }
+    }
+  });
+
+  test('have equal weights, gradients and averages after every step', () => {
+    for (const [name, value] of parts[0]!) {
+      assert.equal(largestDifference(value.to({ dtype: 'float64' }), parts[1]!.get(name)!.to({ dtype: 'float64' })), 0, name);
+    }
+  });
+});
+
+describe('a run of two ranks', () => {
+  const scenario: Scenario = { config: { steps: 6 }, every: { checkpoint: 2, evaluation: 3, pictures: 0 }, resume: true, timeoutSeconds: 20 };
+  const stepsIn = (folder: string): { step: number; losses: object }[] => {
+    const path = join(folder, 'log.jsonl');
+    if (!existsSync(path)) return [];
+    const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1);
+    const entries = lines.map((line) => JSON.parse(line) as { kind: string; step: number; losses: object });
+    return entries.filter(({ kind }) => kind === 'step').map(({ step, losses }) => ({ step, losses }));
+  };
+
+  test('ends with a message when a rank is killed, and goes on from its checkpoint', async () => {
+    const folder = join(root, 'killed');
+    const ranks = await startRanks('training-worker', () => [folder, JSON.stringify({ ...scenario, config: { steps: 1000 } })]);
+    const watching = setInterval(() => {
+      if (stepsIn(folder).length >= 3) ranks[1].child.kill('SIGKILL');
+    }, 20);
+    const [survivor, killed] = await Promise.all(ranks.map(({ ended }) => ended));
+    clearInterval(watching);
+    assert.equal(killed!.signal, 'SIGKILL');
+    assert.equal(survivor!.code, 1);
+    assert.match(survivor!.errors, /rank 0: .* lost its connection to another rank; has that rank ended\?/);
+    const saved = new CheckpointFolder(join(folder, 'checkpoints'), 2).steps()[0]!;
+    assert.ok(saved >= 2);
+
+    const longer: Scenario = { ...scenario, config: { steps: saved + 2 } };
+    await launchRanks({ count: 2, script: script('training-worker'), arguments: [folder, JSON.stringify(longer)], threads: 1 });
+    assert.equal(new CheckpointFolder(join(folder, 'checkpoints'), 2).steps()[0], saved + 2);
+    assert.deepEqual(stepsIn(folder).map(({ step }) => step), Array.from({ length: saved + 2 }, (_, i) => i + 1));
+  });
+
+  test('that is launched fails with the error of the rank that failed first, and leaves no process behind', async () => {
+    const folder = join(root, 'refused');
+    const broken: Scenario = { ...scenario, config: { steps: 6, batchSize: 3 } };
+    await assert.rejects(
+      launchRanks({ count: 2, script: script('training-worker'), arguments: [folder, JSON.stringify(broken)], threads: 1 }),
+      /rank [01]: RangeError: a batch of 3 cannot be shared among 2 ranks/,
+    );
+  });
+});
