@@ -1,5 +1,5 @@
 // Models with few channels and reproducible weights: all parts of the published ones, quick to compute.
-import type { Tensor } from '@dagan/libtorch';
+import { nn, noGrad, ones, run, type Tensor, tidy } from '@dagan/libtorch';
 import { DaGAN, fillByFormula, type ModelConfig, publishedName } from '../src/models/index.js';
 import { scatter } from './compare.js';
 
@@ -15,9 +15,30 @@ export function narrow(config: ModelConfig): ModelConfig {
   };
 }
 
+/** Sets the vectors of spectral normalisation, which the formula leaves out, to what training would: singular vectors. */
+function settleSpectralNorms(model: DaGAN): void {
+  for (const [, module] of model.namedModules()) {
+    if (!(module instanceof nn.SpectralNormConv2d)) continue;
+    const { weight, weightU, weightV } = module;
+    noGrad(() =>
+      tidy(() => {
+        const matrix = weight.reshape(weight.size(0), -1);
+        const unit = (vector: Tensor): Tensor => vector.div(vector.norm());
+        weightU.copy_(unit(ones([weightU.numel])));
+        for (let i = 0; i < 10; i++) {
+          weightV.copy_(unit(run('aten::mv', [matrix.transpose(0, 1), weightU])));
+          weightU.copy_(unit(run('aten::mv', [matrix, weightV])));
+        }
+      }),
+    );
+  }
+}
+
 /** A model whose weights follow the formula, ready for use. */
 export function formulaModel(config: ModelConfig, seed = 'open'): DaGAN {
-  return fillByFormula(new DaGAN(config), { rename: publishedName, seed }).eval().requiresGrad_(false);
+  const model = fillByFormula(new DaGAN(config), { rename: publishedName, seed });
+  settleSpectralNorms(model);
+  return model.eval().requiresGrad_(false);
 }
 
 /** Pictures [N, 3, size, size] in [0, 1]: noise that is the same in every run. */

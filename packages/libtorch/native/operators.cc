@@ -253,9 +253,10 @@ std::string describeArguments(const c10::FunctionSchema& schema, const Napi::Arr
 
 // Operators that end the process on wrong arguments instead of refusing them.
 constexpr const char* kUnsafe[] = {
-    "align_tensors", "align_to", "batch_norm_update_stats", "choose_qparams_optimized", "histogramdd", "quantized_gru_cell",
-    "quantized_lstm_cell", "quantized_rnn_relu_cell", "quantized_rnn_tanh_cell", "rrelu_with_noise", "rrelu_with_noise_",
-    "slow_conv3d", "slow_conv3d_forward",
+    "align_tensors", "align_to", "batch_norm_update_stats", "choose_qparams_optimized", "embedding_bag",
+    "fractional_max_pool2d", "fractional_max_pool3d", "histogramdd", "quantized_gru_cell", "quantized_lstm_cell",
+    "quantized_rnn_relu_cell", "quantized_rnn_tanh_cell", "rrelu_with_noise", "rrelu_with_noise_", "slow_conv3d",
+    "slow_conv3d_forward",
 };
 
 /// Why an operator is not offered, or an empty string. Found by calling every operator with hostile arguments.

@@ -8,6 +8,7 @@ import { importCommand } from './import.js';
 import { infoCommand } from './info.js';
 import { inspectCommand } from './inspect.js';
 import { VERSION } from './provenance.js';
+import { trainCommand } from './train.js';
 
 const EXAMPLES = `
 Examples:
@@ -22,23 +23,26 @@ function program(): Command {
     .action(async () => {
       process.exitCode = await runDoctor();
     });
-  const commands = [animateCommand(), inspectCommand(), importCommand(), infoCommand(), doctor];
+  const commands = [animateCommand(), inspectCommand(), importCommand(), infoCommand(), trainCommand(), doctor];
   const root = new Command('dagan')
     .description('Animates a portrait by a driving video, guided by face depth (DaGAN, CVPR 2022).')
     .version(VERSION, '-V, --version', 'print the version')
     .addHelpText('after', EXAMPLES);
   for (const command of commands) root.addCommand(command);
-  for (const command of [root, ...commands]) {
+  for (const command of [root, ...commands, ...commands.flatMap((each) => each.commands)]) {
     command
       .exitOverride()
       .configureHelp({ helpWidth: Math.min(process.stdout.columns ?? 100, 110) })
       .configureOutput({
         outputError: (text, write) => write(`dagan: ${text.replace(/^error: /, '').replace(/\n(?=\()/, ' ')}`),
       })
-      .showHelpAfterError(`(see dagan ${command === root ? '' : `${command.name()} `}--help)`);
+      .showHelpAfterError(`(see ${pathOf(command)} --help)`);
   }
   return root;
 }
+
+/** "dagan train animation" */
+const pathOf = (command: Command): string => (command.parent ? `${pathOf(command.parent)} ` : '') + command.name();
 
 /** Half-written outputs are removed as the process exits (see media/files.ts). */
 function stopOn(signal: NodeJS.Signals, code: number): void {

@@ -83,23 +83,28 @@ function valueNoise(x: number, y: number, z: number, seed: number): number {
 
 /** Octaves of the texture as [waves per unit, strength]: the slow ones lead the eye from afar, the fast ones pin it down. */
 const OCTAVES = [
-  [1.1, 0.5],
-  [2.3, 0.55],
-  [4.7, 0.5],
-  [9.1, 0.45],
+  [1.1, 0.15],
+  [2.3, 0.17],
+  [4.7, 0.19],
+  [9.1, 0.19],
 ] as const;
 
-/** Three channels of coloured noise at every vertex, 0 ... 255, times the light that falls there. */
-function paint(positions: Float32Array, shade: Float32Array, base: Vector, seed: number, scale: number): Float32Array {
+/** Colour at a point of a surface, 0 ... 1. */
+type Color = (point: Vector) => Vector;
+
+/** Colours at every vertex, 0 ... 255: the surface's own, with coloured noise in it, times the light that falls there. */
+function paint(positions: Float32Array, shade: Float32Array, color: Color, seed: number, scale: number): Float32Array {
   const colors = new Float32Array(positions.length);
   for (let i = 0; i < positions.length; i += 3) {
-    const [x, y, z] = [positions[i]! * scale, positions[i + 1]! * scale, positions[i + 2]! * scale];
+    const point: Vector = [positions[i]!, positions[i + 1]!, positions[i + 2]!];
+    const base = color(point);
     for (let channel = 0; channel < 3; channel++) {
-      let value = base[channel]!;
+      let noise = 0;
       for (const [frequency, strength] of OCTAVES) {
-        value += 0.55 * strength * valueNoise(x * frequency, y * frequency, z * frequency, seed + 7919 * channel);
+        const [x, y, z] = point.map((value) => value * scale * frequency) as [number, number, number];
+        noise += strength * valueNoise(x, y, z, seed + 7919 * channel);
       }
-      colors[i + channel] = 255 * Math.min(1, Math.max(0, value)) * shade[i / 3]!;
+      colors[i + channel] = 255 * Math.min(1, Math.max(0, base[channel]! + noise)) * shade[i / 3]!;
     }
   }
   return colors;
@@ -162,6 +167,30 @@ function ellipsoid({ center, radii, rows, bulge = () => 0 }: Ellipsoid): {
   return { positions, triangles: gridTriangles(rows, 2 * rows) };
 }
 
+const warmColor = (random: Random): Vector => {
+  const light = random.between(0.45, 0.85);
+  return [light, light * random.between(0.7, 0.85), light * random.between(0.55, 0.75)];
+};
+
+/** What all faces have in common and a camera's motion is read off most easily: hair, brows, eyes with irises, lips. */
+function faceColor(random: Random, skin: Vector, radii: Vector): Color {
+  const hair: Vector = [random.between(0.05, 0.5), random.between(0.05, 0.35), random.between(0.05, 0.25)];
+  const hairline = random.between(-0.6, -0.45);
+  const lips: Vector = [random.between(0.6, 0.8), 0.2, 0.25];
+  const iris: Vector = [random.between(0, 0.3), random.between(0, 0.3), random.between(0, 0.4)];
+  return (point) => {
+    const [x, y, z] = normalize([point[0] / radii[0], point[1] / radii[1], point[2] / radii[2]]);
+    const within = (cx: number, cy: number, rx: number, ry: number) =>
+      z < 0 && ((Math.abs(x) - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1;
+    if (y < hairline - 0.15 * z || z > 0.25) return hair;
+    if (within(0.34, -0.15, 0.055, 0.055)) return iris;
+    if (within(0.34, -0.15, 0.13, 0.07)) return [0.95, 0.95, 0.95];
+    if (within(0.34, -0.33, 0.17, 0.04)) return hair;
+    if (within(0, 0.5, 0.23, 0.08)) return lips;
+    return skin;
+  };
+}
+
 /** Head with nose, eye sockets, lips and chin, two ears, a neck and shoulders, and the wall; facing -z. */
 function buildScene(random: Random, background: number | null): Mesh[] {
   const vary = (value: number, share: number): number => value * random.between(1 - share, 1 + share);
@@ -196,18 +225,19 @@ function buildScene(random: Random, background: number | null): Mesh[] {
     { center: [0, 2, 0.3], radii: [1.5, 0.7, 0.55], rows: 72 },
   ];
   const texture = random.below(2 ** 31);
-  const color = (): Vector => [random.between(0.35, 0.7), random.between(0.35, 0.7), random.between(0.35, 0.7)];
-  const skin = color();
-  const meshes = parts.map((part): Mesh => {
+  const skin = warmColor(random);
+  const look = faceColor(random, skin, [width, 1, depth]);
+  const meshes = parts.map((part, i): Mesh => {
     const { positions, triangles } = ellipsoid(part);
-    const colors = paint(positions, shadeOf(positions, triangles, light), skin, texture, 1);
+    const colors = paint(positions, shadeOf(positions, triangles, light), i === 0 ? look : () => skin, texture, 1);
     return { positions, colors, triangles, isHead: true };
   });
   if (background !== null) {
     const half = 4 + 1.5 * background;
     const positions = gridPositions(150, 150, (u, v) => [half * (2 * u - 1), half * (2 * v - 1), background]);
+    const wall: Vector = [random.between(0.2, 0.4), random.between(0.35, 0.6), random.between(0.45, 0.7)];
     // The wall is further away: a coarser texture fills as many pixels.
-    const colors = paint(positions, new Float32Array(positions.length / 3).fill(1), color(), texture + 1, 0.5);
+    const colors = paint(positions, new Float32Array(positions.length / 3).fill(1), () => wall, texture + 1, 0.5);
     meshes.push({ positions, colors, triangles: gridTriangles(150, 150), isHead: false });
   }
   return meshes;

@@ -80,3 +80,16 @@ export function modelPreset(name: string): ModelConfig {
   if (!preset) throw new RangeError(`there is no model '${name}'; known are ${Object.keys(MODEL_PRESETS).join(', ')}`);
   return preset;
 }
+
+/** What the sides of a model's pictures must be multiples of, in pixels: its networks halve them as often as they do. */
+export function sizeMultiple({ depth, generator, keypointDetector }: ModelConfig): number {
+  const hourglasses = [keypointDetector, generator.denseMotion].map(({ numBlocks, scaleFactor }) =>
+    Math.round(2 ** numBlocks / scaleFactor),
+  );
+  const needed = [...hourglasses, 2 ** generator.numDownBlocks, ...(depth ? [32] : [])];
+  return needed.reduce(leastCommonMultiple);
+}
+
+const greatestCommonDivisor = (a: number, b: number): number => (b === 0 ? a : greatestCommonDivisor(b, a % b));
+
+const leastCommonMultiple = (a: number, b: number): number => (a * b) / greatestCommonDivisor(a, b);

@@ -1,5 +1,5 @@
 // Depth-guided keypoint detection (Section 3.3, Eq. 6): picture and disparity -> K keypoints and their jacobians.
-import { cat, nn, type Tensor } from '@dagan/libtorch';
+import { cat, nn, type Tensor, tidy } from '@dagan/libtorch';
 import { AntiAliasDownsample } from './anti-alias.js';
 import { Hourglass, type HourglassConfig } from './hourglass.js';
 import { coordinateGrid, type Keypoints } from './keypoints.js';
@@ -30,7 +30,10 @@ export class KeypointDetector extends nn.Module {
   readonly depthGuided: boolean;
   readonly #temperature: number;
 
-  constructor(config: KeypointDetectorConfig, { numKeypoints, estimateJacobian, depthGuided }: KeypointDetectorOptions) {
+  constructor(
+    config: KeypointDetectorConfig,
+    { numKeypoints, estimateJacobian, depthGuided }: KeypointDetectorOptions,
+  ) {
     super();
     const channels = depthGuided ? 4 : 3;
     this.depthGuided = depthGuided;
@@ -56,7 +59,10 @@ export class KeypointDetector extends nn.Module {
   #keypoints(features: Tensor): Keypoints {
     const logits = this.kp.forward(features); // [N, K, h', w'], h' = h - 6
     const [n, k, height, width] = logits.shape as [number, number, number, number];
-    const heatmap = logits.reshape(n, k, height * width).div(this.#temperature).softmax(2); // [N, K, h' w']
+    const heatmap = logits
+      .reshape(n, k, height * width)
+      .div(this.#temperature)
+      .softmax(2); // [N, K, h' w']
     const grid = coordinateGrid(height, width, heatmap).reshape(height * width, 2);
     const value = heatmap.matmul(grid); // [N, K, 2]
     return { value, jacobian: this.jacobian ? expectedJacobian(this.jacobian.forward(features), heatmap) : null };
@@ -72,11 +78,12 @@ function expectedJacobian(map: Tensor, heatmap: Tensor): Tensor {
 
 /** Untrained jacobians are the identity. */
 function startFromIdentity(conv: nn.Conv2d, numKeypoints: number): void {
-  conv.weight.detach().zero_();
-  const bias = conv.bias!.detach().reshape(numKeypoints, 4);
-  bias.zero_();
-  bias.select(1, 0).fill_(1);
-  bias.select(1, 3).fill_(1);
+  tidy(() => {
+    conv.weight.detach().zero_();
+    const bias = conv.bias!.detach().zero_().reshape(numKeypoints, 4);
+    bias.select(1, 0).fill_(1);
+    bias.select(1, 3).fill_(1);
+  });
 }
 
 function needDisparity(disparity: Tensor | null): Tensor {

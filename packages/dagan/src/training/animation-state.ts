@@ -93,6 +93,14 @@ export class AnimationState {
     this.averages.detector.update(decay);
   }
 
+  /**
+   * Takes over a model's weights, whatever size of pictures it is for.
+   * @throws StateDictError if it is another model
+   */
+  loadModel(model: nn.StateDict): void {
+    this.model.loadStateDict(withKernelsOf(this.model.stateDict(), [...model]));
+  }
+
   /** Starts the averages at the present weights, after these have been loaded. */
   restartAverages(): void {
     this.averages.generator.update(0);

@@ -2,7 +2,7 @@
 //
 //   dagan train animation --data clips/ --preset starter-256 --output runs/starter          one process
 //   dagan train animation --data clips/ --preset starter-256 --output runs/starter --nproc 2   two, on this machine
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { manualSeed, type Tensor, tensor, tidy } from '@dagan/libtorch';
@@ -229,7 +229,19 @@ function prepareFolder({ folder, config, resume }: AnimationRun, checkpoints: Ch
   for (const place of [folder, checkpoints.path]) {
     for (const name of readdirSync(place)) if (name.endsWith('.part')) rmSync(join(place, name), { force: true });
   }
-  writeFileSync(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+  const path = join(folder, CONFIG_FILE);
+  writeFileSync(`${path}.part`, `${JSON.stringify(config, null, 2)}\n`);
+  renameSync(`${path}.part`, path);
+}
+
+/** Name of a run's configuration in its folder, for people and for going on. */
+const CONFIG_FILE = 'config.json';
+
+/** What a run with checkpoints was configured to; null for a folder without. */
+export function savedConfig(folder: string): AnimationTrainingConfig | null {
+  const path = join(folder, CONFIG_FILE);
+  if (new CheckpointFolder(join(folder, 'checkpoints'), 1).steps().length === 0 || !existsSync(path)) return null;
+  return JSON.parse(readFileSync(path, 'utf8')) as AnimationTrainingConfig;
 }
 
 function modelMetadata({ config, metadata }: AnimationRun, step: number): Record<string, string> {

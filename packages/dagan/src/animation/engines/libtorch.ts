@@ -1,13 +1,14 @@
 // The engine that runs the model's own networks on LibTorch.
 import { buildInfo, cat, getThreads, keep, noGrad, type Tensor, tensor, tidy } from '@dagan/libtorch';
 import type { Picture } from '../../media/picture.js';
+import { sizeMultiple } from '../../models/config.js';
 import type { DaGAN, SourceState } from '../../models/dagan.js';
 import { type Precision, prepareForInference } from '../../models/inference.js';
 import type { Keypoints } from '../../models/keypoints.js';
 import type { Analysis, Engine, KeypointSet, ScalarMap } from '../engine.js';
 
 export type LibtorchEngineOptions = {
-  /** Side of the pictures, in pixels; divisible by 128. */
+  /** Side of the pictures, in pixels; a multiple of the model's `sizeMultiple`, which is 128 for the published ones. */
   size?: number;
   /** See `prepareForInference`. */
   precision?: Precision;
@@ -19,7 +20,12 @@ export type LibtorchEngineOptions = {
 
 /** RGB bytes [H, W, 3] -> [1, 3, H, W] in [0, 1]. */
 export function pictureToTensor({ width, height, data }: Picture): Tensor {
-  return tidy(() => tensor(data, { shape: [1, height, width, 3] }).permute(0, 3, 1, 2).to({ dtype: 'float32' }).div(255));
+  return tidy(() =>
+    tensor(data, { shape: [1, height, width, 3] })
+      .permute(0, 3, 1, 2)
+      .to({ dtype: 'float32' })
+      .div(255),
+  );
 }
 
 /** [N, 3, H, W] in [0, 1] -> N pictures. */
@@ -74,11 +80,19 @@ export class LibtorchEngine implements Engine {
   readonly #device: string;
   #source: SourceState | null = null;
 
-  /** Takes over the model, which is disposed of with the engine. */
+  /**
+   * Takes over the model, which is disposed of with the engine.
+   *
+   * @throws RangeError if the model's networks cannot halve pictures of this size as often as they do
+   */
   constructor(
     model: DaGAN,
     { size = 256, device = 'cpu', batchSize = 4, precision = 'float32' }: LibtorchEngineOptions = {},
   ) {
+    const multiple = sizeMultiple(model.config);
+    if (!(size > 0 && size % multiple === 0)) {
+      throw new RangeError(`the size of this model's pictures must be a multiple of ${multiple}, not ${size}`);
+    }
     this.size = size;
     this.batchSize = batchSize;
     this.#device = device;
@@ -100,9 +114,12 @@ export class LibtorchEngine implements Engine {
   async drive(frames: readonly Picture[], { withDisparity = false } = {}): Promise<Analysis[]> {
     return noGrad(() =>
       tidy(() => {
-        const state = this.#model.driving(this.#input(frames));
-        const maps = withDisparity && state.disparity ? tensorToMaps(state.disparity) : null;
-        return tensorsToKeypoints(state.keypoints).map((keypoints, i) => ({
+        const images = this.#input(frames);
+        const { keypoints: found, disparity } = this.#model.driving(images);
+        // A model whose keypoints need no depth may still have a depth network, for the portrait.
+        const shown = withDisparity ? (disparity ?? this.#model.depthNetwork?.forward(images)) : null;
+        const maps = shown ? tensorToMaps(shown) : null;
+        return tensorsToKeypoints(found).map((keypoints, i) => ({
           keypoints,
           disparity: maps ? maps[i]! : null,
         }));
@@ -114,7 +131,9 @@ export class LibtorchEngine implements Engine {
     const source = this.#source;
     if (!source) throw new Error('the engine has no portrait yet: call setSource first');
     return noGrad(() =>
-      tidy(() => tensorToPictures(this.#model.generate(source, keypointsToTensors(keypoints, this.#device)).prediction)),
+      tidy(() =>
+        tensorToPictures(this.#model.generate(source, keypointsToTensors(keypoints, this.#device)).prediction),
+      ),
     );
   }
 
@@ -127,7 +146,9 @@ export class LibtorchEngine implements Engine {
   #input(pictures: readonly Picture[]): Tensor {
     for (const { width, height } of pictures) {
       if (width !== this.size || height !== this.size) {
-        throw new RangeError(`the engine works on ${this.size} x ${this.size} pictures, this one is ${width} x ${height}`);
+        throw new RangeError(
+          `the engine works on ${this.size} x ${this.size} pictures, this one is ${width} x ${height}`,
+        );
       }
     }
     return cat(pictures.map((picture) => pictureToTensor(picture))).to({

@@ -1,0 +1,9 @@
+// `dagan train`: the two stages of training, a command each.
+import { Command } from 'commander';
+import { trainAnimationCommand } from './train-animation.js';
+
+export function trainCommand(): Command {
+  return new Command('train')
+    .description('train a model from clips: first the face-depth network, then the animation model')
+    .addCommand(trainAnimationCommand());
+}
