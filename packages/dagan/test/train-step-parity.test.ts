@@ -4,11 +4,11 @@ import { before, describe, test } from 'node:test';
 import { type Tensor, tidy } from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { ThinPlateSpline } from '../src/geometry/index.js';
-import { DaGAN, fillByFormula, MODEL_PRESETS, type ModelConfig, publishedName } from '../src/models/index.js';
+import { OBJECTIVE_WEIGHTS, type ObjectiveTerm } from '../src/losses/index.js';
 import { MultiScaleDiscriminator } from '../src/models/discriminator.js';
+import { DaGAN, fillByFormula, MODEL_PRESETS, type ModelConfig, publishedName } from '../src/models/index.js';
 import { Vgg19 } from '../src/models/vgg19.js';
 import { AnimationStep, type AnimationStepResult } from '../src/training/animation-step.js';
-import { OBJECTIVE_WEIGHTS, type ObjectiveTerm } from '../src/losses/index.js';
 import { assertRelative, largestDifference } from './compare.js';
 import { referenceTensors, sharedMissing, sharedPath } from './shared.js';
 
@@ -62,7 +62,10 @@ describe('a training step', { skip: sharedMissing }, () => {
       prefix: 'vgg19',
       rename: (name) => name.replace('vgg19.convolutions', 'vgg19.features'),
     });
-    const step = new AnimationStep(model, discriminator, vgg, { keypointDistance: { form: 'sign' }, learningRate: 2e-4 });
+    const step = new AnimationStep(model, discriminator, vgg, {
+      keypointDistance: { form: 'sign' },
+      learningRate: 2e-4,
+    });
     const transform = new ThinPlateSpline(reference('tps.theta'), reference('tps.control_params'));
     result = step.run({ source: reference('source'), driving: reference('driving') }, transform);
     state = new Map([

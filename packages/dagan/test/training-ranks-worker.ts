@@ -47,8 +47,14 @@ export async function gradients(group: Group): Promise<Map<string, Tensor>> {
   step.run({ source: wide(source), driving: wide(driving) }, new ThinPlateSpline(wide(theta), wide(weights)));
   const parameters = [...model.namedParameters('model'), ...discriminator.namedParameters('discriminator')];
   return new Map([
-    ...copies('gradient', parameters.flatMap(([name, { grad }]) => (grad ? [[name, grad] as const] : []))),
-    ...copies('buffer', [...model.stateDict()].filter(([, value]) => !(value instanceof nn.Parameter))),
+    ...copies(
+      'gradient',
+      parameters.flatMap(([name, { grad }]) => (grad ? [[name, grad] as const] : [])),
+    ),
+    ...copies(
+      'buffer',
+      [...model.stateDict()].filter(([, value]) => !(value instanceof nn.Parameter)),
+    ),
   ]);
 }
 

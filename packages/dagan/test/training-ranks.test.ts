@@ -7,11 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { getThreads, setThreads, type Tensor, tidy } from '@dagan/libtorch';
+import { getThreads, readStateDict, setThreads, type Tensor, tidy } from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
-import { readStateDict } from '@dagan/libtorch';
-import { launchRanks } from '../src/training/launch-ranks.js';
 import { CheckpointFolder } from '../src/training/index.js';
+import { launchRanks } from '../src/training/launch-ranks.js';
 import { largestDifference } from './compare.js';
 import { gradients } from './training-ranks-worker.js';
 import type { Scenario } from './training-worker.js';
@@ -35,18 +34,29 @@ function freePort(): Promise<number> {
     const server = createServer().on('error', reject);
     server.listen(0, '127.0.0.1', () => {
       const address = server.address();
-      server.close(() => (address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port'))));
+      server.close(() =>
+        address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port')),
+      );
     });
   });
 }
 
-type Rank = { child: ChildProcess; ended: Promise<{ code: number | null; signal: NodeJS.Signals | null; errors: string }> };
+type Rank = {
+  child: ChildProcess;
+  ended: Promise<{ code: number | null; signal: NodeJS.Signals | null; errors: string }>;
+};
 
 /** Starts two ranks as a launcher of another make would. */
 async function startRanks(name: string, argumentsOf: (rank: number) => string[]): Promise<[Rank, Rank]> {
   const port = await freePort();
   const start = (rank: number): Rank => {
-    const place = { RANK: `${rank}`, LOCAL_RANK: `${rank}`, WORLD_SIZE: '2', MASTER_ADDR: '127.0.0.1', MASTER_PORT: `${port}` };
+    const place = {
+      RANK: `${rank}`,
+      LOCAL_RANK: `${rank}`,
+      WORLD_SIZE: '2',
+      MASTER_ADDR: '127.0.0.1',
+      MASTER_PORT: `${port}`,
+    };
     const child = spawn(process.execPath, [script(name), ...argumentsOf(rank)], {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, ...place, OMP_NUM_THREADS: '1' },
@@ -87,7 +97,10 @@ describe('two ranks with half a batch each', () => {
     for (const [rank, part] of parts.entries()) {
       for (const [name, value] of whole) {
         const expected = value.to({ dtype: 'float64' });
-        const scale = Math.max(1e-3, tidy(() => expected.abs().amax().item()));
+        const scale = Math.max(
+          1e-3,
+          tidy(() => expected.abs().amax().item()),
+        );
         const difference = largestDifference(part.get(name)!.to({ dtype: 'float64' }), expected) / scale;
         assert.ok(difference <= 1e-4, `rank ${rank}, ${name}: off by ${difference}`);
       }
@@ -97,13 +110,22 @@ describe('two ranks with half a batch each', () => {
   test('have equal weights, optimisers and averages after every step', () => {
     assert.ok([...parts[0]!.keys()].filter((name) => name.startsWith('state.')).length > 500);
     for (const [name, value] of parts[0]!) {
-      assert.equal(largestDifference(value.to({ dtype: 'float64' }), parts[1]!.get(name)!.to({ dtype: 'float64' })), 0, name);
+      assert.equal(
+        largestDifference(value.to({ dtype: 'float64' }), parts[1]!.get(name)!.to({ dtype: 'float64' })),
+        0,
+        name,
+      );
     }
   });
 });
 
 describe('a run of two ranks', () => {
-  const scenario: Scenario = { config: { steps: 6 }, every: { checkpoint: 2, evaluation: 3, pictures: 0 }, resume: true, timeoutSeconds: 20 };
+  const scenario: Scenario = {
+    config: { steps: 6 },
+    every: { checkpoint: 2, evaluation: 3, pictures: 0 },
+    resume: true,
+    timeoutSeconds: 20,
+  };
   const stepsIn = (folder: string): { step: number; losses: object }[] => {
     const path = join(folder, 'log.jsonl');
     if (!existsSync(path)) return [];
@@ -114,7 +136,10 @@ describe('a run of two ranks', () => {
 
   test('ends with a message when a rank is killed, and goes on from its checkpoint', async () => {
     const folder = join(root, 'killed');
-    const ranks = await startRanks('training-worker', () => [folder, JSON.stringify({ ...scenario, config: { steps: 1000 } })]);
+    const ranks = await startRanks('training-worker', () => [
+      folder,
+      JSON.stringify({ ...scenario, config: { steps: 1000 } }),
+    ]);
     const watching = setInterval(() => {
       if (stepsIn(folder).length >= 3) ranks[1].child.kill('SIGKILL');
     }, 20);
@@ -127,16 +152,29 @@ describe('a run of two ranks', () => {
     assert.ok(saved >= 2);
 
     const longer: Scenario = { ...scenario, config: { steps: saved + 2 } };
-    await launchRanks({ count: 2, script: script('training-worker'), arguments: [folder, JSON.stringify(longer)], threads: 1 });
+    await launchRanks({
+      count: 2,
+      script: script('training-worker'),
+      arguments: [folder, JSON.stringify(longer)],
+      threads: 1,
+    });
     assert.equal(new CheckpointFolder(join(folder, 'checkpoints'), 2).steps()[0], saved + 2);
-    assert.deepEqual(stepsIn(folder).map(({ step }) => step), Array.from({ length: saved + 2 }, (_, i) => i + 1));
+    assert.deepEqual(
+      stepsIn(folder).map(({ step }) => step),
+      Array.from({ length: saved + 2 }, (_, i) => i + 1),
+    );
   });
 
   test('that is launched fails with the error of the rank that failed first, and leaves no process behind', async () => {
     const folder = join(root, 'refused');
     const broken: Scenario = { ...scenario, config: { steps: 6, batchSize: 3 } };
     await assert.rejects(
-      launchRanks({ count: 2, script: script('training-worker'), arguments: [folder, JSON.stringify(broken)], threads: 1 }),
+      launchRanks({
+        count: 2,
+        script: script('training-worker'),
+        arguments: [folder, JSON.stringify(broken)],
+        threads: 1,
+      }),
       /rank [01]: RangeError: a batch of 3 cannot be shared among 2 ranks/,
     );
   });

@@ -16,13 +16,13 @@ import {
   CheckpointFolder,
   crc32c,
   encodeRecord,
+  type FramePair,
   finalSize,
   learningRateFactor,
   modelForSize,
-  phaseOf,
-  type FramePair,
   NonFiniteLossError,
   type PairProvider,
+  phaseOf,
   TRAINING_PRESETS,
   trainAnimation,
   trainingPreset,
@@ -55,7 +55,9 @@ const logOf = (folder: string): LogEntry[] =>
 
 /** What every step of a run saw, without times. */
 const stepsOf = (folder: string) =>
-  logOf(folder).flatMap(({ kind, step, losses, gradientNorms }) => (kind === 'step' ? [{ step, losses, gradientNorms }] : []));
+  logOf(folder).flatMap(({ kind, step, losses, gradientNorms }) =>
+    kind === 'step' ? [{ step, losses, gradientNorms }] : [],
+  );
 
 type Ended = { code: number | null; signal: NodeJS.Signals | null; errors: string };
 
@@ -67,7 +69,10 @@ function startWorker(
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const command = [...prefix, process.execPath, worker, folder, JSON.stringify(scenario)];
-    const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, OMP_NUM_THREADS: '1' } });
+    const child = spawn(command[0]!, command.slice(1), {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, OMP_NUM_THREADS: '1' },
+    });
     let errors = '';
     child.stderr.on('data', (data) => (errors += data));
     const kill = (signal: NodeJS.Signals) => {
@@ -93,7 +98,11 @@ const progressOf = (folder: string): number => {
 };
 
 describe('a run', () => {
-  const twelve: Scenario = { config: { steps: 12 }, every: { checkpoint: 2, evaluation: 5, pictures: 0 }, resume: true };
+  const twelve: Scenario = {
+    config: { steps: 12 },
+    every: { checkpoint: 2, evaluation: 5, pictures: 0 },
+    resume: true,
+  };
   let whole: string;
 
   before(async () => {
@@ -135,7 +144,10 @@ describe('a run', () => {
       return model.metadata.sha256;
     };
     for (const file of ['model.safetensors', 'best.safetensors']) assert.equal(hash(folder, file), hash(whole, file));
-    assert.deepEqual(filesOf(folder).filter((name) => name.endsWith('.part')), []);
+    assert.deepEqual(
+      filesOf(folder).filter((name) => name.endsWith('.part')),
+      [],
+    );
   });
 
   test('that is interrupted saves the step that it is in, and goes on from there', async () => {
@@ -164,7 +176,10 @@ describe('a run', () => {
     assert.match(readFileSync(join(folder, 'log.jsonl'), 'utf8'), /step 13: no checkpoint: .*cannot be written/);
     assert.deepEqual(checkpoints.steps(), there);
     assert.equal(checkpoints.newest()!.step, 12);
-    assert.deepEqual(filesOf(folder).filter((name) => name.endsWith('.part')), []);
+    assert.deepEqual(
+      filesOf(folder).filter((name) => name.endsWith('.part')),
+      [],
+    );
     const failed = stepsOf(folder);
     assert.equal((await startWorker(folder, longer)).code, 0);
     assert.deepEqual(stepsOf(folder), failed);
@@ -173,9 +188,18 @@ describe('a run', () => {
   test('keeps the newest checkpoints and the best one', () => {
     const folder = new CheckpointFolder(join(whole, 'checkpoints'), 2);
     const best = folder.newest()!.best!;
-    assert.deepEqual(folder.steps(), [...new Set([12, 10, best.step])].sort((a, b) => b - a));
-    const evaluated = logOf(whole).filter(({ kind }) => kind === 'evaluation') as unknown as { step: number; l1: number }[];
-    assert.deepEqual(evaluated.map(({ step }) => step), [5, 10, 12]);
+    assert.deepEqual(
+      folder.steps(),
+      [...new Set([12, 10, best.step])].sort((a, b) => b - a),
+    );
+    const evaluated = logOf(whole).filter(({ kind }) => kind === 'evaluation') as unknown as {
+      step: number;
+      l1: number;
+    }[];
+    assert.deepEqual(
+      evaluated.map(({ step }) => step),
+      [5, 10, 12],
+    );
     assert.equal(best.value, Math.min(...evaluated.map(({ l1 }) => l1)));
   });
 
@@ -185,7 +209,11 @@ describe('a run', () => {
     assert.deepEqual(model.config, tinyConfig().model);
     const { tensors } = new CheckpointFolder(join(whole, 'checkpoints'), 1).newest()!;
     const state = model.stateDict();
-    for (const [part, prefix] of [['generator.', 'average.generator.'], ['keypoint_detector.', 'average.keypoint_detector.'], ['depth_network.', 'model.depth_network.']] as const) {
+    for (const [part, prefix] of [
+      ['generator.', 'average.generator.'],
+      ['keypoint_detector.', 'average.keypoint_detector.'],
+      ['depth_network.', 'model.depth_network.'],
+    ] as const) {
       const names = [...state.keys()].filter((name) => name.startsWith(part));
       assert.ok(names.length > 10);
       for (const name of names) {
@@ -195,13 +223,19 @@ describe('a run', () => {
   });
 
   test('goes on only if asked to, and not from a damaged checkpoint if there is an earlier one', async () => {
-    await assert.rejects(runTraining(whole, { config: { steps: 12 } }), /holds a training with checkpoints: go on with it \(--resume\)/);
+    await assert.rejects(
+      runTraining(whole, { config: { steps: 12 } }),
+      /holds a training with checkpoints: go on with it \(--resume\)/,
+    );
     const folder = freshFolder();
     await runTraining(folder, { config: { steps: 4 }, every: { checkpoint: 2, evaluation: 0, pictures: 0 } });
     const checkpoints = new CheckpointFolder(join(folder, 'checkpoints'), 2);
     truncateSync(checkpoints.pathOf(4), 1000);
     await runTraining(folder, { config: { steps: 4 }, resume: true });
-    assert.match(readFileSync(join(folder, 'log.jsonl'), 'utf8'), /step-00000004.safetensors.*going back to the checkpoint before/);
+    assert.match(
+      readFileSync(join(folder, 'log.jsonl'), 'utf8'),
+      /step-00000004.safetensors.*going back to the checkpoint before/,
+    );
     assert.deepEqual(stepsOf(folder), stepsOf(whole).slice(0, 4));
   });
 
@@ -221,7 +255,14 @@ describe('a run', () => {
         };
       },
     };
-    const common = { config: tinyConfig({ steps: 6 }), folder, perceptual: edges, place: { device: 'cpu', group: null }, keep: 1, every: { checkpoint: 0, evaluation: 0, pictures: 0 } };
+    const common = {
+      config: tinyConfig({ steps: 6 }),
+      folder,
+      perceptual: edges,
+      place: { device: 'cpu', group: null },
+      keep: 1,
+      every: { checkpoint: 0, evaluation: 0, pictures: 0 },
+    };
     await assert.rejects(trainAnimation({ ...common, data: poisoned }), (error: Error) => {
       assert.ok(error instanceof NonFiniteLossError);
       assert.equal(error.term, 'perceptual');
@@ -247,11 +288,17 @@ describe('a run', () => {
     const config = { model: preset.model, phases, steps: 4 };
     assert.equal(modelForSize(config, 64).generator.denseMotion.scaleFactor, 0.5);
     assert.throws(() => modelForSize(config, 16), /pictures of 16 pixels cannot be shrunk/);
-    assert.deepEqual([0, 1, 2, 3].map((step) => phaseOf(config, step).size), [64, 64, 128, 128]);
+    assert.deepEqual(
+      [0, 1, 2, 3].map((step) => phaseOf(config, step).size),
+      [64, 64, 128, 128],
+    );
     const folder = freshFolder();
     await runTraining(folder, { config, every: { checkpoint: 3, evaluation: 0, pictures: 3 } });
     const steps = logOf(folder).filter(({ kind }) => kind === 'step') as unknown as { size: number }[];
-    assert.deepEqual(steps.map(({ size }) => size), [64, 64, 128, 128]);
+    assert.deepEqual(
+      steps.map(({ size }) => size),
+      [64, 64, 128, 128],
+    );
     const { model } = loadModel({ checkpoint: join(folder, 'model.safetensors') });
     assert.equal(model.config.keypointDetector.scaleFactor, 0.25);
 
@@ -315,7 +362,8 @@ describe('a step', () => {
     const state = stateOf({ freeze: ['keypoint_detector', 'generator.dense_motion_network'] });
     const before = new Map([...state.model.stateDict()].map(([name, value]) => [name, value.detach().clone()]));
     state.step.run(batch, transform);
-    const changed = (name: string, value: Tensor) => largestDifference(value.to({ dtype: 'float32' }), before.get(name)!.to({ dtype: 'float32' })) > 0;
+    const changed = (name: string, value: Tensor) =>
+      largestDifference(value.to({ dtype: 'float32' }), before.get(name)!.to({ dtype: 'float32' })) > 0;
     for (const [name, value] of state.model.stateDict()) {
       const frozen = /^(keypoint_detector|generator\.dense_motion_network|depth_network)\./.test(name);
       if (frozen) assert.ok(!changed(name, value), `${name} changed`);
@@ -329,7 +377,9 @@ describe('a step', () => {
     const state = stateOf({ clipNorm: 0.5 });
     const { gradientNorms } = state.step.run(batch, transform);
     assert.ok(gradientNorms.generator > 0.5);
-    const squares = [...state.model.parameters()].map(({ grad }) => (grad ? tidy(() => grad.square().sum().item()) : 0));
+    const squares = [...state.model.parameters()].map(({ grad }) =>
+      grad ? tidy(() => grad.square().sum().item()) : 0,
+    );
     assert.ok(Math.abs(Math.sqrt(squares.reduce((sum, each) => sum + each, 0)) - 0.5) < 1e-3);
   });
 
@@ -379,7 +429,8 @@ describe('a configuration', () => {
 
   test('that cannot be is refused before anything is written', async () => {
     const folder = freshFolder();
-    const refused = (config: Scenario['config'], message: RegExp) => assert.rejects(runTraining(folder, { config }), message);
+    const refused = (config: Scenario['config'], message: RegExp) =>
+      assert.rejects(runTraining(folder, { config }), message);
     await refused({ batchSize: 3, accumulate: 2 }, /a batch of 3 cannot be shared among 1 ranks with 2 parts each/);
     await refused({ phases: [{ size: 64, share: 0.5 }] }, /shares of the phases add up to 0.5/);
     await refused({ learningRate: 0 }, /learningRate must be positive, not 0/);

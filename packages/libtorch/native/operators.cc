@@ -251,12 +251,12 @@ std::string describeArguments(const c10::FunctionSchema& schema, const Napi::Arr
   return text.str();
 }
 
-// Operators that end the process on wrong arguments instead of refusing them.
+// Operators that end the process on wrong arguments instead of refusing them: all overloads, or the one that is named.
 constexpr const char* kUnsafe[] = {
     "align_tensors", "align_to", "batch_norm_update_stats", "choose_qparams_optimized", "embedding_bag",
-    "fractional_max_pool2d", "fractional_max_pool3d", "histogramdd", "quantized_gru_cell", "quantized_lstm_cell",
-    "quantized_rnn_relu_cell", "quantized_rnn_tanh_cell", "rrelu_with_noise", "rrelu_with_noise_", "slow_conv3d",
-    "slow_conv3d_forward",
+    "fractional_max_pool2d", "fractional_max_pool3d", "gru.data", "histogramdd", "lstm.data", "lu_unpack",
+    "quantized_gru_cell", "quantized_lstm_cell", "quantized_rnn_relu_cell", "quantized_rnn_tanh_cell",
+    "rnn_relu.data", "rnn_tanh.data", "rrelu_with_noise", "rrelu_with_noise_", "slow_conv3d", "slow_conv3d_forward",
 };
 
 /// Why an operator is not offered, or an empty string. Found by calling every operator with hostile arguments.
@@ -274,7 +274,7 @@ std::string notOffered(const c10::FunctionSchema& schema) {
     if (argument.is_out()) return "results are returned, not written into tensors that are given";
   }
   for (const char* unsafe : kUnsafe) {
-    if (name == std::string("aten::") + unsafe) return "it can crash on arguments that it does not check";
+    if (name.substr(6) == unsafe || name.substr(6) + "." + schema.overload_name() == unsafe) return "it can crash on arguments that it does not check";
   }
   return "";
 }

@@ -123,7 +123,11 @@ export function gridSample(
 }
 
 /** Pads the last dimensions by [left, right, top, bottom]. */
-export function pad(input: Tensor, padding: readonly number[], mode: 'zeros' | 'reflect' | 'replicate' = 'zeros'): Tensor {
+export function pad(
+  input: Tensor,
+  padding: readonly number[],
+  mode: 'zeros' | 'reflect' | 'replicate' = 'zeros',
+): Tensor {
   if (mode === 'zeros') return run('aten::constant_pad_nd', [input, padding, 0]);
   return run(mode === 'reflect' ? 'aten::reflection_pad2d' : 'aten::replication_pad2d', [input, padding]);
 }

@@ -274,7 +274,7 @@ function callOperator(name: string): void {
 
 // These run for as long as their arguments tell them to, or, on numbers that are not finite, for as long as LAPACK likes.
 const ENDLESS =
-  /special_.*_polynomial|adaptive_(max|avg)_pool|binomial|pinv|svd|lstsq|eig|matrix_rank|nuclear|_cond|linalg_.*norm/;
+  /special_.*_polynomial|adaptive_(max|avg)_pool|binomial|polygamma|pinv|svd|lstsq|eig|matrix_rank|nuclear|_cond|linalg_.*norm/;
 
 function fuzzDoor(): void {
   native.setThreads(2);

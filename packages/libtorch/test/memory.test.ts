@@ -106,7 +106,7 @@ test('an error inside tidy frees everything and passes on', () => {
   assert.throws(() => tidy(() => ones([2]).matmul(ones([3]))), /aten::matmul/);
   assert.equal(liveTensors(), before);
   const outside = ones([1]); // no scope is left open that would free it
-  tidy(() => ones([1]));
+  tidy(() => ones([1]).item());
   assert.equal(outside.disposed, false);
   outside.dispose();
 });

@@ -74,7 +74,7 @@ test('operators may return several tensors, lists, numbers, booleans or nothing'
   );
 });
 
-test('gradients are left out of a list of indices with null', () => {
+test('entries of a list of indices may be left out with null', () => {
   const x = tensor([
     [1, 2],
     [3, 4],

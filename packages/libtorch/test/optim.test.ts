@@ -124,11 +124,13 @@ test('a run that goes on from saved tensors is bit by bit the run that was not i
 test('a saved state that does not fit the parameters is refused, and the optimiser goes on as it was', () => {
   const parameters = [new nn.Parameter(zeros([2])), new nn.Parameter(zeros([3]))];
   const adam = new optim.Adam(parameters);
-  for (const parameter of parameters) parameter.setGrad(parameter.detach().add(1));
+  tidy(() => {
+    for (const parameter of parameters) parameter.setGrad(parameter.detach().add(1));
+  });
   adam.step();
-  const before = bits(adam.stateDict());
-  const live = liveTensors();
+  const before = tidy(() => bits(adam.stateDict()));
   const state = () => new Map(adam.stateDict());
+  const live = liveTensors();
   tidy(() => {
     const wrongShape = state().set('1.exp_avg', zeros([4]));
     assert.throws(
@@ -142,7 +144,7 @@ test('a saved state that does not fit the parameters is refused, and the optimis
     assert.throws(() => adam.loadStateDict(unexpected), /1 tensors are unexpected: 2\.step/);
     assert.throws(() => adam.loadStateDict(new Map([['weight', ones([1])]])), /unexpected: weight/);
   });
-  assert.equal(liveTensors(), live);
+  assert.ok(liveTensors() <= live); // fewer where what other tests left was collected
   assert.deepEqual(bits(adam.stateDict()), before);
   adam.loadStateDict(new Map());
   assert.equal(adam.stateDict().size, 0);

@@ -7,8 +7,8 @@ import { OBJECTIVE_WEIGHTS, type ObjectiveTerm, type ObjectiveWeights } from '..
 import {
   type AnimationTrainingConfig,
   checkTrainingConfig,
-  datasetPairs,
   type DepthFiles,
+  datasetPairs,
   launchRanks,
   loadDepthNetwork,
   loadVgg19,
@@ -18,9 +18,9 @@ import {
   savedConfig,
   startingModel,
   stopRequest,
+  TRAINING_PRESETS,
   tensorBoard,
   trainAnimation,
-  TRAINING_PRESETS,
   trainingPreset,
 } from '../training/index.js';
 import { UsageError, UserError } from './errors.js';
@@ -67,6 +67,12 @@ type TrainOptions = CommonOptions & {
 /** The learning rate that refines a trained model; a rate for random weights ruins it in ten steps. */
 const REFINING_RATE = 2e-5;
 
+/** Exit code of a run that Ctrl-C has ended. */
+const STOPPED = 130;
+
+/** Milliseconds between two lines about the clips that are being made ready. */
+const PREPARING_INTERVAL = 10_000;
+
 const EXAMPLES = `
 A data set is a folder of clips, or of folders with frames, in train/ and test/ (see docs/training.md). The run's folder gets
 checkpoints/, model.safetensors (the averaged model, for \`dagan animate --checkpoint\`), best.safetensors, log.jsonl, and
@@ -92,26 +98,43 @@ export function trainAnimationCommand(): Command {
     .description('stage 2: train generator and keypoint detector (the face-depth network stays as it is)')
     .requiredOption('--data <folder>', 'the clips to learn from')
     .requiredOption('-o, --output <folder>', "the run's folder")
-    .addOption(new Option('--preset <name>', 'which training').choices(Object.keys(TRAINING_PRESETS)).default('starter-256'))
+    .addOption(
+      new Option('--preset <name>', 'which training').choices(Object.keys(TRAINING_PRESETS)).default('starter-256'),
+    )
     .option('--resume', 'go on from the newest checkpoint, if there is one; options given again replace what it says')
     .option('--init <file>', 'refine this model: a file of ours, a checkpoint of a training, or published weights')
     .option('--depth <file>', 'trained face-depth network; "untrained" goes without (to try things)')
     .option('--depth-encoder <file>', 'encoder of the face-depth network, where it is a file of its own (as published)')
     .option('--depth-decoder <file>', 'decoder of the face-depth network, likewise')
-    .addOption(new Option('--perceptual <network>', 'network that compares pictures').choices(['vgg19']).default('vgg19'))
+    .addOption(
+      new Option('--perceptual <network>', 'network that compares pictures').choices(['vgg19']).default('vgg19'),
+    )
     .option('--vgg <file>', "weights of VGG-19 (torchvision's file)")
     .option('--steps <n>', 'steps of the whole run', wholeNumber(1))
     .option('--batch-size <n>', 'pairs per step, over all ranks and parts', wholeNumber(1))
     .option('--accumulate <n>', 'parts to cut the batch into, to need less memory', wholeNumber(1))
     .option('--learning-rate <rate>', `default: the preset's; ${REFINING_RATE} with --init`, positive)
     .option('--clip-norm <norm>', 'largest norm of the gradients', positive)
-    .option('--weight <name=value>', `weight of a loss: ${Object.keys(OBJECTIVE_WEIGHTS).join(', ')}; repeatable`, addWeight, {})
-    .option('--freeze <part...>', 'parts that do not learn, such as keypoint_detector or generator.dense_motion_network')
+    .option(
+      '--weight <name=value>',
+      `weight of a loss: ${Object.keys(OBJECTIVE_WEIGHTS).join(', ')}; repeatable`,
+      addWeight,
+      {},
+    )
+    .option(
+      '--freeze <part...>',
+      'parts that do not learn, such as keypoint_detector or generator.dense_motion_network',
+    )
     .addOption(
       new Option('--precision <kind>', "arithmetic (default: the preset's)").choices(['float32', 'bfloat16', 'auto']),
     )
     .option('--seed <n>', 'of all random numbers', wholeNumber(0))
-    .option('--held-out <share>', 'share of the identities to evaluate on, if there is no test/ folder; 0 for none', share, 0.1)
+    .option(
+      '--held-out <share>',
+      'share of the identities to evaluate on, if there is no test/ folder; 0 for none',
+      share,
+      0.1,
+    )
     .option('--evaluation-pairs <n>', 'pairs to evaluate on', wholeNumber(1), 64)
     .option('--evaluate-every <steps>', 'steps between evaluations; 0 for none', wholeNumber(0), 1000)
     .option('--pictures-every <steps>', 'steps between pictures in TensorBoard; 0 for none', wholeNumber(0), 500)
@@ -168,7 +191,8 @@ async function runTrainAnimation(options: TrainOptions): Promise<void> {
     heldOutPairs: options.evaluationPairs,
     workers: options.workers,
     cacheFolder: options.cache,
-    onProgress: speaks ? (text) => reporter.notice(text) : undefined,
+    onProgress: speaks ? preparing(reporter) : undefined,
+    signal: stop,
     onWarning: speaks ? (text) => reporter.warn(text) : undefined,
   });
   const { checkpointEvery: checkpoint, evaluateEvery: evaluation, picturesEvery: pictures, output } = options;
@@ -188,10 +212,15 @@ async function runTrainAnimation(options: TrainOptions): Promise<void> {
       ],
       metadata: { trained_by: `dagan ${VERSION}` },
     });
-    if (!speaks) return;
-    if (outcome.interrupted) reporter.notice(`stopped after step ${outcome.step}; --resume goes on from there`);
-    else reporter.result(join(output, 'model.safetensors'));
+    if (outcome.interrupted) {
+      if (!process.connected) process.exitCode = STOPPED;
+      if (speaks) reporter.notice(`stopped after step ${outcome.step}; --resume goes on from there`);
+    } else if (speaks) reporter.result(join(output, 'model.safetensors'));
   } catch (error) {
+    if (stop.aborted && (error as Error).name === 'AbortError') {
+      process.exitCode = STOPPED;
+      return reporter.notice('stopped before the first step');
+    }
     if (!(error instanceof NonFiniteLossError)) throw error;
     throw new UserError(
       `${error.message}. ${join(output, 'checkpoints')} holds the state before it: resume with a lower --learning-rate, ` +
@@ -200,16 +229,28 @@ async function runTrainAnimation(options: TrainOptions): Promise<void> {
   }
 }
 
+/** Tells now and then how many clips are ready. */
+function preparing(reporter: Reporter): (progress: { clips: string; done: number; total: number }) => void {
+  let shown = performance.now();
+  return ({ clips, done, total }) => {
+    if (performance.now() - shown < PREPARING_INTERVAL) return;
+    shown = performance.now();
+    reporter.notice(`${clips}: ${done} of ${total} are ready`);
+  };
+}
+
 /** Starts the ranks; each runs this same command line. */
 async function launch(options: TrainOptions): Promise<void> {
+  const stop = interruption();
   try {
     await launchRanks({
       count: options.nproc!,
       script: process.argv[1]!,
       arguments: process.argv.slice(2),
       threads: options.threads,
-      signal: interruption(),
+      signal: stop,
     });
+    if (stop.aborted) process.exitCode = STOPPED;
   } catch (error) {
     throw error instanceof RankError ? new UserError(`${error.message}; the other ranks have been ended`) : error;
   }
@@ -252,7 +293,8 @@ function configure(
 
 function checkFiles({ data, init, depth, depthEncoder, depthDecoder, vgg }: TrainOptions): void {
   const files = [data, init, depth === 'untrained' ? undefined : depth, depthEncoder, depthDecoder, vgg];
-  for (const file of files) if (file !== undefined && !existsSync(file)) throw new UserError(`${file}: no such file or folder`);
+  for (const file of files)
+    if (file !== undefined && !existsSync(file)) throw new UserError(`${file}: no such file or folder`);
   if ((depthEncoder === undefined) !== (depthDecoder === undefined)) {
     throw new UsageError('--depth-encoder and --depth-decoder go together');
   }
@@ -271,7 +313,8 @@ function perceptualNetwork({ vgg }: TrainOptions, { weights }: AnimationTraining
 function depthFiles(options: TrainOptions, { model, name }: AnimationTrainingConfig): DepthFiles | null {
   const { depth, depthEncoder, depthDecoder, init } = options;
   if (depth !== undefined && depth !== 'untrained') return { depth };
-  if (depthEncoder !== undefined && depthDecoder !== undefined && init === undefined) return { depthEncoder, depthDecoder };
+  if (depthEncoder !== undefined && depthDecoder !== undefined && init === undefined)
+    return { depthEncoder, depthDecoder };
   if (depth === 'untrained' || init !== undefined || model.depth === null) return null;
   throw new UsageError(
     `${name} is guided by face depth: --depth FILE, a trained face-depth network, or --depth-encoder and --depth-decoder ` +

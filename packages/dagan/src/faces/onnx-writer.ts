@@ -58,6 +58,7 @@ export function encodeOnnx(model: OnnxModel): Uint8Array {
 function writeNode(writer: BinaryWriter, { operator, inputs, outputs, attributes = {} }: OnnxNode): void {
   for (const name of inputs) text(writer, 1, name);
   for (const name of outputs) text(writer, 2, name);
+  text(writer, 3, outputs[0] ?? operator);
   text(writer, 4, operator);
   for (const [name, value] of Object.entries(attributes)) {
     message(writer, 5, () => {

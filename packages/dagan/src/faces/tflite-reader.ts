@@ -69,7 +69,7 @@ export function readTflite(bytes: Uint8Array): TfliteModel {
 
 function constantOf(bytes: Uint8Array, type: number, name: string): Float32Array | Int32Array | undefined {
   if (bytes.length === 0) return undefined;
-  const aligned = bytes.slice().buffer;
+  const aligned = new Uint8Array(bytes).buffer;
   if (type === TYPE.float32) return new Float32Array(aligned);
   if (type === TYPE.int32) return new Int32Array(aligned);
   if (type === TYPE.float16) return Float32Array.from(new Uint16Array(aligned), halfToFloat);

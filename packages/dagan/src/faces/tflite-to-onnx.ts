@@ -49,12 +49,13 @@ type RegionOptions = {
   output_height: number;
   scale_x: number;
   scale_y: number;
-  target_rotation_radians: number;
+  /** Absent or null for 0. */
+  target_rotation_radians?: number | null;
   subset_idxs: number[];
 };
 
 function regionOptions({ customOptions }: TfliteOperator): RegionOptions {
-  return toObject(customOptions.slice().buffer) as RegionOptions;
+  return toObject(new Uint8Array(customOptions).buffer) as RegionOptions;
 }
 
 /** One model on its way. Every tensor of rank 4 is kept as `[n, channels, height, width]`. */
@@ -92,48 +93,68 @@ class Conversion {
         this.data[target] = this.data[first];
         return;
       case BUILTIN.add:
-        return this.activated('Add', [this.value(first), this.value(second)], target, options?.int8(0));
+        this.activated('Add', [this.value(first), this.value(second)], target, options?.int8(0));
+        return;
       case BUILTIN.mul:
-        return this.activated('Mul', [this.value(first), this.value(second)], target, options?.int8(0));
+        this.activated('Mul', [this.value(first), this.value(second)], target, options?.int8(0));
+        return;
       case BUILTIN.relu:
-        return this.node('Relu', [this.value(first)], this.tensorName(target));
+        this.node('Relu', [this.value(first)], this.tensorName(target));
+        return;
       case BUILTIN.prelu: {
         const slope = this.constant([this.shape(target)[1]!, 1, 1], this.float(second));
-        return this.node('PRelu', [this.value(first), slope], this.tensorName(target));
+        this.node('PRelu', [this.value(first), slope], this.tensorName(target));
+        return;
       }
       case BUILTIN.conv2d:
       case BUILTIN.depthwiseConv2d:
-        return this.convolution(operator);
+        this.convolution(operator);
+        return;
       case BUILTIN.maxPool2d:
-        return this.maximum(operator);
+        this.maximum(operator);
+        return;
       case BUILTIN.pad: {
         // Pairs (before, after) per dimension, n h w c, to all befores and then all afters, n c h w.
         const pairs = this.data[second]!;
         const order = [0, 3, 1, 2];
         const pads = [...order.map((axis) => pairs[2 * axis]!), ...order.map((axis) => pairs[2 * axis + 1]!)];
-        return this.node('Pad', [this.value(first), this.integers(pads)], this.tensorName(target));
+        this.node('Pad', [this.value(first), this.integers(pads)], this.tensorName(target));
+        return;
       }
       case BUILTIN.reshape: {
         const shape = this.model.tensors[target]!.shape;
-        if (shape.length === 4) throw new TypeError(`${this.name}: cannot reshape to a picture`);
-        return this.node('Reshape', [this.channelsLast(first), this.integers(shape)], this.tensorName(target));
+        const inputs = [this.channelsLast(first), this.integers(shape)];
+        const name = this.tensorName(target);
+        if (shape.length < 4) this.node('Reshape', inputs, name);
+        else this.node('Transpose', [this.op('Reshape', inputs)], name, { perm: { ints: [0, 3, 1, 2] } });
+        return;
       }
       case BUILTIN.concatenation: {
         const axis = options?.int32(0) ?? 0;
         if (this.shape(target).length === 4) throw new TypeError(`${this.name}: cannot join pictures`);
         const attributes = { axis: { int: axis } };
-        return this.node('Concat', inputs.map((index) => this.value(index)), this.tensorName(target), attributes);
+        this.node(
+          'Concat',
+          inputs.map((index) => this.value(index)),
+          this.tensorName(target),
+          attributes,
+        );
+        return;
       }
       case BUILTIN.stridedSlice:
         // The face networks use it to copy an output whole.
         if (this.size(first) !== this.size(target)) throw new TypeError(`${this.name}: cannot cut out a part`);
-        return this.node('Identity', [this.value(first)], this.tensorName(target));
+        this.node('Identity', [this.value(first)], this.tensorName(target));
+        return;
       case 'Landmarks2TransformMatrix':
-        return this.regionMatrix(operator);
+        this.regionMatrix(operator);
+        return;
       case 'TransformTensorBilinear':
-        return this.cutOut(operator);
+        this.cutOut(operator);
+        return;
       case 'TransformLandmarks':
-        return this.transformPoints(operator);
+        this.transformPoints(operator);
+        return;
       default:
         throw new TypeError(`${this.name}: the operation ${kind} is not known`);
     }
@@ -156,14 +177,11 @@ class Conversion {
         }
       }
     }
-    const activation = options?.int8(3);
+    const activation = options?.int8(depthwise ? 4 : 3);
     const [dilationWidth, dilationHeight] = depthwise
       ? [options?.int32(5, 1) ?? 1, options?.int32(6, 1) ?? 1]
       : [options?.int32(4, 1) ?? 1, options?.int32(5, 1) ?? 1];
-    const window = this.window(input, options, [
-      (height - 1) * dilationHeight + 1,
-      (width - 1) * dilationWidth + 1,
-    ]);
+    const window = this.window(input, options, [(height - 1) * dilationHeight + 1, (width - 1) * dilationWidth + 1]);
     this.activated(
       'Conv',
       [
@@ -213,7 +231,7 @@ class Conversion {
    */
   private regionMatrix(operator: TfliteOperator): void {
     const options = regionOptions(operator);
-    if (options.target_rotation_radians !== 0) throw new TypeError(`${this.name}: regions must be level`);
+    if (options.target_rotation_radians) throw new TypeError(`${this.name}: regions must be level`);
     const points = this.op('Slice', [
       this.value(operator.inputs[0]!),
       this.integers([0]),
@@ -308,8 +326,8 @@ class Conversion {
   ): void {
     if (activation > 1) throw new TypeError(`${this.name}: the fused activation ${activation} is not known`);
     const name = this.tensorName(target);
-    if (activation === 0) return this.node(operator, inputs, name, attributes);
-    this.node('Relu', [this.op(operator, inputs, attributes)], name);
+    if (activation === 0) this.node(operator, inputs, name, attributes);
+    else this.node('Relu', [this.op(operator, inputs, attributes)], name);
   }
 
   private output(index: number) {

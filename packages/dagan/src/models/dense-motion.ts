@@ -57,7 +57,10 @@ export class DenseMotionNetwork extends nn.Module {
     const [height, width] = [smallSource.size(2), smallSource.size(3)];
     const motions = exactly(smallSource, () => sparseMotions(driving, source, height, width)); // [N, K + 1, h, w, 2]
     const heatmaps = this.#heatmapDifferences(driving, source, height, width); // [N, K + 1, 1, h, w]
-    const repeated = smallSource.unsqueeze(1).expand(n, k + 1, 3, height, width).reshape(-1, 3, height, width);
+    const repeated = smallSource
+      .unsqueeze(1)
+      .expand(n, k + 1, 3, height, width)
+      .reshape(-1, 3, height, width);
     const sparseDeformed = F.gridSample(repeated, motions.reshape(-1, height, width, 2)) // [N (K + 1), 3, h, w]
       .reshape(n, k + 1, 3, height, width);
     const input = cat([heatmaps, sparseDeformed], 2).reshape(n, -1, height, width); // [N, 4 (K + 1), h, w]
@@ -95,7 +98,10 @@ export function sparseMotions(driving: Keypoints, source: Keypoints, height: num
   if (driving.jacobian && source.jacobian) {
     const linear = source.jacobian.matmul(driving.jacobian.inverse()); // [N, K, 2, 2]
     // Row vectors: z J^T, as one small matrix product per keypoint.
-    relative = relative.reshape(n, k, height * width, 2).matmul(linear.transpose(2, 3)).reshape(n, k, height, width, 2);
+    relative = relative
+      .reshape(n, k, height * width, 2)
+      .matmul(linear.transpose(2, 3))
+      .reshape(n, k, height, width, 2);
   }
   const moved = relative.add(centre(source.value));
   return cat([grid.expand(n, 1, height, width, 2), moved], 1);

@@ -61,7 +61,9 @@ export class Generator extends nn.Module {
   constructor(config: GeneratorConfig, numKeypoints: number) {
     super();
     const { blockExpansion, maxFeatures, numDownBlocks, estimateOcclusionMap } = config;
-    const channels = Array.from({ length: numDownBlocks + 1 }, (_, i) => Math.min(maxFeatures, blockExpansion * 2 ** i));
+    const channels = Array.from({ length: numDownBlocks + 1 }, (_, i) =>
+      Math.min(maxFeatures, blockExpansion * 2 ** i),
+    );
     const encoder = () => new nn.ModuleList(channels.slice(1).map((out, i) => new DownBlock(channels[i]!, out)));
     this.denseMotionNetwork = new DenseMotionNetwork(config.denseMotion, { numKeypoints, estimateOcclusionMap });
     this.first = new SameBlock(3, channels[0]!, 7);

@@ -2,7 +2,7 @@
 export * from './anti-alias.js';
 export * from './attention.js';
 export * from './config.js';
-export { checkModelConfig, ConfigError } from './config-check.js';
+export { ConfigError, checkModelConfig } from './config-check.js';
 export * from './dagan.js';
 export * from './dense-motion.js';
 export * from './depth-decoder.js';
@@ -10,8 +10,8 @@ export * from './depth-network.js';
 export * from './formula-weights.js';
 export * from './generator.js';
 export * from './hourglass.js';
-export * from './inference.js';
 export * from './infer-config.js';
+export * from './inference.js';
 export * from './keypoint-detector.js';
 export * from './keypoints.js';
 export * from './model-file.js';

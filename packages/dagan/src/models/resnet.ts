@@ -26,7 +26,9 @@ const DEVIATION = 0.225;
 export function scaledChannels(full: number, width: number): number {
   const channels = full * width;
   if (!(Number.isInteger(channels) && channels > 0)) {
-    throw new RangeError(`a width of ${width} gives ${channels} of ${full} channels; use a whole power of two, down to 1/16`);
+    throw new RangeError(
+      `a width of ${width} gives ${channels} of ${full} channels; use a whole power of two, down to 1/16`,
+    );
   }
   return channels;
 }

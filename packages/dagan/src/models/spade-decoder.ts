@@ -54,9 +54,7 @@ class SpadeBlock extends nn.Module {
 
   forward(x: Tensor, condition: Tensor): Tensor {
     const shortcut =
-      this.convShortcut && this.normShortcut
-        ? this.convShortcut.forward(this.normShortcut.forward(x, condition))
-        : x;
+      this.convShortcut && this.normShortcut ? this.convShortcut.forward(this.normShortcut.forward(x, condition)) : x;
     const inner = this.conv0.forward(F.leakyRelu(this.norm0.forward(x, condition), SLOPE));
     return this.conv1.forward(F.leakyRelu(this.norm1.forward(inner, condition), SLOPE)).add(shortcut);
   }
@@ -74,13 +72,8 @@ export class SpadeDecoder extends nn.Module {
     super();
     this.compress = new nn.Conv2d(channels, COMPRESSED, 3, { padding: 1 });
     this.fc = new nn.Conv2d(channels, 2 * channels, 3, { padding: 1 });
-    this.middle = new nn.ModuleList(
-      Array.from({ length: 3 }, () => new SpadeBlock(2 * channels, 2 * channels)),
-    );
-    this.up = new nn.ModuleList([
-      new SpadeBlock(2 * channels, channels),
-      new SpadeBlock(channels, OUT_CHANNELS),
-    ]);
+    this.middle = new nn.ModuleList(Array.from({ length: 3 }, () => new SpadeBlock(2 * channels, 2 * channels)));
+    this.up = new nn.ModuleList([new SpadeBlock(2 * channels, channels), new SpadeBlock(channels, OUT_CHANNELS)]);
     this.image = new nn.Conv2d(OUT_CHANNELS, 3, 3, { padding: 1 });
   }
 

@@ -45,7 +45,10 @@ export type AnimationTrainingConfig = {
 };
 
 /** The phase that a step (from 0) belongs to. */
-export function phaseOf({ phases, steps }: Pick<AnimationTrainingConfig, 'phases' | 'steps'>, step: number): TrainingPhase {
+export function phaseOf(
+  { phases, steps }: Pick<AnimationTrainingConfig, 'phases' | 'steps'>,
+  step: number,
+): TrainingPhase {
   let end = 0;
   for (const phase of phases) {
     end += phase.share * steps;
@@ -65,12 +68,17 @@ export function finalSize({ phases }: Pick<AnimationTrainingConfig, 'phases'>): 
  *
  * @throws RangeError if the pictures are smaller than what these networks see
  */
-export function modelForSize({ model, phases }: Pick<AnimationTrainingConfig, 'model' | 'phases'>, size: number): ModelConfig {
+export function modelForSize(
+  { model, phases }: Pick<AnimationTrainingConfig, 'model' | 'phases'>,
+  size: number,
+): ModelConfig {
   const growth = finalSize({ phases }) / size;
   const scaled = (factor: number): number => {
     const scale = factor * growth;
     if (scale > 1 || Math.abs(1 / scale - Math.round(1 / scale)) > 1e-6) {
-      throw new RangeError(`pictures of ${size} pixels cannot be shrunk by ${scale} for the keypoint and motion networks`);
+      throw new RangeError(
+        `pictures of ${size} pixels cannot be shrunk by ${scale} for the keypoint and motion networks`,
+      );
     }
     return scale;
   };

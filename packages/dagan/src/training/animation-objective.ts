@@ -12,8 +12,8 @@ import {
   keypointDistanceLoss,
   type ObjectiveTerm,
   type ObjectiveWeights,
-  perceptualLoss,
   type Pyramid,
+  perceptualLoss,
 } from '../losses/index.js';
 import type { DaGAN } from '../models/dagan.js';
 import type { MultiScaleDiscriminator } from '../models/discriminator.js';
@@ -54,7 +54,9 @@ export class AnimationObjective {
     readonly options: AnimationObjectiveOptions,
   ) {
     if (!perceptual && options.weights.perceptual > 0) {
-      throw new TypeError('the perceptual term has a weight but there is no perceptual network: bring one, or set its weight to 0');
+      throw new TypeError(
+        'the perceptual term has a weight but there is no perceptual network: bring one, or set its weight to 0',
+      );
     }
     this.#pyramid = new ImagePyramid().to({ device: options.device });
   }

@@ -2,7 +2,7 @@
 import { type distributed, nn, optim, type Tensor, tidy } from '@dagan/libtorch';
 import { DaGAN } from '../models/dagan.js';
 import { MultiScaleDiscriminator } from '../models/discriminator.js';
-import { saveModel, type ModelMetadata } from '../models/model-file.js';
+import { type ModelMetadata, saveModel } from '../models/model-file.js';
 import type { PerceptualNetwork } from '../models/vgg19.js';
 import { type AnimationTrainingConfig, finalSize, modelForSize } from './animation-config.js';
 import { AnimationStep } from './animation-step.js';
@@ -28,7 +28,10 @@ export class AnimationState {
   readonly model: DaGAN;
   readonly discriminator: MultiScaleDiscriminator;
   readonly step: AnimationStep;
-  readonly averages: { readonly generator: optim.ExponentialMovingAverage; readonly detector: optim.ExponentialMovingAverage };
+  readonly averages: {
+    readonly generator: optim.ExponentialMovingAverage;
+    readonly detector: optim.ExponentialMovingAverage;
+  };
 
   /**
    * New networks with random weights, the same in all ranks.
@@ -194,7 +197,9 @@ function freeze(model: DaGAN, paths: readonly string[]): void {
   const parts = partsOf(model, paths);
   const unknown = paths.find((path) => !parts.some(([found]) => found === path));
   if (unknown !== undefined) {
-    const known = [...model.namedModules()].map(([path]) => path).filter((path) => path !== '' && path.split('.').length <= 2);
+    const known = [...model.namedModules()]
+      .map(([path]) => path)
+      .filter((path) => path !== '' && path.split('.').length <= 2);
     throw new RangeError(`the model has no part '${unknown}' to freeze; parts are ${known.join(', ')}`);
   }
   for (const [, part] of parts) part.requiresGrad_(false);

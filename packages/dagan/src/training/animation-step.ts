@@ -26,7 +26,9 @@ export type AnimationStepOptions = Partial<AnimationObjectiveOptions> & {
 };
 
 /** The losses as numbers, unweighted but for `total`; terms of weight 0 are missing. */
-export type AnimationLosses = Readonly<Partial<Record<ObjectiveTerm, number>> & { total: number; discriminator: number }>;
+export type AnimationLosses = Readonly<
+  Partial<Record<ObjectiveTerm, number>> & { total: number; discriminator: number }
+>;
 
 export type AnimationStepResult = {
   losses: AnimationLosses;
@@ -62,7 +64,13 @@ export class AnimationStep {
     perceptual: PerceptualNetwork | null,
     options: AnimationStepOptions = {},
   ) {
-    const { weights = OBJECTIVE_WEIGHTS, keypointDistance = {}, precision = 'float32', device = 'cpu', ...own } = options;
+    const {
+      weights = OBJECTIVE_WEIGHTS,
+      keypointDistance = {},
+      precision = 'float32',
+      device = 'cpu',
+      ...own
+    } = options;
     const learningRate = own.learningRate ?? 2e-4;
     this.#options = { deformation: {}, accumulate: 1, clipNorm: null, group: null, ...own, learningRate };
     this.objective = new AnimationObjective(model, discriminator, perceptual, {
@@ -166,9 +174,13 @@ export class AnimationStep {
     const { accumulate, deformation } = this.#options;
     const { device } = this.objective.options;
     const count = driving.size(0);
-    if (count % accumulate !== 0) throw new RangeError(`a batch of ${count} cannot be cut into ${accumulate} equal parts`);
+    if (count % accumulate !== 0)
+      throw new RangeError(`a batch of ${count} cannot be cut into ${accumulate} equal parts`);
     const { theta, weights } = given ?? ThinPlateSpline.random(count, deformation, { device });
-    const [size, part] = [count / accumulate, (of: Tensor, i: number) => of.narrow(0, i * (count / accumulate), count / accumulate)];
+    const [size, part] = [
+      count / accumulate,
+      (of: Tensor, i: number) => of.narrow(0, i * (count / accumulate), count / accumulate),
+    ];
     if (size === count) return [{ source, driving, transform: new ThinPlateSpline(theta, weights) }];
     return Array.from({ length: accumulate }, (_, i) => ({
       source: part(source, i),

@@ -223,7 +223,9 @@ function anyRank(own: boolean, { group, device }: TrainingPlace): boolean {
 /** Makes the run's folder, and refuses one that holds another run. */
 function prepareFolder({ folder, config, resume }: AnimationRun, checkpoints: CheckpointFolder): void {
   if (!resume && checkpoints.steps().length > 0) {
-    throw new RangeError(`${folder} holds a training with checkpoints: go on with it (--resume) or name another folder`);
+    throw new RangeError(
+      `${folder} holds a training with checkpoints: go on with it (--resume) or name another folder`,
+    );
   }
   mkdirSync(checkpoints.path, { recursive: true });
   for (const place of [folder, checkpoints.path]) {
@@ -285,7 +287,8 @@ class Observers implements Required<TrainingObserver> {
     if (this.#failed.has(failing)) return;
     this.#failed.add(failing);
     for (const observer of this.all) {
-      if (observer !== failing && !this.#failed.has(observer)) observer.notice?.(`the log cannot be written: ${(error as Error).message}`);
+      if (observer !== failing && !this.#failed.has(observer))
+        observer.notice?.(`the log cannot be written: ${(error as Error).message}`);
     }
   }
 }

@@ -25,8 +25,11 @@ export type DatasetPairsOptions = {
   workers?: number;
   /** Where decoded frames are kept; by default below the data set. */
   cacheFolder?: string;
-  onProgress?: (text: string) => void;
+  /** Told after every clip that is being made ready. */
+  onProgress?: (progress: { clips: string; done: number; total: number }) => void;
   onWarning?: (text: string) => void;
+  /** Ends the making ready of clips; what has been made is kept. */
+  signal?: AbortSignal;
 };
 
 /**
@@ -39,7 +42,7 @@ export async function datasetPairs(root: string, options: DatasetPairsOptions): 
   const prepared = new Map<string, Promise<PreparedDataset>>();
   const prepare = (dataset: Dataset, name: string, size: number, place: { rank: number; worldSize: number }) => {
     const key = `${name} ${size}`;
-    const { cacheFolder, onProgress, onWarning } = options;
+    const { cacheFolder, onProgress, onWarning, signal } = options;
     const ready =
       prepared.get(key) ??
       prepareFrames(dataset, {
@@ -47,7 +50,8 @@ export async function datasetPairs(root: string, options: DatasetPairsOptions): 
         cacheFolder,
         ...place,
         onWarning,
-        onProgress: ({ done, total }) => onProgress?.(`${name} clips at ${size} x ${size}: ${done} of ${total}`),
+        signal,
+        onProgress: ({ done, total }) => onProgress?.({ clips: `${name} clips at ${size} x ${size}`, done, total }),
       });
     prepared.set(key, ready);
     return ready;
@@ -71,7 +75,10 @@ export async function datasetPairs(root: string, options: DatasetPairsOptions): 
   };
 }
 
-async function partsOf(root: string, options: DatasetPairsOptions): Promise<{ training: Dataset; heldOut: Dataset | null }> {
+async function partsOf(
+  root: string,
+  options: DatasetPairsOptions,
+): Promise<{ training: Dataset; heldOut: Dataset | null }> {
   const dataset = await openDataset(root);
   const { heldOut: fraction, seed, onWarning } = options;
   if (fraction === 0) return { training: dataset, heldOut: null };
@@ -81,6 +88,8 @@ async function partsOf(root: string, options: DatasetPairsOptions): Promise<{ tr
     if (!(error instanceof MediaError)) throw error;
   }
   if (identitiesOf(dataset).length > 1) return holdOut(dataset, { fraction, seed });
-  onWarning?.(`${root} shows a single identity and has no test folder: nothing is held out, the best model is not known`);
+  onWarning?.(
+    `${root} shows a single identity and has no test folder: nothing is held out, the best model is not known`,
+  );
   return { training: dataset, heldOut: null };
 }

@@ -8,8 +8,8 @@ export type DepthWarning = { symptom: DepthSymptom; message: string };
 /** Weight of the past in the running means: they look back about 50 steps. */
 const MEMORY = 0.98;
 
-/** Steps before anything is judged: untrained networks look like collapsed ones. */
-const PATIENCE = 300;
+/** Steps before anything is judged: untrained networks look like collapsed ones, for long. */
+const PATIENCE = 1000;
 
 /** The first symptom that holds explains those after it. */
 const SYMPTOMS: readonly {

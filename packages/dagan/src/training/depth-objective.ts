@@ -53,10 +53,15 @@ export class DepthObjective {
     readonly options: DepthObjectiveOptions = { precision: 'float32', device: 'cpu' },
   ) {}
 
-  /** Judges a batch. The sources, S of them, go through geometry and losses side by side as one batch of S N. */
-  forward({ previous, target, next }: FrameTriple): DepthJudgement {
+  /**
+   * Judges a batch. The sources, S of them, go through geometry and losses side by side as one batch of S N.
+   *
+   * @param warmingUp all pixels of all sources count, whatever the recipe says
+   */
+  forward({ previous, target, next }: FrameTriple, { warmingUp = false } = {}): DepthJudgement {
     return tidy(() => {
       const { recipe } = this;
+      const [choosing, masking] = [recipe.minimumReprojection && !warmingUp, recipe.automasking && !warmingUp];
       const size = [target.size(2), target.size(3)] as const;
       const sources = previous ? cat([previous, next]) : next; // [S N, 3, H, W]
       const targets = previous ? cat([target, target]) : target;
@@ -64,7 +69,7 @@ export class DepthObjective {
 
       const pyramid = this.#inPrecision(() => this.depthNetwork.pyramid(target)).slice(0, recipe.scales);
       const { pose, intrinsics } = this.#camera({ previous, target, next });
-      const still = recipe.automasking ? perSource(photometricError(sources, targets, recipe.photometric)) : [];
+      const still = masking ? perSource(photometricError(sources, targets, recipe.photometric)) : [];
 
       const scales = pyramid.map((raw, scale) => {
         const disparity = raw.to({ dtype: 'float32' }); // [N, 1, H / 2^s, W / 2^s]
@@ -72,7 +77,7 @@ export class DepthObjective {
         const depth = disparityToDepth(previous ? cat([large, large]) : large, recipe.depthRange); // [S N, 1, H, W]
         const { warped, grid } = synthesizeView(sources, { depth, intrinsics, pose }, recipe);
         const errors = perSource(photometricError(warped, targets, recipe.photometric)); // S of [N, 1, H, W]
-        const judged = minimumReprojection(recipe.minimumReprojection ? errors : [stack(errors).mean([0])], still);
+        const judged = minimumReprojection(choosing ? errors : [stack(errors).mean([0])], still);
         const image = scale === 0 ? target : F.avgPool2d(target, 2 ** scale);
         const smoothness = edgeAwareSmoothness(disparity, image).mul(recipe.smoothness / 2 ** scale);
         return { disparity, warped, grid, mask: judged.mask, photometric: judged.error.mean(), smoothness };

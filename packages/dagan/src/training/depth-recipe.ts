@@ -19,6 +19,12 @@ export type DepthRecipe = {
   camera: CameraModel;
   /** `centred`: the optical axis meets the picture in its middle; `learned`: it meets it anywhere. */
   principalPoint: 'centred' | 'learned';
+  /**
+   * Steps at the beginning in which all pixels of all sources count, without minimum reprojection and automasking, and the
+   * intrinsics stay as they are. An untrained pose network does worse than no motion at most pixels: masked, these could not
+   * tell it so. And as long as depth is flat a wrong focal length explains the frames better than the right one.
+   */
+  warmup: number;
   /** Learning rate of the intrinsics over that of the networks: a focal length that jumps makes depth follow it. */
   intrinsicsRate: number;
   depthRange: DepthRange;
@@ -33,6 +39,7 @@ const published: DepthRecipe = {
   smoothness: 1e-3,
   camera: 'exact',
   principalPoint: 'centred',
+  warmup: 0,
   intrinsicsRate: 0.1,
   depthRange: {},
 };
@@ -40,10 +47,12 @@ const published: DepthRecipe = {
 /**
  * Recipes by name.
  * - `published`: that of the published code and of monodepth2, with the paper's alpha and intrinsics that learn.
+ * - `scratch`: the same with a beginning that networks with random weights need.
  * - `paper`: two frames and the photometric error of Eq. 5 alone.
  */
 export const DEPTH_RECIPES = {
   published,
+  scratch: { ...published, warmup: 2000 },
   paper: {
     ...published,
     frames: 2,

@@ -66,13 +66,14 @@ export class DepthStep {
 
   /**
    * Learns from a batch. The result's tensors belong to the caller's scope.
+   * @param step number of steps taken before this one, in the whole training; the recipe's warm-up goes by it
    * @throws NonFiniteLossError, in all ranks if it comes up in one, without having changed the networks
    */
-  run(batch: FrameTriple): DepthStepResult {
+  run(batch: FrameTriple, step = Number.POSITIVE_INFINITY): DepthStepResult {
     return tidy(() => {
       using before = new BufferSnapshot([this.depthNetwork, this.poseNetwork]);
       try {
-        return this.#run(batch);
+        return this.#run(batch, step < this.objective.recipe.warmup);
       } catch (error) {
         before.restore();
         throw error;
@@ -80,9 +81,9 @@ export class DepthStep {
     });
   }
 
-  #run(batch: FrameTriple): DepthStepResult {
+  #run(batch: FrameTriple, step = Number.POSITIVE_INFINITY): DepthStepResult {
     for (const optimizer of this.optimizers) optimizer.zeroGrad();
-    const { terms, statistics, seen } = this.objective.forward(batch);
+    const { terms, statistics, seen } = this.objective.forward(batch, { warmingUp });
     const losses = this.#numbers(terms);
     const wrong = (['photometric', 'smoothness', 'total'] as const).find((name) => !Number.isFinite(losses[name]));
     if (wrong) throw new NonFiniteLossError(wrong);
@@ -91,7 +92,8 @@ export class DepthStep {
     this.#gradients.finish();
     const gradientNorm = optim.clipGradNorm(this.#parameters, this.#clipNorm ?? Number.POSITIVE_INFINITY);
     if (!Number.isFinite(gradientNorm)) throw new NonFiniteLossError('gradient of depth and pose network');
-    for (const optimizer of this.optimizers) optimizer.step();
+    this.networkOptimizer.step();
+    if (!warmingUp) this.cameraOptimizer.step();
     return { losses, gradientNorm, statistics: this.#numbers(statistics), seen };
   }
 

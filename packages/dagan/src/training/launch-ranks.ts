@@ -81,7 +81,12 @@ export function stopRequest(): AbortSignal | undefined {
 
 type Rank = { child: ChildProcess; ended: Promise<void>; failure: () => RankError | null };
 
-function startRank(rank: number, port: number, threads: number, { count, script, arguments: rest }: LaunchOptions): Rank {
+function startRank(
+  rank: number,
+  port: number,
+  threads: number,
+  { count, script, arguments: rest }: LaunchOptions,
+): Rank {
   const place = {
     RANK: `${rank}`,
     LOCAL_RANK: `${rank}`,

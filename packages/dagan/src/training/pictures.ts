@@ -13,7 +13,18 @@ const SMALLEST = 96;
 /** Pairs shown at most, one per row. */
 const ROWS = 4;
 
-const LABELS = ['source', 'driving', 'warped', 'prediction', 'src depth', 'drv depth', 'occlusion', 'motion', 'src points', 'drv points'];
+const LABELS = [
+  'source',
+  'driving',
+  'warped',
+  'prediction',
+  'src depth',
+  'drv depth',
+  'occlusion',
+  'motion',
+  'src points',
+  'drv points',
+];
 
 /** One sheet with a row per pair: source, driving, warped, prediction, depths, occlusion, motion, keypoints. */
 export function animationSheet(batch: FramePair, seen: AnimationSeen): Picture {
@@ -44,7 +55,11 @@ export function animationSheet(batch: FramePair, seen: AnimationSeen): Picture {
       heat(seen.sourceDisparity),
       heat(seen.drivingDisparity),
       heat(occlusionMap, [0, 1]),
-      fit(first(deformation).unbind(0).map((field) => motionPicture(field.size(1), field.size(0), field.toFloat32Array()))),
+      fit(
+        first(deformation)
+          .unbind(0)
+          .map((field) => motionPicture(field.size(1), field.size(0), field.toFloat32Array())),
+      ),
       points(source, seen.sourceKeypoints),
       points(driving, seen.drivingKeypoints),
     ];

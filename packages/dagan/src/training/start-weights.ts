@@ -5,8 +5,8 @@ import type { ModelConfig } from '../models/config.js';
 import { loadModel, type ModelFiles } from '../models/model-file.js';
 import { publishedName } from '../models/published-names.js';
 import { Vgg19 } from '../models/vgg19.js';
-import type { AnimationState } from './animation-state.js';
 import type { AnimationTrainingConfig } from './animation-config.js';
+import type { AnimationState } from './animation-state.js';
 import { TRAINING_FORMAT } from './checkpoints.js';
 
 /** Runs `body`; what does not fit names the file. */
@@ -44,10 +44,7 @@ export function startingModel(files: ModelFiles): StartingModel {
   let weights: Map<string, Tensor>;
   if (file.metadata.format === TRAINING_FORMAT) {
     config = (JSON.parse(file.metadata.config ?? '') as AnimationTrainingConfig).model;
-    weights = new Map([
-      ...below(file, 'model.'),
-      ...below(file, 'average.'),
-    ]);
+    weights = new Map([...below(file, 'model.'), ...below(file, 'average.')]);
   } else {
     const { model } = loadModel(files);
     [config, weights] = [model.config, model.stateDict()];
@@ -63,7 +60,9 @@ export function startingModel(files: ModelFiles): StartingModel {
 
 function fits(weights: nn.StateDict, module: nn.Module): boolean {
   const own = module.stateDict();
-  return own.size === weights.size && [...own].every(([name, { shape }]) => weights.get(name)?.shape.join() === shape.join());
+  return (
+    own.size === weights.size && [...own].every(([name, { shape }]) => weights.get(name)?.shape.join() === shape.join())
+  );
 }
 
 /** Files that hold a face-depth network: one, or encoder and decoder in one each as published. */
@@ -94,7 +93,8 @@ export function loadDepthNetwork(state: AnimationState, files: DepthFiles): void
     const value = [ours, `model.${ours}`, name, publishedName(ours)].map((each) => found.get(each)).find(Boolean);
     return value ? [[name, value]] : [];
   });
-  if (weights.length === 0) throw new CheckpointError(paths[0]!, 'holds no face-depth network (no tensor depth_network.encoder...)');
+  if (weights.length === 0)
+    throw new CheckpointError(paths[0]!, 'holds no face-depth network (no tensor depth_network.encoder...)');
   located(paths.join(', '), () => network.loadStateDict(new Map(weights)));
 }
 

@@ -45,4 +45,3 @@ export class SpectralNormConv2d extends Conv2d {
     });
   }
 }
-

@@ -10,7 +10,7 @@ export class PerceptualNetworkError extends Error {
   override readonly name = 'PerceptualNetworkError';
 }
 
-const PACKAGE = 'nsfwjs@4.4.0';
+const PACKAGE = 'nsfwjs@4.3.0';
 
 /** Added to the variance by the batch norms of the file. */
 const EPSILON = 1e-3;

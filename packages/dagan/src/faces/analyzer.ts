@@ -1,0 +1,90 @@
+// Everything about the faces of a picture in one object. Runs in Node as it is, and wherever a runtime and the models are given to it.
+import type { Picture } from '../media/picture.js';
+import { type CanonicalFace, type FaceAssets, splitFaceAssets } from './assets.js';
+import { type DetectOptions, detectFaces, type FaceBox } from './detector.js';
+import { computeMesh, type FaceMesh, type MeshNetwork, regionOfDetection, regionOfMesh } from './mesh.js';
+import type { Network, NetworkRuntime } from './networks.js';
+import { type HeadPose, headPose } from './pose.js';
+import { regionPoints, tfliteToOnnx } from './tflite-to-onnx.js';
+
+/** What the analysis is made of. */
+export type FaceAnalyzerOptions = {
+  /** `plain`: 468 points, quicker. `refined`: 478, with irises; lips and eyes follow blinks and small movements. Default plain. */
+  mesh?: 'plain' | 'refined';
+  /** The bytes of the file that `FACE_ASSETS` names. Default: that of the installed package (Node). */
+  assets?: Uint8Array;
+  /** What runs the networks. Default: ONNX Runtime with one thread (Node). */
+  runtime?: NetworkRuntime;
+};
+
+/** A mesh of a lower score is not of a face. */
+export const MIN_MESH_SCORE = 0.5;
+
+/** Finds faces, their meshes and poses. Loaded once, used for any number of pictures. */
+export class FaceAnalyzer implements AsyncDisposable {
+  private constructor(
+    private readonly detector: Network,
+    private readonly meshNetwork: MeshNetwork,
+    private readonly canonicalFace: CanonicalFace,
+  ) {}
+
+  /** Converts and loads the networks, in about a quarter of a second. */
+  static async load(options: FaceAnalyzerOptions = {}): Promise<FaceAnalyzer> {
+    const runtime = options.runtime ?? (await import('./onnx-runtime.js')).onnxRuntime();
+    const assets: FaceAssets = splitFaceAssets(
+      options.assets ?? (await (await import('./installed.js')).readInstalledAssets()),
+    );
+    const refined = options.mesh === 'refined';
+    const mesh = refined ? assets.refinedMesh : assets.mesh;
+    const detector = await runtime.load(tfliteToOnnx(assets.detector, 'face detector'));
+    const network = await runtime.load(tfliteToOnnx(mesh, 'face mesh'));
+    const meshNetwork = { network, regions: refined ? regionPoints(mesh) : undefined };
+    return new FaceAnalyzer(detector, meshNetwork, assets.canonicalFace);
+  }
+
+  /** The faces in a picture, the largest first; none is an empty list. */
+  detect(picture: Picture, options?: DetectOptions): Promise<FaceBox[]> {
+    return detectFaces(this.detector, picture, options);
+  }
+
+  /**
+   * The mesh of a face. After a detection the network looks twice, the second time with its own result to go by, which
+   * makes the points independent of the detector; from a mesh, of this picture or of the one before it, once.
+   */
+  async mesh(picture: Picture, near: FaceBox | FaceMesh): Promise<FaceMesh> {
+    if ('points' in near) return computeMesh(this.meshNetwork, picture, regionOfMesh(near));
+    const first = await computeMesh(this.meshNetwork, picture, regionOfDetection(near));
+    return computeMesh(this.meshNetwork, picture, regionOfMesh(first));
+  }
+
+  /**
+   * Follows a face: the mesh near that of the picture before, or, if there is none or it is lost, that of the largest face
+   * in the picture. Undefined where there is no face.
+   */
+  async track(picture: Picture, previous?: FaceMesh): Promise<FaceMesh | undefined> {
+    if (previous) {
+      const followed = await this.mesh(picture, previous);
+      if (followed.score >= MIN_MESH_SCORE) return followed;
+    }
+    for (const face of await this.detect(picture)) {
+      const found = await this.mesh(picture, face);
+      if (found.score >= MIN_MESH_SCORE) return found;
+    }
+    return undefined;
+  }
+
+  /** The pose of the head that a mesh shows. */
+  pose({ points }: Pick<FaceMesh, 'points'>): HeadPose {
+    return headPose(points, this.canonicalFace);
+  }
+
+  /** Frees the networks. */
+  async close(): Promise<void> {
+    await this.detector.release();
+    await this.meshNetwork.network.release();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

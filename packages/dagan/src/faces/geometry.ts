@@ -1,0 +1,81 @@
+// Boxes and small matrices.
+
+/** A rectangle in pixels, of any position and size. */
+export type Box = { left: number; top: number; width: number; height: number };
+
+/** Intersection over union of two boxes, 0 to 1. */
+export function overlap(a: Box, b: Box): number {
+  const width = Math.min(a.left + a.width, b.left + b.width) - Math.max(a.left, b.left);
+  const height = Math.min(a.top + a.height, b.top + b.height) - Math.max(a.top, b.top);
+  if (!(width > 0 && height > 0)) return 0;
+  const common = width * height;
+  return common / (a.width * a.height + b.width * b.height - common);
+}
+
+/** The smallest box around all boxes. */
+export function unionOf(boxes: readonly Box[]): Box {
+  const left = Math.min(...boxes.map((box) => box.left));
+  const top = Math.min(...boxes.map((box) => box.top));
+  const right = Math.max(...boxes.map((box) => box.left + box.width));
+  const bottom = Math.max(...boxes.map((box) => box.top + box.height));
+  return { left, top, width: right - left, height: bottom - top };
+}
+
+/** The smallest box around points that lie `stride` numbers apart, x and y first. */
+export function boundsOf(points: ArrayLike<number>, stride: number, count = points.length / stride): Box {
+  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (let at = 0; at < count * stride; at += stride) {
+    left = Math.min(left, points[at]!);
+    right = Math.max(right, points[at]!);
+    top = Math.min(top, points[at + 1]!);
+    bottom = Math.max(bottom, points[at + 1]!);
+  }
+  return { left, top, width: right - left, height: bottom - top };
+}
+
+/** A 3 x 3 matrix, row by row. */
+export type Matrix3 = readonly number[];
+
+/**
+ * The rotation nearest to a matrix: the orthogonal factor of its polar decomposition, by Newton's iteration
+ * X <- (X + X^-T) / 2 (Higham 1986, "Computing the polar decomposition"). The determinant must be positive.
+ */
+export function nearestRotation(matrix: Matrix3): Matrix3 {
+  let current = matrix;
+  for (let round = 0; round < 100; round++) {
+    const cofactors = cofactorsOf(current);
+    const determinant = current[0]! * cofactors[0]! + current[1]! * cofactors[1]! + current[2]! * cofactors[2]!;
+    if (!(determinant > 0)) throw new RangeError('the points do not determine a rotation');
+    const next = current.map((value, index) => (value + cofactors[index]! / determinant) / 2);
+    const change = Math.max(...next.map((value, index) => Math.abs(value - current[index]!)));
+    current = next;
+    if (change < 1e-12) break;
+  }
+  return current;
+}
+
+/** The matrix of cofactors, which is the determinant times the inverse's transpose. */
+function cofactorsOf(m: Matrix3): number[] {
+  const [a, b, c, d, e, f, g, h, i] = m as readonly [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  return [
+    e * i - f * h,
+    f * g - d * i,
+    d * h - e * g,
+    c * h - b * i,
+    a * i - c * g,
+    b * g - a * h,
+    b * f - c * e,
+    c * d - a * f,
+    a * e - b * d,
+  ];
+}
