@@ -1,7 +1,7 @@
 // Everything about the faces of a picture in one object. Runs in Node as it is, and wherever a runtime and the models are given to it.
 import type { Picture } from '../media/picture.js';
 import { type CanonicalFace, type FaceAssets, splitFaceAssets } from './assets.js';
-import { type DetectOptions, detectFaces, type FaceBox } from './detector.js';
+import { detectFaces, detectSmallFaces, type FaceBox } from './detector.js';
 import { computeMesh, type FaceMesh, type MeshNetwork, regionOfDetection, regionOfMesh } from './mesh.js';
 import type { Network, NetworkRuntime } from './networks.js';
 import { type HeadPose, headPose } from './pose.js';
@@ -15,6 +15,17 @@ export type FaceAnalyzerOptions = {
   assets?: Uint8Array;
   /** What runs the networks. Default: ONNX Runtime with one thread (Node). */
   runtime?: NetworkRuntime;
+};
+
+/** How to look for faces. */
+export type DetectOptions = {
+  /** Faces of lower score are left out. Default 0.5. */
+  minScore?: number;
+  /**
+   * Whether to look again at overlapping parts of the picture if no face is found in the whole: in this way faces that
+   * fill less than about a sixth of it are found. Each is then confirmed by its mesh. Default true.
+   */
+  closer?: boolean;
 };
 
 /** A mesh of a lower score is not of a face. */
@@ -43,8 +54,15 @@ export class FaceAnalyzer implements AsyncDisposable {
   }
 
   /** The faces in a picture, the largest first; none is an empty list. */
-  detect(picture: Picture, options?: DetectOptions): Promise<FaceBox[]> {
-    return detectFaces(this.detector, picture, options);
+  async detect(picture: Picture, { minScore = 0.5, closer = true }: DetectOptions = {}): Promise<FaceBox[]> {
+    const faces = await detectFaces(this.detector, picture, minScore);
+    if (faces.length > 0 || !closer) return faces;
+    const confirmed: FaceBox[] = [];
+    for (const face of await detectSmallFaces(this.detector, picture, minScore)) {
+      const { score } = await computeMesh(this.meshNetwork, picture, regionOfDetection(face));
+      if (score >= MIN_MESH_SCORE) confirmed.push(face);
+    }
+    return confirmed;
   }
 
   /**

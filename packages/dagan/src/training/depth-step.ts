@@ -81,7 +81,7 @@ export class DepthStep {
     });
   }
 
-  #run(batch: FrameTriple, step = Number.POSITIVE_INFINITY): DepthStepResult {
+  #run(batch: FrameTriple, warmingUp: boolean): DepthStepResult {
     for (const optimizer of this.optimizers) optimizer.zeroGrad();
     const { terms, statistics, seen } = this.objective.forward(batch, { warmingUp });
     const losses = this.#numbers(terms);
