@@ -18,6 +18,7 @@ import {
   tensorToPictures,
 } from 'dagan';
 import { exampleFrames, examplePortrait, psnr } from './example.js';
+import { median } from './statistics.js';
 
 const { values } = parseArgs({
   options: {
@@ -102,11 +103,6 @@ function ourFlow(precision: 'float32' | 'bfloat16'): Flow {
     dispose: () => engine.dispose(),
   };
 }
-
-const median = (numbers: readonly number[]): number => {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1]!;
-};
 
 setThreads(threads);
 console.log(`LibTorch ${buildInfo().version}, ${cpus()[0]!.model}, ${threads} threads, ${frameCount} frames, ${rounds} rounds`);

@@ -103,7 +103,7 @@ describe('a training step', { skip: sharedMissing }, () => {
       assert.ok(Math.abs(norm - expected) <= allowed, `${name}: norm ${norm} instead of ${expected}`);
     }
     const moderate = norms.filter(([, , expected]) => expected > 0.1);
-    assert.ok(moderate.length > 90, 'most gradients are not tiny');
+    assert.ok(moderate.length > norms.length / 2, `${moderate.length} gradients are not tiny`);
   });
 
   test('leaves the same parameters and running statistics behind', () => {

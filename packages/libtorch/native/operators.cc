@@ -342,9 +342,14 @@ const c10::OperatorHandle& operatorAt(const Napi::Value& value) {
   return operators[static_cast<size_t>(index)];
 }
 
-/// Scale factors, which kernels square without looking whether that overflows.
-bool isFactor(const c10::Argument& argument) {
-  return argument.name() == "upscale_factor" || argument.name() == "downscale_factor";
+/// What kernels of resizing take without a check: factors that they square, and scales beside the size of the result,
+/// which lead them out of the picture if the two do not agree.
+void checkScale(const c10::Argument& argument, const IValue& value) {
+  const std::string& name = argument.name();
+  if ((name == "upscale_factor" || name == "downscale_factor") && std::abs(value.toInt()) > 4096) {
+    throw ArgumentError{"at most 4096"};
+  }
+  if (name.rfind("scales", 0) == 0 && value.isDouble()) throw ArgumentError{"null, because the size says it all"};
 }
 
 std::vector<IValue> toStack(const std::string& name, const c10::FunctionSchema& schema, const Napi::Array& values) {
@@ -364,7 +369,7 @@ std::vector<IValue> toStack(const std::string& name, const c10::FunctionSchema& 
     }
     try {
       stack.push_back(toIValue(value, argument.real_type(), argument.N()));
-      if (isFactor(argument) && std::abs(stack.back().toInt()) > 4096) throw ArgumentError{"at most 4096"};
+      checkScale(argument, stack.back());
     } catch (const ArgumentError& error) {
       throw Napi::TypeError::New(values.Env(), name + ": argument '" + argument.name() + "' must be " + error.expected +
                                                    ", got " + describeValue(value));

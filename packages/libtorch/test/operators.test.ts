@@ -147,6 +147,19 @@ test('messages stay short where LibTorch would list all its backends or repeat a
   assert.ok(messageOf(() => zeros([1], { device: 'cuda:99' })).length < 1500);
 });
 
+test('sizes and scales that would lead kernels astray are refused', () => {
+  const x = ones([1, 4, 2, 2]);
+  assert.match(
+    messageOf(() => run('aten::pixel_shuffle', [x, 2 ** 43])),
+    /^aten::pixel_shuffle: argument 'upscale_factor' must be at most 4096/,
+  );
+  assert.match(
+    messageOf(() => run('aten::upsample_bilinear2d', [x, [3, 3], false, 0.01, 0.01])),
+    /^aten::upsample_bilinear2d: argument 'scales_h' must be null/,
+  );
+  assert.deepEqual(run('aten::upsample_bilinear2d', [x, [3, 3], false, null, null]).shape, [1, 4, 3, 3]);
+});
+
 test('more memory than there is gives an error, not the end of the process', () => {
   assert.match(
     messageOf(() => zeros([2 ** 45])),

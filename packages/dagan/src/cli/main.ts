@@ -7,6 +7,7 @@ import { describeError, EXIT, UsageError } from './errors.js';
 import { importCommand } from './import.js';
 import { infoCommand } from './info.js';
 import { inspectCommand } from './inspect.js';
+import { preprocessCommand } from './preprocess.js';
 import { VERSION } from './provenance.js';
 import { trainCommand } from './train.js';
 
@@ -23,7 +24,15 @@ function program(): Command {
     .action(async () => {
       process.exitCode = await runDoctor();
     });
-  const commands = [animateCommand(), inspectCommand(), importCommand(), infoCommand(), trainCommand(), doctor];
+  const commands = [
+    animateCommand(),
+    inspectCommand(),
+    importCommand(),
+    infoCommand(),
+    preprocessCommand(),
+    trainCommand(),
+    doctor,
+  ];
   const root = new Command('dagan')
     .description('Animates a portrait by a driving video, guided by face depth (DaGAN, CVPR 2022).')
     .version(VERSION, '-V, --version', 'print the version')

@@ -167,7 +167,14 @@ function planClip(
   ];
   if (faceHeight > LARGEST_FACE) return drop('leaves the picture', `${place}; there is room for ${crop.width}`);
   if (crop.width < minSide) return drop('too small', `the square has ${crop.width} pixels a side`);
-  return { start, end, crop, faceWidth, faceHeight, motion: motionOf(samples, median(boxes.map(({ height }) => height))) };
+  return {
+    start,
+    end,
+    crop,
+    faceWidth,
+    faceHeight,
+    motion: motionOf(samples, median(boxes.map(({ height }) => height))),
+  };
 }
 
 /** Boxes without what a single one of them does alone: each number is the median of three in a row. */

@@ -1,0 +1,63 @@
+// How fast a training step of the animation model is, in float32 and in bfloat16 autocast, from one run.
+//
+//   node benchmarks/dist/training-step.js [--preset starter-256] [--size 128] [--batch-size 4] [--rounds 3] [--threads N]
+//
+// Pictures are noise: what a step costs does not depend on them.
+import { availableParallelism, cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { buildInfo, rand, setThreads, tidy } from '@dagan/libtorch';
+import { AnimationStep, DaGAN, MultiScaleDiscriminator, perceptualNetwork, trainingPreset } from 'dagan';
+import { median } from './statistics.js';
+
+const { values } = parseArgs({
+  options: {
+    preset: { type: 'string', default: 'starter-256' },
+    size: { type: 'string', default: '128' },
+    'batch-size': { type: 'string', default: '4' },
+    rounds: { type: 'string', default: '3' },
+    threads: { type: 'string', default: `${availableParallelism()}` },
+  },
+});
+const [size, batchSize, rounds, threads] = [
+  Number(values.size),
+  Number(values['batch-size']),
+  Number(values.rounds),
+  Number(values.threads),
+];
+
+setThreads(threads);
+const { model: config, discriminator } = trainingPreset(values.preset);
+console.log(
+  `LibTorch ${buildInfo().version}, ${cpus()[0]!.model}, ${threads} threads; ${values.preset} at ${size} x ${size}, batch ${batchSize}`,
+);
+
+/** A step of its own model in some precision; gives the milliseconds it took. */
+function stepper(precision: 'float32' | 'bfloat16'): () => number {
+  const model = new DaGAN(config).train().to({ memoryFormat: 'channels_last' });
+  const judge = new MultiScaleDiscriminator({ ...discriminator, keypoints: config.numKeypoints });
+  judge.to({ memoryFormat: 'channels_last' });
+  const step = new AnimationStep(model, judge, perceptualNetwork('default'), { precision });
+  return () => {
+    const begin = performance.now();
+    tidy(() => step.run({ source: rand([batchSize, 3, size, size]), driving: rand([batchSize, 3, size, size]) }));
+    return performance.now() - begin;
+  };
+}
+
+const steppers = new Map([
+  ['float32', stepper('float32')],
+  ['bfloat16', stepper('bfloat16')],
+]);
+const times = new Map([...steppers.keys()].map((name) => [name, [] as number[]]));
+for (const run of steppers.values()) run(); // warm up
+for (let round = 0; round < rounds; round++) for (const [name, run] of steppers) times.get(name)!.push(run());
+
+const reference = median(times.get('float32')!);
+for (const [name, measured] of times) {
+  const middle = median(measured);
+  console.log(
+    `${name.padEnd(10)}${middle.toFixed(0).padStart(8)} ms/step${((batchSize * 1000) / middle).toFixed(2).padStart(8)} images/s` +
+      `${(reference / middle).toFixed(2).padStart(8)} times float32`,
+  );
+}
+console.log(`peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MB (two models loaded)`);

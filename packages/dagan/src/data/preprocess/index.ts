@@ -1,0 +1,15 @@
+// From raw videos to training clips.
+export { type PoolOutcome, PreprocessPool } from './pool.js';
+export { type MadeClip, type PreprocessSettings, processVideo, type VideoResult } from './process-video.js';
+export { findRawVideos, RAW_EXTENSIONS, type RawVideo } from './raw-videos.js';
+export { type PreprocessTotals, REPORT, RecordStore, reportOf, totalsOf, type VideoRecord } from './records.js';
+export { ShotCuts } from './shot-cuts.js';
+export {
+  type ClipPlan,
+  type ClipRules,
+  type DroppedPart,
+  type FaceSample,
+  type FaceTrack,
+  planClips,
+  TrackBuilder,
+} from './tracks.js';

@@ -1,0 +1,56 @@
+// A process that prepares one video after the other, as the program tells it to.
+import { FaceAnalyzer } from '../../faces/index.js';
+import { type PreprocessSettings, processVideo, type VideoResult } from './process-video.js';
+
+/** An order: prepare this video. */
+export type PreprocessOrder = {
+  path: string;
+  name: string;
+  root: string;
+  split: string;
+  settings: PreprocessSettings;
+};
+
+/** What the process says. */
+export type PreprocessReport =
+  | { type: 'progress'; frames: number }
+  | { type: 'done'; result: VideoResult }
+  | { type: 'failed'; message: string };
+
+/** Frames between two reports of progress. */
+const REPORT_EVERY = 10;
+
+const send = (report: PreprocessReport): void => {
+  process.send?.(report);
+};
+
+let analyzer: Promise<FaceAnalyzer> | undefined;
+
+async function prepare({ path, name, root, split, settings }: PreprocessOrder): Promise<void> {
+  let frames = 0;
+  try {
+    analyzer ??= FaceAnalyzer.load();
+    const result = await processVideo(path, {
+      ...settings,
+      analyzer: await analyzer,
+      root,
+      split,
+      name,
+      onProgress: (more) => {
+        frames += more;
+        if (frames < REPORT_EVERY) return;
+        send({ type: 'progress', frames });
+        frames = 0;
+      },
+    });
+    send({ type: 'done', result });
+  } catch (error) {
+    send({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+// The program ends its helpers; a Ctrl-C that reaches the whole group is its business. Half-written clips are removed as
+// the process exits.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
+process.on('disconnect', () => process.exit());
+process.on('message', (order) => void prepare(order as PreprocessOrder));
