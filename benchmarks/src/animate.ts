@@ -105,7 +105,9 @@ function ourFlow(precision: 'float32' | 'bfloat16'): Flow {
 }
 
 setThreads(threads);
-console.log(`LibTorch ${buildInfo().version}, ${cpus()[0]!.model}, ${threads} threads, ${frameCount} frames, ${rounds} rounds`);
+console.log(
+  `LibTorch ${buildInfo().version}, ${cpus()[0]!.model}, ${threads} threads, ${frameCount} frames, ${rounds} rounds`,
+);
 const portrait = await examplePortrait();
 const frames = await exampleFrames(frameCount);
 const flows = [publishedFlow(), ourFlow('float32'), ourFlow('bfloat16')];

@@ -37,7 +37,7 @@ describe('dagan train animation', () => {
     await Promise.all([
       refuse(['--data', root], /required option '-o, --output <folder>'.*see dagan train animation --help/s),
       refuse(['--data', join(root, 'none'), '-o', root], /none: no such file or folder/),
-      refuse(there, /perceptual loss needs a network .* --vgg FILE/),
+      refuse([...there, '--perceptual', 'vgg19'], /--perceptual vgg19 needs --vgg FILE/),
       refuse([...there, '--weight', 'perceptual=0'], /starter-256 is guided by face depth: --depth FILE/),
       refuse([...there, '--weight', 'beauty=1'], /names are perceptual, generatorAdversarial/),
       refuse(

@@ -60,9 +60,5 @@ export function addModelOptions(command: Command): Command {
         .default('auto'),
     )
     .option('--device <name>', 'cpu, cuda, cuda:1, ...; auto takes the first GPU there is', 'auto')
-    .option(
-      '--threads <n>',
-      'threads of the processor to use (default: one per processor)',
-      wholeNumber(1, 1024),
-    );
+    .option('--threads <n>', 'threads of the processor to use (default: one per processor)', wholeNumber(1, 1024));
 }

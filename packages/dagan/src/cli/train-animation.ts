@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { distributed } from '@dagan/libtorch';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { OBJECTIVE_WEIGHTS, type ObjectiveTerm, type ObjectiveWeights } from '../losses/index.js';
+import { type PerceptualNetworkName, perceptualNetwork } from '../models/perceptual/index.js';
 import {
   type AnimationTrainingConfig,
   checkTrainingConfig,
@@ -11,7 +12,6 @@ import {
   datasetPairs,
   launchRanks,
   loadDepthNetwork,
-  loadVgg19,
   NonFiniteLossError,
   RankError,
   runLog,
@@ -44,7 +44,7 @@ type TrainOptions = CommonOptions & {
   seed?: number;
   weight: Partial<ObjectiveWeights>;
   freeze?: string[];
-  perceptual: 'vgg19';
+  perceptual?: PerceptualNetworkName;
   vgg?: string;
   init?: string;
   depth?: string;
@@ -82,9 +82,9 @@ On several machines start one process per rank with RANK, WORLD_SIZE, LOCAL_RANK
 torchrun, Slurm and Kubernetes operators do; --nproc does it on this machine.
 
 Examples:
-  dagan train animation --data clips/ --depth depth.safetensors --vgg vgg19.pth --preset starter-256 -o runs/starter
-  dagan train animation --data clips/ -o runs/starter --preset starter-256 --vgg vgg19.pth --resume
-  dagan train animation --data clips/ -o runs/mine --init model.safetensors --vgg vgg19.pth --freeze keypoint_detector
+  dagan train animation --data clips/ --depth depth.safetensors --preset starter-256 -o runs/starter
+  dagan train animation --data clips/ -o runs/starter --preset starter-256 --resume
+  dagan train animation --data clips/ -o runs/mine --init model.safetensors --freeze keypoint_detector
   dagan train animation --data clips/ -o runs/two --depth depth.safetensors --vgg vgg19.pth --nproc 2
   dagan train animation --data clips/ -o runs/try --preset debug --depth untrained --weight perceptual=0 --steps 20`;
 
@@ -107,7 +107,10 @@ export function trainAnimationCommand(): Command {
     .option('--depth-encoder <file>', 'encoder of the face-depth network, where it is a file of its own (as published)')
     .option('--depth-decoder <file>', 'decoder of the face-depth network, likewise')
     .addOption(
-      new Option('--perceptual <network>', 'network that compares pictures').choices(['vgg19']).default('vgg19'),
+      new Option(
+        '--perceptual <network>',
+        'network that compares pictures: "default" comes from an npm package, "vgg19" (the paper\'s) from --vgg',
+      ).choices(['default', 'vgg19']),
     )
     .option('--vgg <file>', "weights of VGG-19 (torchvision's file)")
     .option('--steps <n>', 'steps of the whole run', wholeNumber(1))
@@ -180,7 +183,7 @@ async function runTrainAnimation(options: TrainOptions): Promise<void> {
   const model = options.init !== undefined && !saved ? startingModel({ ...options, checkpoint: options.init }) : null;
   const config = configure(options, device, saved, model?.config);
   asUsage(() => checkTrainingConfig(config, group?.worldSize));
-  const perceptual = perceptualNetwork(options, config);
+  const perceptual = perceptualOf(options, config);
   perceptual?.to({ device, memoryFormat: 'channels_last' });
   const depth = saved ? null : depthFiles(options, config);
 
@@ -300,13 +303,13 @@ function checkFiles({ data, init, depth, depthEncoder, depthDecoder, vgg }: Trai
   }
 }
 
-function perceptualNetwork({ vgg }: TrainOptions, { weights }: AnimationTrainingConfig) {
+function perceptualOf({ perceptual, vgg }: TrainOptions, { weights }: AnimationTrainingConfig) {
   if (weights.perceptual === 0) return null;
-  if (vgg !== undefined) return loadVgg19(vgg);
-  throw new UsageError(
-    "the perceptual loss needs a network that knows pictures: --vgg FILE, torchvision's weights of VGG-19 " +
-      '(or --weight perceptual=0 to train without, to try things)',
-  );
+  if (perceptual === 'default' && vgg !== undefined) throw new UsageError('--vgg goes with --perceptual vgg19');
+  if (perceptual === 'vgg19' && vgg === undefined) {
+    throw new UsageError("--perceptual vgg19 needs --vgg FILE, torchvision's weights of VGG-19");
+  }
+  return perceptualNetwork(vgg === undefined ? 'default' : 'vgg19', { file: vgg });
 }
 
 /** Where the depth network comes from; null where it is in the model, not needed, or not wanted. */

@@ -1,10 +1,9 @@
-// Weights that a training starts from: a model to be refined, a face-depth network that stage 1 has taught, VGG-19.
+// Weights that a training starts from: a model to be refined, a face-depth network that stage 1 has taught.
 import { nn, readStateDict, type Tensor } from '@dagan/libtorch';
 import { CheckpointError, type CheckpointFile, openCheckpoint } from '@dagan/libtorch/checkpoint';
 import type { ModelConfig } from '../models/config.js';
 import { loadModel, type ModelFiles } from '../models/model-file.js';
 import { publishedName } from '../models/published-names.js';
-import { Vgg19 } from '../models/vgg19.js';
 import type { AnimationTrainingConfig } from './animation-config.js';
 import type { AnimationState } from './animation-state.js';
 import { TRAINING_FORMAT } from './checkpoints.js';
@@ -96,14 +95,4 @@ export function loadDepthNetwork(state: AnimationState, files: DepthFiles): void
   if (weights.length === 0)
     throw new CheckpointError(paths[0]!, 'holds no face-depth network (no tensor depth_network.encoder...)');
   located(paths.join(', '), () => network.loadStateDict(new Map(weights)));
-}
-
-/**
- * VGG-19 from torchvision's file, whole or only its convolutions.
- *
- * @throws CheckpointError if its tensors are not those of VGG-19
- */
-export function loadVgg19(path: string): Vgg19 {
-  using file = openCheckpoint(path);
-  return located(path, () => Vgg19.fromStateDict(readStateDict(file.tensors)));
 }
