@@ -1,4 +1,4 @@
-// Training of the animation model (Section 3.5 of the paper).
+// Training: face depth (stage 1, Section 3.2 of the paper) and the animation model (stage 2, Section 3.5).
 export * from './animation-config.js';
 export * from './animation-objective.js';
 export * from './animation-state.js';
@@ -6,6 +6,15 @@ export * from './animation-step.js';
 export * from './animation-trainer.js';
 export * from './checkpoints.js';
 export * from './dataset-pairs.js';
+export * from './depth-camera.js';
+export * from './depth-guard.js';
+export * from './depth-metrics.js';
+export * from './depth-objective.js';
+export * from './depth-pictures.js';
+export * from './depth-proof.js';
+export * from './depth-recipe.js';
+export * from './depth-spacing.js';
+export * from './depth-step.js';
 export * from './evaluation.js';
 export * from './event-file.js';
 export * from './frame-pairs.js';
