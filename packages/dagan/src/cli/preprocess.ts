@@ -158,6 +158,15 @@ async function prepareAll(
   const work = async (): Promise<void> => {
     while (taken < videos.length) {
       const video = videos[taken++]!;
+      const namesake = await store.namesake(video, split);
+      if (namesake !== undefined) {
+        failed.push(video.path);
+        reporter.warn(
+          `[${++done}/${videos.length}] ${video.path}: clips of ${namesake} have the name ${video.name} already; ` +
+            'rename the video or give it an --identity',
+        );
+        continue;
+      }
       await store.clear(video, split);
       const started = performance.now();
       const outcome = await pool.run({ path: video.path, name: video.name, root: store.root, split, settings });

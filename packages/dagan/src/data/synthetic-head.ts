@@ -46,7 +46,7 @@ type Mesh = {
 
 /** Samples per pixel along each side: without them the texture would flicker, which no camera motion explains. */
 const SAMPLES = 2;
-const DISTANCE = 2.6;
+const DISTANCE = 2.1;
 const AMBIENT = 0.5;
 
 /** A 32-bit number from another, without visible pattern. */
@@ -233,12 +233,12 @@ function buildScene(random: Random, background: number | null): Mesh[] {
     return { positions, colors, triangles, isHead: true };
   });
   if (background !== null) {
-    const half = 4 + 1.5 * background;
-    const positions = gridPositions(150, 150, (u, v) => [half * (2 * u - 1), half * (2 * v - 1), background]);
+    const half = 6 + 2 * background;
+    const positions = gridPositions(200, 200, (u, v) => [half * (2 * u - 1), half * (2 * v - 1), background]);
     const wall: Vector = [random.between(0.2, 0.4), random.between(0.35, 0.6), random.between(0.45, 0.7)];
     // The wall is further away: a coarser texture fills as many pixels.
     const colors = paint(positions, new Float32Array(positions.length / 3).fill(1), () => wall, texture + 1, 0.5);
-    meshes.push({ positions, colors, triangles: gridTriangles(150, 150), isHead: false });
+    meshes.push({ positions, colors, triangles: gridTriangles(200, 200), isHead: false });
   }
   return meshes;
 }
@@ -375,7 +375,7 @@ export function renderHeadClip({
   size = 128,
   frames: count = 32,
   seed = 0,
-  focal = 1.2,
+  focal = 0.9,
   background = 2,
   motion = 1,
 }: SyntheticHeadOptions = {}): SyntheticClip {

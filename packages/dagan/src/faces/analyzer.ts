@@ -1,4 +1,5 @@
-// Everything about the faces of a picture in one object. Runs in Node as it is, and wherever a runtime and the models are given to it.
+// Everything about the faces of a picture in one object. Runs in Node as it is, and wherever a runtime and the models
+// are given to it.
 import type { Picture } from '../media/picture.js';
 import { type CanonicalFace, type FaceAssets, splitFaceAssets } from './assets.js';
 import { detectFaces, detectSmallFaces, type FaceBox } from './detector.js';
@@ -9,7 +10,9 @@ import { regionPoints, tfliteToOnnx } from './tflite-to-onnx.js';
 
 /** What the analysis is made of. */
 export type FaceAnalyzerOptions = {
-  /** `plain`: 468 points, quicker. `refined`: 478, with irises; lips and eyes follow blinks and small movements. Default plain. */
+  /**
+   * `plain` (default): 468 points, quicker. `refined`: 478, with irises; lips and eyes follow blinks and small movements.
+   */
   mesh?: 'plain' | 'refined';
   /** The bytes of the file that `FACE_ASSETS` names. Default: that of the installed package (Node). */
   assets?: Uint8Array;
@@ -76,8 +79,8 @@ export class FaceAnalyzer implements AsyncDisposable {
   }
 
   /**
-   * Follows a face: the mesh near that of the picture before, or, if there is none or it is lost, that of the largest face
-   * in the picture. Undefined where there is no face.
+   * Follows a face: the mesh near that of the picture before, or, if there is none or it is lost, that of the largest
+   * face in the picture. Undefined where there is no face.
    */
   async track(picture: Picture, previous?: FaceMesh): Promise<FaceMesh | undefined> {
     if (previous) {

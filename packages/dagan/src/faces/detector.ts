@@ -42,8 +42,8 @@ export async function detectFaces(network: Network, picture: Picture, minScore: 
 }
 
 /**
- * Smaller faces, down to about a twelfth of the picture, from a look at overlapping parts of it. Patterns that are no face
- * pass here now and then, with scores up to 0.65.
+ * Smaller faces, down to about a twelfth of the picture, from a look at overlapping parts of it. Patterns that are no
+ * face pass here now and then, with scores up to 0.65.
  */
 export async function detectSmallFaces(network: Network, picture: Picture, minScore: number): Promise<FaceBox[]> {
   const found: FaceBox[] = [];

@@ -3,8 +3,8 @@ import type { Rectangle } from '../media/picture.js';
 import { type Box, unionOf } from './geometry.js';
 
 /**
- * Where the face mesh lies in the training clips, as parts of the square's side (measured on the published example clip):
- * its height, and how far down its middle is.
+ * Where the face mesh lies in the training clips, as parts of the square's side (measured on the published example
+ * clip): its height, and how far down its middle is.
  */
 export const TRAINING_FRAME = { faceHeight: 0.555, faceCenterY: 0.554 } as const;
 
@@ -22,8 +22,8 @@ export function squareOfFace({ left, top, width, height }: Box): Square {
 }
 
 /**
- * One square for a face that moves: around the squares of all its boxes. A still face gets the square of `squareOfFace`, a
- * moving one room to move in, on all sides alike where it moves along one axis only.
+ * One square for a face that moves: around the squares of all its boxes. A still face gets the square of
+ * `squareOfFace`, a moving one room to move in, on all sides alike where it moves along one axis only.
  */
 export function squareForFaces(boxes: readonly Box[]): Square {
   const around = unionOf(
@@ -37,8 +37,8 @@ export function squareForFaces(boxes: readonly Box[]): Square {
 }
 
 /**
- * A square of whole pixels inside a picture: moved, and made smaller where the picture is, as long as `keep` stays inside.
- * Undefined where it cannot.
+ * A square of whole pixels inside a picture: moved, and made smaller where the picture is, as long as `keep` stays
+ * inside. Undefined where it cannot.
  */
 export function fitSquare(square: Square, keep: Box, width: number, height: number): Rectangle | undefined {
   const side = Math.min(Math.round(square.side), width, height);

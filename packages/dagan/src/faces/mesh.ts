@@ -1,5 +1,5 @@
-// The face mesh: 468 points on the face's surface (Kartynnik et al., "Real-time Facial Surface Geometry", 2019), or 478 with irises and
-// finer lips and eyes (Grishchenko et al., "Attention Mesh", 2020).
+// The face mesh: 468 points on the face's surface (Kartynnik et al., "Real-time Facial Surface Geometry", 2019), or
+// 478 with irises and finer lips and eyes (Grishchenko et al., "Attention Mesh", 2020).
 import type { Picture } from '../media/picture.js';
 import type { FaceBox } from './detector.js';
 import { type Box, boundsOf } from './geometry.js';
@@ -9,8 +9,8 @@ import { fromRegion, type Region, sampleRegion } from './sampling.js';
 /** The mesh of a face. */
 export type FaceMesh = {
   /**
-   * 468 or 478 points x 3: x, y in pixels of the picture ((0, 0) is the corner of the first pixel); z, smaller towards the
-   * viewer, in the same unit, relative to the head.
+   * 468 or 478 points x 3: x, y in pixels of the picture ((0, 0) is the corner of the first pixel); z, smaller
+   * towards the viewer, in the same unit, relative to the head.
    */
   points: Float64Array;
   /** How sure the network is that it sees a face, 0 to 1. */
@@ -84,8 +84,8 @@ export async function computeMesh(
 }
 
 /**
- * Puts the second look at lips and eyes in place of the mesh's points there, which keep their depth, and adds two irises
- * of five points, as deep as their eye on average.
+ * Puts the second look at lips and eyes in place of the mesh's points there, which keep their depth, and adds two
+ * irises of five points, as deep as their eye on average.
  */
 function refine(
   mesh: Float32Array,

@@ -17,8 +17,8 @@ export type HeadPose = {
 };
 
 /**
- * Fits the canonical face to a mesh by rotation, translation and scale, with the canonical face's weights (Kabsch 1976).
- * Seen without perspective: the mesh's depth is in pixels too.
+ * Fits the canonical face to a mesh by rotation, translation and scale, with the canonical face's weights (Kabsch
+ * 1976). Seen without perspective: the mesh's depth is in pixels too.
  */
 export function headPose(points: Float64Array, canonical: CanonicalFace): HeadPose {
   const { weights } = canonical;

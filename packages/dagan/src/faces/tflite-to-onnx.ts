@@ -33,8 +33,8 @@ export function tfliteToOnnx(bytes: Uint8Array, name: string): Uint8Array {
 }
 
 /**
- * The points of the mesh that a network with attention computes again from a close look at a region: in the order of its
- * operations `Landmarks2TransformMatrix` (lips, one eye, the other eye), the indices of the mesh points.
+ * The points of the mesh that a network with attention computes again from a close look at a region: in the order of
+ * its operations `Landmarks2TransformMatrix` (lips, one eye, the other eye), the indices of the mesh points.
  */
 export function regionPoints(bytes: Uint8Array): number[][] {
   return readTflite(bytes)
@@ -224,8 +224,8 @@ class Conversion {
   }
 
   /**
-   * The matrix `[1, 4, 4]` from pixels of a region's close-up to pixels of the feature map: the region is the box around
-   * the points, in the frame that the line from one of them to another is level in, scaled.
+   * The matrix `[1, 4, 4]` from pixels of a region's close-up to pixels of the feature map: the region is the box
+   * around the points, in the frame that the line from one of them to another is level in, scaled.
    *
    *     M = T(centre) R S T(-output / 2),   u = R e_x = direction of the line,   S = scale * box / output
    */
@@ -258,7 +258,8 @@ class Conversion {
         Float32Array.of(options.scale_x / options.output_width, options.scale_y / options.output_height),
       ),
     ]);
-    const steps = this.op('Mul', [rotation, this.op('Transpose', [extent], { perm: { ints: [0, 2, 1] } })]); // rows S u, S v
+    // Rows S u, S v.
+    const steps = this.op('Mul', [rotation, this.op('Transpose', [extent], { perm: { ints: [0, 2, 1] } })]);
     const half = this.constant([1, 1, 2], Float32Array.of(options.output_width / 2, options.output_height / 2));
     const origin = this.op('Sub', [centre, this.op('MatMul', [half, steps])]);
     const zero = this.constant([1, 1, 2], new Float32Array(2));

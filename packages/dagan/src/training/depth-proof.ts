@@ -46,7 +46,7 @@ export const DEPTH_PROOF: DepthProofOptions = {
   width: 0.25,
   learningRate: 4e-4,
   recipe: DEPTH_RECIPES.scratch,
-  focal: 1.2,
+  focal: 0.9,
   focalStart: 0.6,
   seed: 0,
 };

@@ -21,9 +21,9 @@ export const RAW_EXTENSIONS: readonly string[] = ['.mp4', '.m4v', '.mov', '.webm
 /**
  * The videos behind files and folders, which are searched with all that is in them, in the order of their names.
  *
- * The identity of a video is, in this order: `identity` if given; what stands before the first `#` of its name; the first
- * folder that it lies in below the folder that was named; its name without ending. Characters other than letters, digits,
- * `.`, `_` and `-` become `-`.
+ * The identity of a video is, in this order: `identity` if given; what stands before the first `#` of its name; the
+ * first folder that it lies in below the folder that was named; its name without ending. Characters other than
+ * letters, digits, `.`, `_` and `-` become `-`.
  *
  * @throws MediaError if something is missing or a folder holds no video
  */

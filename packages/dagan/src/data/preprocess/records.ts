@@ -1,6 +1,6 @@
 // What is known of prepared videos: a record per video, from which the data set's index and the report are made.
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { systemCode, toMediaError } from '../../media/errors.js';
 import { MediaError } from '../../media/index.js';
 import type { PreprocessSettings, VideoResult } from './process-video.js';
@@ -9,6 +9,8 @@ import type { RawVideo } from './raw-videos.js';
 /** How a video was prepared, and what came of it. */
 export type VideoRecord = {
   video: RawVideo;
+  /** Absolute path of the video. */
+  source: string;
   split: string;
   settings: PreprocessSettings;
   /** Seconds that it took. */
@@ -52,7 +54,7 @@ export class RecordStore {
   /** Whether a video has been prepared like this already, and all of its clips are there. */
   async isDone(video: RawVideo, split: string, settings: PreprocessSettings): Promise<boolean> {
     const record = await this.read(recordName(split, video.name));
-    if (!record?.result || record.video.path !== video.path) return false;
+    if (!record?.result) return false;
     const same =
       record.video.bytes === video.bytes &&
       record.video.modified === video.modified &&
@@ -62,6 +64,13 @@ export class RecordStore {
       if (!(await stat(join(this.root, file)).catch(() => undefined))) return false;
     }
     return true;
+  }
+
+  /** Another video that is still there and whose clips already have this one's name; undefined if there is none. */
+  async namesake(video: RawVideo, split: string): Promise<string | undefined> {
+    const record = await this.read(recordName(split, video.name));
+    if (!record || record.source === resolve(video.path) || record.video.bytes === video.bytes) return undefined;
+    return (await stat(record.source).catch(() => undefined)) && record.source;
   }
 
   /** Removes what an earlier run, other settings or an end in the middle have left of a video. */
@@ -79,8 +88,9 @@ export class RecordStore {
   }
 
   /** Keeps the record of a video that has been worked on. */
-  async put(record: VideoRecord): Promise<void> {
-    await writeJson(join(this.folder, recordName(record.split, record.video.name)), record);
+  async put(record: Omit<VideoRecord, 'source'>): Promise<void> {
+    const source = resolve(record.video.path);
+    await writeJson(join(this.folder, recordName(record.split, record.video.name)), { ...record, source });
   }
 
   /** All records, in the order of their names. */

@@ -1,4 +1,5 @@
-// The track of a face through a video, cut where the face is lost, jumps or has drifted away, and what of it makes a clip.
+// The track of a face through a video, cut where the face is lost, jumps or has drifted away, and what of it makes a
+// clip.
 import { type Box, fitSquare, overlap, squareForFaces, squareOfFace, unionOf } from '../../faces/index.js';
 import type { Rectangle } from '../../media/picture.js';
 
@@ -159,7 +160,8 @@ function planClip(
   const room = square.side / still;
   if (room > MOST_ROOM) return drop('moves too far', `needs ${room.toFixed(2)} times the square of a still face`);
   const crop = fitSquare(square, unionOf(boxes), video.width, video.height);
-  const place = `${Math.round(square.side)} x ${Math.round(square.side)} at (${Math.round(square.left)}, ${Math.round(square.top)})`;
+  const [side, left, top] = [square.side, square.left, square.top].map(Math.round);
+  const place = `${side} x ${side} at (${left}, ${top})`;
   if (!crop) return drop('leaves the picture', place);
   const [faceWidth, faceHeight] = [
     median(boxes.map(({ width }) => width)) / crop.width,

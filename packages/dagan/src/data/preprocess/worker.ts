@@ -49,8 +49,8 @@ async function prepare({ path, name, root, split, settings }: PreprocessOrder): 
   }
 }
 
-// The program ends its helpers; a Ctrl-C that reaches the whole group is its business. Half-written clips are removed as
-// the process exits.
+// The program ends its helpers; a Ctrl-C that reaches the whole group is its business. Half-written clips are removed
+// as the process exits.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 process.on('disconnect', () => process.exit());
 process.on('message', (order) => void prepare(order as PreprocessOrder));
