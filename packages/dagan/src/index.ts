@@ -2,6 +2,7 @@
 export * from './animation/engines/index.js';
 export * from './animation/index.js';
 export * from './data/index.js';
+export * from './faces/index.js';
 export * from './geometry/index.js';
 export * from './losses/index.js';
 export * from './media/index.js';

@@ -46,7 +46,7 @@ type Mesh = {
 
 /** Samples per pixel along each side: without them the texture would flicker, which no camera motion explains. */
 const SAMPLES = 2;
-const DISTANCE = 2.1;
+const DISTANCE = 2.3;
 const AMBIENT = 0.5;
 
 /** A 32-bit number from another, without visible pattern. */
@@ -257,8 +257,8 @@ function swing(random: Random, amplitude: number, period: number): (time: number
 
 /** World-to-camera matrices: around the head and towards it, looking now beside it, now at it, and rolling. */
 function cameraPath(random: Random): (time: number) => Float64Array {
-  const [yaw, pitch, roll] = [swing(random, 0.34, 54), swing(random, 0.2, 44), swing(random, 0.15, 40)];
-  const [away, aside, below] = [swing(random, 0.25, 45), swing(random, 0.24, 30), swing(random, 0.22, 34)];
+  const [yaw, pitch, roll] = [swing(random, 0.3, 54), swing(random, 0.18, 44), swing(random, 0.15, 40)];
+  const [away, aside, below] = [swing(random, 0.42, 26), swing(random, 0.2, 30), swing(random, 0.18, 34)];
   return (time) => {
     const distance = DISTANCE + away(time);
     const [y, p, r] = [yaw(time), pitch(time), roll(time)];

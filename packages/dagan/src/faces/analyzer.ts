@@ -11,7 +11,8 @@ import { regionPoints, tfliteToOnnx } from './tflite-to-onnx.js';
 /** What the analysis is made of. */
 export type FaceAnalyzerOptions = {
   /**
-   * `plain` (default): 468 points, quicker. `refined`: 478, with irises; lips and eyes follow blinks and small movements.
+   * `plain` (default): 468 points, quicker. `refined`: 478, with irises; lips and eyes follow blinks and small
+   * movements.
    */
   mesh?: 'plain' | 'refined';
   /** The bytes of the file that `FACE_ASSETS` names. Default: that of the installed package (Node). */

@@ -72,16 +72,14 @@ function constantOf(bytes: Uint8Array, type: number, name: string): Float32Array
   const aligned = new Uint8Array(bytes).buffer;
   if (type === TYPE.float32) return new Float32Array(aligned);
   if (type === TYPE.int32) return new Int32Array(aligned);
-  if (type === TYPE.float16) return Float32Array.from(new Uint16Array(aligned), (bits) => halves()[bits]!);
+  if (type === TYPE.float16) return widen(new Uint16Array(aligned));
   throw new TypeError(`the constant '${name}' is of type ${type}; known are float32, float16 and int32`);
 }
 
-let table: Float32Array | undefined;
-
-/** The values of all half-precision numbers: looking them up is much quicker than computing each. */
-function halves(): Float32Array {
-  table ??= Float32Array.from({ length: 65536 }, (_, bits) => halfToFloat(bits));
-  return table;
+function widen(halves: Uint16Array): Float32Array {
+  const values = new Float32Array(halves.length);
+  for (let at = 0; at < values.length; at++) values[at] = halfToFloat(halves[at]!);
+  return values;
 }
 
 /** The value of an IEEE 754 half-precision number. */
