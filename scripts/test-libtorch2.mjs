@@ -1,5 +1,5 @@
 // Tests the addon against a LibTorch 2.x beside the system's: builds a second addon and runs the tests of the binding and of
-// the networks' parity with it. Takes the LibTorch in LIBTORCH, else the one inside PyPI's torch package, which pip fetches.
+// the networks' parity with it, then measures animation and training with the system's and with this one. Takes the LibTorch in LIBTORCH, else the one inside PyPI's torch package, which pip fetches.
 // Usage: node scripts/test-libtorch2.mjs [TORCH_VERSION] [--cache DIR]
 
 import { spawnSync } from 'node:child_process';
@@ -25,7 +25,21 @@ const tests = spawnSync(process.execPath, [join(root, 'scripts', 'test.mjs'), ..
   env: { ...process.env, DAGAN_LIBTORCH_ADDON: addon },
   stdio: ['ignore', 'inherit', 'inherit'],
 });
-process.exit(tests.status ?? 1);
+if (tests.status !== 0) process.exit(tests.status ?? 1);
+compareSpeed();
+
+/** The benchmarks with the system's LibTorch and with the other, one after the other. */
+function compareSpeed() {
+  for (const benchmark of ['animate.js', 'training-step.js']) {
+    for (const environment of [{}, { DAGAN_LIBTORCH_ADDON: addon }]) {
+      const run = spawnSync(process.execPath, [join(root, 'benchmarks', 'dist', benchmark)], {
+        env: { ...process.env, ...environment },
+        stdio: ['ignore', 'inherit', 'inherit'],
+      });
+      if (run.status !== 0) process.exit(run.status ?? 1);
+    }
+  }
+}
 
 /** The usual set-up, whose addon stays the one of the system's LibTorch. */
 function setUp() {
