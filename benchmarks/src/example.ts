@@ -7,10 +7,11 @@ const example = (name: string): string => fileURLToPath(new URL(`../../examples/
 /** Side of the pictures that the published model works on. */
 export const SIZE = 256;
 
+export const EXAMPLE_PORTRAIT = example('portrait.png');
 export const EXAMPLE_CLIP = example('driving.mp4');
 
 export async function examplePortrait(): Promise<Picture> {
-  return resizePicture(await readPicture(example('portrait.png')), SIZE, SIZE);
+  return resizePicture(await readPicture(EXAMPLE_PORTRAIT), SIZE, SIZE);
 }
 
 /** The first frames of the example clip. */

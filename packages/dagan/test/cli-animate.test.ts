@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { atRate } from '../src/cli/animate-pair.js';
-import { defaultCheckpoint } from '../src/cli/model.js';
+import { defaultCheckpoint } from '../src/cli/default-model.js';
 import { duration, progressText } from '../src/cli/report.js';
 import { cropPicture, type Picture, readPicture, saveModel, transformPicture, writePicture } from '../src/index.js';
 import { dagan, formulaModel, SMALL, SMALL_WITHOUT_DEPTH, startDagan } from './cli-run.js';

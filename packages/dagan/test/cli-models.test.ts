@@ -1,5 +1,6 @@
 // `dagan inspect`, `import`, `info` and the help texts as a user meets them.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { copyFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -98,6 +99,15 @@ test('inspect leaves out what a model does not have, and puts the sheet where it
     [],
   );
   assert.ok((await readPicture(path('sheet.jpg'))).height > 256);
+});
+
+test('inspect does not write over the model it uses', async () => {
+  const before = readFileSync(path('flat.safetensors'));
+  const words = ['--checkpoint', 'flat.safetensors', '-o', 'flat.safetensors'];
+  const run = await dagan(folder, ['inspect', 'face.png', 'face.png', ...words]);
+  assert.equal(run.code, 1);
+  assert.match(run.stderr, /flat\.safetensors: would replace the input/);
+  assert.deepEqual(readFileSync(path('flat.safetensors')), before);
 });
 
 test('published files are imported into one file: the same weights, the same hash, the same animation', async () => {

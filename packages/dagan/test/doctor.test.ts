@@ -11,10 +11,10 @@ import {
   exitCodeOf,
   formatFindings,
   nodeFinding,
-  parseProcessorFeatures,
   processorFinding,
   weightsFinding,
 } from '../src/cli/doctor.js';
+import { multipliesBfloat16, parseProcessorFeatures } from '../src/cli/processor.js';
 
 test('on a machine that is set up, every subject has a line and nothing stands in the way', async () => {
   const findings = await examine();
@@ -78,7 +78,15 @@ test('the processor line says what bfloat16 will run on', () => {
     /^Model X \(AVX2, .*AMX bf16\): bfloat16 in matrix units/,
   );
   assert.match(text('avx2 avx512f avx512_bf16'), /bfloat16 in vector units/);
+  assert.match(text('bf16 i8mm'), /bfloat16 in vector units/);
   assert.match(text('avx2'), /no bfloat16 units, float32/);
+});
+
+test('bfloat16 units are those of AMX, AVX-512 and Arm', () => {
+  for (const flag of ['amx_bf16', 'avx512_bf16', 'bf16']) {
+    assert.ok(multipliesBfloat16(parseProcessorFeatures(`avx2 ${flag}`)), flag);
+  }
+  assert.ok(!multipliesBfloat16(parseProcessorFeatures('avx2 avx512f amx_tile i8mm')));
 });
 
 test('the reference BLAS is a warning with the line that replaces it', () => {
@@ -89,17 +97,24 @@ test('the reference BLAS is a warning with the line that replaces it', () => {
   assert.equal(blasFinding({ kind: 'built-in' }).mark, 'ok');
 });
 
-test('weights are listed with their sizes, and their absence is only a note', () => {
+test('the weights line names the model that runs without --checkpoint, warns of several, and notes that there is none', () => {
   const directory = mkdtempSync(join(tmpdir(), 'weights-'));
+  const finding = () => weightsFinding([`${directory}/`]);
   try {
-    assert.equal(weightsFinding(join(directory, 'none')).mark, 'note');
-    assert.equal(weightsFinding(directory).mark, 'note');
-    writeFileSync(join(directory, 'b.safetensors'), new Uint8Array(2_500_000));
+    assert.equal(weightsFinding([`${directory}/none/`]).mark, 'note');
     writeFileSync(join(directory, 'a.pth.tar'), new Uint8Array(100_000));
     writeFileSync(join(directory, 'README.md'), 'Weights.');
-    const finding = weightsFinding(directory);
-    assert.equal(finding.mark, 'ok');
-    assert.equal(finding.text, 'a.pth.tar (0.1 MB), b.safetensors (2.5 MB)');
+    assert.equal(finding().mark, 'note');
+    assert.match(finding().text, /none ships/);
+    assert.match(finding().remedy ?? '', /--checkpoint/);
+    writeFileSync(join(directory, 'b.safetensors'), new Uint8Array(2_500_000));
+    assert.equal(finding().mark, 'ok');
+    assert.equal(finding().text, 'the default model is b.safetensors (2.5 MB)');
+    writeFileSync(join(directory, 'c.safetensors'), '');
+    assert.equal(finding().mark, 'warn');
+    assert.match(finding().text, /several models \(b\.safetensors, c\.safetensors\): choose one with --checkpoint/);
+    writeFileSync(join(directory, 'default.safetensors'), '');
+    assert.equal(finding().text, 'the default model is default.safetensors (0.0 MB)');
   } finally {
     rmSync(directory, { recursive: true });
   }

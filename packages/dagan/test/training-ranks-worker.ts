@@ -59,7 +59,7 @@ export async function gradients(group: Group): Promise<Map<string, Tensor>> {
 }
 
 /** The whole state of a training after three steps, which ranks with random numbers of their own start. */
-export async function threeSteps(group: Group): Promise<Map<string, Tensor>> {
+async function threeSteps(group: Group): Promise<Map<string, Tensor>> {
   const batches = await shares(group, 3);
   manualSeed(7 + (group?.rank ?? 0));
   const state = new AnimationState(tinyConfig({ batchSize: PAIRS }), 64, edges, { device: 'cpu', group });

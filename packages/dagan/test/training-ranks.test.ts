@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -10,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { getThreads, readStateDict, setThreads, type Tensor, tidy } from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { CheckpointFolder } from '../src/training/index.js';
-import { launchRanks } from '../src/training/launch-ranks.js';
+import { freePort, launchRanks } from '../src/training/launch-ranks.js';
 import { largestDifference } from './compare.js';
 import { gradients } from './training-ranks-worker.js';
 import type { Scenario } from './training-worker.js';
@@ -27,19 +26,6 @@ after(() => {
   setThreads(threads);
   rmSync(root, { recursive: true, force: true });
 });
-
-/** A TCP port that is free now. */
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() =>
-        address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port')),
-      );
-    });
-  });
-}
 
 type Rank = {
   child: ChildProcess;

@@ -483,6 +483,22 @@ test('an error quotes no control characters and no endless names', () => {
   assertRefused(file, /^[^\p{Cc}]{100,700}$/u);
 });
 
+test('a legacy file whose list of storages doubles itself is refused before it is written out', () => {
+  using folder = new TemporaryFolder();
+  const magic = Buffer.from([0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e]);
+  const protocol = Buffer.from([0x80, 2, 0x4d, 0xe9, 0x03, 0x2e]);
+  const empty = Buffer.from([0x80, 2, 0x7d, 0x2e]);
+  // Each pair holds the one before it twice: 2^40 texts in a hundred bytes.
+  const doubled = Buffer.from([0x80, 2, 0x58, 1, 0, 0, 0, 97, ...Array(40).fill([0x32, 0x86]).flat(), 0x85, 0x2e]);
+  for (const [name, parts] of [
+    ['list.pth', [magic, protocol, empty, empty, doubled]],
+    ['protocol.pth', [magic, doubled, empty, empty, empty]],
+  ] as const) {
+    const file = folder.file(name, Buffer.concat(parts));
+    assert.throws(() => openCheckpoint(file), CheckpointError);
+  }
+});
+
 test('a malformed or hostile pickle ends in an error that says what it does', () => {
   using folder = new TemporaryFolder();
   const repeat = (count: number, ...parts: Buffer[]) => Buffer.concat(Array(count).fill(Buffer.concat(parts)));
@@ -491,8 +507,11 @@ test('a malformed or hostile pickle ends in an error that says what it does', ()
   // Each list holds the one before it ten times: 10^12 values in a few hundred bytes.
   const shared = Array.from({ length: 12 }, (_, i) => [P.list, P.put(i + 1), P.mark, repeat(10, P.get(i)), P.appends]);
   const pairs = repeat(1000, P.mark, P.int(1), P.int(2), P.tuple);
+  const megabyte = Buffer.concat([Buffer.from([0x42, 0, 0, 0x10, 0]), Buffer.alloc(2 ** 20, 65)]);
   const pickles: [Buffer, RegExp][] = [
     [P.whole(P.list, P.put(0), ...shared.flat()), /over and over/],
+    // A hundred times the same megabyte.
+    [P.whole(P.list, megabyte, P.put(0), P.append, P.mark, repeat(100, P.get(0)), P.appends), /over and over/],
     [P.whole(P.list, P.put(0), P.get(0), P.append), /nests containers.*within themselves/],
     [P.whole(repeat(100_000, P.list), repeat(99_999, P.append)), /nests containers deeper/],
     [

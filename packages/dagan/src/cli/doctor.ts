@@ -1,12 +1,12 @@
 // `dagan doctor`: what this machine offers for animation, what is missing, and the line that mends it.
 
-import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { arch, availableParallelism, cpus, freemem, platform, release, totalmem } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { basename, dirname } from 'node:path';
 import { addonPath, aptLine, type Blas, type BuildRecord, currentBlas, readBuildRecord } from '@dagan/libtorch/build';
 import { loadCodecs } from '../media/codecs.js';
+import { defaultCheckpoint, WEIGHT_FOLDERS } from './default-model.js';
+import { multipliesBfloat16, type ProcessorFeatures, processorFeatures } from './processor.js';
 
 /** How a finding weighs: `fail` means that `dagan animate` cannot work. */
 export type Mark = 'ok' | 'note' | 'warn' | 'fail';
@@ -29,11 +29,6 @@ export async function runDoctor(): Promise<number> {
   const findings = await examine();
   console.log(formatFindings(findings));
   return exitCodeOf(findings);
-}
-
-/** The report as text, one line a finding. */
-export async function doctorReport(): Promise<string> {
-  return formatFindings(await examine());
 }
 
 /** 1 if a finding stands in the way of `dagan animate`, else 0. */
@@ -66,7 +61,7 @@ export async function examine(): Promise<Finding[]> {
     ...(await libtorchFindings()),
     await codecFinding(),
     await imageFinding(),
-    weightsFinding(fileURLToPath(new URL('../../../../../weights/', import.meta.url))),
+    weightsFinding(),
   ];
 }
 
@@ -77,44 +72,6 @@ export function nodeFinding(version: string): Finding {
   return enough
     ? { mark: 'ok', subject: 'Node', text: version }
     : { mark: 'fail', subject: 'Node', text: `${version} is too old`, remedy: 'install Node 20.15 or newer' };
-}
-
-/** Instruction sets that decide how fast LibTorch computes. */
-export interface ProcessorFeatures {
-  avx2: boolean;
-  avx512: boolean;
-  /** Dot products of bfloat16 in vector registers (`avx512_bf16`). */
-  avx512Bf16: boolean;
-  /** Tile matrix unit, and whether it multiplies bfloat16: the fastest path. */
-  amxTiles: boolean;
-  amxBf16: boolean;
-  /** Arm's bfloat16 and int8 matrix instructions. */
-  armBf16: boolean;
-  armI8mm: boolean;
-}
-
-/** Reads instruction sets from words as `/proc/cpuinfo` (`flags`, `Features`) and `sysctl` (`hw.optional.arm.FEAT_...: 1`) list them. */
-export function parseProcessorFeatures(text: string): ProcessorFeatures {
-  const words = new Set(
-    text
-      .split('\n')
-      .flatMap((line) => {
-        const [, name, value] = /^(?:hw\.optional\.(?:arm\.)?)(\S+): (\d)$/.exec(line.trim()) ?? [];
-        if (name !== undefined) return value === '1' ? [name] : [];
-        return line.split(/[\s:]+/);
-      })
-      .map((word) => word.toLowerCase().replace(/^feat_/, '')),
-  );
-  const has = (...names: string[]) => names.some((name) => words.has(name));
-  return {
-    avx2: has('avx2', 'avx2_0'),
-    avx512: has('avx512f'),
-    avx512Bf16: has('avx512_bf16'),
-    amxTiles: has('amx_tile'),
-    amxBf16: has('amx_bf16'),
-    armBf16: has('bf16'),
-    armI8mm: has('i8mm'),
-  };
 }
 
 /** Judges the processor: bfloat16 units are what makes animation fast, AVX2 or Arm's NEON what makes it bearable. */
@@ -129,7 +86,7 @@ export function processorFinding(model: string, features: ProcessorFeatures): Fi
     [features.armI8mm, 'Arm i8mm'],
   ];
   const present = names.filter(([there]) => there).map(([, name]) => name);
-  const bf16 = features.amxBf16 || features.avx512Bf16 || features.armBf16;
+  const bf16 = multipliesBfloat16(features);
   const speed = features.amxBf16
     ? 'bfloat16 in matrix units, the fastest'
     : bf16
@@ -146,18 +103,6 @@ export function processorFinding(model: string, features: ProcessorFeatures): Fi
 
 function processorModel(): string {
   return cpus()[0]?.model.trim() || 'unknown model';
-}
-
-/** Instruction sets of this processor; none where they cannot be found out. */
-export function processorFeatures(): ProcessorFeatures {
-  try {
-    if (platform() === 'darwin')
-      return parseProcessorFeatures(execFileSync('sysctl', ['hw.optional'], { encoding: 'utf8' }));
-    const lines = readFileSync('/proc/cpuinfo', 'utf8').split('\n');
-    return parseProcessorFeatures(lines.find((line) => /^(flags|Features)\s*:/.test(line)) ?? '');
-  } catch {
-    return parseProcessorFeatures('');
-  }
 }
 
 function systemName(): string {
@@ -261,21 +206,23 @@ async function imageFinding(): Promise<Finding> {
   }
 }
 
-/** Lists the weights in a directory. None is no hindrance: `--checkpoint` names a file anywhere. */
-export function weightsFinding(directory: string): Finding {
-  const remedy = 'name a checkpoint with --checkpoint FILE; published .pth.tar files work as they are';
+/** Names the model that runs where `--checkpoint` names none. No model is no hindrance: that option takes a file anywhere. */
+export function weightsFinding(folders: readonly string[] = WEIGHT_FOLDERS): Finding {
   try {
-    const files = readdirSync(directory).filter((name) => /\.(safetensors|pth|tar|onnx)$/.test(name));
-    if (files.length > 0) {
-      const list = files
-        .sort()
-        .map((name) => `${name} (${(statSync(join(directory, name)).size / 1e6).toFixed(1)} MB)`);
-      return { mark: 'ok', subject: 'Weights', text: list.join(', ') };
+    const file = defaultCheckpoint(folders);
+    if (file !== undefined) {
+      const size = `${(statSync(file).size / 1e6).toFixed(1)} MB`;
+      return { mark: 'ok', subject: 'Weights', text: `the default model is ${basename(file)} (${size})` };
     }
-  } catch {
-    // An absent directory holds no weights either.
+  } catch (error) {
+    return { mark: 'warn', subject: 'Weights', text: (error as Error).message };
   }
-  return { mark: 'note', subject: 'Weights', text: 'none in weights/', remedy };
+  return {
+    mark: 'note',
+    subject: 'Weights',
+    text: 'no model in weights/, and none ships with the program',
+    remedy: 'name a checkpoint with --checkpoint FILE; published .pth.tar files work as they are',
+  };
 }
 
 function gigabytes(bytes: number): string {

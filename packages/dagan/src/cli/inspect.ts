@@ -6,7 +6,7 @@ import { MediaError, openClip, type Picture, readPicture, transformPicture, writ
 import { UsageError, UserError } from './errors.js';
 import { inspectPair } from './inspection.js';
 import { inspectionSheet } from './inspection-sheet.js';
-import { applyThreads, chooseDevice, chooseModel, choosePrecision, NETWORK_SIZE } from './model.js';
+import { applyThreads, chooseDevice, chooseModel, choosePrecision, defaultCheckpoint, NETWORK_SIZE } from './model.js';
 import { addCommonOptions, addModelOptions, type CommonOptions, type ModelOptions, wholeNumber } from './options.js';
 import { checkWritable, guardInputs, isClipInput } from './pairs.js';
 import { VERSION } from './provenance.js';
@@ -49,8 +49,10 @@ async function runInspect(source: string, driving: string, options: InspectOptio
     throw new UsageError(`${sheet}: the sheet is written as .png, .jpg or .webp`);
   }
   const reporter = new Reporter(options);
+  const { checkpoint = defaultCheckpoint(), depthEncoder, depthDecoder } = options;
+  const inputs = [source, driving, checkpoint, depthEncoder, depthDecoder].filter((path) => path !== undefined);
   for (const target of [output, sheet]) {
-    guardInputs(target, [source, driving]);
+    guardInputs(target, inputs);
     await checkWritable(target);
   }
   const pictures = { source: await square(source), driving: await square(driving, options.frame) };
@@ -59,7 +61,6 @@ async function runInspect(source: string, driving: string, options: InspectOptio
   const precision = choosePrecision(options.precision, device);
   const { model, metadata } = chooseModel(options, reporter);
   const found = inspectPair(model.to({ device }), pictures, { precision, device });
-  await writePicture(sheet, inspectionSheet(found));
   saveStateDict(output, found, {
     made_by: `dagan ${VERSION}`,
     precision,
@@ -68,6 +69,7 @@ async function runInspect(source: string, driving: string, options: InspectOptio
     config: JSON.stringify(model.config),
     ...(metadata.sha256 ? { model_sha256: metadata.sha256 } : {}),
   });
+  await writePicture(sheet, inspectionSheet(found));
   reporter.result(`${output}: ${found.size} tensors in float32, computed in ${precision}`);
   reporter.result(`${sheet}: the same as pictures`);
 }

@@ -1,24 +1,19 @@
 // The model that a command runs: which files, which device, which arithmetic.
-import { existsSync, readdirSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { existsSync } from 'node:fs';
 import { buildInfo, setThreads } from '@dagan/libtorch';
 import { DaGAN, fillByFormula, loadModel, MODEL_PRESETS, type ModelMetadata, publishedName } from '../models/index.js';
-import { processorFeatures } from './doctor.js';
+import { defaultCheckpoint } from './default-model.js';
 import { UserError } from './errors.js';
 import type { ModelFileOptions, ModelOptions } from './options.js';
+import { multipliesBfloat16, processorFeatures } from './processor.js';
 import type { Reporter } from './report.js';
 
 /** Side of the pictures that the published networks were made for, in pixels. */
 export const NETWORK_SIZE = 256;
 
-/** Folders that may hold the default model: the repository's and the package's. */
-const WEIGHT_FOLDERS = ['../../../../../weights/', '../../../weights/'].map((path) =>
-  fileURLToPath(new URL(path, import.meta.url)),
-);
-
 /** What is said of results that no training stands behind. */
 export const UNTRAINED =
-  'No trained weights found: animating with UNTRAINED weights. The output shows that the program works, not a face.';
+  'No trained weights found: using UNTRAINED weights. The output shows that the program works, not a face.';
 
 export type ChosenModel = {
   model: DaGAN;
@@ -26,24 +21,6 @@ export type ChosenModel = {
   /** Whether training made the weights; if not, they follow a formula. */
   trained: boolean;
 };
-
-/**
- * The default model's file: the only one in a folder of weights, or the one called `default.safetensors`.
- *
- * @throws UserError if there are several
- */
-export function defaultCheckpoint(folders: readonly string[] = WEIGHT_FOLDERS): string | undefined {
-  for (const folder of folders) {
-    if (!existsSync(folder)) continue;
-    const names = readdirSync(folder).filter((name) => name.endsWith('.safetensors'));
-    const name = names.length === 1 ? names[0] : names.find((each) => each === 'default.safetensors');
-    if (name !== undefined) return `${folder}${name}`;
-    if (names.length > 1) {
-      throw new UserError(`${folder} holds several models (${names.sort().join(', ')}): choose one with --checkpoint`);
-    }
-  }
-  return undefined;
-}
 
 /** Loads the model that the options name, else the default one, else makes up one without training (and warns). */
 export function chooseModel(options: ModelFileOptions, reporter: Reporter): ChosenModel {
@@ -77,12 +54,11 @@ export function chooseDevice(device: string): string {
   return device;
 }
 
-/** The arithmetic to use; `auto` is bfloat16 where the hardware multiplies it, float32 elsewhere. */
+/** The arithmetic to use; `auto` is bfloat16 on a GPU and on processors with units for it, float32 elsewhere. */
 export function choosePrecision(precision: ModelOptions['precision'], device: string): 'float32' | 'bfloat16' {
   if (precision !== 'auto') return precision;
   if (device !== 'cpu') return 'bfloat16';
-  const { amxBf16, avx512Bf16 } = processorFeatures();
-  return amxBf16 || avx512Bf16 ? 'bfloat16' : 'float32';
+  return multipliesBfloat16(processorFeatures()) ? 'bfloat16' : 'float32';
 }
 
 /** Sets the number of threads, where one is asked for. */

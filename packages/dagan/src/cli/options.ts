@@ -55,7 +55,7 @@ export function addModelOptions(command: Command): Command {
   );
   return addDepthFileOptions(command)
     .addOption(
-      new Option('--precision <kind>', 'arithmetic; auto takes bfloat16 where the processor has units for it')
+      new Option('--precision <kind>', 'arithmetic; auto takes bfloat16 on a GPU and on processors with units for it')
         .choices(['float32', 'bfloat16', 'auto'])
         .default('auto'),
     )

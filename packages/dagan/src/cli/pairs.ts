@@ -155,7 +155,7 @@ function sameFile(a: string, b: string): boolean {
 }
 
 /** Checks what can be checked of an output before the work. */
-export async function checkTarget(output: string): Promise<void> {
+async function checkTarget(output: string): Promise<void> {
   const container = containerOf(output);
   if (container !== 'folder' && existsSync(output) && statSync(output).isDirectory()) {
     throw new UserError(`${output}: is a folder; give a file name`);

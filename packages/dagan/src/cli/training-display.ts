@@ -54,7 +54,7 @@ export function trainingDisplay({ quiet = false, output = process.stderr }: Disp
 }
 
 /** "step 120/1000  5.3 images/s  total 42.1 (perceptual 3.2, ...)  discriminator 0.41  lr 2.0e-4  8 min 20 s left" */
-export function progressLine(recent: readonly StepReport[]): string {
+function progressLine(recent: readonly StepReport[]): string {
   const { step, steps, losses, learningRate } = recent.at(-1)!;
   const seconds = recent.reduce((sum, report) => sum + report.seconds, 0);
   const pairs = recent.reduce((sum, report) => sum + report.pairs, 0);

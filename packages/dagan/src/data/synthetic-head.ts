@@ -255,19 +255,22 @@ function swing(random: Random, amplitude: number, period: number): (time: number
   return (time) => waves.reduce((sum, wave) => sum + wave.amplitude * Math.sin(wave.rate * time + wave.phase), 0);
 }
 
-/** World-to-camera matrices: around the head and towards it, looking now beside it, now at it, and rolling. */
+/** Share of its way aside by which the camera turns back to the head: at 0 it only shifts, at 1 it circles the head. */
+const TURNING_BACK = 0.4;
+
+/**
+ * World-to-camera matrices: aside, up and down, near and far, looking now beside the head, now at it, and rolling. Shifting
+ * shows what is near, coming nearer shows which way round depth is, and turning shows the focal length.
+ */
 function cameraPath(random: Random): (time: number) => Float64Array {
-  const [yaw, pitch, roll] = [swing(random, 0.3, 54), swing(random, 0.18, 44), swing(random, 0.15, 40)];
-  const [away, aside, below] = [swing(random, 0.42, 26), swing(random, 0.2, 30), swing(random, 0.18, 34)];
+  const [aside, below, away] = [swing(random, 0.42, 44), swing(random, 0.3, 38), swing(random, 0.34, 28)];
+  const [lookAside, lookBelow, roll] = [swing(random, 0.16, 30), swing(random, 0.14, 34), swing(random, 0.12, 40)];
   return (time) => {
-    const distance = DISTANCE + away(time);
-    const [y, p, r] = [yaw(time), pitch(time), roll(time)];
-    const position: Vector = [
-      distance * Math.sin(y) * Math.cos(p),
-      distance * Math.sin(p),
-      -distance * Math.cos(y) * Math.cos(p),
-    ];
-    const forward = normalize([aside(time) - position[0], below(time) - position[1], -position[2]]);
+    const position: Vector = [aside(time), below(time), away(time) - DISTANCE];
+    const r = roll(time);
+    const kept = 1 - TURNING_BACK;
+    const target: Vector = [kept * position[0] + lookAside(time), kept * position[1] + lookBelow(time), 0];
+    const forward = normalize([target[0] - position[0], target[1] - position[1], -position[2]]);
     const level = normalize(cross([0, 1, 0], forward));
     const upright = cross(forward, level);
     const turn = (a: Vector, b: Vector): Vector => {

@@ -8,7 +8,7 @@ import { systemCode } from './errors.js';
 export type Mediabunny = typeof import('mediabunny');
 
 /** What is printed where the optional codecs are not installed. */
-export const CODECS_MISSING =
+const CODECS_MISSING =
   'video needs the optional package @mediabunny/server, which is not installed here; add it with: npm install @mediabunny/server@1.59.0';
 
 let loaded: Promise<Mediabunny> | undefined;

@@ -12,7 +12,7 @@ process.on('exit', () => {
 });
 
 /** The name under which the output `path` is made. */
-export function partPath(path: string): string {
+function partPath(path: string): string {
   return `${path.replace(/[/\\]+$/, '')}.part`;
 }
 

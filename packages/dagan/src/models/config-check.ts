@@ -63,7 +63,7 @@ export const oneOf =
   };
 
 /** Null, or what `check` lets pass. */
-export const nullable =
+const nullable =
   <T>(check: Check<T>): Check<T | null> =>
   (value, path) =>
     value === null ? null : check(value, path);

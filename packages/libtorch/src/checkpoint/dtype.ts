@@ -38,7 +38,7 @@ export const TORCH_STORAGE_DTYPE: ReadonlyMap<string, DType> = new Map([
 ]);
 
 /** The most dimensions a tensor may have, as in PyTorch. */
-export const MAX_DIMENSIONS = 64;
+const MAX_DIMENSIONS = 64;
 
 /**
  * Number of elements of a shape.

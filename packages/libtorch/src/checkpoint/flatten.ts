@@ -7,7 +7,7 @@ import { PickleError, PyGlobal, type PyValue } from './unpickle.js';
 const MAX_DEPTH = 64;
 /** Values that are followed; lists that share their parts can mean more of them than any memory holds. */
 const MAX_VALUES = 2 ** 20;
-/** Characters of all names together. */
+/** Characters of all names and texts together; the same text may be meant many times. */
 const MAX_CHARACTERS = 2 ** 26;
 
 /** The leaves of a pickle by name. */
@@ -30,12 +30,15 @@ export function flatten(root: PyValue): Leaves {
     if (leaves.tensors.has(name) || leaves.scalars.has(name)) throw new PickleError(`has two values named "${name}"`);
     map.set(name, leaf);
   };
-  const visit = (value: PyValue, name: string, depth: number): void => {
-    values += 1;
-    characters += name.length;
+  const count = (length: number): void => {
+    characters += length;
     if (values > MAX_VALUES || characters > MAX_CHARACTERS) {
       throw new PickleError(`holds more than ${MAX_VALUES} values, or the same ones over and over`);
     }
+  };
+  const visit = (value: PyValue, name: string, depth: number): void => {
+    values += 1;
+    count(name.length);
     if (depth > MAX_DEPTH) throw new PickleError(`nests containers deeper than ${MAX_DEPTH}, or within themselves`);
     const inner = (key: string | number) => (name === '' ? `${key}` : `${name}.${key}`);
 
@@ -51,9 +54,12 @@ export function flatten(root: PyValue): Leaves {
     } else if (value instanceof PyGlobal) {
       add(leaves.scalars, name, value.name);
     } else if (value instanceof Uint8Array) {
+      count(value.length);
       add(leaves.scalars, name, Buffer.from(value).toString('latin1'));
     } else if (typeof value === 'bigint') {
-      add(leaves.scalars, name, value.toString());
+      const digits = value.toString();
+      count(digits.length);
+      add(leaves.scalars, name, digits);
     } else if (value === null || typeof value !== 'object') {
       add(leaves.scalars, name, value);
     } else {

@@ -8,7 +8,7 @@ import { elementCount, ITEM_SIZE } from './dtype.js';
 import { flatten, type Leaves } from './flatten.js';
 import type { FileSource } from './source.js';
 import { type Storage, type TensorView, torchGlobal, torchStorage } from './torch-objects.js';
-import { ForbiddenGlobal, PickleEnd, PickleError, type PickleRules, unpickle } from './unpickle.js';
+import { ForbiddenGlobal, PickleEnd, PickleError, type PickleRules, type PyValue, unpickle } from './unpickle.js';
 import { readZipDirectory, type ZipEntry } from './zip.js';
 
 const MAGIC_NUMBER = 0x1950a86a20f9469cfc6cn;
@@ -107,17 +107,27 @@ function readLegacyHead(source: FileSource): {
       }
       const protocol = unpickle(head, magic.end, NO_RULES);
       if (protocol.value !== LEGACY_PROTOCOL) {
-        throw source.error(`is of PyTorch's legacy format ${String(protocol.value)}; only ${LEGACY_PROTOCOL} is known`);
+        const found = typeof protocol.value === 'number' ? ` ${protocol.value}` : '';
+        throw source.error(`is of an unknown legacy format${found} of PyTorch's; only ${LEGACY_PROTOCOL} is known`);
       }
       const system = unpickle(head, protocol.end, NO_RULES);
       const object = unpickle(head, system.end, rules(storages));
       const list = unpickle(head, object.end, NO_RULES);
-      const keys = new Set(Array.isArray(list.value) ? list.value.map(String) : []);
+      const keys = new Set(storageKeys(list.value));
       return { leaves: flatten(object.value), storages, keys, end: list.end };
     } catch (error) {
       if (!(error instanceof PickleEnd) || size === limit) throw error;
     }
   }
+}
+
+/** The storages' names in the order of their bytes; old files number them. */
+function storageKeys(list: PyValue): string[] {
+  if (!Array.isArray(list)) return [];
+  return list.map((key) => {
+    if (typeof key !== 'string' && typeof key !== 'number') throw new PickleError('names a storage by something odd');
+    return `${key}`;
+  });
 }
 
 /** Makes the records of an opened file, whose storages are all there. */

@@ -1,0 +1,59 @@
+// What the processor can do for LibTorch: its instruction sets.
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { platform } from 'node:os';
+
+/** Instruction sets that decide how fast LibTorch computes. */
+export interface ProcessorFeatures {
+  avx2: boolean;
+  avx512: boolean;
+  /** Dot products of bfloat16 in vector registers (`avx512_bf16`). */
+  avx512Bf16: boolean;
+  /** Tile matrix unit, and whether it multiplies bfloat16: the fastest path. */
+  amxTiles: boolean;
+  amxBf16: boolean;
+  /** Arm's bfloat16 and int8 matrix instructions. */
+  armBf16: boolean;
+  armI8mm: boolean;
+}
+
+/** Reads instruction sets from words as `/proc/cpuinfo` (`flags`, `Features`) and `sysctl` (`hw.optional.arm.FEAT_...: 1`) list them. */
+export function parseProcessorFeatures(text: string): ProcessorFeatures {
+  const words = new Set(
+    text
+      .split('\n')
+      .flatMap((line) => {
+        const [, name, value] = /^(?:hw\.optional\.(?:arm\.)?)(\S+): (\d)$/.exec(line.trim()) ?? [];
+        if (name !== undefined) return value === '1' ? [name] : [];
+        return line.split(/[\s:]+/);
+      })
+      .map((word) => word.toLowerCase().replace(/^feat_/, '')),
+  );
+  const has = (...names: string[]) => names.some((name) => words.has(name));
+  return {
+    avx2: has('avx2', 'avx2_0'),
+    avx512: has('avx512f'),
+    avx512Bf16: has('avx512_bf16'),
+    amxTiles: has('amx_tile'),
+    amxBf16: has('amx_bf16'),
+    armBf16: has('bf16'),
+    armI8mm: has('i8mm'),
+  };
+}
+
+/** Whether the processor has units that multiply bfloat16: AMX, AVX-512 bf16 or Arm's. */
+export function multipliesBfloat16({ amxBf16, avx512Bf16, armBf16 }: ProcessorFeatures): boolean {
+  return amxBf16 || avx512Bf16 || armBf16;
+}
+
+/** Instruction sets of this processor; none where they cannot be found out. */
+export function processorFeatures(): ProcessorFeatures {
+  try {
+    if (platform() === 'darwin')
+      return parseProcessorFeatures(execFileSync('sysctl', ['hw.optional'], { encoding: 'utf8' }));
+    const lines = readFileSync('/proc/cpuinfo', 'utf8').split('\n');
+    return parseProcessorFeatures(lines.find((line) => /^(flags|Features)\s*:/.test(line)) ?? '');
+  } catch {
+    return parseProcessorFeatures('');
+  }
+}
