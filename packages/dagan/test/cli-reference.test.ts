@@ -3,14 +3,16 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readStateDict, type Tensor, tidy } from '@dagan/libtorch';
+import { noGrad, readStateDict, type Tensor, tidy } from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
+import { pictureToTensor } from '../src/animation/engines/index.js';
 import { MODEL_PRESETS, type Picture, readPicture, saveModel, tensorToPictures, writePicture } from '../src/index.js';
 import { frameName } from '../src/media/files.js';
 import { dagan, formulaModel } from './cli-run.js';
 import { largestDifference } from './compare.js';
 import { temporaryFolder } from './media-fixtures.js';
 import { referenceTensors, sharedMissing, sharedPath } from './shared.js';
+import { everythingSeen } from './whole-pass.js';
 
 const folder = await temporaryFolder();
 const path = (...names: string[]): string => join(folder, ...names);
@@ -51,21 +53,36 @@ test('animate gives the published frames, within 2 of 255, relative and absolute
   }
 });
 
-test('inspect gives the published tensors, as near as 8-bit pictures allow', { skip: sharedMissing }, async () => {
+test('inspect gives what the model computes, which is the published tensors as near as 8-bit pictures allow', {
+  skip: sharedMissing,
+}, async () => {
   const reference = referenceTensors('networks.safetensors');
-  for (const name of ['source', 'driving']) {
-    await writePicture(path(`${name}.png`), tensorToPictures(reference(name))[0]!);
-  }
+  const [source, driving] = ['source', 'driving'].map((name) => tensorToPictures(reference(name))[0]!);
+  await writePicture(path('source.png'), source!);
+  await writePicture(path('driving.png'), driving!);
   const run = await dagan(folder, ['inspect', 'source.png', 'driving.png', '-o', 'seen.safetensors', ...model]);
   assert.equal(run.code, 0, run.stderr);
   using file = openCheckpoint(path('seen.safetensors'));
   const found = readStateDict(file.tensors);
   using expected = openCheckpoint(sharedPath('fixtures/networks.safetensors'));
   assert.deepEqual([...found.keys()].sort(), [...expected.tensors.keys()].sort());
-  for (const [name, value] of found) {
-    const target = reference(name);
-    const range = tidy(() => target.amax().sub(target.amin()).item());
-    const difference = largestDifference(value, target) / range;
-    assert.ok(difference < 0.05, `${name}: off by ${difference} of its range`);
-  }
+  using networks = formulaModel(MODEL_PRESETS.dagan);
+  noGrad(() =>
+    tidy(() => {
+      const inputs = { source: pictureToTensor(source!), driving: pictureToTensor(driving!) };
+      const computed = everythingSeen(networks, inputs.source, inputs.driving);
+      for (const [name, value] of found) {
+        const own = name in inputs ? inputs[name as keyof typeof inputs] : computed.get(name)?.actual;
+        assert.ok(own, `${name} is compared with nothing`);
+        for (const [target, allowed] of [
+          [own, 1e-5],
+          [reference(name), 0.05],
+        ] as const) {
+          const range = target.amax().item() - target.amin().item();
+          const difference = largestDifference(value, target) / range;
+          assert.ok(difference < allowed, `${name}: off by ${difference} of its range, allowed is ${allowed}`);
+        }
+      }
+    }),
+  );
 });

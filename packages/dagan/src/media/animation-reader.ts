@@ -6,6 +6,7 @@ import { MediaError } from './errors.js';
 import { imageReason, packChannels } from './images.js';
 import type { DecodeJob } from './messages.js';
 import type { FrameReader, ReaderFrame } from './reader.js';
+import { checkReadableSize } from './size-limit.js';
 
 /** Decoded bytes held at a time. Each batch decodes the file anew from its start, so fewer batches are faster. */
 const BATCH_BYTES = 64 * 2 ** 20;
@@ -18,11 +19,14 @@ export async function openAnimation(job: DecodeJob): Promise<FrameReader> {
   const bytes = await readFile(job.path);
   let metadata: Metadata;
   try {
-    metadata = await sharp(bytes, { animated: true }).metadata();
+    metadata = await sharp(bytes, { animated: true, limitInputPixels: false }).metadata();
   } catch (error) {
     throw new MediaError(job.path, `cannot be read: ${imageReason(error)}`, { cause: error });
   }
   const total = metadata.pages ?? 1;
+  const { width, height } = metadata.autoOrient;
+  const pageHeight = total > 1 ? (metadata.pageHeight ?? height) : height;
+  checkReadableSize(job.path, width, pageHeight); // in place of sharp's limit, which counts all frames together
   const last = Math.min(job.end ?? total, total);
   if (job.start >= total) {
     throw new MediaError(
@@ -35,8 +39,6 @@ export async function openAnimation(job: DecodeJob): Promise<FrameReader> {
     return delay <= 10 ? DEFAULT_DELAY_MS : delay;
   }).slice(job.start, last);
   const duration = delays.reduce((sum, delay) => sum + delay, 0) / 1000;
-  const { width, height } = metadata.autoOrient;
-  const pageHeight = total > 1 ? (metadata.pageHeight ?? height) : height;
   const batch = Math.max(1, Math.floor(BATCH_BYTES / (width * pageHeight * 4)));
 
   async function* frames(): AsyncGenerator<ReaderFrame, void, undefined> {
@@ -72,7 +74,7 @@ export async function openAnimation(job: DecodeJob): Promise<FrameReader> {
 /** Pages one below the other, as 8-bit RGB on white. */
 async function decodePages(path: string, bytes: Buffer, page: number, pages: number) {
   try {
-    const { data, info } = await sharp(bytes, { page, pages, failOn: 'truncated' })
+    const { data, info } = await sharp(bytes, { page, pages, failOn: 'truncated', limitInputPixels: false })
       .autoOrient()
       .flatten({ background: '#ffffff' })
       .toColourspace('srgb')

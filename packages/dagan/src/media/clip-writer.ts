@@ -155,7 +155,7 @@ export class ClipWriter implements AsyncDisposable {
   /** Encodes what is left and puts the file in its place. Throws a `MediaError`, then nothing is left behind. */
   async finish(): Promise<void> {
     this.checkOpen();
-    const { path, container } = this.job;
+    const { path, part, container } = this.job;
     if (this.added === 0) {
       await this.cancel();
       throw new MediaError(path, 'is not written as it would have no frames');
@@ -164,7 +164,7 @@ export class ClipWriter implements AsyncDisposable {
     await this.guard(this.encoder.wait(() => this.finished || undefined));
     this.state = 'done';
     await this.encoder.close();
-    await (container === 'folder' ? commitFolder(path) : commitFile(path));
+    await (container === 'folder' ? commitFolder(part, path) : commitFile(part, path));
   }
 
   /** Ends writing and removes what was made. Does nothing after `finish`. */
@@ -172,7 +172,7 @@ export class ClipWriter implements AsyncDisposable {
     if (this.state === 'done') return;
     this.state = 'done';
     await this.encoder.close();
-    await abandon(this.job.path);
+    await abandon(this.job.part);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

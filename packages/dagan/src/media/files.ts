@@ -1,5 +1,6 @@
-/** Writing whole files or none: everything is made beside its target under a `.part` name and then renamed. */
+/** Writing whole files or none: everything is made beside its target under a name of its own and then renamed. */
 
+import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { type FileHandle, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -11,12 +12,12 @@ process.on('exit', () => {
   for (const part of unfinished) rmSync(part, { recursive: true, force: true });
 });
 
-/** The name under which the output `path` is made. */
-function partPath(path: string): string {
-  return `${path.replace(/[/\\]+$/, '')}.part`;
+/** A new name beside `path`: what lies there belongs to someone else, maybe another command with the same output. */
+function besides(path: string, ending: 'part' | 'old'): string {
+  return join(dirname(path), `.${basename(path)}.${process.pid}-${randomBytes(4).toString('hex')}.${ending}`);
 }
 
-/** Checks that `path` can be written as a file and registers its `.part` name, which is returned. */
+/** Checks that `path` can be written as a file and makes its unfinished, empty `.part` file, whose name is returned. */
 export async function beginFile(path: string): Promise<string> {
   try {
     const folder = dirname(path);
@@ -27,31 +28,28 @@ export async function beginFile(path: string): Promise<string> {
     if (!found.isDirectory()) throw new MediaError(path, `${folder} is not a folder`);
     const existing = await stat(path).catch(() => undefined);
     if (existing?.isDirectory()) throw new MediaError(path, 'is a folder; give a file name, or end the name with /');
-    const part = partPath(path);
+    const part = besides(path, 'part');
+    await writeFile(part, '', { flag: 'wx' });
     unfinished.add(part);
-    await writeFile(part, '');
     return part;
   } catch (error) {
-    unfinished.delete(partPath(path));
     throw toMediaError(path, error, 'cannot be written');
   }
 }
 
-/** Gives a finished `.part` file its name. */
-export async function commitFile(path: string): Promise<void> {
-  const part = partPath(path);
+/** Gives the finished `part` of `beginFile` its name. */
+export async function commitFile(part: string, path: string): Promise<void> {
   try {
     await rename(part, path);
     unfinished.delete(part);
   } catch (error) {
-    await abandon(path);
+    await abandon(part);
     throw toMediaError(path, error, 'cannot be written');
   }
 }
 
-/** Removes what was made so far for `path`, a file or a folder. Never throws. */
-export async function abandon(path: string): Promise<void> {
-  const part = partPath(path);
+/** Removes the `part` of `beginFile` or `beginFolder` with all it holds. Never throws. */
+export async function abandon(part: string): Promise<void> {
   await rm(part, { recursive: true, force: true }).catch(() => undefined);
   unfinished.delete(part);
 }
@@ -70,10 +68,10 @@ export async function writeWhole(path: string, data: Uint8Array): Promise<void> 
   try {
     await writeFile(part, data);
   } catch (error) {
-    await abandon(path);
+    await abandon(part);
     throw toMediaError(path, error, 'cannot be written');
   }
-  await commitFile(path);
+  await commitFile(part, path);
 }
 
 /** Name of the `index`-th frame in a folder of frames. */
@@ -81,46 +79,50 @@ export function frameName(index: number): string {
   return `${String(index).padStart(6, '0')}.png`;
 }
 
-/**
- * Makes the `.part` folder for a folder of frames. An existing target is refused if it holds anything that is not such a
- * frame, as finishing replaces it.
- */
+/** Refuses a folder that holds anything but such frames, as finishing replaces it. */
+async function refuseForeign(path: string): Promise<void> {
+  const held = await readdir(path).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') return [];
+    throw error;
+  });
+  const foreign = held.find((name) => !/^\d{6,}\.png$/.test(name));
+  if (foreign !== undefined) {
+    throw new MediaError(path, `holds ${foreign}, which is not a frame of an earlier run; choose a new folder`);
+  }
+}
+
+/** Checks that `path` can be written as a folder of frames and makes its `.part` folder, whose name is returned. */
 export async function beginFolder(path: string): Promise<string> {
-  const part = partPath(path);
   try {
-    const held = await readdir(path).catch((error: unknown) => {
-      if (systemCode(error) === 'ENOENT') return [];
-      throw error;
-    });
-    const foreign = held.find((name) => !/^\d{6,}\.png$/.test(name));
-    if (foreign !== undefined) {
-      throw new MediaError(path, `holds ${foreign}, which is not a frame of an earlier run; choose a new folder`);
-    }
-    unfinished.add(part);
-    await rm(part, { recursive: true, force: true });
+    await refuseForeign(path);
+    const part = besides(path, 'part');
     await mkdir(part, { recursive: true });
+    unfinished.add(part);
     return part;
   } catch (error) {
-    unfinished.delete(part);
     throw toMediaError(path, error, 'cannot be written');
   }
 }
 
-/** Puts a finished folder of frames in its place, replacing the frames of an earlier run. */
-export async function commitFolder(path: string): Promise<void> {
-  const part = partPath(path);
-  const target = part.slice(0, -'.part'.length);
-  const old = join(dirname(target), `.${basename(target)}.old`);
+/** Puts the finished `part` of `beginFolder` in its place, replacing the frames of an earlier run. */
+export async function commitFolder(part: string, path: string): Promise<void> {
+  const target = path.replace(/[/\\]+$/, '');
+  const old = besides(path, 'old');
   try {
-    await rm(old, { recursive: true, force: true });
+    await refuseForeign(path);
     await rename(target, old).catch((error: unknown) => {
       if (systemCode(error) !== 'ENOENT') throw error;
     });
-    await rename(part, target);
+    try {
+      await rename(part, target);
+    } catch (error) {
+      await rename(old, target).catch(() => undefined); // the earlier frames, if there were any, stay
+      throw error;
+    }
     unfinished.delete(part);
     await rm(old, { recursive: true, force: true });
   } catch (error) {
-    await abandon(path);
+    await abandon(part);
     throw toMediaError(path, error, 'cannot be written');
   }
 }

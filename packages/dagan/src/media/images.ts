@@ -6,6 +6,7 @@ import sharp, { type Sharp } from 'sharp';
 import { firstLine, MediaError, toMediaError } from './errors.js';
 import { writeWhole } from './files.js';
 import { checkPicture, createPicture, type Picture } from './picture.js';
+import { checkReadableSize } from './size-limit.js';
 
 /** Words stored inside an output file, for instance how it was made. */
 export type MediaMetadata = {
@@ -28,7 +29,7 @@ export const PICTURE_EXTENSIONS: readonly string[] = [
 /**
  * Reads a PNG, JPEG, WebP, GIF, TIFF or AVIF file as 8-bit RGB: the EXIF orientation is applied, transparency is
  * composited onto white, grey, palette, 16-bit and CMYK pictures are converted, of an animation the first frame is taken.
- * Throws a `MediaError` for a missing, empty, damaged or foreign file.
+ * Throws a `MediaError` for a missing, empty, damaged, foreign or too large file (beyond 8192 x 8192 pixels).
  */
 export async function readPicture(path: string): Promise<Picture> {
   let bytes: Buffer;
@@ -39,8 +40,12 @@ export async function readPicture(path: string): Promise<Picture> {
   }
   if (bytes.length === 0) throw new MediaError(path, 'is empty');
   try {
-    return await decodeImage(sharp(bytes, { failOn: 'truncated' }).autoOrient());
+    const image = sharp(bytes, { failOn: 'truncated', limitInputPixels: false });
+    const { width, height } = await image.metadata();
+    checkReadableSize(path, width, height);
+    return await decodeImage(image.autoOrient());
   } catch (error) {
+    if (error instanceof MediaError) throw error;
     throw new MediaError(path, `cannot be read as a picture: ${imageReason(error)}`, { cause: error });
   }
 }

@@ -6,6 +6,7 @@ import { firstLine, MediaError } from './errors.js';
 import type { DecodeJob, SoundRange } from './messages.js';
 import type { FrameReader, ReaderEvents, ReaderFrame } from './reader.js';
 import { SampleConverter, yuvColor } from './sample.js';
+import { checkReadableSize } from './size-limit.js';
 
 /** Packets looked at on opening: all of a usual clip where the file has an index, a few where it must be read through. */
 const SCAN_INDEXED = 20_000;
@@ -13,9 +14,6 @@ const SCAN_UNINDEXED = 300;
 
 /** Packets may be stored this far from their place in time (twice H.264's largest reorder depth). */
 const REORDER = 32;
-
-/** A damaged header can ask for any size; a picture beyond this is refused before memory is taken for it. */
-const MOST_PIXELS = 8192 * 8192;
 
 /** Opens a video file. Throws a `MediaError`. */
 export async function openVideo(job: DecodeJob, events: ReaderEvents): Promise<FrameReader> {
@@ -26,9 +24,7 @@ export async function openVideo(job: DecodeJob, events: ReaderEvents): Promise<F
   const { path, start } = job;
   const track = await videoTrack(mb, input, path);
   const [width, height] = [await track.getDisplayWidth(), await track.getDisplayHeight()];
-  if (width < 1 || height < 1 || width * height > MOST_PIXELS) {
-    throw new MediaError(path, `has pictures of ${width} x ${height} pixels, which is not a size that can be read`);
-  }
+  checkReadableSize(path, width, height);
 
   const indexed = await isIndexed(mb, input);
   const times = await scan(new mb.EncodedPacketSink(track), job, indexed);

@@ -1,7 +1,7 @@
 // Starts the ranks of a training on this machine, each in a process of its own, and looks after them.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
+import { freePort } from './free-port.js';
 
 export type LaunchOptions = {
   /** Number of ranks. */
@@ -126,16 +126,3 @@ async function endAll(children: readonly ChildProcess[]): Promise<void> {
 }
 
 const delay = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds).unref());
-
-/** A TCP port of this machine that is free now. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() =>
-        address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no free TCP port')),
-      );
-    });
-  });
-}
