@@ -1,14 +1,26 @@
 // `dagan animate` as a user runs it: every kind of input and output, many at once, and everything that can go wrong.
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { copyFile, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { BufferTarget, Conversion, FilePathSource, Input, MovOutputFormat, MP4, Output } from 'mediabunny';
+import sharp from 'sharp';
 import { atRate } from '../src/cli/animate-pair.js';
 import { defaultCheckpoint } from '../src/cli/default-model.js';
 import { duration, progressText } from '../src/cli/report.js';
-import { cropPicture, type Picture, readPicture, saveModel, transformPicture, writePicture } from '../src/index.js';
+import {
+  createClipWriter,
+  cropPicture,
+  type Picture,
+  readPicture,
+  saveModel,
+  transformPicture,
+  writePicture,
+} from '../src/index.js';
 import { dagan, formulaModel, SMALL, SMALL_WITHOUT_DEPTH, startDagan } from './cli-run.js';
 import { inspect, makeMp4, names, psnr, readAll, scene, temporaryFolder } from './media-fixtures.js';
 
@@ -94,6 +106,99 @@ test('GIF, WebP and folders of frames come out and go in, and a folder of frames
   const { clip, frames } = await readAll(join(folder, 'out.webp'));
   assert.deepEqual([frames.length, clip.width, clip.height], [6, 256, 64]);
   assert.ok(Math.abs(clip.frameRate - 25) < 0.1);
+});
+
+/** Turns an mp4 into a QuickTime file with the same packets and the same rotation. */
+async function toMov(from: string, to: string): Promise<void> {
+  using input = new Input({ source: new FilePathSource(from), formats: [MP4] });
+  const target = new BufferTarget();
+  const conversion = await Conversion.init({ input, output: new Output({ format: new MovOutputFormat(), target }) });
+  await conversion.execute();
+  await writeFile(to, new Uint8Array(target.buffer!));
+}
+
+test('clips and portraits as phones, cameras and image editors make them are understood', async () => {
+  const at = (name: string): string => join(folder, name);
+  await makeMp4(at('phone.mp4'), { width: 96, height: 64, frames: 4, rotation: 90 });
+  await toMov(at('phone.mp4'), at('phone.mov'));
+  await makeMp4(at('hd.mp4'), { width: 1920, height: 1080, frames: 2 });
+  for (const [name, times] of [
+    ['web.webm', undefined],
+    ['uneven.mp4', [0, 0.04, 0.2, 0.25]],
+  ] as const) {
+    const rate = times ? {} : { frameRate: 25 };
+    await using writer = await createClipWriter(at(name), { width: 64, height: 64, ...rate });
+    for (let i = 0; i < 4; i++) await writer.add(scene(64, 64, i), times?.[i], 0.05);
+    await writer.finish();
+  }
+  const face = scene(90, 70, 3);
+  const upright = sharp(face.data, { raw: { width: 90, height: 70, channels: 3 } });
+  // Orientation 6: the stored picture has to be turned clockwise to be seen upright.
+  const stored = upright.clone().rotate(270).jpeg({ quality: 100, chromaSubsampling: '4:4:4' });
+  await stored.withMetadata({ orientation: 6 }).toFile(at('phone.jpg'));
+  const alpha = Buffer.alloc(90 * 70, 255).fill(0, 90 * 35);
+  await upright
+    .clone()
+    .joinChannel(alpha, { raw: { width: 90, height: 70, channels: 1 } })
+    .png()
+    .toFile(at('cut-out.png'));
+  await writePicture(at('on-white.png'), {
+    ...face,
+    data: face.data.map((value, i) => (i < 90 * 35 * 3 ? value : 255)),
+  });
+
+  const turned = /phone\.mov is 64 x 96: its centre, 64 x 64, is used/;
+  const cases: [portrait: string, driving: string, frames: number, notice: RegExp][] = [
+    ['face.png', 'phone.mov', 4, turned],
+    ['face.png', 'web.webm', 4, /face\.png is 90 x 70/],
+    ['face.png', 'uneven.mp4', 4, /face\.png is 90 x 70/],
+    ['face.png', 'hd.mp4', 2, /hd\.mp4 is 1920 x 1080: its centre, 1080 x 1080, is used/],
+    ['phone.jpg', 'web.webm', 4, /phone\.jpg is 90 x 70/],
+    ['cut-out.png', 'web.webm', 4, /cut-out\.png is 90 x 70/],
+    ['on-white.png', 'web.webm', 4, /on-white\.png is 90 x 70/],
+  ];
+  for (const [portrait, driving, frames, notice] of cases) {
+    const output = `${portrait}-${driving}`.replaceAll('.', '-');
+    const run = await dagan(folder, ['animate', portrait, driving, '-o', `${output}/`, '--size', '64', ...quick]);
+    assert.equal(run.code, 0, run.stderr);
+    assert.match(run.stderr, notice);
+    assert.equal((await names(at(output))).length, frames, output);
+    const last = await frameAt(output, frames - 1);
+    assert.deepEqual([last.width, last.height], [64, 64]);
+  }
+  // The portraits were seen as meant: the turned one upright, the cut-out one on white.
+  const plain = await frameAt('face-png-web-webm', 3);
+  const phone = psnr(await frameAt('phone-jpg-web-webm', 3), plain);
+  assert.ok(phone > 30, `${phone} dB`);
+  assert.deepEqual(await frameAt('cut-out-png-web-webm', 3), await frameAt('on-white-png-web-webm', 3));
+  const opaque = psnr(await frameAt('cut-out-png-web-webm', 3), plain);
+  assert.ok(opaque < phone - 6, `${opaque} dB`);
+
+  const uneven = await dagan(folder, ['animate', 'face.png', 'uneven.mp4', '-o', 'uneven-out.mp4', ...quick]);
+  assert.equal(uneven.code, 0, uneven.stderr);
+  const { times } = await inspect(at('uneven-out.mp4'));
+  assert.deepEqual(
+    times.map((time) => time.toFixed(3)),
+    ['0.000', '0.040', '0.200', '0.250'],
+  );
+});
+
+test('memory does not grow with the length of the clip', async () => {
+  const peak = async (frames: number): Promise<number> => {
+    await using writer = await createClipWriter(join(folder, 'length.mp4'), { width: 64, height: 64, frameRate: 25 });
+    for (let i = 0; i < frames; i++) await writer.add(scene(64, 64, i % 50));
+    await writer.finish();
+    const report = "data:text/javascript,process.on('exit',()=>console.log(process.resourceUsage().maxRSS))";
+    const main = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
+    const words = ['animate', 'face.png', 'length.mp4', '-o', 'length-out.mp4', '--size', '64', '--quiet', ...quick];
+    const env = { ...process.env, OMP_NUM_THREADS: '1' };
+    const run = await promisify(execFile)(process.execPath, ['--import', report, main, ...words], { cwd: folder, env });
+    assert.equal((await inspect(join(folder, 'length-out.mp4'))).times.length, frames);
+    return Number(run.stdout) / 1024;
+  };
+  // Kept 256 x 256 results alone would be 70 MB as bytes and 280 MB as numbers.
+  const [short, long] = [await peak(40), await peak(400)];
+  assert.ok(long - short < 64, `${short} MB for 40 frames, ${long} MB for 400`);
 });
 
 test('motion is measured from the reference frame; absolute and scaled motion are something else', async () => {
@@ -208,6 +313,8 @@ const mistakes: [words: string[], code: number, line: RegExp][] = [
   [['nobody.png', 'talk.mp4', '-o', 'x.mp4'], 1, /^dagan: nobody\.png: no such file or folder\n$/],
   [['face.png', 'nothing.mp4', '-o', 'x.mp4'], 1, /^dagan: nothing\.mp4: no such file or folder\n$/],
   [['face.png', 'talk.mp4', '-o', 'absent/x.mp4'], 1, /^dagan: absent\/x\.mp4: the folder .*absent does not exist\n$/],
+  [['face.png', 'talk.mp4', '-o', 'face.png/x.mp4'], 1, /^dagan: face\.png\/x\.mp4: .*face\.png is not a folder\n$/],
+  [['face.png', 'talk.mp4', '-o', 'face.png/x/'], 1, /^dagan: face\.png\/x\/: .*face\.png is not a folder\n$/],
   [['face.png', 'talk.mp4', '-o', 'x.avi'], 1, /^dagan: x\.avi: clips are written as \.mp4 .*\n$/],
   [['face.png', 'talk.mp4', '-o', 'talk.mp4'], 1, /^dagan: talk\.mp4: would replace the input talk\.mp4; .*\n$/],
   [['face.png', 'talk.mp4', '-o', 'link.mp4'], 1, /^dagan: link\.mp4: would replace the input talk\.mp4; .*\n$/],
@@ -331,7 +438,7 @@ test('interrupted by Ctrl-C it stops with code 130 and removes what was begun', 
     ...model,
   ];
   const { child, result } = startDagan(here, words);
-  while (!existsSync(join(here, 'long.mp4.part')) && child.exitCode === null) {
+  while (!readdirSync(here).some((name) => name.endsWith('.part')) && child.exitCode === null) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   child.kill('SIGINT');

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
+import { gifFrame, gifFrames, gifHeader, gifTrailer } from '../src/media/gif-blocks.js';
 import {
   type Clip,
   createClipWriter,
@@ -319,6 +320,33 @@ test('an animated GIF or WebP longer than one encoded piece keeps every frame, i
   }
 });
 
+test('an animation may have any number of frames, but no frame of more than 8192 x 8192 pixels', async () => {
+  const grey = { width: 900, height: 900, data: new Uint8Array(900 * 900 * 3).fill(128) };
+  await using writer = await createClipWriter(file('grey.gif'), { width: 900, height: 900, frameRate: 25 });
+  await writer.add(grey);
+  await writer.finish();
+  const image = gifFrames(await readFile(file('grey.gif')))[0]!;
+  const frame = gifFrame(image, 4);
+  const many = [gifHeader(900, 900), ...Array.from({ length: 340 }, () => frame), gifTrailer()];
+  await writeFile(file('many.gif'), Buffer.concat(many));
+  const { clip, frames } = await readAll(file('many.gif'), { start: 337 });
+  assert.deepEqual([clip.width, clip.height, clip.frameCount, frames.length], [900, 900, 3, 3]);
+  for (const { picture } of frames) assert(psnr(picture, grey) > 45);
+
+  const area = Buffer.from(Uint16Array.of(0, 0, 9000, 9000).buffer);
+  const huge = gifFrame({ ...image, area }, 4);
+  for (const [name, count] of [
+    ['huge.gif', 2],
+    ['huge-still.gif', 1],
+  ] as const) {
+    const pieces = Array.from({ length: count }, () => huge);
+    await writeFile(file(name), Buffer.concat([gifHeader(9000, 9000), ...pieces, gifTrailer()]));
+    await assert.rejects(openClip(file(name)), (error) => {
+      return error instanceof MediaError && /: has 9000 x 9000 pixels; .* 8192 x 8192 /.test(error.message);
+    });
+  }
+});
+
 test('a single frame makes a valid GIF and WebP', async () => {
   for (const name of ['one.gif', 'one.webp']) {
     await writeScene(file(name), 1);
@@ -354,6 +382,38 @@ test('a folder of frames is replaced by a shorter one, but never a folder with o
   await writeFile(join(file('again'), 'precious.txt'), 'mine');
   await assert.rejects(writeScene(file('again'), 2), /holds precious\.txt/);
   assert.equal((await names(file('again'))).length, 4);
+});
+
+test('two writers of one output do not meet, and what lies beside it is left alone', async () => {
+  const inner = file('shared');
+  await mkdir(join(inner, 'a.part'), { recursive: true });
+  await writeFile(join(inner, 'a.part', 'precious.txt'), 'mine');
+  await writeFile(join(inner, 'a.gif.part'), 'mine');
+  for (const name of ['a/', 'a.gif']) {
+    const path = join(inner, name);
+    const first = await createClipWriter(path, { width: 64, height: 48, frameRate: 25 });
+    const second = await createClipWriter(path, { width: 32, height: 32, frameRate: 25 });
+    for (let index = 0; index < 4; index++) await first.add(scene(64, 48, index));
+    await second.add(scene(32, 32, 0));
+    await first.finish();
+    const early = await readAll(path);
+    assert.deepEqual([early.clip.width, early.frames.length], [64, 4]);
+    await second.add(scene(32, 32, 1));
+    await second.finish();
+    const late = await readAll(path);
+    assert.deepEqual([late.clip.width, late.frames.length], [32, 2]);
+  }
+  assert.deepEqual(await names(inner), ['a', 'a.gif', 'a.gif.part', 'a.part']);
+  assert.deepEqual(await names(join(inner, 'a.part')), ['precious.txt']);
+  assert.equal(await readFile(join(inner, 'a.gif.part'), 'utf8'), 'mine');
+
+  // What was put into the output folder while the frames were being made.
+  const writer = await createClipWriter(join(inner, 'a/'), { width: 32, height: 32, frameRate: 25 });
+  await writer.add(scene(32, 32, 0));
+  await writeFile(join(inner, 'a', 'precious.txt'), 'mine');
+  await assert.rejects(writer.finish(), /holds precious\.txt/);
+  assert.deepEqual(await names(join(inner, 'a')), ['000000.png', '000001.png', 'precious.txt']);
+  assert.deepEqual(await names(inner), ['a', 'a.gif', 'a.gif.part', 'a.part']);
 });
 
 test('a still picture is a clip of one frame, and the content counts, not the name', async () => {

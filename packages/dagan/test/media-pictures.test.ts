@@ -10,6 +10,7 @@ import {
   createPicture,
   cropPicture,
   MediaError,
+  openClip,
   type Picture,
   readPicture,
   resizePicture,
@@ -127,6 +128,26 @@ test('a missing, empty, foreign or cut-off picture is one clear error', async ()
     await writeFile(file(name), whole.subarray(0, whole.length >> 1));
     assert.match(await mediaError(readPicture(file(name)), file(name)), /cannot be read as a picture/);
   }
+});
+
+test('a picture of more than 8192 x 8192 pixels is refused, whatever its shape, and a long one of fewer is read', async () => {
+  const flat = (width: number, height: number) =>
+    sharp({ create: { width, height, channels: 3, background: '#336699' } }).png({ compressionLevel: 1 });
+  await flat(8200, 8200).toFile(file('large.png'));
+  await flat(70_000, 1000).toFile(file('wide.png'));
+  await flat(20_000, 10).toFile(file('long.png'));
+  const limit = / pixels; pictures from 1 x 1 to 8192 x 8192 /;
+  for (const [name, size] of [
+    ['large.png', /^has 8200 x 8200 pixels/],
+    ['wide.png', /^has 70000 x 1000 pixels/],
+  ] as const) {
+    const asPicture = await mediaError(readPicture(file(name)), file(name));
+    assert.match(asPicture, size);
+    assert.match(asPicture, limit);
+    assert.equal(await mediaError(openClip(file(name)), file(name)), asPicture);
+  }
+  const long = await readPicture(file('long.png'));
+  assert.deepEqual([long.width, long.height, ...long.data.subarray(-3)], [20_000, 10, 0x33, 0x66, 0x99]);
 });
 
 test('a picture that cannot be written leaves nothing behind and keeps what was there', async () => {

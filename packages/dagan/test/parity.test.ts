@@ -1,7 +1,7 @@
 // The networks against numbers of the published implementation, computed with the same weights.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { noGrad, type Tensor, tidy } from '@dagan/libtorch';
+import { noGrad, tidy } from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { LibtorchEngine } from '../src/animation/engines/index.js';
 import { animate, type KeypointSet } from '../src/animation/index.js';

@@ -1,35 +1,24 @@
 // Process groups of c10d: the ranks of one job, and what they exchange.
 //
 // A group, and work that is under way in it, reach JavaScript as plain objects whose functions own the native side.
+#include "process_group.h"
+
 #include <torch/version.h>
 
 #include "tensor_handle.h"
 
 #if defined(USE_C10D_GLOO) || defined(USE_C10D_NCCL)
 
-#include <ATen/ATen.h>
 #include <netdb.h>
 #include <sys/socket.h>
 #include <torch/csrc/autograd/custom_function.h>
-#include <torch/csrc/autograd/function_hook.h>
-#include <torch/csrc/autograd/variable.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdlib>
-#include <functional>
-#include <memory>
-#include <mutex>
-#include <numeric>
 #include <sstream>
 
-#if TORCH_VERSION_MAJOR >= 2
-#include <torch/csrc/distributed/c10d/Backend.hpp>
-#else
-#include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
-#endif
 #ifdef USE_C10D_GLOO
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #endif
@@ -39,32 +28,6 @@
 
 namespace dagan {
 namespace {
-
-#if TORCH_VERSION_MAJOR >= 2
-using Communicator = c10d::Backend;
-#else
-using Communicator = c10d::ProcessGroup;
-#endif
-
-using Milliseconds = std::chrono::milliseconds;
-
-struct Address {
-  std::string host;
-  uint16_t port;
-};
-
-struct Group : torch::CustomClassHolder {
-  Address master;
-  std::string backend;
-  c10::intrusive_ptr<c10d::Store> store;  // where further communicators of the same ranks meet
-  int communicators = 1;
-  c10::intrusive_ptr<Communicator> communicator;
-  int rank = 0;
-  int worldSize = 1;
-  Milliseconds timeout{};
-};
-using GroupPtr = c10::intrusive_ptr<Group>;
-
 
 std::string seconds(Milliseconds duration) {
   std::ostringstream text;
@@ -201,8 +164,8 @@ GroupPtr join(const std::string& backend, int rank, int worldSize, const Address
   return group;
 }
 
-/// Another communicator of the same ranks, whose collectives do not have to keep their order with the group's own. All
-/// ranks must ask for as many.
+}  // namespace
+
 GroupPtr duplicate(const GroupPtr& group) {
   auto copy = c10::make_intrusive<Group>();
   copy->backend = group->backend;
@@ -220,6 +183,8 @@ GroupPtr duplicate(const GroupPtr& group) {
   }
   return copy;
 }
+
+namespace {
 
 // ---- collectives
 
@@ -254,40 +219,33 @@ c10d::ReduceOp reduceOpFrom(const std::string& name) {
   throw std::runtime_error("a reduction is 'sum', 'mean', 'max' or 'min', not '" + name + "'");
 }
 
-/// A collective under way.
-class Pending {
- public:
-  Pending(GroupPtr group, std::string what, const std::function<c10::intrusive_ptr<c10d::Work>()>& start,
-          std::function<void()> finish = [] {})
-      : group_(std::move(group)), what_(std::move(what)), finish_(std::move(finish)) {
-    try {
-      work_ = start();
-    } catch (const std::exception& error) {
-      explain(what_, error, group_->timeout);
-    }
+}  // namespace
+
+Pending::Pending(GroupPtr group, std::string what, const std::function<c10::intrusive_ptr<c10d::Work>()>& start,
+                 std::function<void()> finish)
+    : group_(std::move(group)), what_(std::move(what)), finish_(std::move(finish)) {
+  try {
+    work_ = start();
+  } catch (const std::exception& error) {
+    explain(what_, error, group_->timeout);
   }
+}
 
-  /// Blocks until the result is there (on CUDA: until the current stream is to wait for it).
-  void wait() {
-    if (!work_) return;
-    try {
-      work_->wait();
-    } catch (const std::exception& error) {
-      explain(what_, error, group_->timeout);
-    }
-    work_.reset();
-    const at::NoGradGuard noGrad;
-    finish_();
+void Pending::wait() {
+  if (!work_) return;
+  try {
+    work_->wait();
+  } catch (const std::exception& error) {
+    explain(what_, error, group_->timeout);
   }
+  work_.reset();
+  const at::NoGradGuard noGrad;
+  finish_();
+}
 
-  bool isDone() { return !work_ || work_->isCompleted(); }
+bool Pending::isDone() { return !work_ || work_->isCompleted(); }
 
- private:
-  GroupPtr group_;
-  std::string what_;
-  std::function<void()> finish_;
-  c10::intrusive_ptr<c10d::Work> work_;
-};
+namespace {
 
 std::vector<at::Tensor> gatherWireForm(const GroupPtr& group, const std::string& what, const at::Tensor& source) {
   std::vector<at::Tensor> gathered;
@@ -301,8 +259,8 @@ std::vector<at::Tensor> gatherWireForm(const GroupPtr& group, const std::string&
   return gathered;
 }
 
-/// Makes sure that all ranks call the same collective. Gloo ends the process if they bring different amounts of data, so
-/// each rank says first what it is about to do, which takes well under a millisecond. NCCL's tensors need not wait for it.
+}  // namespace
+
 void agree(const GroupPtr& group, const std::string& what) {
   if (group->communicator->getBackendName() == "nccl") return;
   const int64_t capacity = 128;
@@ -315,6 +273,8 @@ void agree(const GroupPtr& group, const std::string& what) {
                              reinterpret_cast<const char*>(cards[rank].data_ptr<uint8_t>()));
   }
 }
+
+namespace {
 
 std::unique_ptr<Pending> startAllReduce(const GroupPtr& group, const at::Tensor& tensor, const std::string& operation,
                                         const std::string& name = "all-reduce") {
@@ -341,6 +301,8 @@ std::unique_ptr<Pending> startAllReduce(const GroupPtr& group, const at::Tensor&
       });
 }
 
+}  // namespace
+
 void broadcast(const GroupPtr& group, const at::Tensor& tensor, int root) {
   const std::string what = "broadcast from rank " + std::to_string(root) + " of " + describeTensor(tensor);
   c10d::BroadcastOptions options;
@@ -358,6 +320,8 @@ void broadcast(const GroupPtr& group, const at::Tensor& tensor, int root) {
   };
   Pending(group, what, start, finish).wait();
 }
+
+namespace {
 
 std::vector<at::Tensor> allGather(const GroupPtr& group, const at::Tensor& tensor) {
   const std::string what = "all-gather of " + describeTensor(tensor);
@@ -396,176 +360,6 @@ struct AllReduceSum : torch::autograd::Function<AllReduceSum> {
       throw std::runtime_error("rank " + std::to_string(group->rank) + ": " + readableMessage(error));
     }
   }
-};
-
-// ---- gradients
-
-/// Averages the gradients of parameters over ranks while the backward pass still computes others: parameters share
-/// buckets, and a bucket travels once its last gradient has been accumulated. Buckets travel in the same order in all ranks,
-/// whatever the order in which they are ready; after the first pass they are filled in the order in which gradients came.
-class GradientBuckets : public std::enable_shared_from_this<GradientBuckets> {
- public:
-  GradientBuckets(const GroupPtr& group, std::vector<at::Tensor> parameters, int64_t bucketBytes)
-      : parameters_(std::move(parameters)), place_(parameters_.size()), bucketBytes_(bucketBytes) {
-    int64_t elements = 0;
-    for (const at::Tensor& parameter : parameters_) {
-      if (!parameter.is_leaf() || !parameter.requires_grad() || parameter.scalar_type() != parameters_[0].scalar_type() ||
-          parameter.element_size() < sizeof(float) || parameter.device() != parameters_[0].device()) {
-        throw std::runtime_error("gradients are averaged of leaves that require one, all float32 or all float64, on one device; " +
-                                 describeTensor(parameter) + " is not like that");
-      }
-      elements += parameter.numel();
-    }
-    agree(group, "gradient buckets of " + std::to_string(parameters_.size()) + " parameters with " +
-                     std::to_string(elements) + " elements");
-    group_ = duplicate(group);
-    std::vector<int64_t> order(parameters_.size());
-    std::iota(order.rbegin(), order.rend(), 0);  // a guess: the last parameter's gradient comes first
-    fillBuckets(order);
-  }
-
-  /// Lets the autograd engine tell of accumulated gradients. (The hooks know this object weakly; it owns the nodes.)
-  void attach() {
-    for (size_t i = 0; i < parameters_.size(); ++i) {
-      const auto node = torch::autograd::impl::grad_accumulator(parameters_[i]);
-      hooks_.emplace_back(node, node->add_post_hook(std::make_unique<Hook>(weak_from_this(), i)));
-    }
-  }
-
-  ~GradientBuckets() {
-    for (const auto& [node, key] : hooks_) node->del_post_hook(key);
-  }
-
-  /// The next backward pass is the one after which gradients are complete.
-  void start() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    for (Bucket& bucket : buckets_) {
-      bucket.missing = bucket.members.size();
-      bucket.work.reset();
-      bucket.flat.zero_();
-    }
-    arrived_.assign(parameters_.size(), false);
-    arrivals_.clear();
-    next_ = 0;
-    active_ = true;
-  }
-
-  /// Blocks until all gradients are means over ranks. A gradient that did not come counts as zero, but stays undefined.
-  void finish() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (!active_) throw std::runtime_error("finish() without start()");
-    active_ = false;
-    while (next_ < buckets_.size()) launch();
-    const at::NoGradGuard noGrad;
-    for (Bucket& bucket : buckets_) {
-      bucket.work->wait();
-      bucket.work.reset();
-      bucket.flat.div_(group_->worldSize);
-      for (const size_t i : bucket.members) {
-        at::Tensor& gradient = parameters_[i].mutable_grad();
-        if (gradient.defined()) gradient.copy_(slot(i));
-      }
-    }
-    if (!ordered_) reorder();
-  }
-
- private:
-  struct Bucket {
-    std::vector<size_t> members;
-    at::Tensor flat;
-    size_t missing = 0;
-    std::unique_ptr<Pending> work;
-  };
-
-  /// Where a parameter's gradient stands.
-  struct Place {
-    size_t bucket = 0;
-    int64_t offset = 0;
-  };
-
-  struct Hook : torch::autograd::FunctionPostHook {
-    Hook(std::weak_ptr<GradientBuckets> buckets, size_t index) : buckets(std::move(buckets)), index(index) {}
-    torch::autograd::variable_list operator()(const torch::autograd::variable_list& outputs,
-                                              const torch::autograd::variable_list&) override {
-      if (const auto self = buckets.lock()) self->arrive(index);
-      return outputs;
-    }
-    std::weak_ptr<GradientBuckets> buckets;
-    size_t index;
-  };
-
-  void fillBuckets(const std::vector<int64_t>& order) {
-    buckets_.clear();
-    int64_t elements = 0;
-    const auto close = [&] {
-      if (elements > 0) buckets_.back().flat = at::empty({elements}, parameters_[buckets_.back().members[0]].options().requires_grad(false));
-      elements = 0;
-    };
-    for (const int64_t i : order) {
-      const at::Tensor& parameter = parameters_[i];
-      const bool full = (elements + parameter.numel()) * static_cast<int64_t>(parameter.element_size()) > bucketBytes_;
-      if (buckets_.empty() || (full && elements > 0)) {
-        if (!buckets_.empty()) close();
-        buckets_.emplace_back();
-      }
-      buckets_.back().members.push_back(i);
-      place_[i] = {buckets_.size() - 1, elements};
-      elements += parameter.numel();
-    }
-    if (!buckets_.empty()) close();
-  }
-
-  /// A parameter's part of its bucket, in the parameter's own order of elements.
-  at::Tensor slot(size_t i) {
-    const at::Tensor& parameter = parameters_[i];
-    const at::Tensor part = buckets_[place_[i].bucket].flat.narrow(0, place_[i].offset, parameter.numel());
-    if (parameter.is_non_overlapping_and_dense()) return part.as_strided(parameter.sizes(), parameter.strides());
-    return part.view(parameter.sizes());
-  }
-
-  void arrive(size_t i) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (!active_ || arrived_[i]) return;
-    arrived_[i] = true;
-    arrivals_.push_back(static_cast<int64_t>(i));
-    const at::NoGradGuard noGrad;
-    slot(i).copy_(parameters_[i].grad());
-    buckets_[place_[i].bucket].missing -= 1;
-    while (next_ < buckets_.size() && buckets_[next_].missing == 0) launch();
-  }
-
-  void launch() {
-    Bucket& bucket = buckets_[next_++];
-    bucket.work = std::make_unique<Pending>(group_, "all-reduce of gradients", [&] {
-      std::vector<at::Tensor> tensors{bucket.flat};
-      return group_->communicator->allreduce(tensors);
-    });
-  }
-
-  /// Fills the buckets anew, in the order in which rank 0's gradients came.
-  void reorder() {
-    ordered_ = true;
-    for (size_t i = 0; i < parameters_.size(); ++i) {
-      if (!arrived_[i]) arrivals_.push_back(static_cast<int64_t>(i));
-    }
-    at::Tensor order = at::tensor(arrivals_, at::kLong).to(parameters_[0].device());
-    broadcast(group_, order, 0);
-    const at::Tensor local = order.cpu();
-    fillBuckets(std::vector<int64_t>(local.data_ptr<int64_t>(), local.data_ptr<int64_t>() + local.numel()));
-  }
-
-  GroupPtr group_;
-  std::vector<at::Tensor> parameters_;
-  std::vector<Place> place_;
-  std::vector<Bucket> buckets_;
-  std::vector<std::pair<std::shared_ptr<torch::autograd::Node>, uintptr_t>> hooks_;
-  std::mutex mutex_;  // on CUDA gradients come in a thread of the engine's own
-  std::vector<bool> arrived_;
-  std::vector<int64_t> arrivals_;
-  int64_t bucketBytes_;
-  size_t next_ = 0;
-  bool active_ = false;
-  bool ordered_ = false;
 };
 
 // ---- what JavaScript sees
@@ -637,10 +431,8 @@ Napi::Value joinProcessGroup(const Napi::CallbackInfo& info) {
     return wrapTensor(call.Env(), AllReduceSum::apply(unwrapTensor(call[0], "tensor"), self));
   });
   method("gradientBuckets", [rank](const GroupPtr& self, const Napi::CallbackInfo& call) -> Napi::Value {
-    const auto buckets = std::make_shared<GradientBuckets>(self, unwrapTensors(call[0], "parameters", false),
-                                                           call[1].ToNumber().Int64Value());
-    buckets->attach();
-    return bucketsToJs(call.Env(), rank, buckets);
+    const auto parameters = unwrapTensors(call[0], "parameters", false);
+    return bucketsToJs(call.Env(), rank, makeGradientBuckets(self, parameters, call[1].ToNumber().Int64Value()));
   });
   method("broadcast", [](const GroupPtr& self, const Napi::CallbackInfo& call) -> Napi::Value {
     broadcast(self, unwrapTensor(call[0], "tensor"), call[1].ToNumber().Int32Value());

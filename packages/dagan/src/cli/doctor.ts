@@ -91,7 +91,7 @@ export function processorFinding(model: string, features: ProcessorFeatures): Fi
     ? 'bfloat16 in matrix units, the fastest'
     : bf16
       ? 'bfloat16 in vector units'
-      : 'no bfloat16 units, float32 is used';
+      : 'float32 is used';
   const slow = !bf16 && !features.avx2 && arch() === 'x64';
   return {
     mark: slow ? 'warn' : 'ok',

@@ -41,9 +41,12 @@ export function parseProcessorFeatures(text: string): ProcessorFeatures {
   };
 }
 
-/** Whether the processor has units that multiply bfloat16: AMX, AVX-512 bf16 or Arm's. */
-export function multipliesBfloat16({ amxBf16, avx512Bf16, armBf16 }: ProcessorFeatures): boolean {
-  return amxBf16 || avx512Bf16 || armBf16;
+/**
+ * Whether bfloat16 is the faster arithmetic here: with AMX or AVX-512 bf16. Arm has such instructions too, but whether
+ * LibTorch's convolutions use them depends on how it was built.
+ */
+export function multipliesBfloat16({ amxBf16, avx512Bf16 }: ProcessorFeatures): boolean {
+  return amxBf16 || avx512Bf16;
 }
 
 /** Instruction sets of this processor; none where they cannot be found out. */

@@ -264,7 +264,7 @@ const TURNING_BACK = 0.4;
  */
 function cameraPath(random: Random): (time: number) => Float64Array {
   const [aside, below, away] = [swing(random, 0.42, 44), swing(random, 0.3, 38), swing(random, 0.34, 28)];
-  const [lookAside, lookBelow, roll] = [swing(random, 0.16, 30), swing(random, 0.14, 34), swing(random, 0.12, 40)];
+  const [lookAside, lookBelow, roll] = [swing(random, 0.32, 30), swing(random, 0.28, 34), swing(random, 0.12, 40)];
   return (time) => {
     const position: Vector = [aside(time), below(time), away(time) - DISTANCE];
     const r = roll(time);

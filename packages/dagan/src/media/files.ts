@@ -12,13 +12,15 @@ process.on('exit', () => {
   for (const part of unfinished) rmSync(part, { recursive: true, force: true });
 });
 
-/** A new name beside `path`: what lies there belongs to someone else, maybe another command with the same output. */
+/** A new name beside `path`; what lies there already may be the user's, or of another command with the same output. */
 function besides(path: string, ending: 'part' | 'old'): string {
   return join(dirname(path), `.${basename(path)}.${process.pid}-${randomBytes(4).toString('hex')}.${ending}`);
 }
 
 /** Checks that `path` can be written as a file and makes its unfinished, empty `.part` file, whose name is returned. */
 export async function beginFile(path: string): Promise<string> {
+  const part = besides(path, 'part');
+  unfinished.add(part);
   try {
     const folder = dirname(path);
     const found = await stat(folder).catch((error: unknown) => {
@@ -28,11 +30,10 @@ export async function beginFile(path: string): Promise<string> {
     if (!found.isDirectory()) throw new MediaError(path, `${folder} is not a folder`);
     const existing = await stat(path).catch(() => undefined);
     if (existing?.isDirectory()) throw new MediaError(path, 'is a folder; give a file name, or end the name with /');
-    const part = besides(path, 'part');
     await writeFile(part, '', { flag: 'wx' });
-    unfinished.add(part);
     return part;
   } catch (error) {
+    await abandon(part);
     throw toMediaError(path, error, 'cannot be written');
   }
 }
@@ -93,13 +94,14 @@ async function refuseForeign(path: string): Promise<void> {
 
 /** Checks that `path` can be written as a folder of frames and makes its `.part` folder, whose name is returned. */
 export async function beginFolder(path: string): Promise<string> {
+  const part = besides(path, 'part');
+  unfinished.add(part);
   try {
     await refuseForeign(path);
-    const part = besides(path, 'part');
     await mkdir(part, { recursive: true });
-    unfinished.add(part);
     return part;
   } catch (error) {
+    await abandon(part);
     throw toMediaError(path, error, 'cannot be written');
   }
 }

@@ -38,14 +38,14 @@ export type DepthProofOptions = {
 
 export const DEPTH_PROOF: DepthProofOptions = {
   size: 64,
-  clips: 32,
+  clips: 40,
   heldOut: 8,
-  frames: 12,
+  frames: 10,
   steps: 4000,
   batchSize: 6,
   width: 0.25,
-  learningRate: 4e-4,
-  recipe: DEPTH_RECIPES.scratch,
+  learningRate: 3e-4,
+  recipe: { ...DEPTH_RECIPES.scratch, intrinsicsRate: 0.3 },
   focal: 0.9,
   focalStart: 0.6,
   seed: 0,
