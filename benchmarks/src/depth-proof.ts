@@ -1,4 +1,4 @@
-// Proof that `dagan train depth` learns depth: trained on rendered heads alone, tried on others whose geometry is known.
+// Whether stage 1 learns depth, put to proof: trained on rendered heads alone, tried on others whose geometry is known.
 //
 //   node benchmarks/dist/depth-proof.js [--steps N] [--size 64] [--seed 0] [--threads N] [--output FOLDER]
 //

@@ -4,6 +4,6 @@ import { trainAnimationCommand } from './train-animation.js';
 
 export function trainCommand(): Command {
   return new Command('train')
-    .description('train a model from clips: first the face-depth network, then the animation model')
+    .description('train the animation model from clips')
     .addCommand(trainAnimationCommand());
 }

@@ -1,4 +1,4 @@
-// Proof that stage 1 learns depth instead of painting it: trained on rendered heads alone, without their depth, motion or
+// Whether stage 1 learns depth instead of painting it, put to proof: trained on rendered heads alone, without their depth, motion or
 // focal length, the networks are compared with the truth on heads that they have not seen.
 import { cat, keep, manualSeed, noGrad, type Tensor, tensor, tidy } from '@dagan/libtorch';
 import { Random } from '../data/random.js';

@@ -21,8 +21,8 @@ export type DepthRecipe = {
   principalPoint: 'centred' | 'learned';
   /**
    * Steps at the beginning in which all pixels of all sources count, without minimum reprojection and automasking, and the
-   * intrinsics stay as they are. An untrained pose network does worse than no motion at most pixels: masked, these could not
-   * tell it so. And as long as depth is flat a wrong focal length explains the frames better than the right one.
+   * intrinsics stay as they are. An untrained pose network does worse than no motion at most pixels, which masking would
+   * then hide from it; and with flat depth a focal length that is too short was seen to explain frames slightly better.
    */
   warmup: number;
   /** Learning rate of the intrinsics over that of the networks: a focal length that jumps makes depth follow it. */
