@@ -3,7 +3,5 @@ import { Command } from 'commander';
 import { trainAnimationCommand } from './train-animation.js';
 
 export function trainCommand(): Command {
-  return new Command('train')
-    .description('train the animation model from clips')
-    .addCommand(trainAnimationCommand());
+  return new Command('train').description('train the animation model from clips').addCommand(trainAnimationCommand());
 }
