@@ -1,13 +1,11 @@
 // How fast a training step of the animation model is, in float32 and in bfloat16 autocast, from one run.
 //
 //   node benchmarks/dist/training-step.js [--preset starter-256] [--size 128] [--batch-size 4] [--rounds 3] [--threads N]
-//
-// Pictures are noise: what a step costs does not depend on them.
 import { availableParallelism, cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { buildInfo, rand, setThreads, tidy } from '@dagan/libtorch';
-import { AnimationStep, DaGAN, MultiScaleDiscriminator, perceptualNetwork, trainingPreset } from 'dagan';
+import { buildInfo, setThreads } from '@dagan/libtorch';
 import { median } from './statistics.js';
+import { animationStepper } from './stepper.js';
 
 const { values } = parseArgs({
   options: {
@@ -26,29 +24,15 @@ const [size, batchSize, rounds, threads] = [
 ];
 
 setThreads(threads);
-const { model: config, discriminator } = trainingPreset(values.preset);
 console.log(
   `LibTorch ${buildInfo().version}, ${cpus()[0]!.model}, ${threads} threads; ${values.preset} at ${size} x ${size}, batch ${batchSize}`,
 );
 
-/** A step of its own model in some precision; gives the milliseconds it took. */
-function stepper(precision: 'float32' | 'bfloat16'): () => number {
-  const model = new DaGAN(config).train().to({ memoryFormat: 'channels_last' });
-  const judge = new MultiScaleDiscriminator({ ...discriminator, keypoints: config.numKeypoints });
-  judge.to({ memoryFormat: 'channels_last' });
-  const step = new AnimationStep(model, judge, perceptualNetwork('default'), { precision });
-  return () => {
-    const begin = performance.now();
-    tidy(() => step.run({ source: rand([batchSize, 3, size, size]), driving: rand([batchSize, 3, size, size]) }));
-    return performance.now() - begin;
-  };
-}
-
-const steppers = new Map([
-  ['float32', stepper('float32')],
-  ['bfloat16', stepper('bfloat16')],
-]);
-const times = new Map([...steppers.keys()].map((name) => [name, [] as number[]]));
+const precisions = ['float32', 'bfloat16'] as const;
+const steppers = new Map(
+  precisions.map((precision) => [precision, animationStepper({ preset: values.preset, precision, size, batchSize })]),
+);
+const times = new Map(precisions.map((name) => [name, [] as number[]]));
 for (const run of steppers.values()) run(); // warm up
 for (let round = 0; round < rounds; round++) for (const [name, run] of steppers) times.get(name)!.push(run());
 

@@ -30,6 +30,9 @@ const example = (name: string): string => fileURLToPath(new URL(`../../../../exa
 /** Options that name the quick model. */
 const quick = ['--checkpoint', 'quick.safetensors'];
 
+/** The same for pictures without faces. */
+const faceless = [...quick, '--crop', 'none', '--reference-frame', 'first'];
+
 const folder = await temporaryFolder();
 saveModel(join(folder, 'quick.safetensors'), formulaModel(SMALL_WITHOUT_DEPTH), { name: 'quick' });
 saveModel(join(folder, 'deep.safetensors'), formulaModel(SMALL));
@@ -40,9 +43,19 @@ const frameAt = (name: string, index: number): Promise<Picture> =>
   readPicture(join(folder, name, `${String(index).padStart(6, '0')}.png`));
 
 test('an mp4 gets the frames, the times and the sound of the driving clip, and says that it is synthetic', async () => {
-  const { code, stdout, stderr } = await dagan(folder, ['animate', 'face.png', 'talk.mp4', '-o', 'out.mp4', ...quick]);
+  const { code, stdout, stderr } = await dagan(folder, [
+    'animate',
+    'face.png',
+    'talk.mp4',
+    '-o',
+    'out.mp4',
+    ...faceless,
+  ]);
   assert.equal(code, 0, stderr);
-  assert.match(stdout, /^out\.mp4: 20 frames of 256 x 256 in [\d.]+ s, [\d.]+ fps \(portrait \d+ ms; a frame: /);
+  assert.match(
+    stdout,
+    /^out\.mp4: 20 frames of 256 x 256 in [\d.]+ s, [\d.]+ fps \(faces [\d.]+ s, portrait \d+ ms; a frame: /,
+  );
   assert.match(stderr, /face\.png is 90 x 70: its centre, 70 x 70, is used/);
   assert.match(stderr, /talk\.mp4 is 96 x 64: its centre, 64 x 64, is used/);
   const [given, made] = [await inspect(join(folder, 'talk.mp4')), await inspect(join(folder, 'out.mp4'))];
@@ -65,7 +78,7 @@ test('an mp4 gets the frames, the times and the sound of the driving clip, and s
 test('range, rate, size, silence and anonymity are as asked for, and an earlier output is replaced', async () => {
   await writeFile(join(folder, 'out.webm'), 'earlier');
   const words = ['--start', '4', '--end', '19', '--fps', '10', '--size', '64', '--no-sound', '--no-provenance', '-q'];
-  const run = await dagan(folder, ['animate', 'face.png', 'talk.mp4', '-o', 'out.webm', ...words, ...quick]);
+  const run = await dagan(folder, ['animate', 'face.png', 'talk.mp4', '-o', 'out.webm', ...words, ...faceless]);
   assert.deepEqual(run, { code: 0, stdout: '', stderr: '' });
   const made = await inspect(join(folder, 'out.webm'));
   assert.deepEqual([made.videoCodec, made.width, made.height, made.audioCodec], ['vp9', 64, 64, undefined]);
@@ -85,22 +98,22 @@ test('GIF, WebP and folders of frames come out and go in, and a folder of frames
     '6',
     '--size',
     '64',
-    ...quick,
+    ...faceless,
   ]);
   assert.equal(first.code, 0, first.stderr);
   assert.equal((await readAll(join(folder, 'out.gif'))).frames.length, 6);
-  const second = await dagan(folder, ['animate', 'face.png', 'out.gif', '-o', 'steps/', ...quick]);
+  const second = await dagan(folder, ['animate', 'face.png', 'out.gif', '-o', 'steps/', ...faceless]);
   assert.equal(second.code, 0, second.stderr);
   assert.deepEqual(
     await names(join(folder, 'steps')),
     [0, 1, 2, 3, 4, 5].map((i) => `00000${i}.png`),
   );
-  const third = await dagan(folder, ['animate', 'face.png', 'steps', '-o', 'steps.mp4', '--fps', '5', ...quick]);
+  const third = await dagan(folder, ['animate', 'face.png', 'steps', '-o', 'steps.mp4', '--fps', '5', ...faceless]);
   assert.equal(third.code, 0, third.stderr);
   const { times } = await inspect(join(folder, 'steps.mp4'));
   for (const [i, time] of times.entries()) assert.ok(Math.abs(time - i / 5) < 1e-4);
   assert.equal(times.length, 6);
-  const view = ['--side-by-side', '--size', '64', '--start', '3', '--end', '9', ...quick];
+  const view = ['--side-by-side', '--size', '64', '--start', '3', '--end', '9', ...faceless];
   const fourth = await dagan(folder, ['animate', 'face.png', 'talk.mp4', '-o', 'out.webp', ...view]);
   assert.equal(fourth.code, 0, fourth.stderr);
   const { clip, frames } = await readAll(join(folder, 'out.webp'));
@@ -159,7 +172,7 @@ test('clips and portraits as phones, cameras and image editors make them are und
   ];
   for (const [portrait, driving, frames, notice] of cases) {
     const output = `${portrait}-${driving}`.replaceAll('.', '-');
-    const run = await dagan(folder, ['animate', portrait, driving, '-o', `${output}/`, '--size', '64', ...quick]);
+    const run = await dagan(folder, ['animate', portrait, driving, '-o', `${output}/`, '--size', '64', ...faceless]);
     assert.equal(run.code, 0, run.stderr);
     assert.match(run.stderr, notice);
     assert.equal((await names(at(output))).length, frames, output);
@@ -174,7 +187,7 @@ test('clips and portraits as phones, cameras and image editors make them are und
   const opaque = psnr(await frameAt('cut-out-png-web-webm', 3), plain);
   assert.ok(opaque < phone - 6, `${opaque} dB`);
 
-  const uneven = await dagan(folder, ['animate', 'face.png', 'uneven.mp4', '-o', 'uneven-out.mp4', ...quick]);
+  const uneven = await dagan(folder, ['animate', 'face.png', 'uneven.mp4', '-o', 'uneven-out.mp4', ...faceless]);
   assert.equal(uneven.code, 0, uneven.stderr);
   const { times } = await inspect(at('uneven-out.mp4'));
   assert.deepEqual(
@@ -190,7 +203,7 @@ test('memory does not grow with the length of the clip', async () => {
     await writer.finish();
     const report = "data:text/javascript,process.on('exit',()=>console.log(process.resourceUsage().maxRSS))";
     const main = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
-    const words = ['animate', 'face.png', 'length.mp4', '-o', 'length-out.mp4', '--size', '64', '--quiet', ...quick];
+    const words = ['animate', 'face.png', 'length.mp4', '-o', 'length-out.mp4', '--size', '64', '--quiet', ...faceless];
     const env = { ...process.env, OMP_NUM_THREADS: '1' };
     const run = await promisify(execFile)(process.execPath, ['--import', report, main, ...words], { cwd: folder, env });
     assert.equal((await inspect(join(folder, 'length-out.mp4'))).times.length, frames);
@@ -204,12 +217,12 @@ test('memory does not grow with the length of the clip', async () => {
 test('motion is measured from the reference frame; absolute and scaled motion are something else', async () => {
   const animate = async (output: string, ...words: string[]): Promise<void> => {
     const common = ['animate', example('portrait.png'), example('driving.mp4'), '--precision', 'float32', ...quick];
-    const run = await dagan(folder, [...common, '-o', output, ...words]);
+    const run = await dagan(folder, [...common, '--crop', 'none', '-o', output, ...words]);
     assert.equal(run.code, 0, run.stderr);
   };
-  await animate('plain/', '--end', '6');
+  await animate('plain/', '--end', '6', '--reference-frame', 'first');
   await animate('from-five/', '--end', '6', '--reference-frame', '5');
-  await animate('five/', '--start', '5', '--end', '6');
+  await animate('five/', '--start', '5', '--end', '6', '--reference-frame', 'first');
   await animate('absolute/', '--start', '5', '--end', '6', '--absolute');
   await animate('scaled/', '--start', '5', '--end', '6', '--reference-frame', '0', '--adapt-scale');
   const still = await frameAt('five', 0);
@@ -233,6 +246,10 @@ test('the side-by-side view shows portrait, driving frame, depth, keypoints and 
     'deep.safetensors',
     '--precision',
     'float32',
+    '--crop',
+    'none',
+    '--reference-frame',
+    'first',
   ];
   const view = await dagan(folder, [...common, '-o', 'view/', '--side-by-side']);
   assert.equal(view.code, 0, view.stderr);
@@ -259,7 +276,7 @@ test('the side-by-side view shows portrait, driving frame, depth, keypoints and 
     '--end',
     '1',
     '--side-by-side',
-    ...quick,
+    ...faceless,
   ]);
   assert.match(shallow.stdout, /1 frame of 1024 x 256/, 'a model without depth has no depth panel');
 });
@@ -271,7 +288,7 @@ test('folders of portraits and clips make every combination, and one that fails 
   await writePicture(join(folder, 'faces', 'b.jpg'), scene(64, 64, 9));
   await copyFile(join(folder, 'talk.mp4'), join(folder, 'clips', 'talk.mp4'));
   await writeFile(join(folder, 'clips', 'broken.mp4'), 'no video');
-  const words = ['--format', 'gif', '--end', '2', '--size', '32', ...quick];
+  const words = ['--format', 'gif', '--end', '2', '--size', '32', ...faceless];
   const run = await dagan(folder, ['animate', 'faces', 'clips', '-o', 'all', ...words]);
   assert.equal(run.code, 1);
   assert.deepEqual(await names(join(folder, 'all')), ['a-talk.gif', 'b-talk.gif']);
@@ -372,16 +389,52 @@ const mistakes: [words: string[], code: number, line: RegExp][] = [
   [
     ['face.png', 'talk.mp4', '-o', 'x.mp4', '--size', '1.5'],
     2,
-    /'1\.5' is invalid\. It must be a whole number from 16 to 4096\./,
+    /'1\.5' is invalid\. It must be a whole number from 16 to 8192\./,
   ],
-  [['face.png', 'talk.mp4', '-o', 'x.mp4', '--crop', 'face'], 2, /'face' is invalid\. Allowed choices are none\./],
+  [
+    ['face.png', 'talk.mp4', '-o', 'x.mp4', '--crop', 'face'],
+    2,
+    /'face' is invalid\. It must be auto, none, or x,y,side/,
+  ],
+  [
+    ['face.png', 'talk.mp4', '-o', 'x.mp4', '--driving-crop', '1,2,8'],
+    2,
+    /x,y,side in whole pixels, the side at least 16/,
+  ],
+  [
+    ['face.png', 'talk.mp4', '-o', 'x.mp4', '--crop', '90,0,64'],
+    1,
+    /^dagan: face\.png: --crop 90,0,64 lies outside the picture, which is 90 x 70\n$/,
+  ],
+  [
+    ['face.png', 'talk.mp4', '-o', 'x.mp4', '--crop', 'auto'],
+    1,
+    /^dagan: face\.png: no face is found in it; name the square with --crop x,y,side, or take the centre with --crop none\n$/,
+  ],
+  [
+    ['face.png', 'talk.mp4', '-o', 'x.mp4', '--driving-crop', 'auto'],
+    1,
+    /^dagan: talk\.mp4: no face is found in the 20 frames looked at; name the square with --driving-crop x,y,side, .*\n$/,
+  ],
+  [['face.png', 'talk.mp4', '-o', 'x.mp4', '--face', '2'], 2, /^dagan: --face 2 goes with --crop auto\n$/],
+  [
+    ['face.png', 'talk.mp4', '-o', 'x.mp4', '--reference-frame', 'best'],
+    2,
+    /It must be auto, first, or a whole number/,
+  ],
+  [['face.png', 'talk.mp4', '-o', 'x.mp4', '--smooth', '2'], 2, /It must be a number from 0 to 1\./],
+  [
+    ['face.png', 'talk.mp4', '-o', 'x.mp4', '--paste-back', '--side-by-side'],
+    2,
+    /cannot be used with option '--paste-back'/,
+  ],
   [['face.png', 'talk.mp4'], 2, /^dagan: required option '-o, --output <path>' not specified/],
   [['face.png', '-o', 'x.mp4'], 2, /^dagan: missing required argument 'driving'/],
 ];
 
 /** Models that must be refused, with what is said of them. */
 const wrongModels: [file: string, line: RegExp][] = [
-  ['absent.pth', /^dagan: absent\.pth: no such file\n$/],
+  ['absent.pth', /^dagan: absent\.pth: no such file( or folder)?\n$/],
   ['face.png', /^dagan: face\.png: is no checkpoint: it is a PNG image/],
   ['half.safetensors', /^dagan: half\.safetensors: ends too early/],
 ];
@@ -411,7 +464,8 @@ test('every mistake gives one clear line and its exit code, and leaves nothing b
   ];
   const check = async ([words, code, line]: (typeof mistakes)[number]): Promise<void> => {
     const model = words.includes('--checkpoint') ? [] : quick;
-    const run = await dagan(here, ['animate', ...words, ...model, '--quiet']);
+    const crop = words.includes('--crop') ? ['--driving-crop', 'none'] : ['--crop', 'none'];
+    const run = await dagan(here, ['animate', ...words, ...model, ...crop, '--quiet']);
     const what = `dagan animate ${words.join(' ')}\n${run.stderr}`;
     assert.equal(run.code, code, what);
     assert.match(run.stderr, line, what);
@@ -426,7 +480,7 @@ test('every mistake gives one clear line and its exit code, and leaves nothing b
 
 test('interrupted by Ctrl-C it stops with code 130 and removes what was begun', async () => {
   const here = await temporaryFolder();
-  const model = ['--checkpoint', join(folder, 'quick.safetensors')];
+  const model = ['--checkpoint', join(folder, 'quick.safetensors'), '--crop', 'none', '--reference-frame', 'first'];
   const words = [
     'animate',
     join(folder, 'face.png'),

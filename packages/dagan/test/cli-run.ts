@@ -7,13 +7,14 @@ const MAIN = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
 
 export type CliResult = { code: number | null; stdout: string; stderr: string };
 
-/** Starts `dagan` with these words in a folder. */
+/** Starts `dagan` with these words in a folder. @param variables of the environment beside those of this process */
 export function startDagan(
   folder: string,
   words: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
 ): { child: ChildProcess; result: Promise<CliResult> } {
   // One thread per process: the tests run beside each other.
-  const env = { ...process.env, OMP_NUM_THREADS: '1', NO_COLOR: '1' };
+  const env = { ...process.env, OMP_NUM_THREADS: '1', NO_COLOR: '1', ...variables };
   const child = spawn(process.execPath, [MAIN, ...words], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
@@ -30,8 +31,12 @@ export function startDagan(
 }
 
 /** Runs `dagan` to its end. */
-export function dagan(folder: string, words: readonly string[]): Promise<CliResult> {
-  return startDagan(folder, words).result;
+export function dagan(
+  folder: string,
+  words: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+): Promise<CliResult> {
+  return startDagan(folder, words, variables).result;
 }
 
 const full = MODEL_PRESETS.dagan;

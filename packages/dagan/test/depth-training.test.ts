@@ -8,7 +8,6 @@ import { photometricError } from '../src/losses/index.js';
 import type { Picture } from '../src/media/picture.js';
 import { DepthNetwork } from '../src/models/depth-network.js';
 import { PoseNetwork } from '../src/models/pose-network.js';
-import { NonFiniteLossError } from '../src/training/animation-step.js';
 import { initializeCamera } from '../src/training/depth-camera.js';
 import { DepthGuard, type DepthSymptom } from '../src/training/depth-guard.js';
 import { depthErrors } from '../src/training/depth-metrics.js';
@@ -23,6 +22,7 @@ import {
 import { DEPTH_RECIPES, type DepthRecipe } from '../src/training/depth-recipe.js';
 import { chooseSpacing, frameChange, frameSketch } from '../src/training/depth-spacing.js';
 import { DepthStep } from '../src/training/depth-step.js';
+import { NonFiniteLossError } from '../src/training/non-finite-loss.js';
 import { largestDifference } from './compare.js';
 
 const SIZE = 64;
@@ -121,11 +121,14 @@ test('a rendered clip shows a head before a wall, depends on its seed alone, and
 test('slow clips get wide spacing, fast ones narrow, still ones none, whatever the exposure', () => {
   const sketches = (motion: number) =>
     renderHeadClip({ size: 48, frames: 12, seed: 3, motion }).frames.map(frameSketch);
-  const [slow, fast] = [chooseSpacing(sketches(0.05)), chooseSpacing(sketches(0.5))];
+  const [slow, fast] = [chooseSpacing([sketches(0.02)]), chooseSpacing([sketches(0.5)])];
   assert.ok(slow !== null && fast !== null && slow > fast, `slow ${slow}, fast ${fast}`);
-  assert.equal(chooseSpacing(sketches(0)), null);
-  assert.equal(chooseSpacing(sketches(0.05), { most: slow - 1 }), null);
+  assert.equal(chooseSpacing([sketches(0)]), null);
+  assert.equal(chooseSpacing([sketches(0), sketches(0.5), sketches(0.5)]), fast, 'the median counts');
+  assert.equal(chooseSpacing([sketches(0.02)], { most: slow - 1 }), slow - 1, 'nearly enough at the widest is enough');
+  assert.equal(chooseSpacing([sketches(0.02)], { most: slow - 1, least: 0.08 }), null);
   assert.equal(chooseSpacing([]), null);
+  assert.equal(chooseSpacing([[], sketches(0.5).slice(0, 1)]), null);
   const [frame] = renderHeadClip({ size: 48, frames: 1 }).frames;
   const darker: Picture = { ...frame!, data: frame!.data.map((value) => value / 2) };
   assert.ok(frameChange(frameSketch(frame!), frameSketch(darker)) < 0.02);
@@ -281,7 +284,7 @@ test('the guard names each collapse once, with what to do, and is silent about h
     ['static-pairs', { change: 0.001, motion: 0.01 }, /differ by 0\.\d % only.*[Ss]pace the frames wider/],
     ['identity-pose', { motion: 0.02 }, /by 0\.1\d pixels.*2 to 5 pixels/],
     ['flat-disparity', { relief: 0.001 }, /flat.*head turns/],
-    ['runaway-focal', { focalY: 40 }, /\d\.\d\d heights.*intrinsicsRate/],
+    ['runaway-focal', { focalY: 40 }, /\d\.\d\d heights.*--intrinsics-rate/],
     ['nothing-learns', { learning: 0.001 }, /[0-3]\.\d % of the pixels learn.*spacing/],
   ];
   for (const [symptom, ill, text] of cases) {
@@ -353,7 +356,7 @@ test('the proof reports held-out errors and pictures, leaves nothing behind, and
   assert.equal(seen.steps, 3);
   assert.equal(seen.evaluations.length, 2);
   assert.deepEqual(seen.evaluations.at(-1), result);
-  assert.equal(seen.sheets[0]!.width, 5 * SIZE + 4 * 2);
+  assert.equal(seen.sheets[0]!.width, 5 * 96 + 4 * 2);
   for (const ratio of result.focal)
     assert.ok(Math.abs(ratio - DEPTH_PROOF.focalStart) < 0.01, `the focal length is ${ratio}`);
   assert.equal(isDepthProven(result), false);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Builder } from 'flatbuffers';
-import { splitFaceAssets } from '../src/faces/assets.js';
+import { FACE_ASSETS, splitFaceAssets } from '../src/faces/assets.js';
 import {
   FaceAnalyzer,
   type FaceMesh,
@@ -13,7 +13,7 @@ import {
   squareForFaces,
   squareOfFace,
 } from '../src/faces/index.js';
-import { readInstalledAssets } from '../src/faces/installed.js';
+import { readInstalled } from '../src/faces/installed.js';
 import { onnxRuntime } from '../src/faces/onnx-runtime.js';
 import { headPose } from '../src/faces/pose.js';
 import { tfliteToOnnx } from '../src/faces/tflite-to-onnx.js';
@@ -198,7 +198,7 @@ test('the pose reads 12 degrees more roll after turning by 12, and mirrors with 
 });
 
 test('the pose of the canonical face, turned by known angles, is those angles', async () => {
-  const { canonicalFace } = splitFaceAssets(await readInstalledAssets());
+  const { canonicalFace } = splitFaceAssets(await readInstalled(FACE_ASSETS.package, FACE_ASSETS.file));
   assert.equal(canonicalFace.points.length, MESH_POINTS * 3);
   const radians = Math.PI / 180;
   for (const [yaw, pitch, roll] of [
@@ -284,7 +284,7 @@ test('a still face gets the square of the training clips, a moving one room, and
 });
 
 test('models of another package version and bytes that are no model are refused by name', async () => {
-  const bytes = await readInstalledAssets();
+  const bytes = await readInstalled(FACE_ASSETS.package, FACE_ASSETS.file);
   assert.throws(
     () => splitFaceAssets(bytes.subarray(0, -1)),
     /3986255 bytes, not the 3986256 of version 0\.4\.1657299874/,

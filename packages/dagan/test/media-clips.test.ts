@@ -148,6 +148,22 @@ test('a frame range gives exactly those frames, from any frame on, and can be re
   await assert.rejects(openClip(file('range.mp4'), { start: -1 }), RangeError);
 });
 
+test('every so many-th frame of a range can be read alone, from any kind of clip', async () => {
+  await makeMp4(file('some.mp4'), { frames: 30 });
+  await writeScene(file('some.gif'), 30);
+  await writeScene(file('some/'), 30);
+  for (const name of ['some.mp4', 'some.gif', 'some']) {
+    const all = await readAll(file(name), { start: 3, end: 25 });
+    const { clip, frames, warnings } = await readAll(file(name), { start: 3, end: 25, every: 5 });
+    assert.deepEqual(warnings, []);
+    assert.equal(clip.frameCount, 22, name);
+    assert.equal(frames.length, 5);
+    for (const [index, frame] of frames.entries()) assert.deepEqual(frame, all.frames[5 * index], `${name} ${index}`);
+    assert.equal((await readAll(file(name), { every: 100 })).frames.length, 1);
+  }
+  await assert.rejects(openClip(file('some.mp4'), { every: 0 }), /every must be a whole number from 1 on, not 0/);
+});
+
 test('a new iteration over a clip ends the one before it', async () => {
   await makeMp4(file('twice.mp4'));
   await using clip = await openClip(file('twice.mp4'));

@@ -51,6 +51,23 @@ export function scene(width: number, height: number, index: number): Picture {
   return picture;
 }
 
+/** A grey picture with others pasted in. */
+export function collage(
+  width: number,
+  height: number,
+  parts: readonly [picture: Picture, left: number, top: number][],
+): Picture {
+  const result = createPicture(width, height);
+  result.data.fill(120);
+  for (const [part, left, top] of parts) {
+    for (let y = 0; y < part.height; y++) {
+      const row = part.data.subarray(y * part.width * 3, (y + 1) * part.width * 3);
+      result.data.set(row, ((top + y) * width + left) * 3);
+    }
+  }
+  return result;
+}
+
 /** Peak signal-to-noise ratio in dB. */
 export function psnr(a: Picture, b: Picture): number {
   if (a.width !== b.width || a.height !== b.height) throw new Error('the pictures differ in size');

@@ -1,6 +1,6 @@
 // `dagan train animation` as people call it: what it shows, and what it refuses.
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -77,9 +77,17 @@ test('a model is refined from a folder of frames, slowly, and goes on where it w
   ]);
   assert.equal(first.code, 0, first.stderr);
   assert.match(first.stderr, /lr 2\.0e-5/);
+  const anew = await dagan(root, [...words, '--depth', 'untrained']);
+  assert.match(anew.stderr, /^dagan: .*refined holds a training with checkpoints: go on with it \(--resume\)[^(]*\n$/);
+  assert.equal(anew.code, 2);
+  const elsewhere = words.map((word) => (word === run ? join(root, 'nothing') : word));
+  const mistaken = await dagan(root, [...elsewhere, '--init', start, '--freeze', 'mouth']);
+  assert.match(mistaken.stderr, /^dagan: the model has no part 'mouth' to freeze; parts are [^(]*\n$/);
+  assert.equal(mistaken.code, 2);
+  assert.ok(!existsSync(join(root, 'nothing')), 'a folder was left behind');
   const again = await dagan(root, [...words, ...rare, '--resume', '--steps', '2']);
   assert.equal(again.code, 0, again.stderr);
-  assert.match(again.stderr, /going on after step 1.*step 2\/2 .*lr 2\.0e-5.*held-out pairs/s);
+  assert.match(again.stderr, /going on after step 1.*step 2\/2 .*lr 2\.0e-5.*held out: L1/s);
   assert.equal(again.stdout, `${join(run, 'model.safetensors')}\n`);
   const { model } = loadModel({ checkpoint: start });
   const { model: refined } = loadModel({ checkpoint: join(run, 'model.safetensors') });
@@ -103,7 +111,7 @@ describe('the display', () => {
     steps: 100,
     learningRate: 2e-4,
     size: 64,
-    pairs: 8,
+    images: 8,
     seconds: 2,
     losses: { total: 42, discriminator: 0.5, perceptual: 3.25 },
     gradientNorms: { generator: 1, discriminator: 1 },
@@ -121,14 +129,14 @@ describe('the display', () => {
     const output = shown(true);
     const display = trainingDisplay({ output });
     display.step!(report(1));
-    display.evaluation!(1, { l1: 0.1234, psnr: 17.5, pairs: 8 });
+    display.evaluation!(1, { l1: 0.1234, psnr: 17.5, samples: 8 });
     display.close!();
     const line =
       'step 1/100  4.00 images/s  3 min 18 s left  total 42.00 (perceptual 3.25)  discriminator 0.500  lr 2.0e-4';
     const erase = '\r\x1b[2K';
     assert.equal(
       output.text,
-      `${erase}${line}${erase}step 1: held-out pairs (8): L1 0.1234, PSNR 17.50 dB\n${erase}${line}\n`,
+      `${erase}${line}${erase}step 1: held out: L1 0.1234, PSNR 17.50 dB, 8 samples\n${erase}${line}\n`,
     );
   });
 

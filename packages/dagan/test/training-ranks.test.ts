@@ -162,7 +162,7 @@ describe('a run of two ranks', () => {
         arguments: [folder, JSON.stringify(broken)],
         threads: 1,
       }),
-      /rank [01]: RangeError: a batch of 3 cannot be shared among 2 ranks/,
+      /rank [01]: TrainingSetupError: a batch of 3 cannot be shared among 2 ranks: take 2 or 4/,
     );
   });
 });

@@ -6,8 +6,8 @@ import type { PerceptualNetwork } from '../src/models/vgg19.js';
 import {
   type AnimationRun,
   type AnimationTrainingConfig,
+  type BatchProvider,
   type FramePair,
-  type PairProvider,
   runLog,
   tensorBoard,
   trainAnimation,
@@ -51,7 +51,7 @@ function batchAt(first: number, count: number, size: number): FramePair {
 }
 
 /** Pairs made up as they are asked for. */
-export const syntheticPairs: PairProvider = {
+export const syntheticPairs: BatchProvider<FramePair> = {
   training: async ({ size, batchSize, rank, worldSize }, state) => {
     let position = typeof state === 'number' ? state : 0;
     return {

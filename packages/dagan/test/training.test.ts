@@ -13,6 +13,7 @@ import { DaGAN, loadModel } from '../src/models/index.js';
 import {
   type AnimationLosses,
   AnimationState,
+  type BatchProvider,
   CheckpointFolder,
   crc32c,
   encodeRecord,
@@ -21,7 +22,6 @@ import {
   learningRateFactor,
   modelForSize,
   NonFiniteLossError,
-  type PairProvider,
   phaseOf,
   TRAINING_PRESETS,
   trainAnimation,
@@ -241,7 +241,7 @@ describe('a run', () => {
 
   test('that meets a number that is none stops, names the term, and keeps the state before the step', async () => {
     const folder = freshFolder();
-    const poisoned: PairProvider = {
+    const poisoned: BatchProvider<FramePair> = {
       ...syntheticPairs,
       training: async (request, state) => {
         const source = await syntheticPairs.training(request, state);
@@ -431,7 +431,7 @@ describe('a configuration', () => {
     const folder = freshFolder();
     const refused = (config: Scenario['config'], message: RegExp) =>
       assert.rejects(runTraining(folder, { config }), message);
-    await refused({ batchSize: 3, accumulate: 2 }, /a batch of 3 cannot be shared among 1 ranks with 2 parts each/);
+    await refused({ batchSize: 3, accumulate: 2 }, /a batch of 3 cannot be shared among 2 parts: take 2 or 4/);
     await refused({ phases: [{ size: 64, share: 0.5 }] }, /shares of the phases add up to 0.5/);
     await refused({ learningRate: 0 }, /learningRate must be positive, not 0/);
     await refused({ averageDecay: 1 }, /averageDecay must be from 0 to below 1/);

@@ -2,19 +2,26 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  carryToSource,
   createPicture,
   distinctColor,
   drawKeypoints,
   drawLabel,
   drawLine,
+  drawRing,
   grid,
   heatColor,
   heatPicture,
+  joinPictures,
+  keypointLegend,
   LABEL_HEIGHT,
   motionPicture,
   oklch,
+  overlayHeat,
   type Picture,
   type Rgb,
+  resizeMap,
+  sharedRange,
   valueRange,
 } from '../src/index.js';
 
@@ -123,4 +130,103 @@ test('a grid sets pictures and labels in their places', () => {
   drawLabel(narrow, 'TOO LONG', 1, 1);
   drawLine(narrow, [-9, -9], [20, 20], 1, [1, 2, 3]);
   assert.equal(narrow.data.length, 75);
+});
+
+test('the labels of rows and columns stand in a margin of their own, dark on a light ground', () => {
+  const white: Rgb = [255, 255, 255];
+  const pictures = Array.from({ length: 4 }, () => createPicture(60, 30));
+  const sheet = grid(pictures, {
+    columns: 2,
+    gap: 4,
+    columnLabels: ['a', 'b'],
+    rowLabels: ['x', 'long'],
+    background: white,
+  });
+  const left = sheet.width - (2 * 60 + 4);
+  assert.ok(left >= 4 * 8, 'the longest row label fits');
+  assert.equal(sheet.height, LABEL_HEIGHT + 2 * 30 + 4);
+  assert.deepEqual(pixel(sheet, left + 61, LABEL_HEIGHT + 5), white, 'the gap');
+  assert.deepEqual(pixel(sheet, left, LABEL_HEIGHT), [0, 0, 0], 'the first picture');
+  const dark = (x0: number, y0: number, x1: number, y1: number): boolean => {
+    for (let y = y0; y < y1; y++) for (let x = x0; x < x1; x++) if (pixel(sheet, x, y)[0]! < 60) return true;
+    return false;
+  };
+  assert.ok(dark(left, 0, left + 60, LABEL_HEIGHT) && dark(left + 64, 0, sheet.width, LABEL_HEIGHT));
+  assert.ok(dark(0, LABEL_HEIGHT, left, LABEL_HEIGHT + 30) && dark(0, LABEL_HEIGHT + 34, left, sheet.height));
+});
+
+test('a legend has the dot of every keypoint, in as many columns as its height asks for', () => {
+  for (const height of [300, 64]) {
+    const legend = keypointLegend(15, height);
+    assert.equal(legend.height, height);
+    const found = new Set<string>();
+    for (let i = 0; i < legend.data.length; i += 3) found.add([...legend.data.subarray(i, i + 3)].join());
+    for (let k = 0; k < 15; k++) assert.ok(found.has(distinctColor(k).join()), `keypoint ${k} at height ${height}`);
+  }
+  const joined = joinPictures([createPicture(10, 64), keypointLegend(15, 64)]);
+  assert.deepEqual([joined.width, joined.height], [10 + keypointLegend(15, 64).width, 64]);
+});
+
+test('a map of another size keeps its mean, its ramps and the places of its values', () => {
+  const ramp = { width: 8, height: 4, data: Float32Array.from({ length: 32 }, (_, i) => i % 8) };
+  const large = resizeMap(ramp, 32, 16);
+  assert.equal(large.data[5 * 32 + 18], (18.5 * 8) / 32 - 0.5);
+  assert.equal(large.data[0], 0);
+  const mean = (data: Float32Array): number => data.reduce((sum, value) => sum + value, 0) / data.length;
+  assert.ok(Math.abs(mean(large.data) - mean(ramp.data)) < 1e-5);
+  assert.deepEqual(resizeMap(ramp, 8, 4).data, ramp.data);
+  assert.deepEqual([...resizeMap({ width: 1, height: 1, data: Float32Array.of(3) }, 2, 2).data], [3, 3, 3, 3]);
+  const [low, high] = sharedRange([ramp, { width: 2, height: 1, data: Float32Array.of(20, 20) }], 0);
+  assert.deepEqual([low, high], [0, 20]);
+});
+
+test('weights over warped features are brought back to where in the source these come from', () => {
+  const [width, height] = [6, 4];
+  /** Each feature taken from `dx`, `dy` cells further on, in the convention that -1 and 1 are the borders. */
+  const motion = (dx: number, dy: number): Float32Array =>
+    Float32Array.from({ length: 2 * width * height }, (_, i) => {
+      const cell = i >> 1;
+      if (i % 2 === 0) return (2 * ((cell % width) + dx) + 1) / width - 1;
+      return (2 * (Math.floor(cell / width) + dy) + 1) / height - 1;
+    });
+  const data = new Float32Array(width * height);
+  data[1 * width + 2] = 0.75;
+  data[3 * width + 5] = 0.25;
+  const map = { width, height, data };
+  const close = (actual: Float32Array, expected: Record<number, number>): void => {
+    for (const [i, value] of actual.entries()) assert.ok(Math.abs(value - (expected[i] ?? 0)) < 1e-6, `${i}: ${value}`);
+  };
+  close(carryToSource(map, motion(0, 0)).data, { [width + 2]: 0.75, [3 * width + 5]: 0.25 });
+  close(carryToSource(map, motion(-2, 1)).data, { [2 * width]: 0.75 }); // the other comes from below the picture
+  close(carryToSource(map, motion(-0.5, -1)).data, {
+    1: 0.375,
+    2: 0.375,
+    [2 * width + 4]: 0.125,
+    [2 * width + 5]: 0.125,
+  });
+});
+
+test('heat lies over the picture where the map says, and a ring marks its place without hiding it', () => {
+  const picture = createPicture(64, 64);
+  picture.data.fill(200);
+  const data = new Float32Array(16 * 16);
+  data[4 * 16 + 11] = 2;
+  const heated = overlayHeat(picture, { width: 16, height: 16, data }, [0, 2]);
+  const colour = (x: number, y: number): number => {
+    const [red, , blue] = pixel(heated, x, y) as [number, number, number];
+    return Math.abs(red - blue);
+  };
+  let [most, place] = [0, [0, 0]];
+  for (let y = 0; y < 64; y++) {
+    for (let x = 0; x < 64; x++) if (colour(x, y) > most) [most, place] = [colour(x, y), [x, y]];
+  }
+  assert.ok(Math.abs(place[0]! - 45.5) <= 4 && Math.abs(place[1]! - 17.5) <= 4, `${place}`);
+  const ground = pixel(heated, 5, 50);
+  assert.ok(new Set(ground).size === 1 && ground[0]! < 120 && ground[0]! > 60, 'elsewhere dimmed and grey');
+  const flat = overlayHeat(picture, { width: 16, height: 16, data: new Float32Array(256) }, [0, 0]);
+  assert.deepEqual(pixel(flat, 45, 17), ground, 'a map without range has no heat');
+  drawRing(picture, [30, 30], 10, [255, 0, 0]);
+  assert.deepEqual(pixel(picture, 30, 30), [200, 200, 200]);
+  assert.deepEqual(pixel(picture, 40, 30), [255, 0, 0]);
+  assert.deepEqual(pixel(picture, 30, 20), [255, 0, 0]);
 });

@@ -34,6 +34,32 @@ function fromNative(value: NativeValue, args: readonly Argument[]): Result {
   return given instanceof Tensor ? given : tensorOf(value as Handle);
 }
 
+/** Stands at the operator door while a network is recorded. */
+export type CallObserver = {
+  /** What to return without running the operator; undefined to run it. */
+  instead(name: string, args: readonly Argument[]): Tensor | undefined;
+  /** Is told of every call that succeeded: the operator, its schema, its arguments by position, what came back. */
+  called(name: string, schema: string, args: readonly Argument[], result: Result): void;
+};
+
+let observer: CallObserver | null = null;
+
+/** Runs `body` under the eyes of `next`, and of nobody else; null for nobody at all. */
+export function observeCalls<T>(next: CallObserver | null, body: () => T): T {
+  const before = observer;
+  observer = next;
+  try {
+    return body();
+  } finally {
+    observer = before;
+  }
+}
+
+/** Whether calls are being recorded, for code whose fastest form on LibTorch is not the one to record. */
+export function isTracing(): boolean {
+  return observer !== null;
+}
+
 /**
  * Names of all operators that `call` takes. LibTorch has more: those that are internal to it, that are derivatives of
  * others, or that are known to crash on wrong arguments are not offered.
@@ -58,7 +84,10 @@ export function call(name: string, args: readonly Argument[], named: Readonly<Re
     if (values[position] !== undefined) throw new TypeError(`${name}: argument '${key}' is given twice`);
     values[position] = value;
   }
-  return fromNative(addon().call(operator.index, Array.from(values, toNative)), values);
+  const result =
+    observer?.instead(name, values) ?? fromNative(addon().call(operator.index, Array.from(values, toNative)), values);
+  observer?.called(name, operator.schema, values, result);
+  return result;
 }
 
 /** Runs an operator that returns one tensor. */

@@ -1,5 +1,6 @@
 // Random numbers, threads and facts about the linked LibTorch.
-import { addon, type BuildInfo } from './native.js';
+import { existsSync } from 'node:fs';
+import { addon, addonPath, type BuildInfo } from './native.js';
 import { Tensor } from './tensor.js';
 
 /** Seeds the random numbers of all devices. */
@@ -35,6 +36,11 @@ export function setFlushDenormal(enabled: boolean): boolean {
 /** Tensors alive in this process. Flat over the passes of a loop, or something is not disposed of. */
 export function liveTensors(): number {
   return addon().liveTensors();
+}
+
+/** Whether the addon has been built, without loading it. */
+export function isBuilt(): boolean {
+  return existsSync(addonPath());
 }
 
 /** What the linked LibTorch says of itself. */

@@ -1,6 +1,7 @@
 // The animation itself: driving frames in, frames of the moving portrait out, a batch at a time.
 import type { Picture } from '../media/picture.js';
 import type { Analysis, Engine, KeypointSet } from './engine.js';
+import { KeypointSmoother, type SmoothingOptions } from './smoothing.js';
 import { type TransferOptions, transferKeypoints } from './transfer.js';
 
 export type AnimateOptions = Partial<TransferOptions> & {
@@ -9,6 +10,8 @@ export type AnimateOptions = Partial<TransferOptions> & {
    * Relative motion is measured from it.
    */
   reference?: KeypointSet;
+  /** Smooths the driving keypoints over time; `true` for the default strength. Default: as they are. */
+  smoothing?: SmoothingOptions | boolean;
   /** Computes the driving frames' disparity too, for display. */
   withDisparity?: boolean;
 };
@@ -17,25 +20,32 @@ export type AnimateOptions = Partial<TransferOptions> & {
 export type AnimatedFrame<Input> = {
   /** The driving frame as it came. */
   input: Input;
+  /** What was found in it, before smoothing. */
   driving: Analysis;
   /** The portrait's keypoints in this frame. */
   keypoints: KeypointSet;
   picture: Picture;
 };
 
+/** Seconds between frames that carry no time stamps. */
+const FRAME_TIME = 1 / 25;
+
 /**
  * Animates the portrait that the engine has been given (`setSource`).
  *
  * @param source what `setSource` returned
- * @param frames driving frames of the engine's size; whatever else the input carries (time stamps, say) comes back
+ * @param frames driving frames of the engine's size, with the seconds at which they are shown where smoothing is to go
+ *   by them; whatever else the input carries comes back
  */
-export async function* animate<Input extends { picture: Picture }>(
+export async function* animate<Input extends { picture: Picture; timestamp?: number }>(
   engine: Engine,
   source: Analysis,
   frames: AsyncIterable<Input>,
-  { motion = 'relative', adaptScale = false, reference, withDisparity = false }: AnimateOptions = {},
+  { motion = 'relative', adaptScale = false, reference, smoothing = false, withDisparity = false }: AnimateOptions = {},
 ): AsyncGenerator<AnimatedFrame<Input>> {
   let anchor = reference;
+  const smoother = smoothing ? new KeypointSmoother(smoothing === true ? {} : smoothing) : undefined;
+  let shown: number | undefined;
   for await (const inputs of batches(frames, engine.batchSize)) {
     const analyses = await engine.drive(
       inputs.map((input) => input.picture),
@@ -43,9 +53,13 @@ export async function* animate<Input extends { picture: Picture }>(
     );
     anchor ??= analyses[0]!.keypoints;
     const from = anchor;
-    const keypoints = analyses.map((analysis) =>
-      transferKeypoints(source.keypoints, analysis.keypoints, from, { motion, adaptScale }),
-    );
+    const keypoints = analyses.map((analysis, i) => {
+      const { timestamp } = inputs[i]!;
+      const elapsed = timestamp !== undefined && shown !== undefined ? timestamp - shown : FRAME_TIME;
+      shown = timestamp;
+      const moved = smoother ? smoother.next(analysis.keypoints, elapsed) : analysis.keypoints;
+      return transferKeypoints(source.keypoints, moved, from, { motion, adaptScale });
+    });
     const pictures = await engine.generate(keypoints);
     for (const [i, input] of inputs.entries()) {
       yield { input, driving: analyses[i]!, keypoints: keypoints[i]!, picture: pictures[i]! };
@@ -54,7 +68,7 @@ export async function* animate<Input extends { picture: Picture }>(
 }
 
 /** Groups of up to `size` items, in order. */
-async function* batches<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
+export async function* batches<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
   let batch: T[] = [];
   for await (const item of items) {
     batch.push(item);

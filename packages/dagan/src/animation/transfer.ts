@@ -35,7 +35,7 @@ function invert([a, b, c, d]: Matrix): Matrix {
 }
 
 /** Area of the convex hull of points (x, y), in the square of their units. */
-export function convexHullArea(value: Float32Array): number {
+export function convexHullArea(value: ArrayLike<number>): number {
   const points = Array.from({ length: value.length / 2 }, (_, i) => [value[2 * i]!, value[2 * i + 1]!] as const);
   points.sort((p, q) => p[0] - q[0] || p[1] - q[1]);
   const turn = (o: readonly number[], p: readonly number[], q: readonly number[]): number =>

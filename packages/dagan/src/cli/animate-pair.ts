@@ -1,33 +1,57 @@
-// One animation from files to a file: decode, animate, compose, encode, frame by frame.
-import { type Analysis, animate, type Engine, type KeypointSet } from '../animation/index.js';
+// One animation from files to a file: find the faces, decode, animate, compose, encode, frame by frame.
+import {
+  type Analysis,
+  animate,
+  cutSquare,
+  type Engine,
+  type KeypointSet,
+  keypointLook,
+  nearestLook,
+  PasteBack,
+  padCut,
+  planCut,
+  type SquareCut,
+} from '../animation/index.js';
 import { containerOf } from '../media/clip-writer.js';
 import {
   type Clip,
   type ClipFrame,
+  type ClipOptions,
+  type ContentSigner,
   createClipWriter,
   type MediaMetadata,
   openClip,
   type Picture,
   readPicture,
   resizePicture,
-  transformPicture,
 } from '../media/index.js';
 import { drawKeypoints, grid, heatPicture, type ValueRange, valueRange } from '../visualization/index.js';
+import { type ClipFacts, type ClipRange, type CropChoice, type FaceFinder, samplingOf } from './animate-faces.js';
 import { UserError } from './errors.js';
 import { NETWORK_SIZE } from './model.js';
 import { isClipName, type Pair } from './pairs.js';
 import type { Reporter } from './report.js';
 
 export type PairSettings = {
+  /** Which squares of portrait and clip the networks see. */
+  crop: CropChoice;
+  drivingCrop: CropChoice;
   motion: 'relative' | 'absolute';
   adaptScale: boolean;
-  /** Frame of the whole clip that shows the portrait's own pose; by default the first of the range. */
-  referenceFrame?: number;
+  /**
+   * The frame that shows the portrait's own pose: the most alike of the range, the first of the range, or one of the
+   * whole clip by its number.
+   */
+  referenceFrame: 'auto' | 'first' | number;
+  /** Strength of the smoothing, from 0 to 1; none if left out. */
+  smoothing?: number;
   /** First frame, and the frame before which to stop. */
   start?: number;
   end?: number;
-  /** Side of the output in pixels. */
-  size: number;
+  /** Puts the animated square back into the whole portrait. */
+  pasteBack: boolean;
+  /** Side of the output in pixels; with `pasteBack` the most that its longer side may have. */
+  size?: number;
   /** Frames per second; by default the clip's own. */
   frameRate?: number;
   sideBySide: boolean;
@@ -40,6 +64,8 @@ export type PairResult = {
   height: number;
   /** Seconds from the first frame to the finished file. */
   seconds: number;
+  /** Seconds before that in which faces were looked for. */
+  faceSeconds: number;
   /** Seconds that the networks took: once for the portrait, and for all frames. */
   stages: StageTimes;
 };
@@ -47,10 +73,7 @@ export type PairResult = {
 export type StageTimes = { source: number; drive: number; generate: number };
 
 /** What makes a pair's frames: an engine, and what its outputs say of their origin. */
-export type Studio = { engine: Engine; metadata?: MediaMetadata };
-
-/** Every picture becomes the square that the networks take: the largest one around its centre. */
-const SQUARE = { size: [NETWORK_SIZE, NETWORK_SIZE], fit: 'cover' } as const;
+export type Studio = { engine: Engine; metadata?: MediaMetadata; signer?: ContentSigner };
 
 /**
  * Makes one animation. Nothing is written unless it is complete.
@@ -60,52 +83,151 @@ const SQUARE = { size: [NETWORK_SIZE, NETWORK_SIZE], fit: 'cover' } as const;
 export async function animatePair(
   { portrait, driving, output }: Pair,
   settings: PairSettings,
-  { studio, reporter, label }: { studio: () => Promise<Studio>; reporter: Reporter; label: string },
+  {
+    studio,
+    faces,
+    reporter,
+    label,
+  }: { studio: () => Promise<Studio>; faces: FaceFinder; reporter: Reporter; label: string },
 ): Promise<PairResult> {
-  const { start, end, frameRate, sideBySide, size } = settings;
+  const { start, end, frameRate, sideBySide, pasteBack, motion } = settings;
+  const range = { start, end };
+  const isVideo = !['gif', 'webp', 'folder'].includes(containerOf(output));
   const original = await readPortrait(portrait);
+  const canvas = pasteBack ? atMost(original, settings.size) : original;
+  const facts = await factsOf(driving, { ...range, frameRate });
+  let started = performance.now();
+  const search = motion === 'relative' && settings.referenceFrame === 'auto';
+  const framed = await faces.portrait(portrait, canvas, settings.crop, search);
+  const followed = await faces.clip(driving, facts, range, settings.drivingCrop, search);
+  const cut = planCut(followed.square, facts.width, facts.height, NETWORK_SIZE);
+  const reference = await referencePicture();
+  const faceSeconds = (performance.now() - started) / 1000;
   const onWarning = (text: string): void => reporter.warn(text);
-  await using clip = await openClip(driving, { start, end, frameRate, transform: SQUARE, onWarning });
-  noticeCrop(reporter, portrait, original.width, original.height);
-  noticeCrop(reporter, driving, clip.sourceWidth, clip.sourceHeight);
-  const reference = settings.referenceFrame === undefined ? undefined : await frameOf(driving, settings.referenceFrame);
+  await using clip = await openClip(driving, { ...range, frameRate, transform: cut.transform, onWarning });
 
-  const { engine, metadata } = await studio();
+  const { engine, metadata, signer } = await studio();
   const stages: StageTimes = { source: 0, drive: 0, generate: 0 };
   const timed = timedEngine(engine, stages);
-  const source = transformPicture(original, SQUARE);
+  const source = cutSquare(canvas, framed.square, NETWORK_SIZE);
   const analysis = await timed.setSource(source);
-  const panels = sideBySide ? (analysis.disparity ? 5 : 4) : 1;
+  const anchor = await referenceKeypoints();
+  const compose = await composer();
   const rate = frameRate ?? (clip.constantFrameRate ? clip.frameRate : undefined);
-  const holdsSound = !['gif', 'webp', 'folder'].includes(containerOf(output));
+  const { width, height } = compose;
   await using writer = await createClipWriter(output, {
-    width: size * panels,
-    height: size,
+    width,
+    height,
     frameRate: rate,
-    sound: settings.sound && holdsSound && clip.hasAudio ? clip : undefined,
+    sound: settings.sound && isVideo && clip.hasAudio ? clip : undefined,
     metadata,
+    signer,
     onWarning,
   });
 
-  const started = performance.now();
+  started = performance.now();
   const progress = reporter.progress(label, expectedFrames(clip, rate));
-  const anchor: KeypointSet | undefined = reference && (await timed.drive([reference]))[0]!.keypoints;
-  const frames = animate(timed, analysis, rate === undefined ? once(clip.frames()) : atRate(clip.frames(), rate), {
-    motion: settings.motion,
+  const squares = padded(clip.frames(), cut);
+  const frames = animate(timed, analysis, rate === undefined ? once(squares) : atRate(squares, rate), {
+    motion,
     adaptScale: settings.adaptScale,
     reference: anchor,
+    smoothing: settings.smoothing !== undefined && { strength: settings.smoothing },
     withDisparity: sideBySide,
   });
-  const compose = sideBySide ? panelComposer(source, analysis, size) : undefined;
   for await (const { input, driving: seen, picture } of frames) {
-    const result = compose ? compose(input.picture, seen, picture) : resizePicture(picture, size, size);
+    const result = compose.frame(input.picture, seen, picture);
     for (let i = 0; i < input.times; i++) await writer.add(result, input.timestamp, input.duration);
     progress.update(writer.frameCount);
   }
   progress.end();
   await writer.finish();
   const seconds = (performance.now() - started) / 1000;
-  return { frames: writer.frameCount, width: size * panels, height: size, seconds, stages };
+  return { frames: writer.frameCount, width, height, seconds, faceSeconds, stages };
+
+  /** The reference frame's square, if a number or faces tell which frame it is. */
+  async function referencePicture(): Promise<Picture | undefined> {
+    if (motion === 'absolute' || settings.referenceFrame === 'first') return undefined;
+    if (settings.referenceFrame !== 'auto') return frameOf(driving, settings.referenceFrame, cut);
+    if (!framed.look || followed.looks.length === 0) return undefined;
+    const { frame, picture } = await faces.nearest(driving, framed.look, followed, range, cut);
+    reporter.notice(`${driving}: frame ${frame} is most like the portrait; motion is measured from it`);
+    return picture;
+  }
+
+  /** The keypoints from which motion is measured; undefined for those of the first frame. */
+  async function referenceKeypoints(): Promise<KeypointSet | undefined> {
+    if (reference) return (await engine.drive([reference]))[0]!.keypoints;
+    if (!search) return undefined;
+    const nearest = await nearestKeypoints(engine, analysis.keypoints, { path: driving, range, facts, cut });
+    reporter.notice(
+      `no face to compare poses by: frame ${nearest.frame} of ${driving} has the keypoints most like the portrait's; motion is measured from it`,
+    );
+    return nearest.keypoints;
+  }
+
+  async function composer(): Promise<Composer> {
+    if (pasteBack) {
+      if (isVideo && Math.max(canvas.width, canvas.height) > WIDEST) {
+        reporter.notice(
+          `many players show no video wider than ${WIDEST} pixels: --size ${WIDEST} makes one that they do`,
+        );
+      }
+      const [still] = await engine.generate([analysis.keypoints]);
+      const back = new PasteBack(canvas, framed.square, { still });
+      return { width: canvas.width, height: canvas.height, frame: (_driving, _seen, result) => back.paste(result) };
+    }
+    const side = settings.size ?? NETWORK_SIZE;
+    if (sideBySide) return sideBySideComposer(source, analysis, side);
+    return { width: side, height: side, frame: (_driving, _seen, result) => resizePicture(result, side, side) };
+  }
+}
+
+/** The longer side up to which players and graphics processors decode H.264, in pixels. */
+const WIDEST = 4096;
+
+/** The picture, made smaller if its longer side has more than `size` pixels. */
+function atMost(picture: Picture, size = Infinity): Picture {
+  const shrink = size / Math.max(picture.width, picture.height);
+  if (shrink >= 1) return picture;
+  const along = (length: number): number => Math.max(1, Math.round(length * shrink));
+  return resizePicture(picture, along(picture.width), along(picture.height));
+}
+
+async function factsOf(path: string, options: ClipOptions): Promise<ClipFacts> {
+  await using clip = await openClip(path, options);
+  const { sourceWidth, sourceHeight, frameCount, frameRate } = clip;
+  return { width: sourceWidth, height: sourceHeight, frameCount, frameRate };
+}
+
+async function* padded(frames: AsyncIterable<ClipFrame>, cut: SquareCut): AsyncGenerator<ClipFrame> {
+  for await (const frame of frames) yield { ...frame, picture: padCut(frame.picture, cut) };
+}
+
+/** Of the frames of a clip, one in so many, that whose keypoints are most like the portrait's. */
+async function nearestKeypoints(
+  engine: Engine,
+  portrait: KeypointSet,
+  { path, range, facts, cut }: { path: string; range: ClipRange; facts: ClipFacts; cut: SquareCut },
+): Promise<{ frame: number; keypoints: KeypointSet }> {
+  const every = samplingOf(facts);
+  const seen: KeypointSet[] = [];
+  await using clip = await openClip(path, { ...range, every, transform: cut.transform });
+  let batch: Picture[] = [];
+  const look = async (): Promise<void> => {
+    seen.push(...(await engine.drive(batch)).map(({ keypoints }) => keypoints));
+    batch = [];
+  };
+  for await (const { picture } of clip.frames()) {
+    batch.push(padCut(picture, cut));
+    if (batch.length === engine.batchSize) await look();
+  }
+  if (batch.length > 0) await look();
+  const best = nearestLook(
+    keypointLook(portrait.value),
+    seen.map(({ value }) => keypointLook(value)),
+  );
+  return { frame: (range.start ?? 0) + best * every, keypoints: seen[best]! };
 }
 
 async function readPortrait(path: string): Promise<Picture> {
@@ -117,19 +239,11 @@ async function readPortrait(path: string): Promise<Picture> {
   }
 }
 
-/** Frame `index` of a whole clip. */
-async function frameOf(path: string, index: number): Promise<Picture> {
-  await using clip = await openClip(path, { start: index, end: index + 1, transform: SQUARE });
-  for await (const { picture } of clip.frames()) return picture;
+/** The square of frame `index` of a whole clip. */
+async function frameOf(path: string, index: number, cut: SquareCut): Promise<Picture> {
+  await using clip = await openClip(path, { start: index, end: index + 1, transform: cut.transform });
+  for await (const { picture } of clip.frames()) return padCut(picture, cut);
   throw new UserError(`${path}: there is no frame ${index} to be the reference`);
-}
-
-function noticeCrop(reporter: Reporter, path: string, width: number, height: number): void {
-  if (width === height) return;
-  const side = Math.min(width, height);
-  reporter.notice(
-    `${path} is ${width} x ${height}: its centre, ${side} x ${side}, is used (the networks take squares)`,
-  );
 }
 
 function expectedFrames({ frameCount, duration }: Clip, rate: number | undefined): number | undefined {
@@ -161,22 +275,29 @@ export async function* atRate(frames: AsyncIterable<ClipFrame>, rate: number): A
   }
 }
 
-/** Makes the function that sets portrait, driving frame, depth, keypoints and result side by side. */
-function panelComposer(
-  source: Picture,
-  portrait: Analysis,
-  size: number,
-): (driving: Picture, seen: Analysis, result: Picture) => Picture {
+/** Makes the frames of the output. */
+type Composer = {
+  width: number;
+  height: number;
+  frame(driving: Picture, seen: Analysis, result: Picture): Picture;
+};
+
+/** Sets portrait, driving frame, depth, keypoints and result side by side. */
+function sideBySideComposer(source: Picture, portrait: Analysis, size: number): Composer {
   const fit = (picture: Picture): Picture => resizePicture(picture, size, size);
   const first = fit(source);
   let range: ValueRange | undefined;
-  return (driving, seen, result) => {
-    // Of models whose keypoints need no depth, the portrait's is the only one there is.
-    const depth = seen.disparity ?? portrait.disparity;
-    if (depth) range ??= valueRange(depth);
-    const second = fit(driving);
-    const keypoints = drawKeypoints(second, seen.keypoints, { brightness: 0.6 });
-    return grid([first, second, ...(depth ? [fit(heatPicture(depth, range))] : []), keypoints, fit(result)]);
+  return {
+    width: size * (portrait.disparity ? 5 : 4),
+    height: size,
+    frame: (driving, seen, result) => {
+      // Of models whose keypoints need no depth, the portrait's is the only one there is.
+      const depth = seen.disparity ?? portrait.disparity;
+      if (depth) range ??= valueRange(depth);
+      const second = fit(driving);
+      const keypoints = drawKeypoints(second, seen.keypoints, { brightness: 0.6 });
+      return grid([first, second, ...(depth ? [fit(heatPicture(depth, range))] : []), keypoints, fit(result)]);
+    },
   };
 }
 

@@ -1,38 +1,31 @@
 // `dagan animate`: a portrait and a driving clip in, an animated clip out; or many of both.
-import { Command, Option } from 'commander';
-import { LibtorchEngine } from '../animation/engines/index.js';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { type CropChoice, FaceFinder } from './animate-faces.js';
 import { animatePair, type PairResult, type PairSettings, type Studio } from './animate-pair.js';
+import { addEngineOption, chooseEngine, type EngineOptions } from './engine.js';
 import { describeError, EXIT, UsageError } from './errors.js';
-import {
-  applyThreads,
-  type ChosenModel,
-  chooseDevice,
-  chooseModel,
-  choosePrecision,
-  NETWORK_SIZE,
-  UNTRAINED,
-} from './model.js';
-import {
-  addCommonOptions,
-  addModelOptions,
-  type CommonOptions,
-  frameRate,
-  type ModelOptions,
-  wholeNumber,
-} from './options.js';
+import { NETWORK_SIZE, UNTRAINED } from './model.js';
+import { addCommonOptions, addModelOptions, type CommonOptions, frameRate, wholeNumber } from './options.js';
 import { BATCH_FORMATS, type BatchFormat, type Pair, planPairs } from './pairs.js';
-import { provenance } from './provenance.js';
+import { addSigningOptions, chooseSigner, provenance, type SigningOptions } from './provenance.js';
 import { Reporter } from './report.js';
 
 type AnimateCommandOptions = CommonOptions &
-  ModelOptions & {
+  EngineOptions &
+  SigningOptions & {
     output: string;
     absolute?: boolean;
     adaptScale?: boolean;
-    referenceFrame?: number;
+    referenceFrame?: PairSettings['referenceFrame'];
+    smooth?: number | true;
+    crop?: CropChoice;
+    drivingCrop?: CropChoice;
+    face?: number;
+    drivingFace?: number;
+    pasteBack?: boolean;
     start?: number;
     end?: number;
-    size: number;
+    size?: number;
     fps?: number;
     sideBySide?: boolean;
     format?: BatchFormat;
@@ -43,14 +36,18 @@ type AnimateCommandOptions = CommonOptions &
 const EXAMPLES = `
 Inputs: a portrait (png, jpg, webp, ...) and a driving clip (mp4, mov, webm, mkv, gif, webp, or a folder of frames).
 A folder of portraits, a folder of clips, or more than two inputs animate every portrait by every clip; of more than
-two, the first is a portrait and the last a clip. Pictures and clips that are not square are cut to the square around
-their centre: a face that fills about half of it works best.
+two, the first is a portrait and the last a clip.
+
+The networks take squares in which a face fills a bit more than half of the height. The face is found and such a square
+cut out, one for all frames of a clip; pictures and clips that are framed so already are used as they are.
 
 Output: .mp4 .mov .mkv .webm .gif .webp, or a folder/ of PNG frames. An existing output is replaced, an input never.
 
 Examples:
   dagan animate portrait.jpg talking.mp4 -o out.mp4
-  dagan animate portrait.jpg talking.mp4 -o frames/ --start 50 --end 100
+  dagan animate portrait.jpg talking.mp4 -o whole.mp4 --paste-back
+  dagan animate group.jpg talking.mp4 -o out.mp4 --face 2 --smooth
+  dagan animate portrait.jpg talking.mp4 -o frames/ --start 50 --end 100 --crop 120,40,512
   dagan animate portrait.jpg talking.mp4 -o view.mp4 --side-by-side --reference-frame 12
   dagan animate portrait.jpg talking.mp4 -o out.mp4 --checkpoint vox-adv.pth.tar \\
       --depth-encoder encoder.pth --depth-decoder depth.pth
@@ -73,39 +70,58 @@ export function animateCommand(): Command {
     )
     .option('--adapt-scale', 'scale relative movement by the sizes of the two faces')
     .option(
-      '--reference-frame <n>',
-      "frame of the driving clip in which the face has the portrait's pose, counted from 0 (default: the first of the range)",
-      wholeNumber(0),
+      '--reference-frame <which>',
+      "frame of the driving clip from which motion is measured, as it has the portrait's pose and expression: auto looks " +
+        'for the one most like the portrait, first takes the first of the range, a number counts from 0 (default: auto)',
+      referenceFrame,
     )
+    .option(
+      '--smooth [strength]',
+      'take trembling out of the motion, from 0, hardly, to 1, a lot, at the price of some lag (0.5 if no number is given)',
+      strength,
+    )
+    .option(
+      '--crop <square>',
+      "the portrait's square: auto finds the face (default); none takes the centre, of the clip too; x,y,side is a square in pixels",
+      cropChoice,
+    )
+    .option(
+      '--driving-crop <square>',
+      "the clip's square, likewise; one for all its frames (default: auto)",
+      cropChoice,
+    )
+    .option('--face <n>', 'which face of the portrait, counted from the left (default: the largest)', wholeNumber(1))
+    .option('--driving-face <n>', 'which face of the clip, counted likewise where it is first seen', wholeNumber(1))
+    .option('--paste-back', 'put the animated square back into the whole portrait')
     .option('--start <n>', 'first driving frame, counted from 0', wholeNumber(0))
     .option('--end <n>', 'driving frame before which to stop', wholeNumber(1))
     .option(
       '--size <n>',
-      `side of the output in pixels; the networks work at ${NETWORK_SIZE}`,
-      wholeNumber(16, 4096),
-      NETWORK_SIZE,
+      `side of the output in pixels (default: ${NETWORK_SIZE}, at which the networks work); ` +
+        "with --paste-back the most for its longer side (default: the portrait's own size)",
+      wholeNumber(16, 8192),
     )
     .option(
       '--fps <n>',
       'frames per second: frames are left out or repeated to keep the time; the rate of a folder of frames',
       frameRate,
     )
-    .option('--side-by-side', 'show portrait, driving frame, depth, keypoints and result beside each other')
+    .addOption(
+      new Option(
+        '--side-by-side',
+        'show portrait, driving frame, depth, keypoints and result beside each other',
+      ).conflicts('pasteBack'),
+    )
     .addOption(
       new Option('--format <kind>', 'what several animations are written as (default: mp4)').choices(BATCH_FORMATS),
     )
     .option('--no-sound', "leave the driving clip's sound out")
-    .option('--no-provenance', 'leave out the title and comment that say the output is synthetic, and by which model')
-    .addOption(
-      new Option('--crop <mode>', 'how faces are found and cut out; none: the centre')
-        .choices(['none'])
-        .default('none'),
-    )
     .option(
-      '--no-paste-back',
-      'give the animated square, not the whole portrait (this is what happens now in any case)',
+      '--no-provenance',
+      'leave out the metadata (title, comment, XMP) that say the output is synthetic and by which model it was made',
     );
-  addModelOptions(command);
+  addSigningOptions(command);
+  addEngineOption(addModelOptions(command));
   return addCommonOptions(command)
     .addHelpText('after', EXAMPLES)
     .action(async (portrait: string, driving: string[], options: AnimateCommandOptions) => {
@@ -118,33 +134,43 @@ async function runAnimate(inputs: readonly string[], options: AnimateCommandOpti
   if (options.end !== undefined && options.end <= (options.start ?? 0)) {
     throw new UsageError(`--end ${options.end} must be after --start ${options.start ?? 0}`);
   }
+  const settings = settingsOf(options);
   const reporter = new Reporter(options);
   const { pairs, batch } = await planPairs(inputs, options.output, options.format);
   const studio = new LazyStudio(options, reporter);
+  const faces = new FaceFinder(reporter);
   try {
-    const settings = settingsOf(options);
     if (!batch) {
       const result = await animatePair(pairs[0]!, settings, {
         studio: () => studio.get(),
+        faces,
         reporter,
         label: pairs[0]!.output,
       });
       reporter.result(summaryOf(pairs[0]!, result));
       return 0;
     }
-    return await runBatch(pairs, settings, { studio, reporter, folder: options.output });
+    return await runBatch(pairs, settings, { studio, faces, reporter, folder: options.output });
   } finally {
     if (studio.trained === false) reporter.notice(UNTRAINED);
     studio.dispose();
+    await faces.close();
   }
 }
 
 function settingsOf(options: AnimateCommandOptions): PairSettings {
-  const { referenceFrame, start, end, size, sound } = options;
+  const { referenceFrame = 'auto', smooth, start, end, size, sound } = options;
+  const { crop = { kind: 'auto' }, face, drivingFace } = options;
+  // Who wants no faces to be looked for means it of both.
+  const drivingCrop = options.drivingCrop ?? (crop.kind === 'none' ? crop : { kind: 'auto' });
   return {
+    crop: withFace(crop, face, '--face', '--crop'),
+    drivingCrop: withFace(drivingCrop, drivingFace, '--driving-face', '--driving-crop'),
     motion: options.absolute ? 'absolute' : 'relative',
     adaptScale: options.adaptScale ?? false,
     referenceFrame,
+    smoothing: smooth === true ? SMOOTHING : smooth,
+    pasteBack: options.pasteBack ?? false,
     start,
     end,
     size,
@@ -154,17 +180,59 @@ function settingsOf(options: AnimateCommandOptions): PairSettings {
   };
 }
 
+/** Strength of the smoothing where no number is given. */
+const SMOOTHING = 0.5;
+
+/** Puts the number of a face to the choice that looks for one. Throws a UsageError for another choice. */
+export function withFace(
+  crop: CropChoice,
+  face: number | undefined,
+  faceOption: string,
+  cropOption: string,
+): CropChoice {
+  if (face === undefined) return crop;
+  if (crop.kind !== 'auto') throw new UsageError(`${faceOption} ${face} goes with ${cropOption} auto`);
+  return { kind: 'auto', face };
+}
+
+/** Reads `auto`, `none` or `x,y,side`. */
+export function cropChoice(text: string): CropChoice {
+  if (text === 'auto' || text === 'none') return { kind: text };
+  const [left, top, side] = text.split(',').map(Number);
+  const whole = /^-?\d+,-?\d+,\d+$/.test(text) && left !== undefined && top !== undefined && side !== undefined;
+  if (!whole || side < 16) {
+    throw new InvalidArgumentError('It must be auto, none, or x,y,side in whole pixels, the side at least 16.');
+  }
+  return { kind: 'square', square: { left, top, side } };
+}
+
+/** Reads `auto`, `first` or the number of a frame. */
+function referenceFrame(text: string): PairSettings['referenceFrame'] {
+  if (text === 'auto' || text === 'first') return text;
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('It must be auto, first, or a whole number from 0 on.');
+  return Number(text);
+}
+
+/** Reads a strength. */
+function strength(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0 && value <= 1)) {
+    throw new InvalidArgumentError('It must be a number from 0 to 1.');
+  }
+  return value;
+}
+
 /** Animates one pair after the other; one that fails does not stop the rest. */
 async function runBatch(
   pairs: readonly Pair[],
   settings: PairSettings,
-  { studio, reporter, folder }: { studio: LazyStudio; reporter: Reporter; folder: string },
+  { studio, faces, reporter, folder }: { studio: LazyStudio; faces: FaceFinder; reporter: Reporter; folder: string },
 ): Promise<number> {
   const failed: string[] = [];
   for (const [i, pair] of pairs.entries()) {
     const label = `[${i + 1}/${pairs.length}] ${pair.output}`;
     try {
-      const result = await animatePair(pair, settings, { studio: () => studio.get(), reporter, label });
+      const result = await animatePair(pair, settings, { studio: () => studio.get(), faces, reporter, label });
       reporter.result(`[${i + 1}/${pairs.length}] ${summaryOf(pair, result)}`);
     } catch (error) {
       // Without a model no pair can succeed.
@@ -178,13 +246,16 @@ async function runBatch(
   return failed.length > 0 ? EXIT.failure : 0;
 }
 
-/** "out.mp4: 60 frames of 256 x 256 in 8.2 s, 7.3 fps (portrait 90 ms; a frame: keypoints 20 ms, picture 100 ms, rest 5 ms)" */
-function summaryOf({ output }: Pair, { frames, width, height, seconds, stages }: PairResult): string {
+/**
+ * "out.mp4: 60 frames of 256 x 256 in 8.2 s, 7.3 fps (faces 0.6 s, portrait 90 ms; a frame: keypoints 20 ms, picture 100
+ * ms, rest 5 ms)"
+ */
+function summaryOf({ output }: Pair, { frames, width, height, seconds, faceSeconds, stages }: PairResult): string {
   const perFrame = (time: number): string => `${((1000 * time) / frames).toFixed(0)} ms`;
   const rest = Math.max(0, seconds - stages.drive - stages.generate);
   return (
     `${output}: ${frames} ${frames === 1 ? 'frame' : 'frames'} of ${width} x ${height} in ${seconds.toFixed(1)} s, ${(frames / seconds).toFixed(1)} fps ` +
-    `(portrait ${(1000 * stages.source).toFixed(0)} ms; a frame: keypoints ${perFrame(stages.drive)}, ` +
+    `(faces ${faceSeconds.toFixed(1)} s, portrait ${(1000 * stages.source).toFixed(0)} ms; a frame: keypoints ${perFrame(stages.drive)}, ` +
     `picture ${perFrame(stages.generate)}, rest ${perFrame(rest)})`
   );
 }
@@ -203,7 +274,7 @@ class LazyStudio {
   ) {}
 
   async get(): Promise<Studio> {
-    this.#studio ??= this.#make();
+    this.#studio ??= await this.#make();
     return this.#studio;
   }
 
@@ -211,16 +282,18 @@ class LazyStudio {
     this.#studio?.engine.dispose();
   }
 
-  #make(): Studio {
+  async #make(): Promise<Studio> {
     try {
-      applyThreads(this.options);
-      const device = chooseDevice(this.options.device);
-      const precision = choosePrecision(this.options.precision, device);
-      const { model, metadata, trained }: ChosenModel = chooseModel(this.options, this.reporter);
+      const { engine, metadata, trained } = await chooseEngine(this.options, this.reporter);
       this.trained = trained;
-      const engine = new LibtorchEngine(model, { size: NETWORK_SIZE, precision, device });
       this.reporter.notice(engine.description);
-      return { engine, metadata: this.options.provenance ? provenance(metadata) : undefined };
+      return {
+        engine,
+        metadata: this.options.provenance
+          ? provenance(metadata, this.options.sideBySide || this.options.pasteBack ? 'composite' : 'trained')
+          : undefined,
+        signer: await chooseSigner(this.options),
+      };
     } catch (error) {
       this.failed = true;
       throw error;

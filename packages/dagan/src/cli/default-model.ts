@@ -1,6 +1,8 @@
 // The model that runs where the command line names none. Loads no native code, so that `dagan doctor` can ask too.
 import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { MANIFEST_NAME } from '../export/manifest.js';
 import { UserError } from './errors.js';
 
 /** Folders that may hold the default model: the repository's and the package's. */
@@ -22,6 +24,18 @@ export function defaultCheckpoint(folders: readonly string[] = WEIGHT_FOLDERS): 
     if (names.length > 1) {
       throw new UserError(`${folder} holds several models (${names.sort().join(', ')}): choose one with --checkpoint`);
     }
+  }
+  return undefined;
+}
+
+/** The default model where there is no LibTorch: the exported one in a folder of weights, by name if there are several. */
+export function defaultExport(folders: readonly string[] = WEIGHT_FOLDERS): string | undefined {
+  for (const folder of folders) {
+    if (!existsSync(folder)) continue;
+    const name = readdirSync(folder)
+      .sort()
+      .find((each) => existsSync(join(folder, each, MANIFEST_NAME)));
+    if (name !== undefined) return join(folder, name);
   }
   return undefined;
 }

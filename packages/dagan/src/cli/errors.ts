@@ -14,7 +14,7 @@ export class UsageError extends UserError {
 export const EXIT = { failure: 1, usage: 2 } as const;
 
 /** Errors whose message names the file, what is wrong and the remedy. */
-const KNOWN = new Set(['UserError', 'UsageError', 'MediaError', 'CheckpointError']);
+const KNOWN = new Set(['UserError', 'UsageError', 'MediaError', 'CheckpointError', 'ExportedModelError']);
 
 /** An error as one line for people. */
 export function describeError(error: unknown): string {

@@ -1,10 +1,20 @@
-// `dagan info`: what a checkpoint is.
+// `dagan info`: what a checkpoint is, or what a picture or clip says of its origin.
 import { statSync } from 'node:fs';
+import { basename } from 'node:path';
 import { type CheckpointFile, openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { Command } from 'commander';
+import {
+  type ContentCredentials,
+  DIGITAL_SOURCE_TYPES,
+  MediaError,
+  type MediaMetadata,
+  readCredentials,
+  readMetadata,
+} from '../media/index.js';
 import { ArchitectureError, configOf } from '../models/index.js';
 import { describeModel } from './describe-model.js';
 import { addCommonOptions, type CommonOptions } from './options.js';
+import { isMediaName } from './pairs.js';
 
 const FORMATS = {
   safetensors: 'safetensors',
@@ -17,19 +27,61 @@ Nothing in the file is run: PyTorch's pickles are read by a reader that builds t
 
 Examples:
   dagan info vox-adv.pth.tar
-  dagan info model.safetensors --tensors`;
+  dagan info model.safetensors --tensors
+  dagan info out.mp4`;
 
 export function infoCommand(): Command {
   const command = new Command('info')
-    .description('tell what a checkpoint holds: format, architecture, tensors, metadata')
-    .argument('<file>', 'a checkpoint (.safetensors, .pth, .pth.tar)')
-    .option('--tensors', 'list every tensor with its type and shape');
+    .description('tell what a checkpoint holds, or what an animation says of its origin')
+    .argument('<file>', 'a checkpoint (.safetensors, .pth, .pth.tar), a picture, a clip, or a folder of frames')
+    .option('--tensors', 'list every tensor of a checkpoint with its type and shape');
   return addCommonOptions(command)
     .addHelpText('after', EXAMPLES)
-    .action((path: string, { tensors = false }: CommonOptions & { tensors?: boolean }) => {
+    .action(async (path: string, { tensors = false }: CommonOptions & { tensors?: boolean }) => {
+      if (isMediaName(path)) {
+        process.stdout.write(`${mediaLines(path, await readMetadata(path), await signature(path)).join('\n')}\n`);
+        return;
+      }
       using file = openCheckpoint(path);
       process.stdout.write(`${infoLines(file, { tensors }).join('\n')}\n`);
     });
+}
+
+/** What the terms that outputs of this program carry mean. */
+const SOURCES: Readonly<Record<string, string>> = {
+  [DIGITAL_SOURCE_TYPES.trained]: 'synthetic, made by a trained network',
+  [DIGITAL_SOURCE_TYPES.composite]: 'in part synthetic, made by a trained network; in part of another origin',
+};
+
+/** Who signed a file and whether it is as it was then, or why this is not known; undefined if nobody did. */
+async function signature(path: string): Promise<string | undefined> {
+  let credentials: ContentCredentials | undefined;
+  try {
+    credentials = await readCredentials(path);
+  } catch (error) {
+    if (error instanceof MediaError) return error.reason;
+    throw error;
+  }
+  if (!credentials) return undefined;
+  const { signer, intact } = credentials;
+  const state = intact ? 'the file is as it was signed' : 'THE FILE WAS CHANGED SINCE, or the signature is damaged';
+  return `${signer} (C2PA); ${state}; whether to trust the certificate is not checked`;
+}
+
+function mediaLines(path: string, { title, comment, origin }: MediaMetadata, credentials?: string): string[] {
+  const { digitalSourceType, creatorTool, system, systemVersion } = origin ?? {};
+  const meaning = digitalSourceType && SOURCES[digitalSourceType];
+  const source = [meaning, digitalSourceType && `IPTC ${basename(digitalSourceType)}`].filter((part) => part);
+  const model = [system, systemVersion].filter((part) => part);
+  return [
+    `file      ${path}`,
+    `origin    ${source.length > 0 ? source.join('; ') : 'not stated; what a file says of itself is lost when it is encoded anew'}`,
+    ...(creatorTool ? [`made by   ${creatorTool}`] : []),
+    ...(model.length > 0 ? [`model     ${model.join(', ')}`] : []),
+    ...(credentials ? [`signed    ${credentials}`] : []),
+    ...(title ? [`title     ${title}`] : []),
+    ...(comment ? [`comment   ${comment}`] : []),
+  ];
 }
 
 function infoLines(file: CheckpointFile, { tensors }: { tensors: boolean }): string[] {

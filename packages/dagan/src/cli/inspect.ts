@@ -2,16 +2,17 @@
 import { basename, extname } from 'node:path';
 import { saveStateDict } from '@dagan/libtorch';
 import { Command } from 'commander';
-import { MediaError, openClip, type Picture, readPicture, transformPicture, writePicture } from '../media/index.js';
+import { writePicture } from '../media/index.js';
 import { defaultCheckpoint } from './default-model.js';
-import { UsageError, UserError } from './errors.js';
+import { UsageError } from './errors.js';
 import { inspectPair } from './inspection.js';
 import { inspectionSheet } from './inspection-sheet.js';
-import { applyThreads, chooseDevice, chooseModel, choosePrecision, NETWORK_SIZE } from './model.js';
+import { applyThreads, chooseDevice, chooseModel, choosePrecision } from './model.js';
 import { addCommonOptions, addModelOptions, type CommonOptions, type ModelOptions, wholeNumber } from './options.js';
-import { checkWritable, guardInputs, isClipInput } from './pairs.js';
+import { checkWritable, guardInputs } from './pairs.js';
 import { VERSION } from './provenance.js';
 import { Reporter } from './report.js';
+import { readCentre } from './squares.js';
 
 type InspectOptions = CommonOptions & ModelOptions & { output: string; sheet?: string; frame: number };
 
@@ -56,7 +57,10 @@ async function runInspect(source: string, driving: string, options: InspectOptio
     guardInputs(target, inputs);
     await checkWritable(target);
   }
-  const pictures = { source: await square(source), driving: await square(driving, options.frame) };
+  const pictures = {
+    source: await readCentre(source, reporter),
+    driving: await readCentre(driving, reporter, options.frame),
+  };
   applyThreads(options);
   const device = chooseDevice(options.device);
   const precision = choosePrecision(options.precision, device);
@@ -73,16 +77,4 @@ async function runInspect(source: string, driving: string, options: InspectOptio
   await writePicture(sheet, inspectionSheet(found));
   reporter.result(`${output}: ${found.size} tensors in float32, computed in ${precision}`);
   reporter.result(`${sheet}: the same as pictures`);
-}
-
-/** A picture, or one frame of a clip, as the square that the networks take. */
-async function square(path: string, frame?: number): Promise<Picture> {
-  const transform = { size: [NETWORK_SIZE, NETWORK_SIZE], fit: 'cover' } as const;
-  if (frame === undefined || !isClipInput(path)) {
-    if (frame) throw new UserError(`${path}: is a picture and has no frame ${frame}; --frame is for clips`);
-    return transformPicture(await readPicture(path), transform);
-  }
-  await using clip = await openClip(path, { start: frame, end: frame + 1, transform });
-  for await (const { picture } of clip.frames()) return picture;
-  throw new MediaError(path, `there is no frame ${frame}`);
 }

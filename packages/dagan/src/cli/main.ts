@@ -1,12 +1,18 @@
 #!/usr/bin/env node
 // The command `dagan`.
 import { Command, CommanderError } from 'commander';
+import { ablateCommand } from './ablate.js';
 import { animateCommand } from './animate.js';
+import { attentionCommand } from './attention.js';
+import { depthCommand } from './depth.js';
 import { runDoctor } from './doctor.js';
 import { describeError, EXIT, UsageError } from './errors.js';
+import { evaluateCommand } from './evaluate.js';
+import { exportCommand } from './export.js';
 import { importCommand } from './import.js';
 import { infoCommand } from './info.js';
 import { inspectCommand } from './inspect.js';
+import { keypointsCommand } from './keypoints.js';
 import { preprocessCommand } from './preprocess.js';
 import { VERSION } from './provenance.js';
 import { trainCommand } from './train.js';
@@ -27,10 +33,16 @@ function program(): Command {
   const commands = [
     animateCommand(),
     inspectCommand(),
+    depthCommand(),
+    attentionCommand(),
+    keypointsCommand(),
     importCommand(),
+    exportCommand(),
     infoCommand(),
     preprocessCommand(),
     trainCommand(),
+    evaluateCommand(),
+    ablateCommand(),
     doctor,
   ];
   const root = new Command('dagan')

@@ -53,7 +53,12 @@ export function addModelOptions(command: Command): Command {
     'model: a file of ours (.safetensors), or published weights as they are (.pth, .pth.tar, .safetensors); ' +
       'default: the one in weights/',
   );
-  return addDepthFileOptions(command)
+  return addComputeOptions(addDepthFileOptions(command));
+}
+
+/** How networks run: precision, device, threads. */
+export function addComputeOptions(command: Command): Command {
+  return command
     .addOption(
       new Option('--precision <kind>', 'arithmetic; auto takes bfloat16 on a GPU and on processors with units for it')
         .choices(['float32', 'bfloat16', 'auto'])

@@ -33,6 +33,9 @@ export const isClipInput = (path: string): boolean => isFolder(path) || isClipNa
 
 const isPictureName = (path: string): boolean => extensionIn(path, PICTURE_EXTENSIONS) && !isClipName(path);
 
+/** Whether a path is that of a picture or a clip, or a folder, which may hold frames. Throws a UserError if it is not there. */
+export const isMediaName = (path: string): boolean => isFolder(path) || isClipName(path) || isPictureName(path);
+
 const natural = new Intl.Collator('en', { numeric: true });
 
 function entries(folder: string): string[] {

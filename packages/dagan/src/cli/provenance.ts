@@ -1,18 +1,59 @@
 // What outputs say of their origin: that they are synthetic, and what made them.
 import { readFileSync } from 'node:fs';
-import type { MediaMetadata } from '../media/index.js';
+import { type Command, Option } from 'commander';
+import { type ContentSigner, DIGITAL_SOURCE_TYPES, type MediaMetadata, openContentSigner } from '../media/index.js';
 import type { ModelMetadata } from '../models/index.js';
+import { UsageError } from './errors.js';
 
 /** Version of this package. */
 export const VERSION: string = JSON.parse(
   readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'),
 ).version;
 
-/** Title and comment for an output. The model is named as far as its own file tells. */
-export function provenance({ name, sha256 }: ModelMetadata): MediaMetadata {
-  const model = [name, sha256 && `sha256 ${sha256}`].filter((part) => part).join(', ');
+/**
+ * Title, comment and origin for an output. The model is named as far as its own file tells.
+ *
+ * @param of what the output shows: `trained`, pixels that a network made and nothing else; `composite`, such pixels within
+ *   or beside those of the portrait or the driving clip
+ */
+export function provenance({ name, sha256 }: ModelMetadata, of: keyof typeof DIGITAL_SOURCE_TYPES): MediaMetadata {
+  const version = sha256 && `sha256 ${sha256}`;
+  const model = [name, version].filter((part) => part).join(', ');
   return {
     title: 'Synthetic media',
     comment: `A portrait animated by a driving video: no recording of what is shown. Made by dagan ${VERSION}${model ? `, model ${model}` : ''}.`,
+    origin: {
+      digitalSourceType: DIGITAL_SOURCE_TYPES[of],
+      creatorTool: `dagan ${VERSION}`,
+      system: name || 'DaGAN',
+      ...(version && { systemVersion: version }),
+    },
   };
+}
+
+/** The user's certificate and its private key, as PEM files. */
+export type SigningOptions = { c2paCertificate?: string; c2paKey?: string };
+
+/** Adds the options of `chooseSigner`. */
+export function addSigningOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        '--c2pa-certificate <pem>',
+        'sign the output with content credentials (C2PA): your certificate, then those of its issuers',
+      ).conflicts('provenance'),
+    )
+    .option('--c2pa-key <pem>', "that certificate's private key");
+}
+
+/** The signer that the options ask for. Throws a UsageError if only one of the two is given. */
+export async function chooseSigner({
+  c2paCertificate: certificate,
+  c2paKey: key,
+}: SigningOptions): Promise<ContentSigner | undefined> {
+  if (certificate === undefined && key === undefined) return undefined;
+  if (certificate === undefined || key === undefined) {
+    throw new UsageError('--c2pa-certificate and --c2pa-key are given together');
+  }
+  return openContentSigner({ certificate, key });
 }

@@ -1,5 +1,5 @@
 // How a training shows itself on a terminal: one line that rewrites itself, plain lines elsewhere.
-import type { StepReport, TrainingObserver } from '../training/observers.js';
+import type { EvaluationReport, StepReport, TrainingObserver } from '../training/observers.js';
 import { duration } from './report.js';
 
 /** Milliseconds between two states of the line, on a terminal and elsewhere. */
@@ -39,13 +39,14 @@ export function trainingDisplay({ quiet = false, output = process.stderr }: Disp
       if (terminal) rewrite(progressLine(recent));
       else print(progressLine(recent));
     },
-    evaluation: (step, { l1, psnr, pairs }) => {
-      if (!quiet) print(`step ${step}: held-out pairs (${pairs}): L1 ${l1.toFixed(4)}, PSNR ${psnr.toFixed(2)} dB`);
+    evaluation: (step, result) => {
+      if (!quiet) print(`step ${step}: held out: ${resultLine(result)}`);
     },
     saved: (step, path) => {
       if (!quiet) print(`step ${step}: saved ${path}`);
     },
     notice: (text) => print(text),
+    warning: (step, text) => print(`dagan: warning: step ${step}: ${text}`),
     close: () => {
       if (line !== '') output.write('\n');
       line = '';
@@ -53,20 +54,42 @@ export function trainingDisplay({ quiet = false, output = process.stderr }: Disp
   };
 }
 
-/** "step 120/1000  5.3 images/s  total 42.1 (perceptual 3.2, ...)  discriminator 0.41  lr 2.0e-4  8 min 20 s left" */
+/** How results on held-out samples are called. */
+const RESULTS: Readonly<Record<string, (value: number) => string>> = {
+  l1: (value) => `L1 ${value.toFixed(4)}`,
+  psnr: (value) => `PSNR ${value.toFixed(2)} dB`,
+  photometric: (value) => `photometric ${value.toFixed(4)}`,
+  unmoved: (value) => `unmoved ${value.toFixed(4)}`,
+  samples: (value) => `${value} samples`,
+};
+
+/** "L1 0.0512, PSNR 21.30 dB, 64 samples" */
+function resultLine(result: EvaluationReport): string {
+  const parts = Object.entries(result).map(
+    ([name, value]) => RESULTS[name]?.(value) ?? `${name} ${value.toPrecision(3)}`,
+  );
+  return parts.join(', ');
+}
+
+/** "step 120/1000  5.3 images/s  8 min 20 s left  total 42.1 (perceptual 3.2, ...)  discriminator 0.41  lr 2.0e-4" */
 function progressLine(recent: readonly StepReport[]): string {
-  const { step, steps, losses, learningRate } = recent.at(-1)!;
+  const { step, steps, losses, statistics, learningRate } = recent.at(-1)!;
   const seconds = recent.reduce((sum, report) => sum + report.seconds, 0);
-  const pairs = recent.reduce((sum, report) => sum + report.pairs, 0);
+  const images = recent.reduce((sum, report) => sum + report.images, 0);
   const { total, discriminator, ...terms } = losses;
-  const parts = Object.entries(terms).map(([name, value]) => `${name} ${value.toPrecision(3)}`);
   const left = duration(((steps - step) * seconds) / recent.length);
   return [
     `step ${step}/${steps}`,
-    `${(pairs / seconds).toPrecision(3)} images/s`,
+    `${(images / seconds).toPrecision(3)} images/s`,
     `${left} left`,
-    `total ${total.toPrecision(4)} (${parts.join(', ')})`,
-    `discriminator ${discriminator.toPrecision(3)}`,
+    `total ${total.toPrecision(4)} (${numbersLine(terms)})`,
+    ...(discriminator === undefined ? [] : [`discriminator ${discriminator.toPrecision(3)}`]),
+    ...(statistics ? [numbersLine(statistics)] : []),
     `lr ${learningRate.toExponential(1)}`,
   ].join('  ');
 }
+
+const numbersLine = (values: Readonly<Record<string, number>>): string =>
+  Object.entries(values)
+    .map(([name, value]) => `${name} ${value.toPrecision(3)}`)
+    .join(', ');

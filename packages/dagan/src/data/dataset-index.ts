@@ -81,7 +81,7 @@ export async function readClipList(path: string): Promise<ListedClip[]> {
 }
 
 /** The fields of a line of CSV (RFC 4180), of which the quoted ones may hold commas and doubled quotes. */
-function csvFields(line: string): string[] {
+export function csvFields(line: string): string[] {
   return [...`,${line}`.matchAll(/,(?:"((?:[^"]|"")*)"|([^,]*))/g)].map(
     ([, quoted, bare]) => quoted?.replaceAll('""', '"') ?? bare ?? '',
   );

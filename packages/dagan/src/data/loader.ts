@@ -145,7 +145,7 @@ class Loader<Batch> implements BatchLoader<Batch> {
     if (state && state.fingerprint !== this.#fingerprint && !options.acceptChangedData) {
       throw new MediaError(
         dataset.root,
-        `is not as it was when the run was saved (its clips, identities, numbers of frames, the seed or the sampling), so the run cannot go on exactly; \`acceptChangedData\` goes on all the same`,
+        `is not as it was when the run was saved (its clips, identities, numbers of frames, the seed or the sampling), so the run cannot go on exactly; --accept-changed-data (\`acceptChangedData\`) goes on all the same`,
       );
     }
     this.#start = state?.samples ?? 0;

@@ -1,6 +1,7 @@
 // Clips of a textured head under a moving pinhole camera, with everything known that depth training has to find out:
-// depth, camera motion and intrinsics. Triangle meshes with a colour per vertex, rasterised with a depth buffer.
+// depth, camera motion and intrinsics. Triangle meshes with a colour per vertex.
 import { createPicture, type Picture } from '../media/picture.js';
+import { SAMPLES, sampleSurfaces } from '../visualization/rasterizer.js';
 import { Random } from './random.js';
 
 export type SyntheticHeadOptions = {
@@ -44,8 +45,6 @@ type Mesh = {
   isHead: boolean;
 };
 
-/** Samples per pixel along each side: without them the texture would flicker, which no camera motion explains. */
-const SAMPLES = 2;
 const DISTANCE = 2.3;
 const AMBIENT = 0.5;
 
@@ -255,21 +254,18 @@ function swing(random: Random, amplitude: number, period: number): (time: number
   return (time) => waves.reduce((sum, wave) => sum + wave.amplitude * Math.sin(wave.rate * time + wave.phase), 0);
 }
 
-/** Share of its way aside by which the camera turns back to the head: at 0 it only shifts, at 1 it circles the head. */
-const TURNING_BACK = 0.4;
-
 /**
- * World-to-camera matrices: aside, up and down, near and far, looking now beside the head, now at it, and rolling. Shifting
- * shows what is near, coming nearer shows which way round depth is, and turning shows the focal length.
+ * World-to-camera matrices: shifting aside, up and down, near and far, and, on its own account, turning and rolling.
+ * Shifting shows what is near, coming nearer shows which way round depth is, and turning shows the focal length; a camera
+ * that turned as it shifts, circling the head, would leave a wrong focal length a wrong mixture of both to hide behind.
  */
 function cameraPath(random: Random): (time: number) => Float64Array {
-  const [aside, below, away] = [swing(random, 0.42, 44), swing(random, 0.3, 38), swing(random, 0.34, 28)];
-  const [lookAside, lookBelow, roll] = [swing(random, 0.32, 30), swing(random, 0.28, 34), swing(random, 0.12, 40)];
+  const [aside, below, away] = [swing(random, 0.67, 44), swing(random, 0.48, 38), swing(random, 0.54, 28)];
+  const [lookAside, lookBelow, roll] = [swing(random, 0.38, 30), swing(random, 0.34, 34), swing(random, 0.14, 40)];
   return (time) => {
     const position: Vector = [aside(time), below(time), away(time) - DISTANCE];
     const r = roll(time);
-    const kept = 1 - TURNING_BACK;
-    const target: Vector = [kept * position[0] + lookAside(time), kept * position[1] + lookBelow(time), 0];
+    const target: Vector = [position[0] + lookAside(time), position[1] + lookBelow(time), 0];
     const forward = normalize([target[0] - position[0], target[1] - position[1], -position[2]]);
     const level = normalize(cross([0, 1, 0], forward));
     const upright = cross(forward, level);
@@ -284,70 +280,12 @@ function cameraPath(random: Random): (time: number) => Float64Array {
   };
 }
 
-// ---- rasteriser
-
-/** What a camera sees, sample by sample. */
-type Samples = {
-  side: number;
-  inverseDepth: Float32Array;
-  colors: Float32Array; // [side, side, 3]
-  isHead: Uint8Array;
-};
-
-function draw(mesh: Mesh, pose: Float64Array, focal: number, samples: Samples): void {
-  const { positions, colors, triangles } = mesh;
-  const { side, inverseDepth } = samples;
-  const count = positions.length / 3;
-  const [screenX, screenY, inverse] = [new Float32Array(count), new Float32Array(count), new Float32Array(count)];
-  const [scale, center] = [focal * side, side / 2 + SAMPLES / 2 - 0.5];
-  for (let i = 0; i < count; i++) {
-    const [x, y, z] = [positions[3 * i]!, positions[3 * i + 1]!, positions[3 * i + 2]!];
-    const depth = pose[8]! * x + pose[9]! * y + pose[10]! * z + pose[11]!;
-    inverse[i] = 1 / depth;
-    screenX[i] = (scale * (pose[0]! * x + pose[1]! * y + pose[2]! * z + pose[3]!)) / depth + center;
-    screenY[i] = (scale * (pose[4]! * x + pose[5]! * y + pose[6]! * z + pose[7]!)) / depth + center;
-  }
-  for (let t = 0; t < triangles.length; t += 3) {
-    const [a, b, c] = [triangles[t]!, triangles[t + 1]!, triangles[t + 2]!];
-    const [ia, ib, ic] = [inverse[a]!, inverse[b]!, inverse[c]!];
-    if (ia <= 0 || ib <= 0 || ic <= 0) continue; // behind the camera
-    const [ax, ay, bx, by, cx, cy] = [screenX[a]!, screenY[a]!, screenX[b]!, screenY[b]!, screenX[c]!, screenY[c]!];
-    const area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax);
-    if (area <= 0) continue; // seen from behind
-    const left = Math.max(0, Math.ceil(Math.min(ax, bx, cx)));
-    const right = Math.min(side - 1, Math.floor(Math.max(ax, bx, cx)));
-    const top = Math.max(0, Math.ceil(Math.min(ay, by, cy)));
-    const bottom = Math.min(side - 1, Math.floor(Math.max(ay, by, cy)));
-    for (let y = top; y <= bottom; y++) {
-      for (let x = left; x <= right; x++) {
-        const wa = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area;
-        const wb = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area;
-        const wc = 1 - wa - wb;
-        if (wa < 0 || wb < 0 || wc < 0) continue;
-        const near = wa * ia + wb * ib + wc * ic;
-        const at = y * side + x;
-        if (near <= inverseDepth[at]!) continue;
-        inverseDepth[at] = near;
-        samples.isHead[at] = mesh.isHead ? 1 : 0;
-        const [ua, ub, uc] = [(wa * ia) / near, (wb * ib) / near, (wc * ic) / near];
-        for (let i = 0; i < 3; i++) {
-          samples.colors[3 * at + i] = ua * colors[3 * a + i]! + ub * colors[3 * b + i]! + uc * colors[3 * c + i]!;
-        }
-      }
-    }
-  }
-}
+// ---- rendering
 
 /** One frame: colours and inverse depths averaged over each pixel's samples. */
 function renderFrame(meshes: readonly Mesh[], pose: Float64Array, focal: number, size: number) {
-  const side = size * SAMPLES;
-  const samples: Samples = {
-    side,
-    inverseDepth: new Float32Array(side * side),
-    colors: new Float32Array(3 * side * side),
-    isHead: new Uint8Array(side * side),
-  };
-  for (const mesh of meshes) draw(mesh, pose, focal, samples);
+  const camera = { focalX: focal * size, focalY: focal * size, centerX: size / 2, centerY: size / 2 };
+  const samples = sampleSurfaces(meshes, { width: size, height: size, camera, pose, background: [0, 0, 0] });
   const frame = createPicture(size, size);
   const depth = new Float32Array(size * size);
   const mask = new Uint8Array(size * size);
@@ -356,10 +294,10 @@ function renderFrame(meshes: readonly Mesh[], pose: Float64Array, focal: number,
       const sums = [0, 0, 0, 0, 0];
       for (let sample = 0; sample < SAMPLES ** 2; sample++) {
         const row = SAMPLES * y + Math.floor(sample / SAMPLES);
-        const at = row * side + SAMPLES * x + (sample % SAMPLES);
+        const at = row * samples.width + SAMPLES * x + (sample % SAMPLES);
         for (let i = 0; i < 3; i++) sums[i]! += samples.colors[3 * at + i]!;
         sums[3]! += samples.inverseDepth[at]!;
-        sums[4]! += samples.isHead[at]!;
+        sums[4]! += meshes[samples.seen[at]! - 1]?.isHead ? 1 : 0;
       }
       const share = 1 / SAMPLES ** 2;
       for (let i = 0; i < 3; i++) frame.data[3 * pixel + i] = Math.round(sums[i]! * share);

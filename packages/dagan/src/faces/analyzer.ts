@@ -1,10 +1,11 @@
 // Everything about the faces of a picture in one object. Runs in Node as it is, and wherever a runtime and the models
 // are given to it.
 import type { Picture } from '../media/picture.js';
-import { type CanonicalFace, type FaceAssets, splitFaceAssets } from './assets.js';
+import { type CanonicalFace, FACE_ASSETS, type FaceAssets, splitFaceAssets } from './assets.js';
 import { detectFaces, detectSmallFaces, type FaceBox } from './detector.js';
+import { EXPRESSION_SIGNALS, type ExpressionSignals, expressionSignals } from './expression.js';
 import { computeMesh, type FaceMesh, type MeshNetwork, regionOfDetection, regionOfMesh } from './mesh.js';
-import type { Network, NetworkRuntime } from './networks.js';
+import type { MeasuredBy, Network, NetworkRuntime } from './networks.js';
 import { type HeadPose, headPose } from './pose.js';
 import { regionPoints, tfliteToOnnx } from './tflite-to-onnx.js';
 
@@ -32,6 +33,21 @@ export type DetectOptions = {
   closer?: boolean;
 };
 
+/** What an analyzer measures. */
+export type FaceMeasurement = 'detector' | 'mesh' | 'pose' | 'expression';
+
+/** The names of what measures. All are of one package, whose version is pinned by the length of its file. */
+function measurements(refined: boolean): Record<FaceMeasurement, MeasuredBy> {
+  const version = `${FACE_ASSETS.package} ${FACE_ASSETS.version}`;
+  const mesh = refined ? 'MediaPipe attention mesh, 478 points' : 'MediaPipe face mesh, 468 points';
+  return {
+    detector: { name: 'MediaPipe BlazeFace, short range', version },
+    mesh: { name: mesh, version },
+    pose: { name: `rigid fit of the canonical face to the ${mesh}`, version },
+    expression: { name: `${EXPRESSION_SIGNALS.length} lengths on the ${mesh}, turned to the front`, version },
+  };
+}
+
 /** A mesh of a lower score is not of a face. */
 export const MIN_MESH_SCORE = 0.5;
 
@@ -41,20 +57,22 @@ export class FaceAnalyzer implements AsyncDisposable {
     private readonly detector: Network,
     private readonly meshNetwork: MeshNetwork,
     private readonly canonicalFace: CanonicalFace,
+    /** What measures, for reports. */
+    readonly measuredBy: Readonly<Record<FaceMeasurement, MeasuredBy>>,
   ) {}
 
   /** Converts and loads the networks, in about a quarter of a second. */
   static async load(options: FaceAnalyzerOptions = {}): Promise<FaceAnalyzer> {
     const runtime = options.runtime ?? (await import('./onnx-runtime.js')).onnxRuntime();
     const assets: FaceAssets = splitFaceAssets(
-      options.assets ?? (await (await import('./installed.js')).readInstalledAssets()),
+      options.assets ?? (await (await import('./installed.js')).readInstalled(FACE_ASSETS.package, FACE_ASSETS.file)),
     );
     const refined = options.mesh === 'refined';
     const mesh = refined ? assets.refinedMesh : assets.mesh;
     const detector = await runtime.load(tfliteToOnnx(assets.detector, 'face detector'));
     const network = await runtime.load(tfliteToOnnx(mesh, 'face mesh'));
     const meshNetwork = { network, regions: refined ? regionPoints(mesh) : undefined };
-    return new FaceAnalyzer(detector, meshNetwork, assets.canonicalFace);
+    return new FaceAnalyzer(detector, meshNetwork, assets.canonicalFace, measurements(refined));
   }
 
   /** The faces in a picture, the largest first; none is an empty list. */
@@ -98,6 +116,11 @@ export class FaceAnalyzer implements AsyncDisposable {
   /** The pose of the head that a mesh shows. */
   pose({ points }: Pick<FaceMesh, 'points'>): HeadPose {
     return headPose(points, this.canonicalFace);
+  }
+
+  /** What the face of a mesh does. Throws a `TypeError` unless the mesh is a refined one. */
+  expression(mesh: Pick<FaceMesh, 'points'>): ExpressionSignals {
+    return expressionSignals(mesh, this.pose(mesh));
   }
 
   /** Frees the networks. */

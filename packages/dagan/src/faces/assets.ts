@@ -2,7 +2,11 @@
 import { BinaryReader, type WireType } from '@bufbuild/protobuf/wire';
 
 /** The package and file that hold the models; it is read as data. */
-export const FACE_ASSETS = '@mediapipe/face_mesh/face_mesh_solution_packed_assets.data';
+export const FACE_ASSETS = {
+  package: '@mediapipe/face_mesh',
+  version: '0.4.1657299874',
+  file: 'face_mesh_solution_packed_assets.data',
+} as const;
 
 /** The models of the file. */
 export type FaceAssets = {
@@ -40,7 +44,8 @@ export function splitFaceAssets(file: Uint8Array): FaceAssets {
     file.subarray(start, BOUNDS[index + 1]),
   ) as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
   if (file.length !== BOUNDS[4]) {
-    throw new TypeError(`${FACE_ASSETS} has ${file.length} bytes, not the ${BOUNDS[4]} of version 0.4.1657299874`);
+    const { package: name, version, file: path } = FACE_ASSETS;
+    throw new TypeError(`${path} of ${name} has ${file.length} bytes, not the ${BOUNDS[4]} of version ${version}`);
   }
   return { refinedMesh, mesh, detector, canonicalFace: readCanonicalFace(metadata) };
 }

@@ -1,15 +1,29 @@
-// Reads the face models of the installed npm package.
+// Reads face models from files: those of the installed npm packages, and the user's.
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { FACE_ASSETS } from './assets.js';
+import { basename, join } from 'node:path';
 
-/** The bytes of the models' file. Throws an error that names the package if it is not installed. */
-export async function readInstalledAssets(): Promise<Uint8Array> {
-  let path: string;
-  try {
-    path = createRequire(import.meta.url).resolve(FACE_ASSETS);
-  } catch (error) {
-    throw new Error(`${FACE_ASSETS} is not there; install the packages anew (npm ci)`, { cause: error });
+/**
+ * The bytes of a file of an installed package, wherever Node.js would look for it. Packages may keep such files from
+ * being imported, so the folders are searched.
+ *
+ * @param name the package
+ * @param file path in the package
+ * @throws Error that names both if the file is not there
+ */
+export async function readInstalled(name: string, file: string): Promise<Uint8Array> {
+  for (const folder of createRequire(import.meta.url).resolve.paths(name) ?? []) {
+    const found = await readFile(join(folder, name, file)).catch(() => undefined);
+    if (found) return found;
   }
-  return readFile(path);
+  throw new Error(`${file} of the npm package ${name} is not there; install the packages anew (npm ci)`);
+}
+
+/** The bytes of a file of the user's, and its name without folders. Throws an error that names it if it cannot be read. */
+export async function readModelFile(path: string): Promise<{ name: string; bytes: Uint8Array }> {
+  try {
+    return { name: basename(path), bytes: await readFile(path) };
+  } catch (error) {
+    throw new Error(`${path}: cannot be read (${error instanceof Error ? error.message : error})`, { cause: error });
+  }
 }

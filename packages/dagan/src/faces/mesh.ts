@@ -45,16 +45,16 @@ export function regionOfDetection({ box, keypoints }: FaceBox): Region {
   return regionAround(box, angle);
 }
 
-/** The region for the next look at a face whose mesh is known, in this picture or the next one. */
-export function regionOfMesh({ points, box }: Pick<FaceMesh, 'points' | 'box'>): Region {
+/** The region for the next look at a face whose mesh is known, in this picture or the next one: so much larger. */
+export function regionOfMesh({ points, box }: Pick<FaceMesh, 'points' | 'box'>, margin = MARGIN): Region {
   const at = (index: number): [number, number] => [points[index * 3]!, points[index * 3 + 1]!];
   const [rightX, rightY] = at(RIGHT_EYE);
   const [leftX, leftY] = at(LEFT_EYE);
-  return regionAround(box, Math.atan2(leftY - rightY, leftX - rightX));
+  return regionAround(box, Math.atan2(leftY - rightY, leftX - rightX), margin);
 }
 
-function regionAround({ left, top, width, height }: Box, angle: number): Region {
-  const side = MARGIN * Math.max(width, height);
+function regionAround({ left, top, width, height }: Box, angle: number, margin = MARGIN): Region {
+  const side = margin * Math.max(width, height);
   return { centerX: left + width / 2, centerY: top + height / 2, side, angle };
 }
 

@@ -1,11 +1,12 @@
 // Networks in ONNX Runtime's Node package, on the processor.
-import type { Network, NetworkRuntime } from './networks.js';
+import { loadOnnxRuntime } from '../onnx-runtime.js';
+import type { Network, NetworkRuntime, NetworkValue } from './networks.js';
 
 /** ONNX Runtime with a number of threads per network (default 1: the face networks are too small for more). */
 export function onnxRuntime({ threads = 1 }: { threads?: number } = {}): NetworkRuntime {
   return {
     async load(model) {
-      const { InferenceSession, Tensor } = await import('onnxruntime-node');
+      const { InferenceSession, Tensor } = await loadOnnxRuntime();
       const session = await InferenceSession.create(model, {
         executionProviders: ['cpu'],
         intraOpNumThreads: threads,
@@ -13,7 +14,11 @@ export function onnxRuntime({ threads = 1 }: { threads?: number } = {}): Network
         graphOptimizationLevel: 'all',
         logSeverityLevel: 3,
       });
+      const valuesOf = (metadata: typeof session.inputMetadata): NetworkValue[] =>
+        metadata.map((value) => ({ name: value.name, shape: value.isTensor ? value.shape : [] }));
       const network: Network = {
+        inputs: valuesOf(session.inputMetadata),
+        outputs: valuesOf(session.outputMetadata),
         async run(inputs) {
           const feeds = Object.fromEntries(
             Object.entries(inputs).map(([name, { shape, data }]) => [name, new Tensor('float32', data, shape)]),

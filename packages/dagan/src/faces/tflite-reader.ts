@@ -1,5 +1,6 @@
 // Reads TensorFlow Lite models (FlatBuffers after schema.fbs of TensorFlow), as far as the face networks need it.
 import { ByteBuffer } from 'flatbuffers';
+import { widen } from './half-precision.js';
 
 /** A tensor of the graph. */
 export type TfliteTensor = {
@@ -74,21 +75,6 @@ function constantOf(bytes: Uint8Array, type: number, name: string): Float32Array
   if (type === TYPE.int32) return new Int32Array(aligned);
   if (type === TYPE.float16) return widen(new Uint16Array(aligned));
   throw new TypeError(`the constant '${name}' is of type ${type}; known are float32, float16 and int32`);
-}
-
-function widen(halves: Uint16Array): Float32Array {
-  const values = new Float32Array(halves.length);
-  for (let at = 0; at < values.length; at++) values[at] = halfToFloat(halves[at]!);
-  return values;
-}
-
-/** The value of an IEEE 754 half-precision number. */
-function halfToFloat(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
-  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1024 + fraction) * 2 ** (exponent - 25);
 }
 
 /** A table of a FlatBuffer; fields are asked for by their place in the schema and have its default where absent. */

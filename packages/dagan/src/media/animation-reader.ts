@@ -48,10 +48,13 @@ export async function openAnimation(job: DecodeJob): Promise<FrameReader> {
       const strip = await decodePages(job.path, bytes, page, pages);
       const size = strip.data.length / pages;
       for (let i = 0; i < pages; i++) {
-        const data = strip.data.slice(i * size, (i + 1) * size);
-        const delay = delays[page + i - job.start] ?? DEFAULT_DELAY_MS;
-        const picture = { width: strip.width, height: strip.height / pages, data };
-        yield { picture, timestamp: shownAt / 1000, duration: delay / 1000 };
+        const index = page + i - job.start;
+        const delay = delays[index] ?? DEFAULT_DELAY_MS;
+        if (index % (job.every ?? 1) === 0) {
+          const data = strip.data.slice(i * size, (i + 1) * size);
+          const picture = { width: strip.width, height: strip.height / pages, data };
+          yield { picture, timestamp: shownAt / 1000, duration: delay / 1000 };
+        }
         shownAt += delay;
       }
     }

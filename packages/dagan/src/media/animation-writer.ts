@@ -6,11 +6,12 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
 import { writeAll } from './files.js';
-import { gifComment, gifFrame, gifFrames, gifHeader, gifTrailer } from './gif-blocks.js';
+import { gifComment, gifFrame, gifFrames, gifHeader, gifTrailer, gifXmp } from './gif-blocks.js';
 import { metadataText, withMetadata } from './images.js';
 import type { EncodeJob, Quality } from './messages.js';
+import { xmpPacket } from './provenance.js';
 import type { ReaderEvents, ReaderFrame } from './reader.js';
-import { riffChunks, webpAnimationHeader, webpFrames, webpHeaderLength } from './webp-chunks.js';
+import { type RiffChunk, riffChunks, webpAnimationHeader, webpFrames, webpHeaderLength } from './webp-chunks.js';
 import type { FrameSink } from './writer.js';
 
 /** Raw bytes and frames encoded in one piece. */
@@ -136,6 +137,8 @@ class GifJoiner implements Joiner {
     await writeAll(this.file, gifHeader(this.job.width, this.job.height));
     const text = metadataText(this.job.metadata);
     if (text !== '') await writeAll(this.file, gifComment(text));
+    const packet = xmpPacket(this.job.metadata);
+    if (packet !== undefined) await writeAll(this.file, gifXmp(packet));
   }
 
   async join(piece: Buffer, delays: number[]): Promise<void> {
@@ -155,7 +158,8 @@ class WebpJoiner implements Joiner {
   readonly ticksPerSecond = 1000;
   readonly leastTicks = 11;
   private alpha = false;
-  private exif: Buffer | undefined;
+  /** The chunks EXIF and XMP of the first piece, which go to the end. */
+  private words: RiffChunk[] | undefined;
   private length = webpHeaderLength;
 
   constructor(
@@ -164,7 +168,7 @@ class WebpJoiner implements Joiner {
   ) {}
 
   encode(pipeline: Sharp, delay: number[]): Sharp {
-    const described = this.exif ? pipeline : withMetadata(pipeline, this.job.metadata);
+    const described = this.words ? pipeline : withMetadata(pipeline, this.job.metadata);
     return described.webp({ quality: WEBP_QUALITY[this.job.quality], effort: 3, delay, loop: 0 });
   }
 
@@ -174,7 +178,7 @@ class WebpJoiner implements Joiner {
 
   async join(piece: Buffer, delays: number[]): Promise<void> {
     const chunks = riffChunks(piece);
-    this.exif ??= chunks.find(({ name }) => name === 'EXIF')?.whole;
+    this.words ??= chunks.filter(({ name }) => name === 'EXIF' || name === 'XMP ');
     const { frames, alpha } = webpFrames(chunks, this.job.width, this.job.height, delays);
     this.alpha ||= alpha;
     for (const frame of frames) {
@@ -184,9 +188,9 @@ class WebpJoiner implements Joiner {
   }
 
   async finish(): Promise<void> {
-    if (this.exif) {
-      await writeAll(this.file, this.exif);
-      this.length += this.exif.length;
+    for (const { whole } of this.words ?? []) {
+      await writeAll(this.file, whole);
+      this.length += whole.length;
     }
     await writeAll(this.file, this.header(), 0);
   }
@@ -198,7 +202,8 @@ class WebpJoiner implements Joiner {
       height,
       length: this.length,
       alpha: this.alpha,
-      exif: this.exif !== undefined,
+      exif: this.words?.some(({ name }) => name === 'EXIF') ?? false,
+      xmp: this.words?.some(({ name }) => name === 'XMP ') ?? false,
     });
   }
 }

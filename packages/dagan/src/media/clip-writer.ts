@@ -2,12 +2,13 @@
 
 import { extname } from 'node:path';
 import type { Clip } from './clip.js';
+import type { ContentSigner } from './content-credentials.js';
 import { MediaError } from './errors.js';
 import { abandon, beginFile, beginFolder, commitFile, commitFolder } from './files.js';
-import type { MediaMetadata } from './images.js';
 import { MediaProcess } from './media-process.js';
 import type { Container, EncodeJob, EncodeOrder, EncodeReport, Quality } from './messages.js';
 import { checkPicture, type Picture } from './picture.js';
+import type { MediaMetadata } from './provenance.js';
 
 /** How a clip is to be written. */
 export type ClipWriterOptions = {
@@ -26,8 +27,10 @@ export type ClipWriterOptions = {
   sound?: Clip;
   /** How much of the picture the encoder keeps. Default `very-high` (H.264: constant quantizer 16). */
   quality?: Quality;
-  /** Title and comment stored in the file. */
+  /** Title, comment and origin stored in the file. */
   metadata?: MediaMetadata;
+  /** Signs the finished file with content credentials, which webm, mkv and folders cannot hold. Needs `metadata` with an origin. */
+  signer?: ContentSigner;
   /** Seconds that encoding may stand still while it is waited for. Default 60. */
   timeLimit?: number;
   /** Told, in one line, of what had to be left out. */
@@ -76,6 +79,10 @@ export async function createClipWriter(path: string, options: ClipWriterOptions)
     throw new RangeError(`the frame rate must be between 0 and 1000, not ${frameRate}`);
   }
   const container = containerOf(path);
+  if (options.signer && !options.metadata?.origin?.digitalSourceType) {
+    throw new RangeError('a clip can be signed only with metadata that state its digital source type');
+  }
+  options.signer?.check(path);
   const part = container === 'folder' ? await beginFolder(path) : await beginFile(path);
   const job: EncodeJob = {
     path,
@@ -164,7 +171,18 @@ export class ClipWriter implements AsyncDisposable {
     await this.guard(this.encoder.wait(() => this.finished || undefined));
     this.state = 'done';
     await this.encoder.close();
+    await this.sign();
     await (container === 'folder' ? commitFolder(part, path) : commitFile(part, path));
+  }
+
+  private async sign(): Promise<void> {
+    const { path, part, metadata = {} } = this.job;
+    try {
+      await this.options.signer?.sign(path, part, metadata);
+    } catch (error) {
+      await abandon(part);
+      throw error;
+    }
   }
 
   /** Ends writing and removes what was made. Does nothing after `finish`. */

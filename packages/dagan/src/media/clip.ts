@@ -12,6 +12,11 @@ export type ClipOptions = {
   start?: number;
   /** The frame before which to stop (exclusive). Default: the end of the clip. */
   end?: number;
+  /**
+   * Hands out every so many-th frame only, beginning with the first of the range; what lies between is decoded where
+   * that must be, but not converted. `frameCount` still counts all. Default 1.
+   */
+  every?: number;
   /** Cropping and resizing, done where the frames are decoded, before they are handed over. */
   transform?: PictureTransform;
   /** Frames per second of a folder of frames, which has no clock of its own. Default 25. */
@@ -40,12 +45,14 @@ const QUEUE_FRAMES = { least: 2, most: 24 };
  * order of their names). Throws a `MediaError` for what is missing, empty, damaged or something else.
  */
 export async function openClip(path: string, options: ClipOptions = {}): Promise<Clip> {
-  const { start = 0, end } = options;
+  const { start = 0, end, every = 1 } = options;
   if (!Number.isInteger(start) || start < 0) throw new RangeError(`the first frame must be 0 or more, not ${start}`);
   if (end !== undefined && (!Number.isInteger(end) || end <= start)) {
     throw new RangeError(`the frame range must end after frame ${start}, not at ${end}`);
   }
-  const job: DecodeJob = { path, start, end, frameRate: options.frameRate, transform: options.transform };
+  if (!Number.isInteger(every) || every < 1)
+    throw new RangeError(`every must be a whole number from 1 on, not ${every}`);
+  const job: DecodeJob = { path, start, end, every, frameRate: options.frameRate, transform: options.transform };
   return Clip.open(job, options);
 }
 

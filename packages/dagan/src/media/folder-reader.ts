@@ -28,11 +28,13 @@ export async function openFolder(job: DecodeJob): Promise<FrameReader> {
   const frameRate = job.frameRate ?? 25;
 
   async function* frames(): AsyncGenerator<ReaderFrame, void, undefined> {
+    const every = job.every ?? 1;
     // The next picture is read while the last one is in use.
     let coming = readPicture(join(job.path, chosen[0]!));
-    for (const [index, name] of chosen.entries()) {
+    for (let index = 0; index < chosen.length; index += every) {
+      const name = chosen[index]!;
       const picture = await coming;
-      const next = chosen[index + 1];
+      const next = chosen[index + every];
       if (next !== undefined) {
         coming = readPicture(join(job.path, next));
         coming.catch(() => undefined); // reported when its turn comes

@@ -3,9 +3,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { frameName } from './files.js';
-import { encodePng, type MediaMetadata, pictureToSharp, withMetadata } from './images.js';
+import { pngFile } from './images.js';
 import type { EncodeJob } from './messages.js';
 import type { Picture } from './picture.js';
+import type { MediaMetadata } from './provenance.js';
 import type { FrameSink } from './writer.js';
 
 /** Frames encoded at the same time. */
@@ -32,5 +33,5 @@ export function openFolderSink(job: EncodeJob): FrameSink {
 
 /** Written by Node, whose errors say what is wrong with the disk; sharp's say only that writing failed. */
 async function writePng(path: string, picture: Picture, metadata: MediaMetadata | undefined): Promise<void> {
-  await writeFile(path, await encodePng(withMetadata(pictureToSharp(picture), metadata)).toBuffer());
+  await writeFile(path, await pngFile(picture, metadata));
 }

@@ -38,6 +38,30 @@ export function gifComment(text: string): Buffer {
   return Buffer.concat([...parts, Buffer.from([0])]);
 }
 
+/** What an XMP packet is announced by; behind it come 258 bytes that lead any reader of sub-blocks out of it. */
+const XMP_NAME = 'XMP DataXMP';
+
+/** An application block with an XMP packet (XMP, part 3). */
+export function gifXmp(packet: string): Buffer {
+  const ending = Buffer.from([0x01, ...Array.from({ length: 256 }, (_, index) => 255 - index), 0x00]);
+  const head = Buffer.from([EXTENSION, 0xff, XMP_NAME.length]);
+  return Buffer.concat([head, Buffer.from(XMP_NAME, 'latin1'), Buffer.from(packet, 'utf8'), ending]);
+}
+
+/** The words in a GIF file: its first comment and its XMP packet. */
+export function gifWords(file: Buffer): { comment?: string; xmp?: string } {
+  const words: { comment?: string; xmp?: string } = {};
+  for (const { kind, start, end } of gifBlocks(file)) {
+    if (kind !== EXTENSION) continue;
+    const label = file.readUInt8(start + 1);
+    if (label === 0xfe) words.comment ??= joinSubBlocks(file, start + 2);
+    if (label !== 0xff || file.toString('latin1', start + 3, start + 3 + XMP_NAME.length) !== XMP_NAME) continue;
+    const from = start + 3 + XMP_NAME.length;
+    words.xmp ??= file.toString('utf8', from, Math.max(from, end - 258));
+  }
+  return words;
+}
+
 /** An image that is shown for `delay` hundredths of a second. */
 export function gifFrame(frame: GifFrame, delay: number): Buffer {
   const control = Buffer.from([EXTENSION, 0xf9, 4, frame.control, 0, 0, frame.transparent, 0]);
@@ -54,37 +78,56 @@ export function gifTrailer(): Buffer {
 
 /** Takes a GIF file apart into its images. */
 export function gifFrames(file: Buffer): GifFrame[] {
-  const tableLength = (flags: number) => ((flags & 0x80) === 0 ? 0 : 3 * 2 ** ((flags & 7) + 1));
-  let at = 13;
-  const common = file.subarray(at, at + tableLength(file.readUInt8(10)));
-  at += common.length;
+  const common = file.subarray(SCREEN, SCREEN + tableLength(file.readUInt8(10)));
   const frames: GifFrame[] = [];
   let control = 0;
   let transparent = 0;
-  while (file.readUInt8(at) !== TRAILER) {
-    const kind = file.readUInt8(at);
+  for (const { kind, start, end } of gifBlocks(file)) {
     if (kind === EXTENSION) {
-      if (file.readUInt8(at + 1) === 0xf9) {
-        control = file.readUInt8(at + 3);
-        transparent = file.readUInt8(at + 6);
-      }
-      at = afterSubBlocks(file, at + 2);
-    } else if (kind === IMAGE) {
-      const area = file.subarray(at + 1, at + 9);
-      const flags = file.readUInt8(at + 9);
-      const own = file.subarray(at + 10, at + 10 + tableLength(flags));
-      const start = at + 10 + own.length;
-      at = afterSubBlocks(file, start + 1);
-      const colours = own.length > 0 ? own : common;
-      const interlaced = (flags & 0x40) !== 0;
-      frames.push({ area, interlaced, colours, control, transparent, pixels: file.subarray(start, at) });
-      control = 0;
-      transparent = 0;
-    } else {
-      throw new Error(`unknown GIF block ${kind} at byte ${at}`);
+      if (file.readUInt8(start + 1) !== 0xf9) continue;
+      control = file.readUInt8(start + 3);
+      transparent = file.readUInt8(start + 6);
+      continue;
     }
+    const area = file.subarray(start + 1, start + 9);
+    const flags = file.readUInt8(start + 9);
+    const own = file.subarray(start + 10, start + 10 + tableLength(flags));
+    const colours = own.length > 0 ? own : common;
+    const interlaced = (flags & 0x40) !== 0;
+    const pixels = file.subarray(start + 10 + own.length, end);
+    frames.push({ area, interlaced, colours, control, transparent, pixels });
+    control = 0;
+    transparent = 0;
   }
   return frames;
+}
+
+/** Length of header and screen descriptor. */
+const SCREEN = 13;
+
+/** Bytes of the colour table that flags announce. */
+const tableLength = (flags: number): number => ((flags & 0x80) === 0 ? 0 : 3 * 2 ** ((flags & 7) + 1));
+
+/** Where the extensions and images of a file begin and end. */
+function* gifBlocks(file: Buffer): Generator<{ kind: number; start: number; end: number }> {
+  let start = SCREEN + tableLength(file.readUInt8(10));
+  for (let kind = file.readUInt8(start); kind !== TRAILER; kind = file.readUInt8(start)) {
+    if (kind !== EXTENSION && kind !== IMAGE) throw new Error(`unknown GIF block ${kind} at byte ${start}`);
+    const blocks = kind === EXTENSION ? start + 2 : start + 11 + tableLength(file.readUInt8(start + 9));
+    const end = afterSubBlocks(file, blocks);
+    yield { kind, start, end };
+    start = end;
+  }
+}
+
+/** The text in the sub-blocks from `at` on. */
+function joinSubBlocks(file: Buffer, at: number): string {
+  const parts: Buffer[] = [];
+  for (let length = file.readUInt8(at); length !== 0; length = file.readUInt8(at)) {
+    parts.push(file.subarray(at + 1, at + 1 + length));
+    at += length + 1;
+  }
+  return Buffer.concat(parts).toString('utf8');
 }
 
 function afterSubBlocks(file: Buffer, at: number): number {

@@ -6,13 +6,9 @@ import sharp, { type Sharp } from 'sharp';
 import { firstLine, MediaError, toMediaError } from './errors.js';
 import { writeWhole } from './files.js';
 import { checkPicture, createPicture, type Picture } from './picture.js';
+import { insertPngXmp } from './png-xmp.js';
+import { type MediaMetadata, xmpPacket } from './provenance.js';
 import { checkReadableSize } from './size-limit.js';
-
-/** Words stored inside an output file, for instance how it was made. */
-export type MediaMetadata = {
-  title?: string;
-  comment?: string;
-};
 
 /** File name endings that `readPicture` and folders of frames accept. */
 export const PICTURE_EXTENSIONS: readonly string[] = [
@@ -81,7 +77,7 @@ export function imageReason(error: unknown): string {
 
 /**
  * Writes a picture whole or not at all; the ending of `path` selects `.png` (lossless), `.jpg` (quality 95, 4:4:4) or
- * `.webp` (quality 92). `metadata` goes into the file's EXIF description. Throws a `MediaError`.
+ * `.webp` (quality 92). `metadata` goes into the file's EXIF description and XMP. Throws a `MediaError`.
  */
 export async function writePicture(
   path: string,
@@ -91,7 +87,7 @@ export async function writePicture(
   const encode = pictureEncoder(path);
   let bytes: Buffer;
   try {
-    bytes = await encode(withMetadata(pictureToSharp(picture), options.metadata)).toBuffer();
+    bytes = await encode(picture, options.metadata);
   } catch (error) {
     throw new MediaError(path, `cannot be encoded: ${firstLine(error)}`, { cause: error });
   }
@@ -109,18 +105,38 @@ export function encodePng(pipeline: Sharp): Sharp {
   return pipeline.png({ compressionLevel: 6, adaptiveFiltering: true });
 }
 
-function pictureEncoder(path: string): (pipeline: Sharp) => Sharp {
+/** A PNG file with what is said of it. */
+export async function pngFile(picture: Picture, metadata: MediaMetadata | undefined): Promise<Buffer> {
+  const png = await encodePng(withDescription(pictureToSharp(picture), metadata)).toBuffer();
+  const packet = xmpPacket(metadata);
+  // sharp would compress the packet, which XMP forbids in PNG files.
+  return packet === undefined ? png : insertPngXmp(png, packet);
+}
+
+type PictureEncoder = (picture: Picture, metadata: MediaMetadata | undefined) => Promise<Buffer>;
+
+function pictureEncoder(path: string): PictureEncoder {
+  const through =
+    (encode: (pipeline: Sharp) => Sharp): PictureEncoder =>
+    (picture, metadata) =>
+      encode(withMetadata(pictureToSharp(picture), metadata)).toBuffer();
   const extension = extname(path).toLowerCase();
-  if (extension === '.png') return encodePng;
+  if (extension === '.png') return pngFile;
   if (extension === '.jpg' || extension === '.jpeg') {
-    return (pipeline) => pipeline.jpeg({ quality: 95, chromaSubsampling: '4:4:4' });
+    return through((pipeline) => pipeline.jpeg({ quality: 95, chromaSubsampling: '4:4:4' }));
   }
-  if (extension === '.webp') return (pipeline) => pipeline.webp({ quality: 92 });
+  if (extension === '.webp') return through((pipeline) => pipeline.webp({ quality: 92 }));
   throw new MediaError(path, `cannot be written: pictures end in .png, .jpg or .webp, not '${extension}'`);
 }
 
-/** Adds title and comment as the EXIF field `ImageDescription`. */
+/** Adds title and comment as the EXIF field `ImageDescription`, and what is stated of the origin as XMP. */
 export function withMetadata(pipeline: Sharp, metadata: MediaMetadata | undefined): Sharp {
+  const packet = xmpPacket(metadata);
+  const described = withDescription(pipeline, metadata);
+  return packet === undefined ? described : described.withXmp(packet);
+}
+
+function withDescription(pipeline: Sharp, metadata: MediaMetadata | undefined): Sharp {
   const text = metadataText(metadata);
   return text === '' ? pipeline : pipeline.withExif({ IFD0: { ImageDescription: text } });
 }

@@ -1,6 +1,6 @@
 /** What the program and its media processes say to each other. */
 
-import type { MediaMetadata } from './images.js';
+import type { MediaMetadata } from './provenance.js';
 import type { PictureTransform } from './resize.js';
 
 /** Part of a file's sound that goes with a clip, in seconds of that file. */
@@ -42,6 +42,7 @@ export type DecodeJob = {
   path: string;
   start: number;
   end?: number;
+  every?: number;
   frameRate?: number;
   transform?: PictureTransform;
 };

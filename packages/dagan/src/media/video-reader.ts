@@ -45,7 +45,16 @@ export async function openVideo(job: DecodeJob, events: ReaderEvents): Promise<F
 
   const listed = indexed && times.complete; // then missing frames are noticed one by one
   const declaredEnd = endTime === undefined && !listed ? (declared ?? undefined) : undefined;
-  const range: Range = { path, events, firstTime, endTime, count: counted, declaredEnd, frameRate };
+  const range: Range = {
+    path,
+    events,
+    firstTime,
+    endTime,
+    count: counted,
+    declaredEnd,
+    frameRate,
+    every: job.every ?? 1,
+  };
 
   let sound: SoundRange | undefined;
   if (await input.getPrimaryAudioTrack()) {
@@ -155,11 +164,15 @@ type Range = {
   /** Where the file says that it ends, if it has no list of its frames. */
   declaredEnd: number | undefined;
   frameRate: number;
+  /** One of so many frames is handed out. */
+  every: number;
 };
 
 /** One pass over the frames of the range; goes on at the next key frame after a damaged part. */
 class FrameIteration {
-  private delivered = 0;
+  /** Frames decoded so far, and when the last of them is shown. */
+  private decoded = 0;
+  private lastTime: number | undefined;
   private converter = new SampleConverter();
   /** Held back until the next frame tells how long it is shown. */
   private held: { frame: ReaderFrame; time: number } | undefined;
@@ -193,15 +206,14 @@ class FrameIteration {
     }
     const last = this.held;
     if (last) {
-      this.delivered++;
       const end = endTime ?? last.time + last.frame.duration;
       yield { ...last.frame, duration: Math.max(0, end - last.time) || 1 / this.range.frameRate };
     }
-    if (this.delivered === 0) {
+    if (this.decoded === 0) {
       const why = problem === undefined ? 'no frame could be decoded' : firstLine(problem);
       throw new MediaError(path, `is damaged: ${why}`, { cause: problem });
     }
-    this.warnOfLosses(problem, last ? last.time : firstTime);
+    this.warnOfLosses(problem, this.lastTime ?? firstTime);
   }
 
   /** Converts a sample and returns the one before it, whose duration is now known. */
@@ -210,9 +222,16 @@ class FrameIteration {
     const time = sample.timestamp;
     const before = this.held;
     // The seek may land on the frame that is being shown at that time; after damage frames could come twice.
-    if (!isPresented(sample) || time < firstTime - 1e-6 || (before && time <= before.time)) {
+    const again = this.lastTime !== undefined && time <= this.lastTime;
+    if (!isPresented(sample) || time < firstTime - 1e-6 || again) {
       this.range.events.progress();
       return undefined;
+    }
+    const ended = before && { ...before.frame, duration: time - before.time };
+    if (this.decoded % this.range.every !== 0) {
+      this.range.events.progress();
+      this.advance(time, undefined);
+      return ended;
     }
     const tags = await this.track.getColorSpace();
     const color = yuvColor({
@@ -220,10 +239,14 @@ class FrameIteration {
       fullRange: sample.colorSpace.fullRange ?? tags.fullRange,
     });
     const picture = await this.converter.toPicture(sample, color);
-    this.held = { time, frame: { picture, timestamp: time - firstTime, duration: sample.duration } };
-    if (!before) return undefined;
-    this.delivered++;
-    return { ...before.frame, duration: time - before.time };
+    this.advance(time, { time, frame: { picture, timestamp: time - firstTime, duration: sample.duration } });
+    return ended;
+  }
+
+  private advance(time: number, held: FrameIteration['held']): void {
+    this.decoded++;
+    this.lastTime = time;
+    this.held = held;
   }
 
   private async nextKeyTime(after: number): Promise<number | undefined> {
@@ -241,9 +264,9 @@ class FrameIteration {
 
   private warnOfLosses(problem: unknown, lastTime: number): void {
     const { count, declaredEnd, events } = this.range;
-    const missing = count === undefined ? 0 : count - this.delivered;
+    const missing = count === undefined ? 0 : count - this.decoded;
     if (missing > 0) {
-      events.warning(`the file is damaged or cut off: ${this.delivered} of ${count} frames could be read`);
+      events.warning(`the file is damaged or cut off: ${this.decoded} of ${count} frames could be read`);
     } else if (declaredEnd !== undefined && lastTime < 0.9 * declaredEnd - 1) {
       const [seen, said] = [lastTime.toFixed(1), declaredEnd.toFixed(1)];
       events.warning(`the file is damaged or cut off: it ends after ${seen} of ${said} seconds`);

@@ -6,9 +6,11 @@ import { loadCodecs, type Mediabunny } from './codecs.js';
 import { pictureToI420, type YuvColor } from './color.js';
 import { writeAll } from './files.js';
 import type { Container, EncodeJob } from './messages.js';
+import { originTags, xmpPacket } from './provenance.js';
 import type { ReaderEvents, ReaderFrame } from './reader.js';
 import { openSound, type SoundTrack } from './sound.js';
 import type { FrameSink } from './writer.js';
+import { appendXmpBox } from './xmp-box.js';
 
 /** Containers written through the video library. */
 export type VideoContainer = Exclude<Container, 'gif' | 'webp' | 'folder'>;
@@ -73,10 +75,14 @@ export async function openVideoSink(
   });
   output.addVideoTrack(video, job.frameRate === undefined ? {} : { frameRate: job.frameRate });
   const sound = job.sound && (await openSound(mb, job.sound, output, container, events));
-  const { title, comment } = job.metadata ?? {};
-  if (title !== undefined || comment !== undefined) output.setMetadataTags({ title, comment });
+  const { title, comment, origin } = job.metadata ?? {};
+  const hasBoxes = container === 'mp4' || container === 'mov';
+  output.setMetadataTags({ title, comment, raw: hasBoxes ? {} : originTags(origin) });
   await output.start();
-  return new VideoSink(mb, output, video, sound, color);
+  const packet = hasBoxes ? xmpPacket(job.metadata) : undefined;
+  return new VideoSink(mb, output, video, sound, color, async () => {
+    if (packet !== undefined) await appendXmpBox(job.part, packet);
+  });
 }
 
 class VideoSink implements FrameSink {
@@ -88,6 +94,7 @@ class VideoSink implements FrameSink {
     private readonly video: VideoSampleSource,
     private readonly sound: SoundTrack | undefined,
     private readonly color: ReturnType<typeof outputColor>,
+    private readonly complete: () => Promise<void>,
   ) {}
 
   async add({ picture, timestamp, duration }: ReaderFrame): Promise<void> {
@@ -108,5 +115,6 @@ class VideoSink implements FrameSink {
   async finish(): Promise<void> {
     await this.sound?.finish(this.end);
     await this.output.finalize();
+    await this.complete();
   }
 }

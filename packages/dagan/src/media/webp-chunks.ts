@@ -10,6 +10,7 @@ export type RiffChunk = {
 };
 
 const ANIMATION_FLAG = 0x02;
+const XMP_FLAG = 0x04;
 const EXIF_FLAG = 0x08;
 const ALPHA_FLAG = 0x10;
 
@@ -40,13 +41,15 @@ export function webpAnimationHeader(about: {
   length: number;
   alpha: boolean;
   exif: boolean;
+  xmp: boolean;
 }): Buffer {
   const header = Buffer.alloc(webpHeaderLength);
   header.write('RIFF', 0, 'latin1');
   header.writeUInt32LE(about.length - 8, 4);
   header.write('WEBPVP8X', 8, 'latin1');
   header.writeUInt32LE(10, 16);
-  header.writeUInt8(ANIMATION_FLAG | (about.alpha ? ALPHA_FLAG : 0) | (about.exif ? EXIF_FLAG : 0), 20);
+  const held = (about.alpha ? ALPHA_FLAG : 0) | (about.exif ? EXIF_FLAG : 0) | (about.xmp ? XMP_FLAG : 0);
+  header.writeUInt8(ANIMATION_FLAG | held, 20);
   header.writeUIntLE(about.width - 1, 24, 3);
   header.writeUIntLE(about.height - 1, 27, 3);
   header.write('ANIM', 30, 'latin1');

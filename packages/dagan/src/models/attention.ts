@@ -1,5 +1,5 @@
 // Cross-modal attention (Section 3.4, Eq. 9): the source's depth features ask, the warped features answer.
-import { cat, nn, type Tensor, tidy, zeros } from '@dagan/libtorch';
+import { cat, isTracing, nn, runMany, type Tensor, tidy, zeros } from '@dagan/libtorch';
 import { matching, widened } from './precision.js';
 
 /**
@@ -33,20 +33,26 @@ export class CrossModalAttention extends nn.Module {
     return this.#project(this.queryConv, depthFeatures).transpose(1, 2);
   }
 
+  /** Key of the warped features [N, C, h, w] -> [N, C / 8, h w]. */
+  key(warped: Tensor): Tensor {
+    return this.#project(this.keyConv, warped);
+  }
+
   /** Refines the warped features [N, C, h, w]; one query may serve a whole batch. */
   forward(query: Tensor, warped: Tensor): Tensor {
     const [n, channels, height, width] = warped.shape as [number, number, number, number];
     const features = matching(warped, this.valueConv);
-    const key = this.#project(this.keyConv, features); // [N, C / 8, h w]
+    const key = this.key(features);
     const value = this.#project(this.valueConv, features).transpose(1, 2); // [N, h w, C]
-    const answer = this.training ? attend(query, key, value) : attendInBlocks(query, key, value); // [N, h w, C]
+    const inUse = isTracing() ? attendInParts : attendInBlocks;
+    const answer = (this.training ? attend : inUse)(query, key, value); // [N, h w, C]
     const picture = answer.transpose(1, 2).reshape(n, channels, height, width);
     return this.gamma ? picture.mul(this.gamma).add(features) : picture;
   }
 
   /** Attention weights: row i says where position i of the source's depth looks, [N, h w, h w], rows sum to 1. */
   weights(query: Tensor, warped: Tensor): Tensor {
-    return attentionWeights(query, this.#project(this.keyConv, warped));
+    return attentionWeights(query, this.key(warped));
   }
 
   /** [N, C, h, w] -> [N, C', h w] */
@@ -78,4 +84,14 @@ function attendInBlocks(query: Tensor, key: Tensor, value: Tensor): Tensor {
     return cat(blocks, 1); // [1, q, C]
   });
   return cat(answers);
+}
+
+/** Blocks of a recorded network, the same number at any size: 16 blocks of 256 at the published one. */
+const PARTS = 16;
+
+/** The same again in a form whose steps depend neither on the number of pictures nor on their size, for recording. */
+function attendInParts(query: Tensor, key: Tensor, value: Tensor): Tensor {
+  const parts = runMany('aten::chunk', [query, PARTS, 1]);
+  const answers = parts.map((part) => tidy(() => attend(part, key, value)));
+  return cat(answers, 1); // [N, q, C]
 }

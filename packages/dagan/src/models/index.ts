@@ -6,6 +6,7 @@ export { ConfigError, checkModelConfig } from './config-check.js';
 export * from './dagan.js';
 export * from './dense-motion.js';
 export * from './depth-decoder.js';
+export * from './depth-file.js';
 export * from './depth-network.js';
 export * from './discriminator.js';
 export * from './formula-weights.js';

@@ -61,7 +61,8 @@ function downScale(shapes: Shapes, name: string): number {
   return kernel === undefined ? 1 : 1 / ((kernel - 1) / 4 + 1);
 }
 
-function depthConfig(shapes: Shapes): DepthConfig | null {
+/** The configuration of the face-depth network, or null where there is none. */
+export function depthConfig(shapes: Shapes): DepthConfig | null {
   const stem = shapes.get('depth_encoder.encoder.conv1.weight')?.[0];
   if (stem === undefined) return null;
   const width = stem / RESNET_WIDTHS[0];

@@ -4,7 +4,7 @@ import { F, type Tensor } from '@dagan/libtorch';
 /**
  * Resizes a motion field [N, h, w, 2] to another size -> [N, height, width, 2].
  */
-function resizeField(field: Tensor, height: number, width: number): Tensor {
+export function resizeField(field: Tensor, height: number, width: number): Tensor {
   if (field.size(1) === height && field.size(2) === width) return field;
   return F.upsampleBilinear(field.permute(0, 3, 1, 2), [height, width]).permute(0, 2, 3, 1);
 }

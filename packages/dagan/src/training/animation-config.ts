@@ -3,7 +3,8 @@ import type { DeformationOptions } from '../geometry/thin-plate-spline.js';
 import type { KeypointDistanceOptions, ObjectiveWeights } from '../losses/index.js';
 import type { ModelConfig } from '../models/config.js';
 import type { DiscriminatorConfig } from '../models/discriminator.js';
-import type { LearningRateSchedule } from './schedule.js';
+import { TrainingSetupError } from './setup-error.js';
+import { checkTrainingPlan, checkWhole, type TrainingPlan } from './training-plan.js';
 
 /** A part of a run with pictures of one size. */
 export type TrainingPhase = {
@@ -13,20 +14,14 @@ export type TrainingPhase = {
   share: number;
 };
 
-export type AnimationTrainingConfig = {
-  /** For people; the preset's, where one was taken. */
-  name: string;
+/** `batchSize` counts pairs of frames. */
+export type AnimationTrainingConfig = TrainingPlan & {
   /** The model as it will be used, for pictures of the last phase's size. */
   model: ModelConfig;
   /** What differs from the published discriminator. It always knows the model's keypoints. */
   discriminator: Partial<Omit<DiscriminatorConfig, 'keypoints'>>;
-  steps: number;
-  /** Pairs in a step, those of all ranks and of all accumulated parts together. */
-  batchSize: number;
   /** Sizes of pictures one after another; small ones first is faster (progressive training). */
   phases: readonly TrainingPhase[];
-  learningRate: number;
-  schedule: LearningRateSchedule;
   weights: ObjectiveWeights;
   keypointDistance: KeypointDistanceOptions;
   deformation: DeformationOptions;
@@ -34,14 +29,8 @@ export type AnimationTrainingConfig = {
   averageDecay: number;
   /** Parts that each rank's batch is cut into to need less memory. */
   accumulate: number;
-  /** Largest norm of the gradients; null for any. */
-  clipNorm: number | null;
-  /** Arithmetic of convolutions and matrix products; weights and optimisers stay float32. */
-  precision: 'float32' | 'bfloat16';
   /** Parts of the model that do not learn, as paths in its state dict: `keypoint_detector`, `generator.dense_motion_network`. */
   freeze: readonly string[];
-  /** Of all random numbers. */
-  seed: number;
 };
 
 /** The phase that a step (from 0) belongs to. */
@@ -66,7 +55,7 @@ export function finalSize({ phases }: Pick<AnimationTrainingConfig, 'phases'>): 
  * The model for smaller pictures: keypoint and motion networks shrink them less, so that they see the same size as in the
  * finished model (64 x 64 in the published one) and their weights carry over.
  *
- * @throws RangeError if the pictures are smaller than what these networks see
+ * @throws TrainingSetupError if the pictures are smaller than what these networks see
  */
 export function modelForSize(
   { model, phases }: Pick<AnimationTrainingConfig, 'model' | 'phases'>,
@@ -76,7 +65,7 @@ export function modelForSize(
   const scaled = (factor: number): number => {
     const scale = factor * growth;
     if (scale > 1 || Math.abs(1 / scale - Math.round(1 / scale)) > 1e-6) {
-      throw new RangeError(
+      throw new TrainingSetupError(
         `pictures of ${size} pixels cannot be shrunk by ${scale} for the keypoint and motion networks`,
       );
     }
@@ -93,25 +82,17 @@ export function modelForSize(
   };
 }
 
-/** @throws RangeError naming the first value that cannot be */
+/** @throws TrainingSetupError naming the first value that cannot be */
 export function checkTrainingConfig(config: AnimationTrainingConfig, worldSize = 1): void {
-  const { steps, batchSize, phases, accumulate, learningRate, averageDecay, clipNorm } = config;
-  const refuse = (what: string): never => {
-    throw new RangeError(what);
-  };
-  const whole = (name: string, value: number) =>
-    (Number.isInteger(value) && value > 0) || refuse(`${name} must be a positive whole number, not ${value}`);
-  whole('steps', steps);
-  whole('batchSize', batchSize);
-  whole('accumulate', accumulate);
-  if (!(learningRate > 0)) refuse(`learningRate must be positive, not ${learningRate}`);
-  if (!(averageDecay >= 0 && averageDecay < 1)) refuse(`averageDecay must be from 0 to below 1, not ${averageDecay}`);
-  if (clipNorm !== null && !(clipNorm > 0)) refuse(`clipNorm must be positive, not ${clipNorm}`);
-  if (batchSize % (worldSize * accumulate) !== 0) {
-    const parts = `${worldSize} ranks with ${accumulate} parts each`;
-    refuse(`a batch of ${batchSize} cannot be shared among ${parts}; make it a multiple of ${worldSize * accumulate}`);
+  const { phases, accumulate, averageDecay } = config;
+  checkWhole('accumulate', accumulate);
+  checkTrainingPlan(config, { worldSize, parts: accumulate });
+  if (!(averageDecay >= 0 && averageDecay < 1)) {
+    throw new TrainingSetupError(`averageDecay must be from 0 to below 1, not ${averageDecay}`);
   }
   const shares = phases.reduce((sum, { share }) => sum + share, 0);
-  if (Math.abs(shares - 1) > 1e-6) refuse(`the shares of the phases add up to ${shares} instead of 1`);
+  if (Math.abs(shares - 1) > 1e-6) {
+    throw new TrainingSetupError(`the shares of the phases add up to ${shares} instead of 1`);
+  }
   for (const { size } of phases) modelForSize(config, size);
 }

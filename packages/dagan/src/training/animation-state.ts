@@ -1,5 +1,5 @@
 // Everything that training changes, in one object: networks, optimisers, averages. What a checkpoint holds.
-import { type distributed, nn, optim, type Tensor, tidy } from '@dagan/libtorch';
+import { type nn, optim, type Tensor, tidy } from '@dagan/libtorch';
 import { DaGAN } from '../models/dagan.js';
 import { MultiScaleDiscriminator } from '../models/discriminator.js';
 import { type ModelMetadata, saveModel } from '../models/model-file.js';
@@ -7,6 +7,9 @@ import type { PerceptualNetwork } from '../models/vgg19.js';
 import { type AnimationTrainingConfig, finalSize, modelForSize } from './animation-config.js';
 import { AnimationStep } from './animation-step.js';
 import { keepingRandomNumbers } from './random-state.js';
+import { joinRanks, type TrainingPlace } from './ranks.js';
+import { TrainingSetupError } from './setup-error.js';
+import { joinSections, loadSections, type Sections } from './state-sections.js';
 
 /** Anti-alias kernels follow from the size of the pictures; they are not learned. */
 const isKernel = (name: string): boolean => /(^|\.)down\.weight$/.test(name);
@@ -16,13 +19,6 @@ function withKernelsOf(other: nn.StateDict, state: readonly (readonly [string, T
   const learned = state.filter(([name]) => !isKernel(name));
   return new Map([...learned, ...[...other].filter(([name]) => isKernel(name))]);
 }
-
-/** Where and with whom the networks are trained. */
-export type TrainingPlace = {
-  device: string;
-  /** Null for a process alone. */
-  group: distributed.ProcessGroup | null;
-};
 
 export class AnimationState {
   readonly model: DaGAN;
@@ -51,10 +47,7 @@ export class AnimationState {
       ...config.discriminator,
       keypoints: config.model.numKeypoints,
     }).to(layout);
-    if (group && group.worldSize > 1) {
-      for (const part of [this.model.generator, this.model.keypointDetector]) nn.convertSyncBatchNorm(part, group);
-      for (const module of [this.model, this.discriminator]) tidy(() => broadcast(module.stateDict(), group));
-    }
+    joinRanks([this.model, this.discriminator], [this.model.generator, this.model.keypointDetector], place);
     freeze(this.model, config.freeze);
     const { weights, keypointDistance, deformation, learningRate, accumulate, clipNorm, precision } = config;
     this.step = new AnimationStep(this.model, this.discriminator, perceptual, {
@@ -126,21 +119,12 @@ export class AnimationState {
 
   /** Every tensor by name. Only the optimisers' step numbers are new; the others stay their owners' own. */
   stateDict(): Map<string, Tensor> {
-    return new Map(
-      this.#sections().flatMap(([prefix, section]) =>
-        [...section.stateDict()].map(([name, value]) => [`${prefix}${name}`, value] as const),
-      ),
-    );
+    return joinSections(this.#sections());
   }
 
   /** @throws StateDictError if the tensors are not those of such a training */
   loadStateDict(state: nn.StateDict): void {
-    for (const [prefix, section] of this.#sections()) {
-      const found = [...state].flatMap(([name, value]): [string, Tensor][] =>
-        name.startsWith(prefix) ? [[name.slice(prefix.length), value]] : [],
-      );
-      section.loadStateDict(withKernelsOf(section.stateDict(), found));
-    }
+    loadSections(this.#sections(), state, (section, own) => withKernelsOf(section.stateDict(), [...own]));
   }
 
   /** Writes the averaged model, for pictures of the final size, as a file that `dagan animate` takes. */
@@ -167,7 +151,7 @@ export class AnimationState {
     this.discriminator.dispose();
   }
 
-  #sections(): [string, Pick<optim.Adam, 'stateDict' | 'loadStateDict'>][] {
+  #sections(): Sections {
     return [
       ['model.', this.model],
       ['discriminator.', this.discriminator],
@@ -183,16 +167,11 @@ export class AnimationState {
 const prefixed = (prefix: string, state: nn.StateDict): [string, Tensor][] =>
   [...state].map(([name, value]) => [`${prefix}${name}`, value]);
 
-/** Gives all ranks rank 0's tensors. */
-function broadcast(state: nn.StateDict, group: distributed.ProcessGroup): void {
-  for (const value of state.values()) group.broadcast(value.detach());
-}
-
 function partsOf(model: DaGAN, paths: readonly string[]): [string, nn.Module][] {
   return [...model.namedModules()].filter(([path]) => paths.includes(path));
 }
 
-/** @throws RangeError if the model has no such part */
+/** @throws TrainingSetupError if the model has no such part */
 function freeze(model: DaGAN, paths: readonly string[]): void {
   const parts = partsOf(model, paths);
   const unknown = paths.find((path) => !parts.some(([found]) => found === path));
@@ -200,7 +179,7 @@ function freeze(model: DaGAN, paths: readonly string[]): void {
     const known = [...model.namedModules()]
       .map(([path]) => path)
       .filter((path) => path !== '' && path.split('.').length <= 2);
-    throw new RangeError(`the model has no part '${unknown}' to freeze; parts are ${known.join(', ')}`);
+    throw new TrainingSetupError(`the model has no part '${unknown}' to freeze; parts are ${known.join(', ')}`);
   }
   for (const [, part] of parts) part.requiresGrad_(false);
 }

@@ -13,6 +13,7 @@ import {
   type FramePair,
 } from './animation-objective.js';
 import { BufferSnapshot } from './buffers.js';
+import { NonFiniteLossError } from './non-finite-loss.js';
 
 export type AnimationStepOptions = Partial<AnimationObjectiveOptions> & {
   deformation?: DeformationOptions;
@@ -37,15 +38,6 @@ export type AnimationStepResult = {
   /** What the networks made of the batch's (last) part. */
   seen: AnimationSeen;
 };
-
-/** A term of the loss is not a finite number. The networks are as they were before the step. */
-export class NonFiniteLossError extends Error {
-  override readonly name = 'NonFiniteLossError';
-  /** @param term the loss, or `gradient of ...` */
-  constructor(readonly term: string) {
-    super(`the ${term.startsWith('gradient') ? term : `loss '${term}'`} is not finite; the step was not taken`);
-  }
-}
 
 const ADAM_BETAS = [0.5, 0.999] as const;
 

@@ -2,22 +2,31 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readStateDict, saveStateDict, type Tensor } from '@dagan/libtorch';
-import { CheckpointError, openCheckpoint } from '@dagan/libtorch/checkpoint';
+import { CheckpointError, type CheckpointFile, openCheckpoint } from '@dagan/libtorch/checkpoint';
 
-/** Value of `format` in a training checkpoint's metadata. */
-export const TRAINING_FORMAT = 'dagan-training-1';
+/** The stages of training. */
+export type StageName = 'depth' | 'animation';
 
-/** A result on held-out pairs, and after which step it came. */
+/** Value of `format` in the metadata of each stage's checkpoints. */
+export const TRAINING_FORMATS: Readonly<Record<StageName, string>> = {
+  depth: 'dagan-depth-training-1',
+  animation: 'dagan-training-1',
+};
+
+/** A result on held-out samples, and after which step it came. */
 export type BestResult = { step: number; value: number };
 
 /** What a checkpoint says beside its tensors. */
 export type CheckpointFacts = {
+  stage: StageName;
   /** Steps behind it. */
   step: number;
   config: unknown;
   /** Position in the data. */
   data: unknown;
   best: BestResult | null;
+  /** What the stage remembers beside its tensors; null if nothing. */
+  memory: unknown;
 };
 
 export type LoadedCheckpoint = CheckpointFacts & { path: string; tensors: Map<string, Tensor> };
@@ -47,11 +56,11 @@ export class CheckpointFolder {
    *
    * @throws CheckpointError if it cannot be written; everything that was there still is
    */
-  save(facts: CheckpointFacts, tensors: ReadonlyMap<string, Tensor>): string {
+  save({ stage, ...facts }: CheckpointFacts, tensors: ReadonlyMap<string, Tensor>): string {
     mkdirSync(this.path, { recursive: true });
     const path = this.pathOf(facts.step);
     const text = Object.entries(facts).map(([name, value]) => [name, JSON.stringify(value)]);
-    saveStateDict(path, tensors, { format: TRAINING_FORMAT, ...Object.fromEntries(text) });
+    saveStateDict(path, tensors, { format: TRAINING_FORMATS[stage], ...Object.fromEntries(text) });
     const others = this.steps().filter((step) => step !== facts.step);
     for (const step of others.slice(Math.max(0, this.keep - 1))) {
       if (step !== facts.best?.step) rmSync(this.pathOf(step), { force: true });
@@ -86,6 +95,12 @@ export class CheckpointFolder {
   }
 }
 
+/** The stage whose checkpoint a file is; null for anything else. */
+export function stageOf({ metadata }: Pick<CheckpointFile, 'metadata'>): StageName | null {
+  const stages = Object.keys(TRAINING_FORMATS) as StageName[];
+  return stages.find((stage) => TRAINING_FORMATS[stage] === metadata.format) ?? null;
+}
+
 /**
  * Reads a training checkpoint.
  *
@@ -93,16 +108,17 @@ export class CheckpointFolder {
  */
 export function loadCheckpoint(path: string): LoadedCheckpoint {
   using file = openCheckpoint(path);
-  if (file.metadata.format !== TRAINING_FORMAT) {
-    throw new CheckpointError(path, `is no checkpoint of a training`);
-  }
-  const { step = '', config = '', data = '', best = '' } = file.metadata;
+  const stage = stageOf(file);
+  if (!stage) throw new CheckpointError(path, `is no checkpoint of a training`);
+  const { step = '', config = '', data = '', best = '', memory = 'null' } = file.metadata;
   try {
     const facts: CheckpointFacts = {
+      stage,
       step: JSON.parse(step),
       config: JSON.parse(config),
       data: JSON.parse(data),
       best: JSON.parse(best),
+      memory: JSON.parse(memory),
     };
     return { ...facts, path, tensors: readStateDict(file.tensors) };
   } catch (error) {

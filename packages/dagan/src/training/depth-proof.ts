@@ -13,9 +13,9 @@ import { DepthGuard } from './depth-guard.js';
 import { type DepthErrors, depthErrors } from './depth-metrics.js';
 import type { FrameTriple } from './depth-objective.js';
 import { depthSheet } from './depth-pictures.js';
-import { DEPTH_RECIPES, DEPTH_SCHEDULE, type DepthRecipe } from './depth-recipe.js';
+import { DEPTH_RECIPES, type DepthRecipe } from './depth-recipe.js';
 import { DepthStep, type DepthStepResult } from './depth-step.js';
-import { learningRateFactor } from './schedule.js';
+import { type LearningRateSchedule, learningRateFactor } from './schedule.js';
 
 export type DepthProofOptions = {
   /** Side of the frames. */
@@ -38,18 +38,21 @@ export type DepthProofOptions = {
 
 export const DEPTH_PROOF: DepthProofOptions = {
   size: 64,
-  clips: 40,
+  clips: 100,
   heldOut: 8,
   frames: 10,
-  steps: 4000,
-  batchSize: 6,
-  width: 0.25,
-  learningRate: 3e-4,
-  recipe: { ...DEPTH_RECIPES.scratch, intrinsicsRate: 0.3 },
-  focal: 0.9,
+  steps: 6000,
+  batchSize: 16,
+  width: 0.5,
+  learningRate: 4e-4,
+  recipe: { ...DEPTH_RECIPES.scratch, scales: 2, intrinsicsRate: 0.3 },
+  focal: 0.7,
   focalStart: 0.6,
   seed: 0,
 };
+
+/** monodepth2's, with a first stretch in which networks with random weights find their feet. */
+const SCHEDULE: LearningRateSchedule = { kind: 'milestones', at: [0.75], factor: 0.2, warmup: 200 };
 
 /** Means over all held-out frames. */
 export type DepthProofResult = {
@@ -109,7 +112,7 @@ export function proveDepth(
   const random = new Random('depth proof', seed);
   let result: DepthProofResult | null = null;
   for (let taken = 0; taken < steps; taken++) {
-    step.learningRate = options.learningRate * learningRateFactor(DEPTH_SCHEDULE, taken, steps);
+    step.learningRate = options.learningRate * learningRateFactor(SCHEDULE, taken, steps);
     const now = (taken + 1) % every === 0 || taken + 1 === steps;
     tidy(() => {
       const batch = drawBatch(training, options, random);

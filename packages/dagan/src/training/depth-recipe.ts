@@ -20,11 +20,15 @@ export type DepthRecipe = {
   /** `centred`: the optical axis meets the picture in its middle; `learned`: it meets it anywhere. */
   principalPoint: 'centred' | 'learned';
   /**
-   * Steps at the beginning in which all pixels of all sources count, without minimum reprojection and automasking, and the
-   * intrinsics stay as they are. An untrained pose network does worse than no motion at most pixels, which masking would
-   * then hide from it; and with flat depth a focal length that is too short was seen to explain frames slightly better.
+   * Steps at the beginning in which all pixels of all sources count, without minimum reprojection and automasking: an
+   * untrained pose network does worse than no motion at most pixels, which masking would then hide from it.
    */
   warmup: number;
+  /**
+   * Steps at the beginning in which the intrinsics stay as they are: while depth is flat and motion rough, a focal length
+   * that is too short was seen to explain frames slightly better.
+   */
+  intrinsicsWarmup: number;
   /** Learning rate of the intrinsics over that of the networks: a focal length that jumps makes depth follow it. */
   intrinsicsRate: number;
   depthRange: DepthRange;
@@ -40,6 +44,7 @@ const published: DepthRecipe = {
   camera: 'exact',
   principalPoint: 'centred',
   warmup: 0,
+  intrinsicsWarmup: 0,
   intrinsicsRate: 0.1,
   depthRange: {},
 };
@@ -52,7 +57,7 @@ const published: DepthRecipe = {
  */
 export const DEPTH_RECIPES = {
   published,
-  scratch: { ...published, warmup: 2000 },
+  scratch: { ...published, warmup: 1200, intrinsicsWarmup: 2000 },
   paper: {
     ...published,
     frames: 2,

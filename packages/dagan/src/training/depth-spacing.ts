@@ -7,6 +7,8 @@ const SIDE = 32;
 export type SpacingOptions = {
   /** Change that neighbouring frames should reach; see `frameChange`. */
   change?: number;
+  /** Change that is enough at the widest spacing. Talking heads that do not move stay below it. */
+  least?: number;
   /** Widest spacing in frames. */
   most?: number;
 };
@@ -35,19 +37,23 @@ export function frameChange(a: Float32Array, b: Float32Array): number {
 }
 
 /**
- * The smallest spacing at which the frames of a clip typically (in the median) change enough to learn depth from.
+ * The smallest spacing at which the frames of a clip typically (in the median) change enough to learn depth from; the widest
+ * one if the change is not quite enough there.
  *
- * @param sketches `frameSketch` of consecutive frames
+ * @param stretches `frameSketch` of consecutive frames, from one or several places in the clip
  * @returns frames from a target to its neighbours, or null if the clip is too still, or too short, at any spacing
  */
 export function chooseSpacing(
-  sketches: readonly Float32Array[],
-  { change = 0.15, most = 10 }: SpacingOptions = {},
+  stretches: readonly (readonly Float32Array[])[],
+  { change = 0.08, least = 0.05, most = 10 }: SpacingOptions = {},
 ): number | null {
-  for (let spacing = 1; spacing <= Math.min(most, sketches.length - 1); spacing++) {
-    const changes = sketches.slice(spacing).map((sketch, i) => frameChange(sketches[i]!, sketch));
+  for (let spacing = 1; spacing <= most; spacing++) {
+    const changes = stretches.flatMap((sketches) =>
+      sketches.slice(spacing).map((sketch, i) => frameChange(sketches[i]!, sketch)),
+    );
     changes.sort((a, b) => a - b);
-    if (changes[Math.floor(changes.length / 2)]! >= change) return spacing;
+    const enough = spacing < most ? change : least;
+    if (changes.length > 0 && changes[Math.floor(changes.length / 2)]! >= enough) return spacing;
   }
   return null;
 }

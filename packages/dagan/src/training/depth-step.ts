@@ -2,7 +2,7 @@
 import { backward, type distributed, type nn, noGrad, optim, stack, type Tensor, tidy } from '@dagan/libtorch';
 import type { DepthNetwork } from '../models/depth-network.js';
 import type { PoseNetwork } from '../models/pose-network.js';
-import { NonFiniteLossError } from './animation-step.js';
+import { NonFiniteLossError } from './non-finite-loss.js';
 import { BufferSnapshot } from './buffers.js';
 import { poseParameters } from './depth-camera.js';
 import {
@@ -66,14 +66,14 @@ export class DepthStep {
 
   /**
    * Learns from a batch. The result's tensors belong to the caller's scope.
-   * @param step number of steps taken before this one, in the whole training; the recipe's warm-up goes by it
+   * @param step number of steps taken before this one, in the whole training; the recipe's warm-ups go by it
    * @throws NonFiniteLossError, in all ranks if it comes up in one, without having changed the networks
    */
   run(batch: FrameTriple, step = Number.POSITIVE_INFINITY): DepthStepResult {
     return tidy(() => {
       using before = new BufferSnapshot([this.depthNetwork, this.poseNetwork]);
       try {
-        return this.#run(batch, step < this.objective.recipe.warmup);
+        return this.#run(batch, step);
       } catch (error) {
         before.restore();
         throw error;
@@ -81,9 +81,10 @@ export class DepthStep {
     });
   }
 
-  #run(batch: FrameTriple, warmingUp: boolean): DepthStepResult {
+  #run(batch: FrameTriple, step: number): DepthStepResult {
+    const { warmup, intrinsicsWarmup } = this.objective.recipe;
     for (const optimizer of this.optimizers) optimizer.zeroGrad();
-    const { terms, statistics, seen } = this.objective.forward(batch, { warmingUp });
+    const { terms, statistics, seen } = this.objective.forward(batch, { warmingUp: step < warmup });
     const losses = this.#numbers(terms);
     const wrong = (['photometric', 'smoothness', 'total'] as const).find((name) => !Number.isFinite(losses[name]));
     if (wrong) throw new NonFiniteLossError(wrong);
@@ -93,7 +94,7 @@ export class DepthStep {
     const gradientNorm = optim.clipGradNorm(this.#parameters, this.#clipNorm ?? Number.POSITIVE_INFINITY);
     if (!Number.isFinite(gradientNorm)) throw new NonFiniteLossError('gradient of depth and pose network');
     this.networkOptimizer.step();
-    if (!warmingUp) this.cameraOptimizer.step();
+    if (step >= intrinsicsWarmup) this.cameraOptimizer.step();
     return { losses, gradientNorm, statistics: this.#numbers(statistics), seen };
   }
 

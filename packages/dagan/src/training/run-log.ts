@@ -1,4 +1,4 @@
-// The log of a run as JSON lines: one object per step, evaluation and checkpoint.
+// The log of a run as JSON lines: one object per step, evaluation, checkpoint, notice and warning.
 import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import type { TrainingObserver } from './observers.js';
 
@@ -11,11 +11,12 @@ export function runLog(path: string, step: number): TrainingObserver {
   const descriptor = openSync(path, 'a');
   const add = (entry: Readonly<Record<string, unknown>>) => writeSync(descriptor, `${JSON.stringify(entry)}\n`);
   return {
-    step: ({ step, learningRate, size, pairs, seconds, losses, gradientNorms }) =>
-      add({ kind: 'step', step, losses, gradientNorms, learningRate, size, pairs, seconds }),
+    step: ({ step, learningRate, size, images, seconds, losses, gradientNorms, statistics }) =>
+      add({ kind: 'step', step, losses, gradientNorms, statistics, learningRate, size, images, seconds }),
     evaluation: (step, result) => add({ kind: 'evaluation', step, ...result }),
     saved: (step, file) => add({ kind: 'checkpoint', step, file }),
     notice: (text) => add({ kind: 'notice', text }),
+    warning: (step, text) => add({ kind: 'warning', step, text }),
     close: () => closeSync(descriptor),
   };
 }

@@ -1,12 +1,14 @@
-// Weights that a training starts from: a model to be refined, a face-depth network that stage 1 has taught.
+// Weights that a training of the animation model starts from: a model to be refined, a face-depth network that stage 1 has
+// taught.
 import { nn, readStateDict, type Tensor } from '@dagan/libtorch';
 import { CheckpointError, type CheckpointFile, openCheckpoint } from '@dagan/libtorch/checkpoint';
 import type { ModelConfig } from '../models/config.js';
+import { loadDepthFile } from '../models/depth-file.js';
+import type { DepthConfig } from '../models/depth-network.js';
 import { loadModel, type ModelFiles } from '../models/model-file.js';
-import { publishedName } from '../models/published-names.js';
 import type { AnimationTrainingConfig } from './animation-config.js';
 import type { AnimationState } from './animation-state.js';
-import { TRAINING_FORMAT } from './checkpoints.js';
+import { stageOf } from './checkpoints.js';
 
 /** Runs `body`; what does not fit names the file. */
 function located<T>(path: string, body: () => T): T {
@@ -37,11 +39,15 @@ export type StartingModel = {
  */
 export function startingModel(files: ModelFiles): StartingModel {
   using file = openCheckpoint(files.checkpoint);
+  const stage = stageOf(file);
+  if (stage === 'depth') {
+    throw new CheckpointError(files.checkpoint, 'holds face depth alone: it is for --depth, not for --init');
+  }
   const judge = below(file, 'discriminator.');
   const discriminator = judge.size > 0 ? judge : null;
   let config: ModelConfig;
   let weights: Map<string, Tensor>;
-  if (file.metadata.format === TRAINING_FORMAT) {
+  if (stage === 'animation') {
     config = (JSON.parse(file.metadata.config ?? '') as AnimationTrainingConfig).model;
     weights = new Map([...below(file, 'model.'), ...below(file, 'average.')]);
   } else {
@@ -67,32 +73,32 @@ function fits(weights: nn.StateDict, module: nn.Module): boolean {
 /** Files that hold a face-depth network: one, or encoder and decoder in one each as published. */
 export type DepthFiles = { depth: string } | { depthEncoder: string; depthDecoder: string };
 
+export type StartingDepth = {
+  config: DepthConfig;
+  /**
+   * Fills the depth network, which animation training leaves as it is.
+   * @throws CheckpointError, naming the files, if it has other sizes
+   */
+  load(state: AnimationState): void;
+};
+
 /**
- * Fills the depth network, which animation training leaves as it is. Its tensors may have our names or the published ones,
- * with or without what stands before the network's own.
+ * A face-depth network under our names or the published ones, by itself or with what it was trained or used with.
  *
- * @throws CheckpointError, naming the file, if it holds no such network or one of other sizes
+ * @throws CheckpointError, naming the file, if it holds no such network
  */
-export function loadDepthNetwork(state: AnimationState, files: DepthFiles): void {
-  const network = state.model.depthNetwork;
-  if (!network) throw new RangeError('this model uses no face depth: leave out its depth network');
-  const paths = 'depth' in files ? [files.depth] : [files.depthEncoder, files.depthDecoder];
-  const found = new Map<string, Tensor>();
-  for (const [i, path] of paths.entries()) {
-    using file = openCheckpoint(path);
-    const part = paths.length === 1 ? '' : i === 0 ? 'depth_encoder.' : 'depth_decoder.';
-    for (const [name, value] of readStateDict(file.tensors)) {
-      const plain = name.replace(/(^|\.)module\./, '$1');
-      found.set(part && !plain.startsWith(part) ? part + plain : plain, value);
-    }
-  }
-  const own = [...network.stateDict()];
-  const weights = own.flatMap(([name]): [string, Tensor][] => {
-    const ours = `depth_network.${name}`;
-    const value = [ours, `model.${ours}`, name, publishedName(ours)].map((each) => found.get(each)).find(Boolean);
-    return value ? [[name, value]] : [];
-  });
-  if (weights.length === 0)
-    throw new CheckpointError(paths[0]!, 'holds no face-depth network (no tensor depth_network.encoder...)');
-  located(paths.join(', '), () => network.loadStateDict(new Map(weights)));
+export function startingDepth(files: DepthFiles): StartingDepth {
+  const paths: readonly [string, ...string[]] =
+    'depth' in files ? [files.depth] : [files.depthEncoder, files.depthDecoder];
+  const { network, config, poseNetwork } = loadDepthFile(...paths);
+  poseNetwork?.dispose();
+  return {
+    config,
+    load: (state) => {
+      const target = state.model.depthNetwork;
+      if (!target) throw new RangeError('this model uses no face depth: leave out its depth network');
+      located(paths.join(', '), () => target.loadStateDict(network.stateDict()));
+      network.dispose();
+    },
+  };
 }

@@ -3,19 +3,20 @@ import { encodePng, pictureToSharp } from '../media/images.js';
 import { EventFile } from './event-file.js';
 import type { TrainingObserver } from './observers.js';
 
-const under = (heading: string, values: object): Record<string, number> =>
-  Object.fromEntries(Object.entries(values).map(([name, value]) => [`${heading}/${name}`, value as number]));
+const under = (heading: string, values: Readonly<Record<string, number>>): Record<string, number> =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [`${heading}/${name}`, value]));
 
 /** @param step behind which a resumed run goes on; TensorBoard then drops what earlier files say of later steps */
 export function tensorBoard(folder: string, step: number): TrainingObserver {
   const file = new EventFile(folder, step > 0 ? step + 1 : 0);
   return {
-    step: ({ step, losses, gradientNorms, learningRate, pairs, seconds }) =>
+    step: ({ step, losses, gradientNorms, statistics = {}, learningRate, images, seconds }) =>
       file.scalars(step, {
         ...under('loss', losses),
         ...under('gradient norm', gradientNorms),
+        ...under('statistics', statistics),
         'training/learning rate': learningRate,
-        'training/pairs per second': pairs / seconds,
+        'training/images per second': images / seconds,
       }),
     evaluation: (step, result) => file.scalars(step, under('held out', result)),
     pictures: async (step, pictures) => {

@@ -64,6 +64,9 @@ export function drawLabel(
   }
 }
 
+/** Pixels that a label is wide. */
+export const labelWidth = (text: string): number => 8 * [...text].length;
+
 /** Copies a picture into another one, `left` and `top` being its corner there; it must fit. */
 export function paste(target: Picture, picture: Picture, left: number, top: number): void {
   const stride = picture.width * 3;
@@ -73,29 +76,61 @@ export function paste(target: Picture, picture: Picture, left: number, top: numb
   }
 }
 
+/** Pictures of one height beside each other, whatever their widths. */
+export function joinPictures(pictures: readonly Picture[]): Picture {
+  const joined = createPicture(
+    pictures.reduce((sum, { width }) => sum + width, 0),
+    pictures[0]!.height,
+  );
+  let left = 0;
+  for (const picture of pictures) {
+    paste(joined, picture, left, 0);
+    left += picture.width;
+  }
+  return joined;
+}
+
 export type GridOptions = {
   /** Pictures in a row; by default all. */
   columns?: number;
-  /** Black pixels between pictures. */
+  /** Pixels between pictures. */
   gap?: number;
   /** A label above each picture. */
   labels?: readonly string[];
+  /** A label at the head of each column. */
+  columnLabels?: readonly string[];
+  /** A label before each row. */
+  rowLabels?: readonly string[];
+  /** Colour of gaps and margins. Labels are light on dark colours, dark on light ones. */
+  background?: Rgb;
 };
 
 /** Pictures of one size, row by row, as one picture. */
 export function grid(
   pictures: readonly Picture[],
-  { columns = pictures.length, gap = 0, labels }: GridOptions = {},
+  { columns = pictures.length, gap = 0, labels, columnLabels, rowLabels, background = [0, 0, 0] }: GridOptions = {},
 ): Picture {
   const { width, height } = pictures[0]!;
   const head = labels ? LABEL_HEIGHT : 0;
   const rows = Math.ceil(pictures.length / columns);
-  const sheet = createPicture(columns * (width + gap) - gap, rows * (height + head + gap) - gap);
+  const top = columnLabels ? LABEL_HEIGHT : 0;
+  const left = rowLabels ? Math.max(...rowLabels.map(labelWidth)) + 8 : 0;
+  const sheet = createPicture(left + columns * (width + gap) - gap, top + rows * (height + head + gap) - gap);
+  const ink: Rgb = background[1] < 128 ? [235, 235, 235] : [25, 25, 25];
+  if (background.some((value) => value > 0)) {
+    for (let i = 0; i < sheet.data.length; i += 3) sheet.data.set(background, i);
+  }
+  for (const [i, label] of (columnLabels ?? []).entries()) {
+    drawLabel(sheet, label, left + i * (width + gap) + Math.max(0, (width - labelWidth(label)) >> 1), 3, ink);
+  }
+  for (const [i, label] of (rowLabels ?? []).entries()) {
+    drawLabel(sheet, label, 4, top + i * (height + head + gap) + head + ((height - LABEL_HEIGHT) >> 1), ink);
+  }
   for (const [i, picture] of pictures.entries()) {
-    const left = (i % columns) * (width + gap);
-    const top = Math.floor(i / columns) * (height + head + gap);
-    if (labels) drawLabel(sheet, labels[i]!, left + 3, top + 3);
-    paste(sheet, picture, left, top + head);
+    const x = left + (i % columns) * (width + gap);
+    const y = top + Math.floor(i / columns) * (height + head + gap);
+    if (labels) drawLabel(sheet, labels[i]!, x + 3, y + 3, ink);
+    paste(sheet, picture, x, y + head);
   }
   return sheet;
 }

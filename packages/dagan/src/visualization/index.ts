@@ -1,5 +1,10 @@
 // What the networks see, as pictures. Runs in Node and in browsers.
+export * from './attention.js';
+export * from './camera.js';
 export * from './colors.js';
 export * from './drawing.js';
 export * from './keypoints.js';
 export * from './maps.js';
+export * from './ply.js';
+export * from './rasterizer.js';
+export * from './surface.js';

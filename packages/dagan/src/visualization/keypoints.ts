@@ -1,8 +1,8 @@
 // Keypoints drawn onto a picture.
 import type { KeypointSet } from '../animation/engine.js';
-import type { Picture } from '../media/picture.js';
+import { createPicture, type Picture } from '../media/picture.js';
 import { distinctColor } from './colors.js';
-import { drawLine, type Point } from './drawing.js';
+import { drawLabel, drawLine, LABEL_HEIGHT, type Point } from './drawing.js';
 
 export type KeypointDrawing = {
   /** Draws the columns of each jacobian as two short lines: the keypoint's own x and y direction. */
@@ -33,4 +33,20 @@ export function drawKeypoints(
     drawLine(drawn, pixel(x, y), pixel(x, y), radius, color);
   }
   return drawn;
+}
+
+/** Pixels that a legend's column is wide. */
+const LEGEND_COLUMN = 44;
+
+/** Which colour is which keypoint, counted from 0: a strip of the given height, in as many columns as it takes. */
+export function keypointLegend(count: number, height: number): Picture {
+  const rows = Math.max(1, Math.min(count, Math.floor(height / LABEL_HEIGHT)));
+  const legend = createPicture(LEGEND_COLUMN * Math.ceil(count / rows), Math.max(height, LABEL_HEIGHT));
+  for (let k = 0; k < count; k++) {
+    const [left, top] = [LEGEND_COLUMN * Math.floor(k / rows), LABEL_HEIGHT * (k % rows)];
+    const dot: Point = [left + 12, top + 8];
+    drawLine(legend, dot, dot, 4, distinctColor(k));
+    drawLabel(legend, `${k}`, left + 22, top + 3);
+  }
+  return legend;
 }

@@ -1,2 +1,4 @@
 // Engines for Node.
 export * from './libtorch.js';
+export * from './onnx.js';
+export * from './onnx-runtime.js';

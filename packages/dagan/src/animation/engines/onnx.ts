@@ -1,0 +1,229 @@
+// The engine that runs exported graphs on ONNX Runtime, in Node or in a browser: whoever makes it brings the runtime.
+
+import { sizeOfName } from '@dagan/libtorch/onnx';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Manifest, TensorDescription } from '../../export/manifest.js';
+import type { Picture } from '../../media/picture.js';
+import type { Analysis, Engine, KeypointSet, ScalarMap } from '../engine.js';
+
+/** The part of ONNX Runtime's packages that is used: `onnxruntime-node` and `onnxruntime-web` both fit. */
+export type OnnxRuntime = {
+  InferenceSession: {
+    create(model: Uint8Array, options?: InferenceSession.SessionOptions): Promise<InferenceSession>;
+  };
+  Tensor: new (type: 'float32', data: Float32Array, dims: readonly number[]) => Tensor;
+};
+
+/** An exported model: its manifest, and its graphs' files by the name that the manifest gives. */
+export type ExportedModel = { manifest: Manifest; read: (file: string) => Promise<Uint8Array> };
+
+export type OnnxEngineOptions = {
+  /** Side of the pictures in pixels; a multiple of the manifest's `multiple`. 256 if not given and not fixed. */
+  size?: number;
+  /** Frames that are computed together. One at a time is best on processors: nothing is gained by more. */
+  batchSize?: number;
+  /** Options of the runtime's sessions, such as execution providers and threads. */
+  session?: InferenceSession.SessionOptions;
+  /** What runs the networks, for people: "ONNX Runtime 1.30.0, cpu, float32, 2 threads". */
+  description?: string;
+};
+
+/** The side of pictures where neither the user nor the model says otherwise. */
+const USUAL_SIZE = 256;
+
+type Tensors = Record<string, Tensor>;
+
+export class OnnxEngine implements Engine {
+  #portrait: Tensors | null = null;
+
+  private constructor(
+    readonly description: string,
+    readonly size: number,
+    readonly batchSize: number,
+    private readonly runtime: OnnxRuntime,
+    private readonly model: Manifest,
+    private readonly sessions: Readonly<Record<keyof Manifest['graphs'], InferenceSession>>,
+  ) {}
+
+  /**
+   * Loads the graphs.
+   *
+   * @throws RangeError if the model does not take pictures of this size; whatever the runtime throws for a damaged file
+   */
+  static async create(
+    runtime: OnnxRuntime,
+    { manifest, read }: ExportedModel,
+    { size, batchSize = 1, session = {}, description }: OnnxEngineOptions = {},
+  ): Promise<OnnxEngine> {
+    const side = size ?? manifest.size ?? USUAL_SIZE;
+    if (manifest.size !== undefined && side !== manifest.size) {
+      throw new RangeError(
+        `this model was exported for pictures of ${manifest.size} x ${manifest.size}, not ${side}: export it without --size`,
+      );
+    }
+    if (!(side > 0 && side % manifest.multiple === 0)) {
+      throw new RangeError(`the size of this model's pictures must be a multiple of ${manifest.multiple}, not ${side}`);
+    }
+    const load = async (step: keyof Manifest['graphs']): Promise<InferenceSession> => {
+      const { file, inputs } = manifest.graphs[step];
+      const freeDimensionOverrides = knownSizes(inputs, { height: side, width: side });
+      return runtime.InferenceSession.create(await read(file), { ...session, freeDimensionOverrides });
+    };
+    const drive = await load('drive');
+    const source = await load('source');
+    const generate = await load('generate');
+    const words = description ?? `ONNX Runtime, ${manifest.precision}`;
+    return new OnnxEngine(words, side, batchSize, runtime, manifest, { drive, source, generate });
+  }
+
+  async setSource(portrait: Picture): Promise<Analysis> {
+    const { drive, source } = this.sessions;
+    this.#release();
+    const image = this.#input([portrait]);
+    const found = await drive.run({ image });
+    const encoded = await source.run(chosen(source, { ...found, image }));
+    const { keypoints, jacobians } = found as Tensors;
+    this.#portrait = {
+      ...encoded,
+      image,
+      source_keypoints: keypoints!,
+      ...(jacobians ? { source_jacobians: jacobians } : {}),
+    };
+    const disparity = found.disparity ?? encoded.disparity;
+    return {
+      keypoints: keypointSets(found as Tensors)[0]!,
+      disparity: disparity ? maps(disparity as Tensor)[0]! : null,
+    };
+  }
+
+  async drive(frames: readonly Picture[], { withDisparity = false } = {}): Promise<Analysis[]> {
+    const { drive } = this.sessions;
+    const image = this.#input(frames);
+    const wanted = drive.outputNames.filter((name) => withDisparity || name !== 'disparity');
+    const found = (await drive.run({ image }, wanted)) as Tensors;
+    const shown = withDisparity ? await this.#disparity(frames, found) : null;
+    return keypointSets(found).map((keypoints, i) => ({ keypoints, disparity: shown ? shown[i]! : null }));
+  }
+
+  async generate(keypoints: readonly KeypointSet[]): Promise<Picture[]> {
+    if (!this.#portrait) throw new Error('the engine has no portrait yet: call setSource first');
+    const { generate } = this.sessions;
+    const feeds = chosen(generate, { ...this.#portrait, ...this.#keypoints(keypoints) });
+    const { prediction } = (await generate.run(feeds, ['prediction'])) as Tensors;
+    return pictures(prediction!);
+  }
+
+  dispose(): void {
+    this.#release();
+    for (const session of Object.values(this.sessions)) void session.release();
+  }
+
+  /** Disparity for display; where keypoints need none, the source's step computes it, one frame after the other. */
+  async #disparity(frames: readonly Picture[], found: Tensors): Promise<ScalarMap[] | null> {
+    if (found.disparity) return maps(found.disparity);
+    const { source } = this.sessions;
+    if (!source.outputNames.includes('disparity')) return null;
+    const shown: ScalarMap[] = [];
+    for (const frame of frames) {
+      const { disparity } = (await source.run({ image: this.#input([frame]) }, ['disparity'])) as Tensors;
+      shown.push(...maps(disparity!));
+    }
+    return shown;
+  }
+
+  /** Pictures of the engine's size -> [N, 3, H, W] in [0, 1]. */
+  #input(frames: readonly Picture[]): Tensor {
+    const pixels = this.size * this.size;
+    const values = new Float32Array(frames.length * 3 * pixels);
+    for (const [n, { width, height, data }] of frames.entries()) {
+      if (width !== this.size || height !== this.size) {
+        throw new RangeError(
+          `the engine works on ${this.size} x ${this.size} pictures, this one is ${width} x ${height}`,
+        );
+      }
+      for (let channel = 0; channel < 3; channel++) {
+        const start = (3 * n + channel) * pixels;
+        for (let i = 0; i < pixels; i++) values[start + i] = data[3 * i + channel]! / 255;
+      }
+    }
+    return new this.runtime.Tensor('float32', values, [frames.length, 3, this.size, this.size]);
+  }
+
+  #keypoints(sets: readonly KeypointSet[]): Tensors {
+    const { keypoints: count } = this.model;
+    const { Tensor: Values } = this.runtime;
+    const value = joined(sets.map((set) => set.value));
+    const jacobians = sets.flatMap((set) => set.jacobian ?? []);
+    return {
+      keypoints: new Values('float32', value, [sets.length, count, 2]),
+      ...(jacobians.length === sets.length
+        ? { jacobians: new Values('float32', joined(jacobians), [sets.length, count, 2, 2]) }
+        : {}),
+    };
+  }
+
+  #release(): void {
+    for (const tensor of Object.values(this.#portrait ?? {})) tensor.dispose();
+    this.#portrait = null;
+  }
+}
+
+/** Sizes of the dimensions that follow from the pictures' size. */
+function knownSizes(inputs: readonly TensorDescription[], sides: Record<string, number>): Record<string, number> {
+  const names = inputs.flatMap(({ shape }) => shape.filter((size) => typeof size === 'string'));
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const size = sizeOfName(name, sides);
+      return size === undefined ? [] : [[name, size]];
+    }),
+  );
+}
+
+/** Of the tensors at hand, those that a graph takes. */
+function chosen({ inputNames }: InferenceSession, tensors: Readonly<Record<string, unknown>>): Tensors {
+  return Object.fromEntries(inputNames.map((name) => [name, tensors[name] as Tensor]));
+}
+
+function joined(arrays: readonly Float32Array[]): Float32Array {
+  const whole = new Float32Array(arrays.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const array of arrays) {
+    whole.set(array, at);
+    at += array.length;
+  }
+  return whole;
+}
+
+/** N sets from [N, K, 2] and [N, K, 2, 2]. */
+function keypointSets({ keypoints, jacobians }: Tensors): KeypointSet[] {
+  const [count, perFrame] = keypoints!.dims as [number, number];
+  const values = keypoints!.data as Float32Array;
+  const matrices = jacobians?.data as Float32Array | undefined;
+  return Array.from({ length: count }, (_, i) => ({
+    value: values.slice(2 * perFrame * i, 2 * perFrame * (i + 1)),
+    jacobian: matrices ? matrices.slice(4 * perFrame * i, 4 * perFrame * (i + 1)) : null,
+  }));
+}
+
+/** N maps from [N, 1, H, W]. */
+function maps({ dims, data }: Tensor): ScalarMap[] {
+  const [count, , height, width] = dims as [number, number, number, number];
+  const size = height * width;
+  const values = data as Float32Array;
+  return Array.from({ length: count }, (_, i) => ({ width, height, data: values.slice(i * size, (i + 1) * size) }));
+}
+
+/** [N, 3, H, W] in [0, 1] -> N pictures. */
+function pictures({ dims, data }: Tensor): Picture[] {
+  const [count, , height, width] = dims as [number, number, number, number];
+  const pixels = height * width;
+  const values = data as Float32Array;
+  return Array.from({ length: count }, (_, n) => {
+    const bytes = new Uint8ClampedArray(3 * pixels); // rounds and cuts
+    for (let channel = 0; channel < 3; channel++) {
+      const start = (3 * n + channel) * pixels;
+      for (let i = 0; i < pixels; i++) bytes[3 * i + channel] = 255 * values[start + i]!;
+    }
+    return { width, height, data: new Uint8Array(bytes.buffer) };
+  });
+}

@@ -1,0 +1,92 @@
+// Takes the trembling out of keypoints: the 1-euro filter (Casiez, Roussel, Vogel, "1 € Filter", CHI 2012), a low-pass
+// whose cutoff rises with speed, so that what rests is calmed and what moves hardly lags. Causal: it serves live too.
+import type { KeypointSet } from './engine.js';
+
+/** How keypoints are smoothed. */
+export type SmoothingOptions = {
+  /** From 0, hardly anything, to 1, a lot. Default 0.5. */
+  strength?: number;
+};
+
+/** Cutoff in Hz of what does not move, for strengths 0 and 1; geometric in between. */
+const CUTOFF = [10, 1] as const;
+
+/** Hz that the cutoff rises by, per unit of speed: of positions in half pictures per second, of jacobians per second. */
+const RISE = { value: 12, jacobian: 3 } as const;
+
+/** Cutoff in Hz for the speed itself. */
+const SPEED_CUTOFF = 2;
+
+/**
+ * Smooths the keypoints of successive frames. The two coordinates of a point have one cutoff, as have the four numbers
+ * of a jacobian, so that the direction of a movement is kept.
+ */
+export class KeypointSmoother {
+  private readonly cutoff: number;
+  private value: VectorFilter | undefined;
+  private jacobian: VectorFilter | undefined;
+
+  constructor({ strength = 0.5 }: SmoothingOptions = {}) {
+    if (!(strength >= 0 && strength <= 1)) throw new RangeError(`the strength must be from 0 to 1, not ${strength}`);
+    this.cutoff = CUTOFF[0] * (CUTOFF[1] / CUTOFF[0]) ** strength;
+  }
+
+  /**
+   * The next frame's keypoints, smoothed. The first ones come back as they are.
+   *
+   * @param seconds time since the frame before; ignored for the first
+   */
+  next({ value, jacobian }: KeypointSet, seconds: number): KeypointSet {
+    this.value ??= new VectorFilter(2, this.cutoff, RISE.value);
+    const smooth = this.value.next(value, seconds);
+    if (!jacobian) return { value: smooth, jacobian: null };
+    this.jacobian ??= new VectorFilter(4, this.cutoff, RISE.jacobian);
+    return { value: smooth, jacobian: this.jacobian.next(jacobian, seconds) };
+  }
+
+  /** Forgets the past, as for another clip. */
+  reset(): void {
+    this.value = undefined;
+    this.jacobian = undefined;
+  }
+}
+
+/** The filter for vectors of `size` numbers that lie one after the other. */
+class VectorFilter {
+  private state: Float64Array | undefined;
+  private speed = new Float64Array(0);
+
+  constructor(
+    private readonly size: number,
+    private readonly cutoff: number,
+    private readonly rise: number,
+  ) {}
+
+  next(input: Float32Array, seconds: number): Float32Array {
+    const { state, speed, size } = this;
+    if (!state || !(seconds > 0)) {
+      if (!state) {
+        this.state = Float64Array.from(input);
+        this.speed = new Float64Array(input.length);
+      }
+      return Float32Array.from(this.state!);
+    }
+    const follow = weight(SPEED_CUTOFF, seconds);
+    for (let at = 0; at < input.length; at += size) {
+      let square = 0;
+      for (let i = at; i < at + size; i++) {
+        speed[i] = speed[i]! + follow * ((input[i]! - state[i]!) / seconds - speed[i]!);
+        square += speed[i]! ** 2;
+      }
+      const share = weight(this.cutoff + this.rise * Math.sqrt(square), seconds);
+      for (let i = at; i < at + size; i++) state[i] = state[i]! + share * (input[i]! - state[i]!);
+    }
+    return Float32Array.from(state);
+  }
+}
+
+/** Share of the new value in a first-order low-pass of `cutoff` Hz that is fed every so many seconds. */
+function weight(cutoff: number, seconds: number): number {
+  const way = 2 * Math.PI * cutoff * seconds;
+  return way / (way + 1);
+}

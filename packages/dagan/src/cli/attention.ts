@@ -1,0 +1,173 @@
+// `dagan attention`: where places of the portrait's depth look for appearance (Eq. 9 and Fig. 9 of the paper).
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { ScalarMap } from '../animation/index.js';
+import { type Picture, resizePicture } from '../media/index.js';
+import { distinctColor, drawRing, grid, heatPicture, overlayHeat, resizeMap } from '../visualization/index.js';
+import { cropChoice } from './animate.js';
+import { CLIP_OPTIONS, type CropChoice } from './animate-faces.js';
+import { AttentionRows, type Place } from './attention-rows.js';
+import { UsageError } from './errors.js';
+import { type DrawnFrame, figureKind, figureMetadata, writeFigure } from './figure.js';
+import { applyThreads, chooseDevice, chooseModel, choosePrecision, NETWORK_SIZE } from './model.js';
+import { addCommonOptions, addModelOptions, type CommonOptions, type ModelOptions, wholeNumber } from './options.js';
+import { checkWritable, guardInputs, isClipInput } from './pairs.js';
+import { Reporter } from './report.js';
+import { addSquareOptions, type FramedSquare, type SquareOptions, SquareReader, type Squares } from './squares.js';
+
+/** A pixel of the portrait's file, from its left and top edge. */
+type Pixel = readonly [x: number, y: number];
+
+type AttentionOptions = CommonOptions &
+  ModelOptions &
+  SquareOptions & {
+    output?: string;
+    at: Pixel[];
+    over: 'source' | 'warped';
+    drivingCrop?: CropChoice;
+    drivingFace?: number;
+  };
+
+const EXAMPLES = `
+The query at x,y is made of the portrait's depth there; its row of the attention says from which of the warped features it
+takes appearance. --over source shows each of these where in the portrait it comes from, --over warped where the driving
+face has it. Heat grows from 0 to the largest weight of the row (of a clip, in all frames). The driving keypoints are used
+as they are, as with --absolute.
+
+Examples:
+  dagan attention portrait.jpg frame.png --at 310,240 -o attention.png
+  dagan attention portrait.jpg frame.png --at 310,240 --at 420,240 --at 365,400
+  dagan attention portrait.jpg talking.mp4 --at 365,400 -o attention.mp4`;
+
+export function attentionCommand(): Command {
+  const command = new Command('attention')
+    .description('show where places of the portrait look for appearance')
+    .argument('<source>', 'the portrait')
+    .argument('<driving>', 'a picture, a clip or folder of frames')
+    .requiredOption('--at <x,y>', 'a place, in pixels of the portrait; may be given several times', addPixel)
+    .option('-o, --output <path>', 'picture or clip (default: attention.png, of a driving clip attention.mp4)')
+    .addOption(
+      new Option('--over <picture>', 'what the heat lies over').choices(['source', 'warped']).default('source'),
+    );
+  addSquareOptions(command, { least: 64, size: NETWORK_SIZE })
+    .option(
+      '--driving-crop <square>',
+      'the square of the driving picture or clip, likewise (default: auto)',
+      cropChoice,
+    )
+    .option('--driving-face <n>', 'which face of it, likewise', wholeNumber(1));
+  addModelOptions(command);
+  return addCommonOptions(command).addHelpText('after', EXAMPLES).action(runAttention);
+}
+
+/** Reads a place and puts it to those before. */
+function addPixel(text: string, before: Pixel[] = []): Pixel[] {
+  const parts = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  if (parts.length !== 2 || !parts.every(Number.isFinite)) {
+    throw new InvalidArgumentError('It must be two numbers of pixels, as 120,80.');
+  }
+  return [...before, parts as unknown as Pixel];
+}
+
+async function runAttention(source: string, driving: string, options: AttentionOptions): Promise<void> {
+  const { at, frame, start } = options;
+  const moving = isClipInput(driving) && frame === undefined;
+  const output = options.output ?? `attention.${moving ? 'mp4' : 'png'}`;
+  const clip = figureKind(output) === 'clip';
+  if (clip && !moving) throw new UsageError(`${output}: one driving picture makes a picture; end the name with .png`);
+  const reporter = new Reporter(options);
+  const files = [options.checkpoint, options.depthEncoder, options.depthDecoder].filter((path) => path !== undefined);
+  guardInputs(output, [source, driving, ...files]);
+  await checkWritable(output);
+  await using portraits = new SquareReader({ ...options, size: NETWORK_SIZE }, reporter);
+  const portrait = await portraits.read(source);
+  const places = at.map((pixel) => placeOf(pixel, portrait, source));
+  const first = clip ? undefined : (frame ?? (moving ? (start ?? 0) : undefined));
+  const driven: SquareOptions = {
+    ...options,
+    crop: options.drivingCrop ?? (options.crop.kind === 'none' ? options.crop : { kind: 'auto' }),
+    face: options.drivingFace,
+    frame: first,
+    size: NETWORK_SIZE,
+  };
+  await using reader = new SquareReader(driven, reporter, CLIP_OPTIONS);
+  await using squares = await reader.open([driving]);
+
+  applyThreads(options);
+  const device = chooseDevice(options.device);
+  const { model, metadata } = chooseModel(options, reporter);
+  const rows = new AttentionRows(model, portrait.picture, {
+    precision: choosePrecision(options.precision, device),
+    device,
+  });
+  const frames = attend(squares, { rows, portrait: portrait.picture, places }, options);
+  const count = await writeFigure(output, frames, {
+    frameRate: squares.frameRate,
+    frameCount: squares.frameCount,
+    metadata: figureMetadata('Attention', metadata),
+    reporter,
+  });
+  reporter.result(count === 1 ? output : `${output}: ${count} frames`);
+}
+
+/** A pixel as a place in the picture's square. Throws a UsageError for one that is not in there. */
+function placeOf([x, y]: Pixel, { square, width, height }: FramedSquare, path: string): Place {
+  const { left, top, side } = square;
+  if (x < left || y < top || x >= left + side || y >= top + side) {
+    const range = `x ${left} to ${left + side - 1}, y ${top} to ${top + side - 1}`;
+    throw new UsageError(
+      `--at ${x},${y} is outside of what the networks see of ${path} (${width} x ${height}): ${range}`,
+    );
+  }
+  return [(x + 0.5 - left) / side, (y + 0.5 - top) / side];
+}
+
+type Scene = { rows: AttentionRows; portrait: Picture; places: readonly Place[] };
+
+/** Frames of a clip that are looked at to find the largest weights. */
+const RANGE_FRAMES = 16;
+
+/** Pictures in a row of the figure. */
+const COLUMNS = 6;
+
+/** Portrait, its depth, the driving frame, and the heat of every place. */
+async function* attend(
+  squares: Squares,
+  { rows, portrait, places }: Scene,
+  { size, at, over }: AttentionOptions,
+): AsyncGenerator<DrawnFrame> {
+  const fit = (picture: Picture): Picture => resizePicture(picture, size, size);
+  const ring = (picture: Picture, shown: readonly number[]): Picture => {
+    for (const i of shown) {
+      const [x, y] = places[i]!;
+      drawRing(picture, [x * size - 0.5, y * size - 0.5], size / 40, distinctColor(i));
+    }
+    return picture;
+  };
+  const everywhere = places.map((_, i) => i);
+  const disparity = heatPicture(resizeMap(rows.disparity, size, size));
+  const still = [ring(copyOf(fit(portrait)), everywhere), ring(disparity, everywhere)];
+  const labels = ['source', 'its depth', 'driving', ...at.map(([x, y]) => `x${x} y${y}`)];
+  const largestIn = (driving: Picture): number[] => rows.look(driving, places).rows.map((row) => largest(row[over]));
+  let most: number[] = [];
+  if (squares.moving) {
+    for await (const { squares: driving } of squares.sample(RANGE_FRAMES)) {
+      most = largestIn(driving[0]!).map((value, i) => Math.max(value, most[i] ?? 0));
+    }
+  }
+  for await (const { squares: driving, timestamp, duration } of squares.frames()) {
+    const { rows: found, deformed } = rows.look(driving[0]!, places);
+    if (!squares.moving) most = found.map((row) => largest(row[over]));
+    const ground = fit(over === 'source' ? portrait : deformed);
+    const heats = found.map((row, i) => {
+      const heat = overlayHeat(ground, row[over], [0, most![i]!]);
+      return over === 'source' ? ring(heat, [i]) : heat;
+    });
+    const cells = [...still, fit(driving[0]!), ...heats];
+    const picture = grid(cells, { columns: Math.min(cells.length, COLUMNS), gap: 4, labels });
+    yield { picture, timestamp, duration };
+  }
+}
+
+const copyOf = (picture: Picture): Picture => ({ ...picture, data: picture.data.slice() });
+
+const largest = ({ data }: ScalarMap): number => data.reduce((most, value) => Math.max(most, value), 0);

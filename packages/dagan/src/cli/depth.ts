@@ -1,0 +1,310 @@
+// `dagan depth`: face depth as pictures, clips, point clouds and turning surfaces (Fig. 1, 8 and 10 of the paper).
+import { basename, extname } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { writeWhole } from '../media/files.js';
+import { writeGrey16 } from '../media/grey16.js';
+import { type Picture, writePicture } from '../media/index.js';
+import {
+  centerSurface,
+  drawSurface,
+  encodePly,
+  faceCenter,
+  grid,
+  heatPicture,
+  orbit,
+  type Point3,
+  plasterSurface,
+  type Rgb,
+  sharedRange,
+  swingAt,
+  type ValueRange,
+} from '../visualization/index.js';
+import { chooseDepth, type DepthChoice, type DepthEstimator, FIELD_OF_VIEW, type Relief } from './depth-estimate.js';
+import { UsageError } from './errors.js';
+import { type DrawnFrame, figureKind, figureMetadata, writeFigure } from './figure.js';
+import { applyThreads, NETWORK_SIZE } from './model.js';
+import { addCommonOptions, addModelOptions, type CommonOptions, frameRate } from './options.js';
+import { checkWritable, guardInputs, isClipInput } from './pairs.js';
+import { VERSION } from './provenance.js';
+import { Reporter } from './report.js';
+import { addSquareOptions, type SquareOptions, SquareReader, type Squares } from './squares.js';
+
+type DepthOptions = CommonOptions &
+  DepthChoice &
+  SquareOptions & {
+    output: string;
+    range?: ValueRange;
+    raw?: boolean;
+    mesh?: boolean;
+    turntable?: boolean;
+    sideBySide?: boolean;
+    plaster?: boolean;
+    yaw: number;
+    seconds: number;
+    fps: number;
+  };
+
+const EXAMPLES = `
+What comes out depends on the input and on the name after -o:
+  .png .jpg .webp   disparity, bright is near; with --side-by-side, or of several inputs, a row for each with the picture,
+                    its disparity, its shape in plaster, and the surface from either side
+  .png and --raw    disparity as 16-bit grey: 65535 times the number between 0 (far) and 1 (near)
+  .ply              points with colours (--mesh: and triangles): x right, y up, z towards the viewer, the face at the
+                    origin, its distance from the camera as the unit
+  .mp4 .gif folder/ and the like: of a picture, its surface before a camera that swings around the face; of a clip, its
+                    disparity, or with --turntable its surface before such a camera
+
+Of a clip, pictures and clouds show its first frame, or --frame.
+Depth is known up to its scale, and its shape as far as the camera is known: the field of view is what the pose network
+says where the file has one (--depth), else ${FIELD_OF_VIEW} degrees; --field-of-view overrules both.
+Depth is computed in float32 whatever --precision says.
+
+Examples:
+  dagan depth portrait.jpg -o depth.png
+  dagan depth a.jpg b.jpg c.jpg -o figure.png --depth depth.safetensors
+  dagan depth portrait.jpg -o face.ply --size 512
+  dagan depth portrait.jpg -o turntable.mp4 --plaster
+  dagan depth talking.mp4 -o depth.mp4 --side-by-side`;
+
+export function depthCommand(): Command {
+  const command = new Command('depth')
+    .description('show face depth: pictures, clips, point clouds, turning surfaces')
+    .argument('<input...>', 'a picture, a clip or folder of frames; several for one figure')
+    .requiredOption('-o, --output <path>', 'picture, clip, or .ply point cloud')
+    .option('--depth <file>', 'the face-depth network alone, as stage 1 of the training gives it')
+    .option('--field-of-view <degrees>', 'of the camera, across the square', angle)
+    .option('--range <low,high>', 'disparities shown darkest and brightest (default: as they occur)', disparities)
+    .option('--raw', 'write disparity as 16-bit grey')
+    .option('--mesh', 'write the triangles between the points of a .ply')
+    .option('--turntable', 'show a clip as a surface before a swinging camera')
+    .option('--side-by-side', 'show picture, disparity and surface beside each other')
+    .option('--plaster', 'show the surface in grey, under a lamp')
+    .option('--yaw <degrees>', 'how far the camera swings to either side', angle, 30)
+    .option('--seconds <s>', 'time of one swing', seconds, 4)
+    .option('--fps <n>', 'frames per second of a turning picture', frameRate, 25);
+  addSquareOptions(command, { least: 32, size: NETWORK_SIZE });
+  addModelOptions(command);
+  return addCommonOptions(command).addHelpText('after', EXAMPLES).action(runDepth);
+}
+
+function angle(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 1 && value <= 150)) {
+    throw new InvalidArgumentError('It must be an angle from 1 to 150 degrees.');
+  }
+  return value;
+}
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0.1 && value <= 600)) {
+    throw new InvalidArgumentError('It must be a time from 0.1 to 600 seconds.');
+  }
+  return value;
+}
+
+function disparities(text: string): ValueRange {
+  const parts = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  const [low, high] = parts as [number, number];
+  if (parts.length !== 2 || !(low >= 0 && high > low && high <= 1)) {
+    throw new InvalidArgumentError('It must be two disparities from 0 to 1, the lower first, as 0.1,0.6.');
+  }
+  return [low, high];
+}
+
+async function runDepth(inputs: string[], options: DepthOptions): Promise<void> {
+  const { output, size } = options;
+  const purpose = purposeOf(inputs, options);
+  const reporter = new Reporter(options);
+  const files = [options.depth, options.checkpoint, options.depthEncoder, options.depthDecoder];
+  guardInputs(output, [...inputs, ...files.filter((path) => path !== undefined)]);
+  await checkWritable(output);
+  await using reader = new SquareReader(options, reporter);
+  if (purpose === 'clip') {
+    await using squares = await reader.open(inputs);
+    await drawClip(squares, figureOf(options, reporter), options, reporter);
+    return;
+  }
+  const pictures: Picture[] = [];
+  for (const input of inputs) {
+    const { picture } = await reader.read(input, options.frame ?? (isClipInput(input) ? 0 : undefined));
+    pictures.push(picture);
+  }
+  const figure = figureOf(options, reporter);
+  const [first] = pictures as [Picture];
+  if (purpose === 'cloud') await writeCloud(first, figure, options, reporter);
+  else if (purpose === 'raw') {
+    const { data } = figure.estimator.disparity(first);
+    await writeGrey16(
+      output,
+      size,
+      size,
+      Uint16Array.from(data, (value) => Math.round(65535 * value)),
+    );
+    reporter.result(`${output}: disparity between 0 and 1 as 0 to 65535, ${size} x ${size}`);
+  } else {
+    const picture = sheetOf(pictures, inputs, figure, options);
+    const metadata = figureMetadata('Face depth', figure.estimator.metadata);
+    await writePicture(output, picture, { metadata });
+    reporter.result(`${output}: ${picture.width} x ${picture.height}`);
+  }
+}
+
+/** What is to be made. Throws a UsageError where the options do not go together. */
+function purposeOf(inputs: readonly string[], options: DepthOptions): 'picture' | 'raw' | 'cloud' | 'clip' {
+  const { output, raw, mesh, turntable, start, end, frame } = options;
+  const cloud = extname(output).toLowerCase() === '.ply';
+  const kind = cloud ? 'cloud' : figureKind(output);
+  if (inputs.length > 1 && kind !== 'picture') {
+    throw new UsageError(`${output}: several inputs make one picture; end the name after -o with .png, .jpg or .webp`);
+  }
+  if (mesh && !cloud) throw new UsageError(`--mesh is for point clouds; end the name after -o with .ply`);
+  if (raw) {
+    if (inputs.length > 1 || extname(output).toLowerCase() !== '.png') {
+      throw new UsageError('--raw makes a .png of one input');
+    }
+    return 'raw';
+  }
+  if (kind !== 'clip') {
+    if (turntable) throw new UsageError(`--turntable makes a clip; end the name after -o with .mp4, .webm or .gif`);
+    if (start !== undefined || end !== undefined) {
+      throw new UsageError('--start and --end are for clips; --frame names the frame for a picture or point cloud');
+    }
+  }
+  if (kind === 'clip' && frame !== undefined) {
+    throw new UsageError('--frame is for pictures and point clouds; --start and --end name the part of a clip');
+  }
+  return kind;
+}
+
+/** Who finds depth, and how the surfaces are drawn. */
+type Figure = {
+  estimator: DepthEstimator;
+  /** The surface before a camera that stands elsewhere. */
+  view(relief: Relief, at: { yaw: number; pitch: number }, options?: { plaster?: boolean; around?: Point3 }): Picture;
+};
+
+/** Behind the surfaces. */
+const NEUTRAL: Rgb = [232, 232, 232];
+
+/** Pitch of the swinging camera, as part of its yaw. */
+const PITCH = 0.3;
+
+function figureOf(options: DepthOptions, reporter: Reporter): Figure {
+  applyThreads(options);
+  const estimator = chooseDepth(options, reporter);
+  return {
+    estimator,
+    view: ({ surface, depth, camera }, { yaw, pitch }, { plaster = options.plaster, around } = {}) =>
+      drawSurface(plaster ? plasterSurface(surface) : surface, {
+        width: depth.width,
+        height: depth.height,
+        camera,
+        pose: orbit(around ?? faceCenter(depth, camera), yaw, pitch),
+        background: NEUTRAL,
+      }),
+  };
+}
+
+const COLUMNS = ['picture', 'disparity', 'shape', 'from left', 'from right'];
+
+/** The disparity of one picture, or a row for each with what is known of its depth. */
+function sheetOf(
+  pictures: readonly Picture[],
+  inputs: readonly string[],
+  { estimator, view }: Figure,
+  { sideBySide, range, yaw }: DepthOptions,
+): Picture {
+  if (pictures.length === 1 && !sideBySide) return heatPicture(estimator.disparity(pictures[0]!), range);
+  const cells = pictures.flatMap((picture) => {
+    const relief = estimator.relief(picture);
+    const [left, right] = [-yaw, yaw].map((angle) => view(relief, { yaw: angle, pitch: 0 })) as [Picture, Picture];
+    const shape = view(relief, { yaw: yaw / 2, pitch: PITCH * yaw }, { plaster: true });
+    return [picture, heatPicture(relief.disparity, range), shape, left, right];
+  });
+  return grid(cells, {
+    columns: COLUMNS.length,
+    gap: 4,
+    columnLabels: COLUMNS,
+    rowLabels: inputs.length > 1 ? inputs.map((input) => basename(input, extname(input))) : undefined,
+    background: [255, 255, 255],
+  });
+}
+
+async function writeCloud(
+  picture: Picture,
+  { estimator }: Figure,
+  { output, mesh }: DepthOptions,
+  reporter: Reporter,
+): Promise<void> {
+  const { surface, depth, camera } = estimator.relief(picture);
+  const centered = centerSurface(surface, faceCenter(depth, camera));
+  const comments = [
+    `made by dagan ${VERSION}`,
+    'x right, y up, z towards the viewer; the face at the origin, its distance from the camera is 1',
+    `camera: ${estimator.cameraSource}`,
+  ];
+  await writeWhole(output, encodePly(centered, { comments, withTriangles: mesh }));
+  const triangles = mesh ? ` and ${surface.triangles.length / 3} triangles` : '';
+  reporter.result(`${output}: ${surface.positions.length / 3} points${triangles}; camera: ${estimator.cameraSource}`);
+}
+
+/** Frames of a clip that are looked at to find the range of its disparities. */
+const RANGE_FRAMES = 16;
+
+/** A picture's surface, turning, or a clip's depth. */
+async function drawClip(squares: Squares, figure: Figure, options: DepthOptions, reporter: Reporter): Promise<void> {
+  const { output, fps, seconds: round } = options;
+  const turning = !squares.moving;
+  const frames = turning ? turn(squares, figure, options) : play(squares, figure, options);
+  const count = await writeFigure(output, frames, {
+    frameRate: turning ? fps : squares.frameRate,
+    frameCount: turning ? Math.round(fps * round) : squares.frameCount,
+    metadata: figureMetadata('Face depth', figure.estimator.metadata),
+    reporter,
+  });
+  reporter.result(`${output}: ${count} frames`);
+}
+
+/** One swing around a picture's surface. */
+async function* turn(squares: Squares, { estimator, view }: Figure, options: DepthOptions): AsyncGenerator<DrawnFrame> {
+  const { yaw, fps, range, sideBySide, seconds: round } = options;
+  for await (const { squares: pictures } of squares.frames()) {
+    const picture = pictures[0]!;
+    const relief = estimator.relief(picture);
+    const still = sideBySide ? [picture, heatPicture(relief.disparity, range)] : [];
+    const count = Math.round(fps * round);
+    for (let i = 0; i < count; i++) {
+      const turned = view(relief, swingAt(i / count, { yaw, pitch: PITCH * yaw }));
+      yield { picture: grid([...still, turned]), timestamp: i / fps, duration: 1 / fps };
+    }
+  }
+}
+
+/** A clip's disparity, in one range of colours for all of it, and its surface while the camera swings. */
+async function* play(squares: Squares, { estimator, view }: Figure, options: DepthOptions): AsyncGenerator<DrawnFrame> {
+  const { yaw, sideBySide, turntable, seconds: round } = options;
+  const surface = turntable || sideBySide;
+  const disparity = !turntable || sideBySide;
+  const range = options.range ?? (disparity ? await clipRange(squares, estimator) : undefined);
+  let around: Point3 | undefined;
+  for await (const { squares: pictures, timestamp, duration } of squares.frames()) {
+    const picture = pictures[0]!;
+    const panels: Picture[] = sideBySide ? [picture] : [];
+    if (!surface) panels.push(heatPicture(estimator.disparity(picture), range));
+    else {
+      const relief = estimator.relief(picture);
+      if (disparity) panels.push(heatPicture(relief.disparity, range));
+      // The camera goes around a fixed point: were it to follow the face, the face would not be seen to move.
+      around ??= faceCenter(relief.depth, relief.camera);
+      panels.push(view(relief, swingAt(timestamp / round, { yaw, pitch: PITCH * yaw }), { around }));
+    }
+    yield { picture: grid(panels), timestamp, duration };
+  }
+}
+
+async function clipRange(squares: Squares, estimator: DepthEstimator): Promise<ValueRange> {
+  const maps = [];
+  for await (const { squares: pictures } of squares.sample(RANGE_FRAMES)) maps.push(estimator.disparity(pictures[0]!));
+  return sharedRange(maps);
+}

@@ -1,0 +1,80 @@
+// `dagan export`: a model as ONNX graphs, for wherever LibTorch is not.
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command, Option } from 'commander';
+import { EXPORT_PRECISIONS, type ExportPrecision, exportModel, STEPS } from '../export/index.js';
+import { sizeMultiple } from '../models/index.js';
+import { defaultCheckpoint } from './default-model.js';
+import { describeModel } from './describe-model.js';
+import { UsageError, UserError } from './errors.js';
+import { chooseModel } from './model.js';
+import {
+  addCommonOptions,
+  addDepthFileOptions,
+  type CommonOptions,
+  type ModelFileOptions,
+  wholeNumber,
+} from './options.js';
+import { VERSION } from './provenance.js';
+import { Reporter } from './report.js';
+
+type ExportCommandOptions = CommonOptions &
+  ModelFileOptions & { output: string; precision: ExportPrecision; size?: number };
+
+const EXAMPLES = `
+The folder gets source.onnx, drive.onnx, generate.onnx and manifest.json. ONNX Runtime runs them where LibTorch is not,
+also in browsers: \`dagan animate --checkpoint FOLDER\` does. What goes in and comes out: docs/export.md.
+
+Examples:
+  dagan export --checkpoint model.safetensors -o exported/
+  dagan export --checkpoint model.safetensors -o small/ --precision float16
+  dagan animate portrait.jpg talking.mp4 -o out.mp4 --checkpoint exported/`;
+
+export function exportCommand(): Command {
+  const command = new Command('export')
+    .description('write a model as ONNX graphs that run without LibTorch')
+    .requiredOption('-o, --output <folder>', 'the folder to write; files of an earlier export are replaced')
+    .option('--checkpoint <file>', 'the model, as `animate` takes it; default: the one in weights/');
+  addDepthFileOptions(command)
+    .addOption(
+      new Option('--precision <kind>', 'float16 halves the files and suits GPUs')
+        .choices(EXPORT_PRECISIONS)
+        .default('float32'),
+    )
+    .option(
+      '--size <n>',
+      'fix the side of the pictures, in pixels (default: any that fits the model)',
+      wholeNumber(1, 4096),
+    );
+  return addCommonOptions(command).addHelpText('after', EXAMPLES).action(runExport);
+}
+
+async function runExport(options: ExportCommandOptions): Promise<void> {
+  const { output, precision, size } = options;
+  if (options.checkpoint === undefined && defaultCheckpoint() === undefined) {
+    throw new UserError('there is no model to export: name one with --checkpoint');
+  }
+  if (existsSync(output) && !statSync(output).isDirectory()) {
+    throw new UserError(`${output}: is a file; an exported model is a folder`);
+  }
+  const reporter = new Reporter(options);
+  const { model, metadata } = chooseModel(options, reporter);
+  const multiple = sizeMultiple(model.config);
+  if (size !== undefined && size % multiple !== 0) {
+    throw new UsageError(`--size ${size}: the pictures of this model must be a multiple of ${multiple} wide`);
+  }
+  reporter.notice(`${describeModel(model.config)}; recording its networks`);
+  const { graphs } = await exportModel(model, output, {
+    precision,
+    size,
+    metadata,
+    exportedBy: `dagan ${VERSION}`,
+  });
+  for (const step of STEPS) {
+    const { file, bytes } = graphs[step];
+    reporter.result(`${join(output, file)}: ${(bytes / 1e6).toFixed(1)} MB`);
+  }
+  reporter.result(
+    `${output}: ${precision}, ${size === undefined ? `pictures of any multiple of ${multiple}` : `pictures of ${size} x ${size}`}`,
+  );
+}

@@ -1,0 +1,106 @@
+// `dagan keypoints`: where the networks put the keypoints, and how the face around each is turned and stretched.
+import { basename, extname } from 'node:path';
+import { Command } from 'commander';
+import { LibtorchEngine } from '../animation/engines/index.js';
+import type { KeypointSet } from '../animation/index.js';
+import { type Picture, resizePicture } from '../media/index.js';
+import { drawKeypoints, grid, joinPictures, keypointLegend } from '../visualization/index.js';
+import { UsageError } from './errors.js';
+import { type DrawnFrame, figureKind, figureMetadata, writeFigure } from './figure.js';
+import { applyThreads, chooseDevice, chooseModel, choosePrecision, NETWORK_SIZE } from './model.js';
+import { addCommonOptions, addModelOptions, type CommonOptions, type ModelOptions } from './options.js';
+import { checkWritable, guardInputs, isClipInput } from './pairs.js';
+import { Reporter } from './report.js';
+import { addSquareOptions, type SquareOptions, SquareReader, type Squares } from './squares.js';
+
+type KeypointsOptions = CommonOptions &
+  ModelOptions &
+  SquareOptions & {
+    output?: string;
+    axes: boolean;
+    legend: boolean;
+  };
+
+const EXAMPLES = `
+Each keypoint keeps its colour and number in all pictures. The two short lines of a keypoint are the columns of its
+jacobian: the directions that x and y have there. Several inputs are shown beside each other; pictures stand still while
+clips run, until the first of them ends.
+
+Examples:
+  dagan keypoints portrait.jpg -o keypoints.png
+  dagan keypoints portrait.jpg talking.mp4 -o keypoints.mp4
+  dagan keypoints a.jpg b.jpg c.jpg --size 384`;
+
+export function keypointsCommand(): Command {
+  const command = new Command('keypoints')
+    .description('show the keypoints of pictures and clips')
+    .argument('<input...>', 'pictures, clips or folders of frames')
+    .option('-o, --output <path>', 'picture or clip (default: keypoints.png, with a clip keypoints.mp4)')
+    .option('--no-axes', 'leave out the jacobians')
+    .option('--no-legend', 'leave out which colour is which keypoint');
+  addSquareOptions(command, { least: 64, size: 2 * NETWORK_SIZE });
+  addModelOptions(command);
+  return addCommonOptions(command).addHelpText('after', EXAMPLES).action(runKeypoints);
+}
+
+async function runKeypoints(inputs: string[], options: KeypointsOptions): Promise<void> {
+  const { frame, start } = options;
+  const moving = inputs.some(isClipInput) && frame === undefined;
+  const output = options.output ?? `keypoints.${moving ? 'mp4' : 'png'}`;
+  const clip = figureKind(output) === 'clip';
+  if (clip && !moving) throw new UsageError(`${output}: pictures alone make a picture; end the name with .png`);
+  const reporter = new Reporter(options);
+  const files = [options.checkpoint, options.depthEncoder, options.depthDecoder].filter((path) => path !== undefined);
+  guardInputs(output, [...inputs, ...files]);
+  await checkWritable(output);
+  const first = clip ? undefined : (frame ?? (moving ? (start ?? 0) : undefined));
+  await using reader = new SquareReader({ ...options, frame: first }, reporter);
+  await using squares = await reader.open(inputs);
+
+  applyThreads(options);
+  const device = chooseDevice(options.device);
+  const { model, metadata } = chooseModel(options, reporter);
+  const engine = new LibtorchEngine(model, {
+    size: NETWORK_SIZE,
+    precision: choosePrecision(options.precision, device),
+    device,
+  });
+  const count = await writeFigure(output, draw(squares, engine, options), {
+    frameRate: squares.frameRate,
+    frameCount: squares.frameCount,
+    metadata: figureMetadata('Keypoints', metadata),
+    reporter,
+  });
+  reporter.result(count === 1 ? output : `${output}: ${count} frames`);
+}
+
+async function* draw(
+  squares: Squares,
+  engine: LibtorchEngine,
+  { axes, legend }: KeypointsOptions,
+): AsyncGenerator<DrawnFrame> {
+  const known = new WeakMap<Picture, KeypointSet>(); // of pictures that stand still
+  const keypointsOf = async (picture: Picture): Promise<KeypointSet> => {
+    const found = known.get(picture);
+    if (found) return found;
+    const [analysis] = await engine.drive([resizePicture(picture, NETWORK_SIZE, NETWORK_SIZE)]);
+    known.set(picture, analysis!.keypoints);
+    return analysis!.keypoints;
+  };
+  const labels = squares.paths.length > 1 ? squares.paths.map((path) => basename(path, extname(path))) : undefined;
+  for await (const { squares: pictures, timestamp, duration } of squares.frames()) {
+    const cells: Picture[] = [];
+    let count = 0;
+    for (const picture of pictures) {
+      const keypoints = await keypointsOf(picture);
+      count = keypoints.value.length / 2;
+      cells.push(drawKeypoints(picture, keypoints, { axes, brightness: 0.6 }));
+    }
+    const sheet = grid(cells, { gap: 4, labels });
+    yield {
+      picture: legend ? joinPictures([sheet, keypointLegend(count, sheet.height)]) : sheet,
+      timestamp,
+      duration,
+    };
+  }
+}

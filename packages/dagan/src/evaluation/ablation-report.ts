@@ -1,0 +1,105 @@
+// The ablation's table, as text, Markdown and a page.
+import type { AblationResult } from './ablation.js';
+import type { PaperFigures } from './ablation-rows.js';
+import type { MeasureId, Protocol } from './measures.js';
+import { measureOf } from './measures.js';
+import { type Cell, escaped, page, table } from './page.js';
+import { alignedTable, bestOf, shownFigure } from './summary.js';
+
+/** Columns: of our measurement by each protocol, and of the paper. */
+const MEASURED: readonly (readonly [Protocol, MeasureId])[] = [
+  ['self', 'l1'],
+  ['self', 'psnr'],
+  ['self', 'ssim'],
+  ['self', 'perceptual'],
+  ['self', 'akd'],
+  ['self', 'l1Mouth'],
+  ['self', 'l1Eyes'],
+  ['cross', 'csim'],
+  ['cross', 'prmse'],
+  ['cross', 'aucon'],
+];
+const PAPER: readonly (keyof PaperFigures)[] = ['csim', 'prmse', 'aucon'];
+
+/** A row of the table: a name, our figures, the paper's. */
+type Line = { label: string; size: string; figures: string[]; best: boolean[]; paper: string[] };
+
+function lines({ rows, self, cross }: AblationResult): Line[] {
+  const columns = MEASURED.map(([protocol, id]) => {
+    const values = (protocol === 'self' ? self : cross).contestants.map(({ overall }) => overall[id]);
+    return { id, values, best: bestOf(id, values.slice(1)) };
+  });
+  const labels = ['Copy of the source', ...rows.map(({ label }) => label)];
+  return labels.map((label, at) => {
+    const row = rows[at - 1];
+    return {
+      label,
+      size: row ? `${(row.parameters / 1e6).toFixed(1)} M` : '',
+      figures: columns.map(({ id, values }) => shownFigure(id, values[at])),
+      best: columns.map(({ best }) => best === at - 1),
+      paper: PAPER.map((id) => row?.paper?.[id]?.toFixed(measureOf(id).digits === 4 ? 3 : 2) ?? (row ? '–' : '')),
+    };
+  });
+}
+
+const headings = (): string[] => {
+  const arrow = (id: MeasureId): string => (measureOf(id).better === 'lower' ? '↓' : '↑');
+  return [
+    ...MEASURED.map(([protocol, id]) => `${protocol === 'cross' ? 'cross ' : ''}${measureOf(id).label} ${arrow(id)}`),
+    ...PAPER.map((id) => `paper ${measureOf(id).label} ${arrow(id)}`),
+  ];
+};
+
+/** The table for a terminal; the best row of each column has a star. */
+export function ablationTable(result: AblationResult): string {
+  const cells = lines(result).map(({ label, size, figures, best, paper }) => [
+    label,
+    size,
+    ...figures.map((figure, i) => figure + (best[i] ? '*' : ' ')),
+    ...paper,
+  ]);
+  return alignedTable([['', 'weights', ...headings()], ...cells]);
+}
+
+/** Under what the figures came about, sentence by sentence. */
+function conditions({ plan, trainedDepth, self, cross }: AblationResult): string[] {
+  const { steps, batchSize, size, channels } = plan;
+  return [
+    `Every row: ${steps} steps of ${batchSize} pairs at ${size} x ${size} pixels, ${channels} channels in the first layers.`,
+    trainedDepth
+      ? 'Rows with FDN or CAM use one trained face-depth network.'
+      : 'The face-depth network of the rows with FDN or CAM was NOT trained, so these rows say nothing about depth.',
+    `Same person: ${self.cases} clips, ${self.frames} frames; cross-identity: ${cross.cases} pairs, ${cross.frames} frames.`,
+    "The paper's figures are its Table 4's (for the full model those of its cross-identity comparison), on CelebV with other " +
+      'measuring networks and full training: the order of rows may be compared, the figures may not. A dash: not known here.',
+  ];
+}
+
+/** The table in Markdown. */
+export function ablationMarkdown(result: AblationResult): string {
+  const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  const head = ['model', 'weights', ...headings()];
+  const body = lines(result).map(({ label, size, figures, best, paper }) =>
+    row([label, size, ...figures.map((figure, i) => (best[i] ? `**${figure}**` : figure)), ...paper]),
+  );
+  const rule = row(head.map((_, i) => (i === 0 ? '---' : '---:')));
+  return `# Ablation\n\n${conditions(result).join('\n')}\n\n${[row(head), rule, ...body].join('\n')}\n`;
+}
+
+/** The table as a page, beside the reports of both protocols. */
+export function ablationHtml(result: AblationResult): string {
+  const rows = lines(result).map(({ label, size, figures, best, paper }): Cell[] => [
+    escaped(label),
+    size,
+    ...figures.map((figure, i): Cell => (best[i] ? { html: figure, kind: 'best' } : figure)),
+    ...paper,
+  ]);
+  const body = [
+    '<h1>Ablation: face depth (FDN) and attention (CAM)</h1>',
+    ...conditions(result).map((sentence) => `<p>${escaped(sentence)}</p>`),
+    table(['', 'weights', ...headings().map(escaped)], rows),
+    '<p class="faint">Every clip, plots and worst cases: self/report.html and cross/report.html in the same folder. ' +
+      `Made by ${escaped(result.program)}.</p>`,
+  ];
+  return page('Ablation', body.join('\n'));
+}

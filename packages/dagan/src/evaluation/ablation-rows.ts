@@ -1,0 +1,82 @@
+// The rows of the paper's Table 4, what the paper says of them, and how each is trained on a budget.
+import type { DepthConfig } from '../models/depth-network.js';
+import type { AnimationTrainingConfig } from '../training/animation-config.js';
+import { modelForSize } from '../training/animation-config.js';
+import { TRAINING_PRESETS } from '../training/presets.js';
+
+/** Figures of the paper, cross-identity on CelebV, measured with tools of its own. */
+export type PaperFigures = { csim: number; prmse: number; aucon: number };
+
+export type AblationRow = {
+  /** Of the training and of the model. */
+  preset: keyof typeof TRAINING_PRESETS;
+  /** As the paper calls it. */
+  label: string;
+  /** Null where the figures are not known here. */
+  paper: PaperFigures | null;
+};
+
+/**
+ * The eight models: face depth that guides the keypoints (FDN) and attention from depth to appearance (CAM), each, both and
+ * neither, on DaGAN's own baseline and on the first-order motion model.
+ */
+export const ABLATION_ROWS: readonly AblationRow[] = [
+  { preset: 'baseline', label: 'Baseline', paper: { csim: 0.688, prmse: 5.39, aucon: 0.657 } },
+  { preset: 'baseline-fdn', label: 'Baseline + FDN', paper: { csim: 0.71, prmse: 2.69, aucon: 0.852 } },
+  { preset: 'baseline-cam', label: 'Baseline + CAM', paper: { csim: 0.698, prmse: 2.56, aucon: 0.838 } },
+  { preset: 'dagan', label: 'DaGAN (FDN + CAM)', paper: { csim: 0.723, prmse: 2.33, aucon: 0.873 } },
+  { preset: 'fomm', label: 'FOMM', paper: null },
+  { preset: 'fomm-fdn', label: 'FOMM + FDN', paper: null },
+  { preset: 'fomm-cam', label: 'FOMM + CAM', paper: null },
+  { preset: 'fomm-fdn-cam', label: 'FOMM + FDN + CAM', paper: { csim: 0.716, prmse: 2.28, aucon: 0.865 } },
+];
+
+/** The budget that all rows get. */
+export type AblationPlan = Pick<AnimationTrainingConfig, 'steps' | 'batchSize' | 'precision' | 'seed'> &
+  Partial<Pick<AnimationTrainingConfig, 'learningRate' | 'clipNorm'>> & {
+    /** Side of the pictures in pixels. */
+    size: number;
+    /**
+     * Channels of each network's first layer, of which the paper's generator has 64. All widths follow; 32 is as wide as the
+     * preset `starter-256`.
+     */
+    channels: number;
+    /** The face-depth network of those rows that use one; by default a ResNet-18 as narrow as the rest. */
+    depth?: DepthConfig;
+  };
+
+/** Share of the steps in which the learning rate rises, up to `starter-256`'s 500. */
+const WARMUP = 0.1;
+
+/**
+ * The training of a row: its preset, with everything that decides effort set to the plan's. The rows then differ in nothing
+ * but what the table is about: depth, attention, host.
+ *
+ * @throws TrainingSetupError for a size that the networks cannot see
+ */
+export function ablationConfig({ preset }: AblationRow, plan: AblationPlan): AnimationTrainingConfig {
+  const { steps, batchSize, precision, seed, size, channels, learningRate, clipNorm } = plan;
+  const base: AnimationTrainingConfig = TRAINING_PRESETS[preset];
+  const starter = TRAINING_PRESETS['starter-256'];
+  const { depth, keypointDetector, generator } = base.model;
+  const hourglass = { blockExpansion: channels, maxFeatures: 8 * channels };
+  const narrow: AnimationTrainingConfig = {
+    ...base,
+    ...{ steps, batchSize, precision, seed },
+    learningRate: learningRate ?? base.learningRate,
+    clipNorm: clipNorm === undefined ? starter.clipNorm : clipNorm,
+    schedule: { kind: 'cosine', warmup: Math.min(500, Math.round(WARMUP * steps)), floor: 0.05 },
+    discriminator: { blockExpansion: Math.min(32, channels), maxFeatures: 8 * channels },
+    model: {
+      ...base.model,
+      depth: depth && (plan.depth ?? { ...depth, width: channels / 64 }),
+      keypointDetector: { ...keypointDetector, ...hourglass },
+      generator: {
+        ...generator,
+        ...{ blockExpansion: channels, maxFeatures: 4 * channels },
+        denseMotion: { ...generator.denseMotion, ...hourglass },
+      },
+    },
+  };
+  return { ...narrow, model: modelForSize(narrow, size), phases: [{ size, share: 1 }] };
+}

@@ -1,0 +1,121 @@
+// From the figures of frames to the tables: one figure per contestant and measure, overall and per case.
+import type { MeasuredBy } from '../faces/networks.js';
+import { combine, type InstrumentName, MEASURE_IDS, type MeasureId, measureOf, type Protocol } from './measures.js';
+import type { CaseRow } from './rows.js';
+
+/** A column. */
+export type ContestantSummary = {
+  name: string;
+  /** What is known of it: model, weights, steps, engine. */
+  facts: Readonly<Record<string, string>>;
+  /** Over all scored frames of all cases; null where no frame has a figure. */
+  overall: Partial<Record<MeasureId, number | null>>;
+  cases: {
+    name: string;
+    /** Scored frames. */
+    frames: number;
+    figures: Partial<Record<MeasureId, number | null>>;
+    worst: CaseRow['worst'];
+  }[];
+};
+
+/** What `evaluation.json` holds. */
+export type EvaluationResult = {
+  format: 'dagan-evaluation-1';
+  /** What made it. */
+  program: string;
+  protocol: Protocol;
+  settings: Readonly<Record<string, string | number | boolean | null>>;
+  /** The measures, with what each was measured by. */
+  measures: {
+    id: MeasureId;
+    label: string;
+    unit: string;
+    better: 'lower' | 'higher';
+    meaning: string;
+    measuredBy: string;
+  }[];
+  cases: number;
+  /** Scored frames. */
+  frames: number;
+  contestants: ContestantSummary[];
+};
+
+/** "faceres (@vladmandic/human 3.3.6)" */
+const inWords = (by: MeasuredBy | undefined): string => (by ? `${by.name} (${by.version})` : 'arithmetic on pixels');
+
+/** The measures that rows have, described. */
+export function describeMeasures(
+  ids: readonly MeasureId[],
+  measuredBy: Partial<Record<InstrumentName, MeasuredBy>>,
+): EvaluationResult['measures'] {
+  return ids.map((id) => {
+    const { label, unit, better, meaning, instrument } = measureOf(id);
+    return { id, label, unit, better, meaning, measuredBy: inWords(measuredBy[instrument]) };
+  });
+}
+
+/** The column of one contestant. @param rows its rows, in the order of the cases */
+export function summarise(
+  { name, facts }: Pick<ContestantSummary, 'name' | 'facts'>,
+  rows: readonly CaseRow[],
+): ContestantSummary {
+  const ids = MEASURE_IDS.filter((id) => rows.some(({ scores }) => scores[id]));
+  const figures = (of: readonly CaseRow[]): Partial<Record<MeasureId, number | null>> =>
+    Object.fromEntries(
+      ids.map((id) => [
+        id,
+        combine(
+          id,
+          of.flatMap(({ scores }) => scores[id] ?? []),
+        ),
+      ]),
+    );
+  return {
+    name,
+    facts,
+    overall: figures(rows),
+    cases: rows.map((row) => ({
+      name: row.case,
+      frames: row.frames.length,
+      figures: figures([row]),
+      worst: row.worst,
+    })),
+  };
+}
+
+/** A figure for people: "0.0412", "22.31"; a dash for none. */
+export function shownFigure(id: MeasureId, value: number | null | undefined): string {
+  return value === null || value === undefined ? '–' : value.toFixed(measureOf(id).digits);
+}
+
+/** Of some figures, the index of the best one; undefined if none is known. */
+export function bestOf(id: MeasureId, values: readonly (number | null | undefined)[]): number | undefined {
+  const sign = measureOf(id).better === 'lower' ? 1 : -1;
+  const known = values.flatMap((value, at) => (typeof value === 'number' ? [{ at, value: sign * value }] : []));
+  return known.sort((a, b) => a.value - b.value)[0]?.at;
+}
+
+/** The overall table as text: a line per measure, a column per contestant, the best marked with a star. */
+export function summaryTable({ measures, contestants }: EvaluationResult): string {
+  const cells = measures.map(({ id, label, unit, better }) => {
+    const values = contestants.map(({ overall }) => overall[id]);
+    const best = bestOf(id, values);
+    const name = `${label}${unit ? `, ${unit}` : ''} ${better === 'lower' ? '↓' : '↑'}`;
+    return [name, ...values.map((value, at) => shownFigure(id, value) + (at === best ? '*' : ' '))];
+  });
+  return alignedTable([['', ...contestants.map(({ name }) => `${name} `)], ...cells]);
+}
+
+/** Rows of cells as lines, the first column to the left, the others to the right. */
+export function alignedTable(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => [...row[column]!].length)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}

@@ -1,0 +1,102 @@
+// The model's three steps as graphs, recorded from its networks: source, drive and generate.
+import { type FreeDimension, type Graph, type Tensor, trace, zeros } from '@dagan/libtorch';
+import { sizeMultiple } from '../models/config.js';
+import type { DaGAN } from '../models/dagan.js';
+import type { Keypoints } from '../models/keypoints.js';
+
+/** The steps, in the order in which they are used. */
+export const STEPS = ['source', 'drive', 'generate'] as const;
+
+export type Step = (typeof STEPS)[number];
+
+/** Tensors by name, without those that a model does not have. */
+const present = (tensors: Readonly<Record<string, Tensor | null>>): Record<string, Tensor> =>
+  Object.fromEntries(Object.entries(tensors).filter((entry): entry is [string, Tensor] => entry[1] !== null));
+
+/**
+ * Records the three steps of a model that is prepared for use (`prepareForInference`, float32).
+ *
+ * | step | inputs | outputs |
+ * |---|---|---|
+ * | drive | image [N, 3, H, W] | keypoints [N, K, 2], jacobians [N, K, 2, 2], disparity [N, 1, H, W] |
+ * | source | image [1, 3, H, W], disparity [1, 1, H, W] | small_image [1, 3, h, w], features [1, C, h, w], query [1, h w, C / 8] |
+ * | generate | keypoints, jacobians [N, ...]; of the source: source_keypoints, source_jacobians, small_image, features, query, image | prediction [N, 3, H, W], deformation [N, h, w, 2], occlusion_map [N, 1, h, w], attention_key [N, C / 8, h w] |
+ *
+ * The portrait goes through drive too: so the weights of keypoints and depth are there once. A model without jacobians, depth, occlusion or attention has no inputs and outputs of that kind; `image` is an input of
+ * generate only where the decoder sees it (SPADE), `disparity` an output of drive where keypoints are guided by depth, else an
+ * output of source where only attention looks at depth.
+ *
+ * @param size side of the pictures where it shall be fixed; else height and width are free, and so is N in any case
+ */
+export function traceSteps(model: DaGAN, { size }: { size?: number } = {}): Record<Step, Graph> {
+  const unit = sizeMultiple(model.config);
+  const batch: FreeDimension = { name: 'batch', low: 2, high: 3 };
+  const sides = ['height', 'width'].map((name) => ({ name, low: unit, high: 2 * unit }));
+  const spatial = size === undefined ? sides : [];
+  const picture = (count: number, { height = size, width = size }: Partial<Record<string, number>>): Tensor =>
+    zeros([count, 3, height!, width!]);
+  const source = trace(
+    {
+      inputs: (sizes) => ({
+        image: picture(1, sizes),
+        ...(model.config.depthGuidedKeypoints ? { disparity: picture(1, sizes).narrow(1, 0, 1) } : {}),
+      }),
+      body: ({ image, disparity }) => {
+        const found = disparity ? null : (model.depthNetwork?.forward(image!) ?? null);
+        const { smallImage, features, query } = model.generator.encodeSource(image!, disparity ?? found);
+        return present({ disparity: found, small_image: smallImage, features, query });
+      },
+    },
+    { dimensions: spatial, modules: model },
+  );
+  const drive = trace(
+    {
+      inputs: (sizes) => ({ image: picture(sizes.batch!, sizes) }),
+      body: ({ image }) => {
+        const { keypoints, disparity } = model.driving(image!);
+        return present({ ...named(keypoints), disparity });
+      },
+    },
+    { dimensions: [batch, ...spatial], modules: model },
+  );
+  const generate = trace(
+    {
+      inputs: (sizes) => {
+        const state = model.source(picture(1, sizes));
+        const { value, jacobian } = state.keypoints;
+        const repeated = (tensor: Tensor): Tensor => tensor.repeat(sizes.batch!, ...tensor.shape.slice(1).map(() => 1));
+        return present({
+          keypoints: repeated(value),
+          jacobians: jacobian && repeated(jacobian),
+          source_keypoints: value,
+          source_jacobians: jacobian,
+          small_image: state.smallImage,
+          features: state.features,
+          query: state.query,
+          image: state.image,
+        });
+      },
+      body: (inputs) => {
+        const state = {
+          image: inputs.image!,
+          smallImage: inputs.small_image!,
+          features: inputs.features!,
+          query: inputs.query ?? null,
+          keypoints: { value: inputs.source_keypoints!, jacobian: inputs.source_jacobians ?? null },
+          disparity: null,
+        };
+        const generated = model.generate(state, { value: inputs.keypoints!, jacobian: inputs.jacobians ?? null });
+        const { prediction, deformation, occlusionMap, warpedFeatures } = generated;
+        const key = model.generator.attention?.key(warpedFeatures) ?? null;
+        return present({ prediction, deformation, occlusion_map: occlusionMap, attention_key: key });
+      },
+    },
+    { dimensions: [batch, ...spatial], modules: model },
+  );
+  return { source, drive, generate };
+}
+
+const named = ({ value, jacobian }: Keypoints): Record<string, Tensor | null> => ({
+  keypoints: value,
+  jacobians: jacobian,
+});

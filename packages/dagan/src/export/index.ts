@@ -1,0 +1,4 @@
+// Models as ONNX graphs, for use without LibTorch.
+export * from './export-model.js';
+export * from './graphs.js';
+export * from './manifest.js';

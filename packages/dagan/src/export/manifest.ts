@@ -1,0 +1,110 @@
+// What stands beside exported graphs: manifest.json. Needs neither LibTorch nor Node.
+import type { ModelConfig } from '../models/config.js';
+import { type Check, checkModelConfig, fields, mapping, oneOf, optional, wholeNumber } from '../models/config-check.js';
+
+/** Value of `format` in manifests. */
+export const MANIFEST_FORMAT = 'dagan-onnx-1';
+
+/** Name of the manifest in an exported model's folder. */
+export const MANIFEST_NAME = 'manifest.json';
+
+/** Arithmetic of an exported model. */
+export const EXPORT_PRECISIONS = ['float32', 'float16'] as const;
+
+export type ExportPrecision = (typeof EXPORT_PRECISIONS)[number];
+
+/** A step's tensor by name; a dimension given as text is free and tells its size, as 'height/4'. */
+export type TensorDescription = { name: string; shape: readonly (number | string)[] };
+
+/** One graph's file. */
+export type GraphFile = {
+  /** Name in the folder of the manifest. */
+  file: string;
+  bytes: number;
+  sha256: string;
+  inputs: readonly TensorDescription[];
+  outputs: readonly TensorDescription[];
+};
+
+/** The three steps' graphs and what they are. */
+export type Manifest = {
+  format: typeof MANIFEST_FORMAT;
+  architecture: 'dagan';
+  config: ModelConfig;
+  keypoints: number;
+  precision: ExportPrecision;
+  /** Side of the pictures that the model takes, in pixels, where it is fixed. */
+  size?: number;
+  /** Height and width must be multiples of this. */
+  multiple: number;
+  /** Version of the ONNX operators. */
+  opset: number;
+  graphs: { source: GraphFile; drive: GraphFile; generate: GraphFile };
+  /** Name, licence, training and hash of the weights, as their file tells. */
+  weights: Readonly<Record<string, string>>;
+  exported_by: string;
+};
+
+const MOST_BYTES = 2 ** 31 - 1;
+
+const text: Check<string> = (value, path) => {
+  if (typeof value === 'string') return value;
+  throw new TypeError(`${path} must be a text`);
+};
+
+/** A name in the same folder, so that a manifest cannot lead elsewhere. */
+const fileName: Check<string> = (value, path) => {
+  if (typeof value === 'string' && /^[\w-][\w.-]*\.onnx$/.test(value)) return value;
+  throw new TypeError(`${path} must be the name of an .onnx file beside the manifest`);
+};
+
+const sha256: Check<string> = (value, path) => {
+  if (typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)) return value;
+  throw new TypeError(`${path} must be a SHA-256 in hexadecimal`);
+};
+
+const listOf =
+  <T>(check: Check<T>): Check<readonly T[]> =>
+  (value, path) => {
+    if (Array.isArray(value)) return value.map((entry, i) => check(entry, `${path}[${i}]`));
+    throw new TypeError(`${path} must be a list`);
+  };
+
+const dimension: Check<number | string> = (value, path) =>
+  typeof value === 'string' ? value : wholeNumber(0, Number.MAX_SAFE_INTEGER)(value, path);
+
+const texts: Check<Readonly<Record<string, string>>> = (value, path) =>
+  Object.fromEntries(Object.entries(mapping(value, path)).map(([key, entry]) => [key, text(entry, `${path}.${key}`)]));
+
+const tensors = listOf(fields<TensorDescription>({ name: text, shape: listOf(dimension) }));
+
+const graphFile = fields<GraphFile>({
+  file: fileName,
+  bytes: wholeNumber(1, MOST_BYTES),
+  sha256,
+  inputs: tensors,
+  outputs: tensors,
+});
+
+const manifest = fields<Manifest>({
+  format: oneOf(MANIFEST_FORMAT),
+  architecture: oneOf('dagan'),
+  config: (value) => checkModelConfig(value),
+  keypoints: wholeNumber(1, 256),
+  precision: oneOf(...EXPORT_PRECISIONS),
+  size: optional(wholeNumber(1, 16384)),
+  multiple: wholeNumber(1, 16384),
+  opset: wholeNumber(16, 1000),
+  graphs: fields<Manifest['graphs']>({ source: graphFile, drive: graphFile, generate: graphFile }),
+  weights: texts,
+  exported_by: text,
+});
+
+/**
+ * A manifest from a value of unknown origin, such as parsed JSON.
+ *
+ * @throws Error naming the first entry that is missing, unknown or impossible
+ */
+export function checkManifest(value: unknown): Manifest {
+  return manifest(value, '');
+}

@@ -1,0 +1,16 @@
+// Reading of numbers stored in IEEE 754 half precision.
+
+/** The same numbers in single precision. */
+export function widen(halves: Uint16Array): Float32Array {
+  const values = new Float32Array(halves.length);
+  for (let at = 0; at < values.length; at++) values[at] = halfToFloat(halves[at]!);
+  return values;
+}
+
+function halfToFloat(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
+  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1024 + fraction) * 2 ** (exponent - 25);
+}

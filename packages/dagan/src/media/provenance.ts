@@ -1,0 +1,141 @@
+/**
+ * What a file says of its origin, in the fields that others read: IPTC's digital source type and AI system (IPTC Photo
+ * Metadata 2025.1) in an XMP packet (ISO 16684-1), or the same as Matroska tags, as that container has no XMP.
+ */
+
+/** Terms of IPTC's vocabulary of digital source types that outputs of this program carry. */
+export const DIGITAL_SOURCE_TYPES = {
+  /** Every pixel was made by a trained network. */
+  trained: 'http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia',
+  /** What a trained network made stands in, or beside, pictures of another origin. */
+  composite: 'http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia',
+} as const;
+
+/** What made a file. */
+export type Origin = {
+  /** Address of a term of IPTC's vocabulary, as in `DIGITAL_SOURCE_TYPES`. */
+  digitalSourceType?: string;
+  /** The program and its version. */
+  creatorTool?: string;
+  /** The network. */
+  system?: string;
+  /** The network's exact version. */
+  systemVersion?: string;
+};
+
+/** Words stored inside an output file, for instance how it was made. */
+export type MediaMetadata = {
+  title?: string;
+  comment?: string;
+  origin?: Origin;
+};
+
+/** Namespace prefixes and names of the XMP properties of an origin. */
+const PROPERTIES = {
+  digitalSourceType: 'Iptc4xmpExt:DigitalSourceType',
+  creatorTool: 'xmp:CreatorTool',
+  system: 'Iptc4xmpExt:AISystemUsed',
+  systemVersion: 'Iptc4xmpExt:AISystemVersionUsed',
+} as const satisfies Record<keyof Origin, string>;
+
+/** The same as names of Matroska tags. */
+const TAGS = {
+  digitalSourceType: 'DIGITAL_SOURCE_TYPE',
+  creatorTool: 'CREATOR_TOOL',
+  system: 'AI_SYSTEM_USED',
+  systemVersion: 'AI_SYSTEM_VERSION_USED',
+} as const satisfies Record<keyof Origin, string>;
+
+const FIELDS = Object.keys(PROPERTIES) as (keyof Origin)[];
+
+/** The XMP packet for metadata that states an origin; undefined for other metadata. */
+export function xmpPacket(metadata: MediaMetadata | undefined): string | undefined {
+  const { origin, title, comment } = metadata ?? {};
+  if (!origin) return undefined;
+  const attributes = FIELDS.filter((field) => origin[field] !== undefined).map(
+    (field) => `\n    ${PROPERTIES[field]}="${escapeXml(origin[field]!)}"`,
+  );
+  const text = (name: string, value: string | undefined): string =>
+    value === undefined
+      ? ''
+      : `\n   <dc:${name}><rdf:Alt><rdf:li xml:lang="x-default">${escapeXml(value)}</rdf:li></rdf:Alt></dc:${name}>`;
+  return `<?xpacket begin="\uFEFF" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/">
+ <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+  <rdf:Description rdf:about=""
+    xmlns:dc="http://purl.org/dc/elements/1.1/"
+    xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+    xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"${attributes.join('')}>${text('title', title)}${text('description', comment)}
+  </rdf:Description>
+ </rdf:RDF>
+</x:xmpmeta>
+<?xpacket end="w"?>`;
+}
+
+/**
+ * Reads an XMP packet, whoever wrote it: the properties of an origin, `dc:title` and `dc:description`. Properties are known
+ * by their local names and may be attributes, elements or references; of a text in several languages the first counts.
+ */
+export function parseXmp(packet: string): MediaMetadata {
+  const origin: Origin = {};
+  for (const field of FIELDS) {
+    const value = xmpProperty(packet, PROPERTIES[field].split(':')[1]!);
+    if (value !== undefined) origin[field] = value;
+  }
+  return metadataOf(xmpProperty(packet, 'title'), xmpProperty(packet, 'description'), origin);
+}
+
+/** An origin as Matroska tags. */
+export function originTags(origin: Origin | undefined): Record<string, string> {
+  const stated = FIELDS.filter((field) => origin?.[field] !== undefined);
+  return Object.fromEntries(stated.map((field) => [TAGS[field], origin![field]!]));
+}
+
+/** Metadata from a container's tags, by their names. */
+export function metadataFromTags(tags: {
+  title?: string;
+  comment?: string;
+  raw?: Readonly<Record<string, unknown>>;
+}): MediaMetadata {
+  const origin: Origin = {};
+  for (const field of FIELDS) {
+    const value = tags.raw?.[TAGS[field]];
+    if (typeof value === 'string') origin[field] = value;
+  }
+  return metadataOf(tags.title, tags.comment, origin);
+}
+
+/** Only what is there. */
+function metadataOf(title: string | undefined, comment: string | undefined, origin: Origin): MediaMetadata {
+  return {
+    ...(title !== undefined && { title }),
+    ...(comment !== undefined && { comment }),
+    ...(Object.keys(origin).length > 0 && { origin }),
+  };
+}
+
+function xmpProperty(packet: string, name: string): string | undefined {
+  const attribute = new RegExp(`\\s[\\w-]+:${name}\\s*=\\s*(?:"([^"]*)"|'([^']*)')`).exec(packet);
+  if (attribute) return unescapeXml(attribute[1] ?? attribute[2]!);
+  const reference = new RegExp(`<[\\w-]+:${name}\\s+rdf:resource\\s*=\\s*["']([^"']*)["']`).exec(packet);
+  if (reference) return unescapeXml(reference[1]!);
+  const element = new RegExp(`<([\\w-]+:${name})(?:\\s[^>]*)?>([\\s\\S]*?)</\\1\\s*>`).exec(packet);
+  if (!element) return undefined;
+  const item = /<rdf:li(?:\s[^>]*)?>([\s\S]*?)<\/rdf:li\s*>/.exec(element[2]!);
+  return unescapeXml((item?.[1] ?? element[2]!).trim());
+}
+
+const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
+
+function escapeXml(text: string): string {
+  const names = Object.entries(ENTITIES);
+  return text.replace(/[&<>"']/g, (character) => `&${names.find(([, value]) => value === character)![0]};`);
+}
+
+function unescapeXml(text: string): string {
+  return text.replace(/&(?:#x([0-9a-f]+)|#(\d+)|(\w+));/gi, (whole, hex, decimal, name) => {
+    if (name !== undefined) return ENTITIES[name as string] ?? whole;
+    const code = hex === undefined ? Number(decimal) : Number.parseInt(hex as string, 16);
+    return code <= 0x10ffff ? String.fromCodePoint(code) : whole;
+  });
+}

@@ -1,0 +1,3 @@
+// ONNX model files. Needs neither LibTorch nor Node, so that browsers can use it too.
+export * from './size-names.js';
+export * from './writer.js';
