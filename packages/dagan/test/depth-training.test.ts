@@ -363,5 +363,6 @@ test('the proof reports held-out errors and pictures, leaves nothing behind, and
   const good = { absRel: 0.1, correlation: 0.95 };
   assert.equal(isDepthProven({ picture: good, head: good, focal: [0.9, 1.1] }), true);
   assert.equal(isDepthProven({ picture: good, head: good, focal: [0.9, 1.3] }), false);
-  assert.equal(isDepthProven({ picture: good, head: { ...good, correlation: 0.8 }, focal: [1, 1] }), false);
+  assert.equal(isDepthProven({ picture: { ...good, correlation: 0.8 }, head: good, focal: [1, 1] }), false);
+  assert.equal(isDepthProven({ picture: good, head: { ...good, absRel: 0.2 }, focal: [1, 1] }), false);
 });

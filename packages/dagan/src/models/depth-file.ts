@@ -54,7 +54,7 @@ export function loadDepthFile(...paths: readonly [string, ...string[]]): DepthFi
     for (const [name, value] of readStateDict(records)) found.set((part?.prefix ?? '') + name, value);
   }
   try {
-    return { ...readDepth(found), ...readPose(found), metadata };
+    return { ...readDepth(found), ...readPose(found, metadata), metadata };
   } catch (error) {
     if (!(error instanceof ArchitectureError || error instanceof nn.StateDictError || error instanceof RangeError)) {
       throw error;
@@ -85,14 +85,27 @@ function readDepth(found: Found): Pick<DepthFile, 'network' | 'config'> {
 }
 
 /** The pose network, where there is one. */
-function readPose(found: Found): Pick<DepthFile, 'poseNetwork' | 'poseConfig'> {
+function readPose(found: Found, { config }: ModelMetadata): Pick<DepthFile, 'poseNetwork' | 'poseConfig'> {
   const named = (own: string): Tensor | undefined =>
     POSE_PREFIXES.map((prefix) => found.get(prefix + own)).find((value) => value !== undefined);
   const stem = named('pose_encoder.encoder.conv1.weight');
   if (!stem || !named('pose.net.0.weight')) return { poseNetwork: null, poseConfig: null };
   const layers = named('pose_encoder.encoder.layer1.0.conv3.weight') ? 50 : 18;
-  const poseConfig: PoseConfig = { layers, width: stem.size(0) / RESNET_WIDTHS[0] };
+  const poseConfig: PoseConfig = { layers, width: stem.size(0) / RESNET_WIDTHS[0], ...motionScaleOf(config) };
   return { poseNetwork: filled(new PoseNetwork(poseConfig), named), poseConfig };
+}
+
+/** How the pose head's output is scaled, which no tensor's shape tells, by the configuration in a file's metadata. */
+function motionScaleOf(config: string | undefined): Pick<PoseConfig, 'motionScale'> {
+  if (config === undefined) return {};
+  try {
+    const motionScale: unknown = JSON.parse(config)?.pose?.motionScale;
+    if (motionScale === undefined) return {};
+    if (typeof motionScale === 'number' && motionScale > 0) return { motionScale };
+    throw new RangeError(`the motion scale of the pose network is ${motionScale}`);
+  } catch (error) {
+    throw new ArchitectureError(`has a damaged configuration in its metadata: ${(error as Error).message}`);
+  }
 }
 
 /** Fills a network with the tensors that are there for its names, ready for use. */

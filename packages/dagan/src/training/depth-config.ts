@@ -29,7 +29,7 @@ export function depthTraining(recipe: DepthRecipeName): DepthTrainingConfig {
     stage: 'depth',
     name: recipe,
     depth: { layers: 18, width: 0.5 },
-    pose: { layers: 18, width: 0.5 },
+    pose: { layers: 18, width: 0.5, ...(recipe === 'scratch' && { motionScale: 0.1 }) },
     recipe: DEPTH_RECIPES[recipe],
     size: 256,
     steps: 50_000,

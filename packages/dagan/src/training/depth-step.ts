@@ -2,7 +2,6 @@
 import { backward, type distributed, type nn, noGrad, optim, stack, type Tensor, tidy } from '@dagan/libtorch';
 import type { DepthNetwork } from '../models/depth-network.js';
 import type { PoseNetwork } from '../models/pose-network.js';
-import { NonFiniteLossError } from './non-finite-loss.js';
 import { BufferSnapshot } from './buffers.js';
 import { poseParameters } from './depth-camera.js';
 import {
@@ -13,6 +12,7 @@ import {
   type FrameTriple,
 } from './depth-objective.js';
 import { DEPTH_LEARNING_RATE, DEPTH_RECIPES, type DepthRecipe } from './depth-recipe.js';
+import { NonFiniteLossError } from './non-finite-loss.js';
 
 export type DepthStepOptions = Partial<DepthObjectiveOptions> & {
   recipe?: DepthRecipe;
