@@ -202,7 +202,17 @@ test('of two faces one can be chosen in portrait and clip; a face that is not th
   );
   assert.ok(!(await names(folder)).includes('third.gif'));
   // A square of the user's own, partly outside.
-  const own = await animate('pair.png', 'pair', '-o', 'pair.gif', '--crop=-20,-10,300', '--end', '2', '--smooth');
+  const own = await animate(
+    'pair.png',
+    'pair',
+    '-o',
+    'pair.gif',
+    '--crop=-20,-10,300',
+    '--end',
+    '2',
+    '--smooth',
+    '0.5',
+  );
   assert.equal(own.code, 0, own.stderr);
   assert.match(own.stderr, /pair\.png: \d+ % of --crop -20,-10,300 lies outside the 620 x 300 picture/);
 });

@@ -351,13 +351,9 @@ const mistakes: [words: string[], code: number, line: RegExp][] = [
   [
     ['face.png', 'talk.mp4', '-o', 'x.mp4', '--start', '20'],
     1,
-    /^dagan: talk\.mp4: has 20 frames, so reading cannot start at frame 20/m,
+    /^dagan: talk\.mp4: has 20 frames, so there is no frame 20/m,
   ],
-  [
-    ['face.png', 'talk.mp4', '-o', 'x.mp4', '--reference-frame', '99'],
-    1,
-    /has 20 frames, so reading cannot start at frame 99/,
-  ],
+  [['face.png', 'talk.mp4', '-o', 'x.mp4', '--reference-frame', '99'], 1, /has 20 frames, so there is no frame 99/],
   [['face.png', 'talk.mp4', '-o', 'x.mp4', '--device', 'cuda:99'], 1, /^dagan: cannot use cuda:99: /m],
   [
     ['face.png', 'talk.mp4', '-o', 'x.mp4', '--device', 'abacus'],
@@ -423,6 +419,7 @@ const mistakes: [words: string[], code: number, line: RegExp][] = [
     /It must be auto, first, or a whole number/,
   ],
   [['face.png', 'talk.mp4', '-o', 'x.mp4', '--smooth', '2'], 2, /It must be a number from 0 to 1\./],
+  [['--smooth', 'face.png', 'talk.mp4', '-o', 'x.mp4'], 2, /'--smooth <strength>' argument 'face\.png' is invalid/],
   [
     ['face.png', 'talk.mp4', '-o', 'x.mp4', '--paste-back', '--side-by-side'],
     2,

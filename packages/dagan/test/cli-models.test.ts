@@ -126,7 +126,7 @@ test('published files are imported into one file: the same weights, the same has
   assert.deepEqual([name, license, sha256], ['vox', 'CC BY-NC 4.0', hash]);
   assert.equal(imported_from, 'net.safetensors, encoder.safetensors, decoder.safetensors');
 
-  const common = ['animate', 'face.png', 'talk.mp4', '--end', '2', '--precision', 'float32'];
+  const common = ['animate', 'face.png', 'talk.mp4', '--crop', 'none', '--end', '2', '--precision', 'float32'];
   const published = await dagan(folder, [...common, '--checkpoint', 'net.safetensors', ...parts, '-o', 'a/']);
   assert.equal(published.code, 0, published.stderr);
   const imported = await dagan(folder, [...common, '--checkpoint', 'model.safetensors', '-o', 'b/']);

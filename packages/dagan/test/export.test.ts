@@ -36,14 +36,24 @@ process.env.OMP_NUM_THREADS ??= '1';
 
 const SIZE = 128;
 
-/** Variants beyond the presets: motion by offsets alone, attention as printed, no occlusion map. */
+/** Motion by offsets alone, attention as printed, no occlusion map. */
 const OFFSETS: ModelConfig = {
   ...MODEL_PRESETS.dagan,
   estimateJacobian: false,
   generator: { ...MODEL_PRESETS.dagan.generator, attention: 'literal', estimateOcclusionMap: false },
 };
 
-const VARIANTS: Readonly<Record<string, ModelConfig>> = { ...MODEL_PRESETS, offsets: OFFSETS };
+/** Hourglasses that halve pictures less often than the depth network, as trainings at small sizes have them. */
+const SHALLOW: ModelConfig = {
+  ...MODEL_PRESETS.dagan,
+  keypointDetector: { ...MODEL_PRESETS.dagan.keypointDetector, numBlocks: 3 },
+  generator: {
+    ...MODEL_PRESETS.dagan.generator,
+    denseMotion: { ...MODEL_PRESETS.dagan.generator.denseMotion, numBlocks: 3 },
+  },
+};
+
+const VARIANTS: Readonly<Record<string, ModelConfig>> = { ...MODEL_PRESETS, offsets: OFFSETS, shallow: SHALLOW };
 
 const temporary = await temporaryFolder();
 

@@ -7,6 +7,7 @@ import sharp from 'sharp';
 import { provenance, VERSION } from '../src/cli/provenance.js';
 import { createClipWriter, type MediaMetadata, readMetadata, readPicture, writePicture } from '../src/media/index.js';
 import { parseXmp, xmpPacket } from '../src/media/provenance.js';
+import { readXmpBox } from '../src/media/xmp-box.js';
 import { dagan } from './cli-run.js';
 import { inspect, psnr, readAll, scene, temporaryFolder } from './media-fixtures.js';
 
@@ -153,6 +154,17 @@ test('packets of other programs are read in each of the ways in which XMP can be
   assert.deepEqual(parseXmp('no packet'), {});
 });
 
+test('packets without an end and boxes too short for one state nothing', async () => {
+  assert.deepEqual(parseXmp('<dc:title>'.repeat(100_000)), {});
+  assert.deepEqual(parseXmp('<dc:title '.repeat(100_000)), {});
+  const box = Buffer.alloc(24);
+  box.writeUInt32BE(12, 0);
+  box.write('uuid', 4, 'latin1');
+  Buffer.from('be7acfcb97a942e89c71999491e3afac', 'hex').copy(box, 8);
+  await writeFile(file('box.mp4'), box);
+  assert.equal(await readXmpBox(file('box.mp4')), undefined);
+});
+
 test('files that are missing, empty, cut off or foreign are told apart', async () => {
   await writeFile(file('empty.mp4'), '');
   await writeFile(file('text.mp4'), 'this is a text, not a video, whatever it is called');
@@ -163,6 +175,8 @@ test('files that are missing, empty, cut off or foreign are told apart', async (
   await assert.rejects(readMetadata(file('none.mp4')), /none\.mp4: .*(no such|does not exist)/i);
   await assert.rejects(readMetadata(file('empty.mp4')), /empty\.mp4: is empty/);
   await assert.rejects(readMetadata(file('text.mp4')), /text\.mp4: is neither a picture nor a video/);
+  await writeFile(file('short.mp4'), 'hello');
+  await assert.rejects(readMetadata(file('short.mp4')), /short\.mp4: is neither a picture nor a video/);
   await assert.rejects(readMetadata(file('cut.gif')), /cut\.gif: is damaged/);
   // The box at the end is cut: the tags before it still tell.
   const cut = await readMetadata(file('cut.mp4'));

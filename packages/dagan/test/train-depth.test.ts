@@ -100,7 +100,7 @@ describe('a run', () => {
       [config, poseConfig],
       [
         { layers: 18, width: 1 / 16 },
-        { layers: 18, width: 1 / 16 },
+        { layers: 18, width: 1 / 16, motionScale: 0.1 },
       ],
     );
     assert.equal(metadata.format, 'dagan-depth-1');

@@ -8,11 +8,10 @@ import { type DepthFiles, datasetPairs, startingDepth } from '../training/index.
 import { UsageError } from './errors.js';
 import { evaluationProgress } from './evaluation-progress.js';
 import { choosePrecision } from './model.js';
-import { wholeNumber } from './options.js';
+import { checkFiles, wholeNumber } from './options.js';
 import { VERSION } from './provenance.js';
 import { addRunOptions, addTrainingOptions, type TrainingOptions } from './training-options.js';
 import {
-  checkFiles,
   datasetOptions,
   runOptions,
   runSession,

@@ -5,7 +5,14 @@ import { animatePair, type PairResult, type PairSettings, type Studio } from './
 import { addEngineOption, chooseEngine, type EngineOptions } from './engine.js';
 import { describeError, EXIT, UsageError } from './errors.js';
 import { NETWORK_SIZE, UNTRAINED } from './model.js';
-import { addCommonOptions, addModelOptions, type CommonOptions, frameRate, wholeNumber } from './options.js';
+import {
+  addCommonOptions,
+  addModelOptions,
+  type CommonOptions,
+  checkFiles,
+  frameRate,
+  wholeNumber,
+} from './options.js';
 import { BATCH_FORMATS, type BatchFormat, type Pair, planPairs } from './pairs.js';
 import { addSigningOptions, chooseSigner, provenance, type SigningOptions } from './provenance.js';
 import { Reporter } from './report.js';
@@ -17,7 +24,7 @@ type AnimateCommandOptions = CommonOptions &
     absolute?: boolean;
     adaptScale?: boolean;
     referenceFrame?: PairSettings['referenceFrame'];
-    smooth?: number | true;
+    smooth?: number;
     crop?: CropChoice;
     drivingCrop?: CropChoice;
     face?: number;
@@ -46,7 +53,7 @@ Output: .mp4 .mov .mkv .webm .gif .webp, or a folder/ of PNG frames. An existing
 Examples:
   dagan animate portrait.jpg talking.mp4 -o out.mp4
   dagan animate portrait.jpg talking.mp4 -o whole.mp4 --paste-back
-  dagan animate group.jpg talking.mp4 -o out.mp4 --face 2 --smooth
+  dagan animate group.jpg talking.mp4 -o out.mp4 --face 2 --smooth 0.5
   dagan animate portrait.jpg talking.mp4 -o frames/ --start 50 --end 100 --crop 120,40,512
   dagan animate portrait.jpg talking.mp4 -o view.mp4 --side-by-side --reference-frame 12
   dagan animate portrait.jpg talking.mp4 -o out.mp4 --checkpoint vox-adv.pth.tar \\
@@ -76,8 +83,8 @@ export function animateCommand(): Command {
       referenceFrame,
     )
     .option(
-      '--smooth [strength]',
-      'take trembling out of the motion, from 0, hardly, to 1, a lot, at the price of some lag (0.5 if no number is given)',
+      '--smooth <strength>',
+      'take trembling out of the motion, from 0, hardly, to 1, a lot, at the price of some lag (0.5 is a good start; default: off)',
       strength,
     )
     .option(
@@ -134,6 +141,7 @@ async function runAnimate(inputs: readonly string[], options: AnimateCommandOpti
   if (options.end !== undefined && options.end <= (options.start ?? 0)) {
     throw new UsageError(`--end ${options.end} must be after --start ${options.start ?? 0}`);
   }
+  checkFiles([options.checkpoint, options.depthEncoder, options.depthDecoder]);
   const settings = settingsOf(options);
   const reporter = new Reporter(options);
   const { pairs, batch } = await planPairs(inputs, options.output, options.format);
@@ -169,7 +177,7 @@ function settingsOf(options: AnimateCommandOptions): PairSettings {
     motion: options.absolute ? 'absolute' : 'relative',
     adaptScale: options.adaptScale ?? false,
     referenceFrame,
-    smoothing: smooth === true ? SMOOTHING : smooth,
+    smoothing: smooth,
     pasteBack: options.pasteBack ?? false,
     start,
     end,
@@ -179,9 +187,6 @@ function settingsOf(options: AnimateCommandOptions): PairSettings {
     sound,
   };
 }
-
-/** Strength of the smoothing where no number is given. */
-const SMOOTHING = 0.5;
 
 /** Puts the number of a face to the choice that looks for one. Throws a UsageError for another choice. */
 export function withFace(

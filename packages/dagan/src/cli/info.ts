@@ -39,12 +39,17 @@ export function infoCommand(): Command {
     .addHelpText('after', EXAMPLES)
     .action(async (path: string, { tensors = false }: CommonOptions & { tensors?: boolean }) => {
       if (isMediaName(path)) {
-        process.stdout.write(`${mediaLines(path, await readMetadata(path), await signature(path)).join('\n')}\n`);
+        print(mediaLines(path, await readMetadata(path), await signature(path)));
         return;
       }
       using file = openCheckpoint(path);
-      process.stdout.write(`${infoLines(file, { tensors }).join('\n')}\n`);
+      print(infoLines(file, { tensors }));
     });
+}
+
+/** Prints lines. What a file says cannot begin further ones, nor command the terminal. */
+function print(lines: readonly string[]): void {
+  for (const line of lines) process.stdout.write(`${line.replace(/\p{Cc}+/gu, ' ')}\n`);
 }
 
 /** What the terms that outputs of this program carry mean. */
@@ -59,7 +64,7 @@ async function signature(path: string): Promise<string | undefined> {
   try {
     credentials = await readCredentials(path);
   } catch (error) {
-    if (error instanceof MediaError) return error.reason;
+    if (error instanceof MediaError) return `not known: ${error.reason}`;
     throw error;
   }
   if (!credentials) return undefined;

@@ -1,5 +1,7 @@
 // Options that several commands share, and how their values are read.
+import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { UserError } from './errors.js';
 
 /** Reads a whole number of at least `least` and at most `most`. */
 export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -20,6 +22,15 @@ export function frameRate(text: string): number {
     throw new InvalidArgumentError('It must be a number of frames per second from 0.1 to 1000.');
   }
   return value;
+}
+
+/**
+ * Checks that named files are there, before work begins that takes time.
+ * @throws UserError naming the first that is not
+ */
+export function checkFiles(files: readonly (string | undefined)[]): void {
+  for (const file of files)
+    if (file !== undefined && !existsSync(file)) throw new UserError(`${file}: no such file or folder`);
 }
 
 /** Options that every command takes. */

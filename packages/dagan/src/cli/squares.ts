@@ -1,5 +1,5 @@
 // What commands draw figures of: pictures and clips, cut to the squares that the networks see, side by side.
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { cutSquare, padCut, planCut, type SquareCut } from '../animation/index.js';
 import type { Square } from '../faces/index.js';
 import { type Clip, MediaError, openClip, type Picture, readPicture } from '../media/index.js';
@@ -26,11 +26,13 @@ export type SquareOptions = {
 
 export function addSquareOptions(command: Command, { least, size }: { least: number; size: number }): Command {
   return command
-    .option(
-      '--crop <square>',
-      'the square that is shown: auto finds the face, none takes the centre, x,y,side is a square in pixels',
-      cropChoice,
-      { kind: 'auto' },
+    .addOption(
+      new Option(
+        '--crop <square>',
+        'the square that is shown: auto finds the face, none takes the centre, x,y,side is a square in pixels',
+      )
+        .argParser(cropChoice)
+        .default({ kind: 'auto' }, 'auto'),
     )
     .option('--face <n>', 'which face, counted from the left (default: the largest)', wholeNumber(1))
     .option('--frame <n>', 'of a clip, this frame alone, counted from 0', wholeNumber(0))

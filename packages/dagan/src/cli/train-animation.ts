@@ -18,10 +18,9 @@ import {
   trainingPreset,
 } from '../training/index.js';
 import { UsageError } from './errors.js';
-import { addDepthFileOptions, wholeNumber } from './options.js';
+import { addDepthFileOptions, checkFiles, wholeNumber } from './options.js';
 import { addRunOptions, addTrainingOptions, given, type TrainingOptions } from './training-options.js';
 import {
-  checkFiles,
   datasetOptions,
   givenPlan,
   runOptions,
@@ -80,11 +79,10 @@ export function trainAnimationCommand(): Command {
       ).choices(['default', 'vgg19']),
     )
     .option('--vgg <file>', "weights of VGG-19 (torchvision's file)")
-    .option(
-      '--weight <name=value>',
-      `weight of a loss: ${Object.keys(OBJECTIVE_WEIGHTS).join(', ')}; repeatable`,
-      addWeight,
-      {},
+    .addOption(
+      new Option('--weight <name=value>', `weight of a loss: ${Object.keys(OBJECTIVE_WEIGHTS).join(', ')}; repeatable`)
+        .argParser(addWeight)
+        .default({}, "the preset's"),
     )
     .option(
       '--freeze <part...>',

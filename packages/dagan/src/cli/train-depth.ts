@@ -17,7 +17,7 @@ import {
   trainDepth,
 } from '../training/index.js';
 import { UsageError } from './errors.js';
-import { wholeNumber } from './options.js';
+import { checkFiles, wholeNumber } from './options.js';
 import {
   addRunOptions,
   addTrainingOptions,
@@ -27,7 +27,6 @@ import {
   type TrainingOptions,
 } from './training-options.js';
 import {
-  checkFiles,
   datasetOptions,
   givenPlan,
   runOptions,

@@ -1,5 +1,4 @@
 // What both training commands do around the training itself: ranks, Ctrl-C, data, logs, and what goes wrong in words.
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { distributed } from '@dagan/libtorch';
 import {
@@ -83,12 +82,6 @@ export async function runSession(
         `--learning-rate, a --clip-norm, or --precision float32`,
     );
   }
-}
-
-/** @throws UserError naming the first that is not there */
-export function checkFiles(files: readonly (string | undefined)[]): void {
-  for (const file of files)
-    if (file !== undefined && !existsSync(file)) throw new UserError(`${file}: no such file or folder`);
 }
 
 /** What the command line says in place of a configuration's values. */

@@ -137,13 +137,14 @@ async function clipsOfSplit(root: string, split: string): Promise<FoundClip[]> {
   const folders = await listFolder(root, '');
   const names = folders.filter(({ folder }) => folder).map(({ name }) => name);
   if (names.includes(split)) return scan(root, split, true);
-  if (split === 'train' && !names.includes('test')) {
+  const itself = split === 'train' && !names.includes('test');
+  if (itself) {
     const clips = await scan(root, '', true);
     if (clips.length > 0) return clips;
   }
   throw new MediaError(
     root,
-    `has no folder '${split}'; a data set holds its clips in ${split}/ or names them in a list, one path per line`,
+    `has no folder '${split}'${itself ? ' and no clips of its own' : ''}; a data set holds its clips in ${split}/ or names them in a list, one path per line`,
   );
 }
 

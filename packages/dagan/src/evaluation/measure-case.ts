@@ -73,7 +73,9 @@ export async function measureCase(
 ): Promise<CaseScores[]> {
   const { size, every } = settings;
   const source = await readFrame(each.source, size);
-  const reference = each.reference && (await readFrame(each.reference, size));
+  // A clip's first frame that is the source is not among the driving frames, but motion is relative to it all the same.
+  const first = each.sourceFrame === 0 && settings.motion.motion === 'relative' ? source : null;
+  const reference = each.reference ? await readFrame(each.reference, size) : first;
   const portrait = await instruments.read(source);
   const gauges = contestants.map((contestant) => new Gauge(contestant, source, portrait, instruments, settings));
   for (const { contestant } of gauges) await contestant.begin(source, settings.motion, reference);

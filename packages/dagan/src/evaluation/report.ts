@@ -140,7 +140,11 @@ function worstCases(
 ): string {
   const id = worstMeasure(result);
   const sign = measureOf(id).better === 'lower' ? -1 : 1;
-  const figureOf = (each: (typeof cases)[number]): number => sign * (each.figures[id] ?? Number.POSITIVE_INFINITY);
+  // A case without a figure has lost the face in every frame.
+  const figureOf = ({ figures }: (typeof cases)[number]): number => {
+    const figure = figures[id];
+    return typeof figure === 'number' ? sign * figure : -Number.MAX_VALUE;
+  };
   const chosen = cases
     .filter(({ worst }) => worst)
     .sort((a, b) => figureOf(a) - figureOf(b))

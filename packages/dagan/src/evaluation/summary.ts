@@ -41,7 +41,7 @@ export type EvaluationResult = {
   contestants: ContestantSummary[];
 };
 
-/** "faceres (@vladmandic/human 3.3.6)" */
+/** "MediaPipe face mesh, 468 points (@mediapipe/face_mesh 0.4.1657299874)" */
 const inWords = (by: MeasuredBy | undefined): string => (by ? `${by.name} (${by.version})` : 'arithmetic on pixels');
 
 /** The measures that rows have, described. */

@@ -22,16 +22,19 @@ const present = (tensors: Readonly<Record<string, Tensor | null>>): Record<strin
  * | source | image [1, 3, H, W], disparity [1, 1, H, W] | small_image [1, 3, h, w], features [1, C, h, w], query [1, h w, C / 8] |
  * | generate | keypoints, jacobians [N, ...]; of the source: source_keypoints, source_jacobians, small_image, features, query, image | prediction [N, 3, H, W], deformation [N, h, w, 2], occlusion_map [N, 1, h, w], attention_key [N, C / 8, h w] |
  *
- * The portrait goes through drive too: so the weights of keypoints and depth are there once. A model without jacobians, depth, occlusion or attention has no inputs and outputs of that kind; `image` is an input of
- * generate only where the decoder sees it (SPADE), `disparity` an output of drive where keypoints are guided by depth, else an
- * output of source where only attention looks at depth.
+ * The portrait goes through drive too: so the weights of keypoints and depth are there once. A model without jacobians,
+ * depth, occlusion or attention has no inputs and outputs of that kind; `image` is an input of generate only where the
+ * decoder sees it (SPADE), `disparity` an output of drive where keypoints are guided by depth, else an output of source
+ * where only attention looks at depth.
  *
  * @param size side of the pictures where it shall be fixed; else height and width are free, and so is N in any case
  */
 export function traceSteps(model: DaGAN, { size }: { size?: number } = {}): Record<Step, Graph> {
   const unit = sizeMultiple(model.config);
   const batch: FreeDimension = { name: 'batch', low: 2, high: 3 };
-  const sides = ['height', 'width'].map((name) => ({ name, low: unit, high: 2 * unit }));
+  // The depth network's decoder reflects the borders of features a 32nd of the size, which must be two wide for that.
+  const least = model.config.depth ? Math.max(unit, 64) : unit;
+  const sides = ['height', 'width'].map((name) => ({ name, low: least, high: 2 * least }));
   const spatial = size === undefined ? sides : [];
   const picture = (count: number, { height = size, width = size }: Partial<Record<string, number>>): Tensor =>
     zeros([count, 3, height!, width!]);

@@ -29,10 +29,7 @@ export async function openAnimation(job: DecodeJob): Promise<FrameReader> {
   checkReadableSize(job.path, width, pageHeight); // in place of sharp's limit, which counts all frames together
   const last = Math.min(job.end ?? total, total);
   if (job.start >= total) {
-    throw new MediaError(
-      job.path,
-      `has ${total} frames, so reading cannot start at frame ${job.start} (the first is 0)`,
-    );
+    throw new MediaError(job.path, `has ${total} frames, so there is no frame ${job.start} (the first is 0)`);
   }
   const delays = Array.from({ length: total }, (_, page) => {
     const delay = metadata.delay?.[page] ?? DEFAULT_DELAY_MS;

@@ -95,13 +95,17 @@ export async function readCredentials(path: string): Promise<ContentCredentials 
   const type = TYPES[extname(path).toLowerCase()];
   if (type === undefined) return undefined;
   const c2pa = await loadC2pa(path);
-  const bytes = await readFile(path);
+  const bytes = await readFile(path).catch((error: unknown) => {
+    throw new MediaError(path, `cannot be read whole: ${firstLine(error)}`, { cause: error });
+  });
   let store: ManifestStore;
   try {
     store = await readStore(c2pa, type, bytes);
   } catch (error) {
     if (/JumbfNotFound/.test(String(error))) return undefined;
-    throw new MediaError(path, `has content credentials that cannot be read: ${firstLine(error)}`, { cause: error });
+    throw new MediaError(path, `whether it has content credentials cannot be read: ${firstLine(error)}`, {
+      cause: error,
+    });
   }
   const { common_name: name, issuer } = store.manifests[store.active_manifest]?.signature_info ?? {};
   const signer = [name, issuer].filter((part) => part).join(', ');

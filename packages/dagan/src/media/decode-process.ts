@@ -20,11 +20,15 @@ function fail(path: string, error: unknown): void {
   send({ type: 'failure', path: failure.path, reason: failure.reason });
 }
 
+/** Bytes that every format needs to be known by; the video library fails without a reason below that. */
+const SHORTEST = 12;
+
 /** Picks the reader by what the path holds, not by its name. Readers are loaded when needed, which halves the start. */
 async function openReader(job: DecodeJob): Promise<FrameReader> {
   const found = await stat(job.path);
   if (found.isDirectory()) return (await import('./folder-reader.js')).openFolder(job);
   if (found.size === 0) throw new MediaError(job.path, 'is empty');
+  if (found.size < SHORTEST) throw new MediaError(job.path, 'is too short for a video, an animation or a picture');
   const file = await openFile(job.path);
   const head = Buffer.alloc(16);
   try {

@@ -19,10 +19,7 @@ export async function openFolder(job: DecodeJob): Promise<FrameReader> {
   const chosen = names.slice(job.start, job.end);
   const [firstName] = chosen;
   if (firstName === undefined) {
-    throw new MediaError(
-      job.path,
-      `has ${names.length} pictures, so reading cannot start at ${job.start} (the first is 0)`,
-    );
+    throw new MediaError(job.path, `has ${names.length} pictures, so there is no frame ${job.start} (the first is 0)`);
   }
   const first = await readPicture(join(job.path, firstName));
   const frameRate = job.frameRate ?? 25;

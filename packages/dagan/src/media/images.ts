@@ -72,7 +72,9 @@ export function packChannels(data: Uint8Array, width: number, height: number, ch
 /** sharp's message in one line of plain words. */
 export function imageReason(error: unknown): string {
   const text = firstLine(error);
-  return /unsupported image format/i.test(text) ? 'not an image format known here (png, jpeg, webp, gif, tiff)' : text;
+  return /unsupported image format/i.test(text)
+    ? 'not an image format known here (png, jpeg, webp, gif, tiff, avif)'
+    : text;
 }
 
 /**

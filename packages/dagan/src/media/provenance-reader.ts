@@ -26,6 +26,7 @@ export async function readMetadata(path: string): Promise<MediaMetadata> {
     throw toMediaError(path, error, 'cannot be read');
   }
   if (start === '') throw new MediaError(path, 'is empty');
+  if (start.length < 12) throw new MediaError(path, 'is neither a picture nor a video');
   if (start.startsWith('GIF8')) return readGif(path);
   return IMAGE.test(start) ? readImage(path) : readVideo(path, start.startsWith('ftyp', 4));
 }

@@ -119,10 +119,22 @@ function xmpProperty(packet: string, name: string): string | undefined {
   if (attribute) return unescapeXml(attribute[1] ?? attribute[2]!);
   const reference = new RegExp(`<[\\w-]+:${name}\\s+rdf:resource\\s*=\\s*["']([^"']*)["']`).exec(packet);
   if (reference) return unescapeXml(reference[1]!);
-  const element = new RegExp(`<([\\w-]+:${name})(?:\\s[^>]*)?>([\\s\\S]*?)</\\1\\s*>`).exec(packet);
-  if (!element) return undefined;
-  const item = /<rdf:li(?:\s[^>]*)?>([\s\S]*?)<\/rdf:li\s*>/.exec(element[2]!);
-  return unescapeXml((item?.[1] ?? element[2]!).trim());
+  const element = elementContent(packet, `[\\w-]+:${name}`);
+  return element && unescapeXml((elementContent(element, 'rdf:li') ?? element).trim());
+}
+
+/**
+ * What the first element of that name holds; undefined if there is none, or it does not end. The end is looked for once, so
+ * that hostile packets full of beginnings take no longer than others.
+ *
+ * @param tag regular expression for its name
+ */
+function elementContent(text: string, tag: string): string | undefined {
+  const start = new RegExp(`<(${tag})(?:\\s[^<>]*)?>`).exec(text);
+  if (!start) return undefined;
+  const from = start.index + start[0].length;
+  const end = text.indexOf(`</${start[1]}`, from);
+  return end < 0 ? undefined : text.slice(from, end);
 }
 
 const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };

@@ -32,7 +32,7 @@ export async function openVideo(job: DecodeJob, events: ReaderEvents): Promise<F
   if (firstTime === undefined) {
     const count = times.presented.length;
     if (count === 0) throw new MediaError(path, 'has no pictures; the file is damaged or cut off');
-    throw new MediaError(path, `has ${count} frames, so reading cannot start at frame ${start} (the first is 0)`);
+    throw new MediaError(path, `has ${count} frames, so there is no frame ${start} (the first is 0)`);
   }
   const { frameRate, constant } = frameRateOf(times.presented);
   const endTime = job.end === undefined ? undefined : times.presented[job.end];

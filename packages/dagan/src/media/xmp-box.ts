@@ -29,7 +29,8 @@ export async function readXmpBox(path: string): Promise<string | undefined> {
     if (length < start) return undefined; // no box: damaged from here on
     const body = start + XMP_UUID.length;
     const isXmp = head.toString('latin1', 4, 8) === 'uuid' && head.subarray(start, body).equals(XMP_UUID);
-    if (isXmp && length <= MOST) return (await readBytes(file, at + body, length - body)).toString('utf8');
+    if (isXmp && length >= body && length <= MOST)
+      return (await readBytes(file, at + body, length - body)).toString('utf8');
     at += length;
   }
   return undefined;

@@ -1,5 +1,6 @@
 // The log of a run as JSON lines: one object per step, evaluation, checkpoint, notice and warning.
 import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
+import { liveTensors } from '@dagan/libtorch';
 import type { TrainingObserver } from './observers.js';
 
 /**
@@ -14,12 +15,16 @@ export function runLog(path: string, step: number): TrainingObserver {
     step: ({ step, learningRate, size, images, seconds, losses, gradientNorms, statistics }) =>
       add({ kind: 'step', step, losses, gradientNorms, statistics, learningRate, size, images, seconds }),
     evaluation: (step, result) => add({ kind: 'evaluation', step, ...result }),
-    saved: (step, file) => add({ kind: 'checkpoint', step, file }),
+    saved: (step, file) =>
+      add({ kind: 'checkpoint', step, file, residentMegabytes: residentMegabytes(), liveTensors: liveTensors() }),
     notice: (text) => add({ kind: 'notice', text }),
     warning: (step, text) => add({ kind: 'warning', step, text }),
     close: () => closeSync(descriptor),
   };
 }
+
+/** Memory of this process; in a long run it must not grow, and neither must the number of tensors. */
+const residentMegabytes = (): number => Math.round(process.memoryUsage.rss() / 2 ** 20);
 
 function forgetAfter(path: string, step: number): void {
   const kept = readFileSync(path, 'utf8')

@@ -118,14 +118,21 @@ export async function runTraining<Batch extends object>(
   const saveHere = ({ must = false } = {}): void => {
     if (written === step) return;
     const position = here();
+    const before = written;
+    let failure: Error | null = null;
     try {
       save(position);
     } catch (error) {
-      if (must) throw error;
-      observers.notice(`step ${step}: no checkpoint: ${(error as Error).message}`);
+      failure = error as Error;
     } finally {
       free(position);
     }
+    // All ranks save together, so they must agree on whether it is still to be done.
+    if (!anyRank(failure !== null, place)) return;
+    written = before;
+    if (!failure) return;
+    if (must) throw failure;
+    observers.notice(`step ${step}: no checkpoint: ${failure.message}`);
   };
   const evaluate = async (): Promise<void> => {
     const batches = run.data.heldOut({ ...request, size });
@@ -137,7 +144,12 @@ export async function runTraining<Batch extends object>(
     if (!Number.isFinite(value) || (best && value >= best.value)) return;
     best = { step, value };
     saveHere();
-    if (rank === 0 && written === step) exportModel(folder.best, step);
+    if (rank !== 0 || written !== step) return;
+    try {
+      exportModel(folder.best, step);
+    } catch (error) {
+      observers.notice(`step ${step}: the best model was not written: ${(error as Error).message}`);
+    }
   };
 
   // ---- the loop
@@ -167,7 +179,11 @@ export async function runTraining<Batch extends object>(
       } catch (error) {
         if (error instanceof NonFiniteLossError) {
           observers.warning(step + 1, error.message);
-          if (written !== step) save(before);
+          try {
+            if (written !== step) save(before);
+          } catch (failure) {
+            observers.notice(`the state before step ${step + 1} was not written: ${(failure as Error).message}`);
+          }
         }
         throw error;
       } finally {
