@@ -2,7 +2,7 @@
 import { noGrad } from '../autograd.js';
 import { cat, full, zeros } from '../creation.js';
 import type { ProcessGroup } from '../distributed.js';
-import { run, runMany } from '../operator.js';
+import { run } from '../operator.js';
 import { tidy } from '../scope.js';
 import type { Tensor } from '../tensor.js';
 import type { Module } from './module.js';
@@ -29,39 +29,47 @@ export class SyncBatchNorm2d extends BatchNorm2d {
       const { momentum } = this;
       // 16-bit floats are too coarse for statistics.
       const wide = input.dtype === 'float64' ? input : input.to({ dtype: 'float32' });
-      const { mean, variance, total } = statisticsOverRanks(wide, this.group);
+      const ownMean = wide.mean([0, 2, 3]); // [C]
+      // Centred first: multiplied out, large means would cancel and take digits of the weight's gradient with them.
+      const centred = wide.sub(perChannel(ownMean)); // [N, C, H, W]
+      const { mean, variance, total } = statisticsOverRanks(ownMean, centred, this.group);
       noGrad(() => {
         const unbiased = variance.mul(total.div(total.sub(1)));
         this.runningMean.mul_(1 - momentum).add_(mean, momentum);
         this.runningVar.mul_(1 - momentum).add_(unbiased, momentum);
       });
-      const perChannel = (values: Tensor) => values.reshape(1, -1, 1, 1);
       const inverse = run('aten::rsqrt', [variance.add(this.eps)]); // [C]
       const scale = this.weight ? inverse.mul(this.weight) : inverse;
-      // Centred first: multiplied out, large means would cancel and take digits of the weight's gradient with them.
-      const centred = input.sub(perChannel(mean)); // [N, C, H, W]
-      const output = this.bias
-        ? run('aten::addcmul', [perChannel(this.bias), centred, perChannel(scale)])
-        : centred.mul(perChannel(scale));
+      const moved = ownMean.sub(mean).mul(scale); // [C]
+      const offset = this.bias ? moved.add(this.bias) : moved;
+      const output = run('aten::addcmul', [perChannel(offset), centred, perChannel(scale)]);
       return output.to({ dtype: input.dtype });
     });
   }
 }
 
+const perChannel = (values: Tensor): Tensor => values.reshape(1, -1, 1, 1);
+
 /**
- * Mean and (biased) variance of each channel of `input` [N, C, H, W] over all ranks, with gradients, and how many values
- * of a channel there are.
+ * Mean and (biased) variance of each channel over all ranks, with gradients, and how many values of a channel there are.
  *
  * Every rank sends its own mean, variance and count, and all are merged as in Chan et al., "Updating formulae and a
  * pairwise algorithm for computing sample variances", 1979: var = sum_r n_r (var_r + (mean_r - mean)^2) / sum_r n_r.
  * Sums of squares would need no merging, but lose their digits where the mean is large against the deviation.
+ *
+ * @param ownMean this rank's mean of each channel, [C]
+ * @param centred this rank's values without it, [N, C, H, W]
  */
-function statisticsOverRanks(input: Tensor, group: ProcessGroup): { mean: Tensor; variance: Tensor; total: Tensor } {
+function statisticsOverRanks(
+  ownMean: Tensor,
+  centred: Tensor,
+  group: ProcessGroup,
+): { mean: Tensor; variance: Tensor; total: Tensor } {
   const { rank, worldSize } = group;
-  const channels = input.size(1);
-  const where = { dtype: input.dtype, device: input.device };
-  const [ownVariance, ownMean] = runMany('aten::var_mean.correction', [input, [0, 2, 3]], { correction: 0 });
-  const own = cat([ownMean!, ownVariance!, full([1], input.numel / channels, where)]); // [2 C + 1]
+  const channels = ownMean.numel;
+  const where = { dtype: centred.dtype, device: centred.device };
+  const ownVariance = centred.square().mean([0, 2, 3]); // [C]
+  const own = cat([ownMean, ownVariance, full([1], centred.numel / channels, where)]); // [2 C + 1]
   // A sum of tables that hold one rank's row each gathers all rows, and has a gradient.
   const before = zeros([rank, own.numel], where);
   const after = zeros([worldSize - rank - 1, own.numel], where);
