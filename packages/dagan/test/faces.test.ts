@@ -18,6 +18,7 @@ import { onnxRuntime } from '../src/faces/onnx-runtime.js';
 import { headPose } from '../src/faces/pose.js';
 import { tfliteToOnnx } from '../src/faces/tflite-to-onnx.js';
 import { createPicture, type Picture, readPicture, resizePicture, rotatePicture } from '../src/media/index.js';
+import { collage } from './media-fixtures.js';
 
 const portrait = await readPicture(fileURLToPath(new URL('../../../../examples/portrait.png', import.meta.url)));
 const analyzer = await FaceAnalyzer.load();
@@ -26,23 +27,6 @@ after(async () => {
   await analyzer.close();
   await refined.close();
 });
-
-/** A grey picture with others pasted in. */
-function collage(
-  width: number,
-  height: number,
-  parts: readonly [picture: Picture, left: number, top: number][],
-): Picture {
-  const result = createPicture(width, height);
-  result.data.fill(120);
-  for (const [part, left, top] of parts) {
-    for (let y = 0; y < part.height; y++) {
-      const row = part.data.subarray(y * part.width * 3, (y + 1) * part.width * 3);
-      result.data.set(row, ((top + y) * width + left) * 3);
-    }
-  }
-  return result;
-}
 
 /** The picture turned clockwise about its middle, bilinearly. */
 function turned(picture: Picture, degrees: number): Picture {

@@ -13,7 +13,7 @@ import {
   summaryTable,
 } from '../evaluation/index.js';
 import { weightsHash } from '../models/index.js';
-import { launchRanks, RankError, stopRequest } from '../training/launch-ranks.js';
+import { stopRequest } from '../training/launch-ranks.js';
 import { UsageError, UserError } from './errors.js';
 import { evaluationProgress } from './evaluation-progress.js';
 import { applyThreads, chooseDevice, chooseModel, choosePrecision, NETWORK_SIZE } from './model.js';
@@ -25,6 +25,7 @@ import {
   type ModelOptions,
   wholeNumber,
 } from './options.js';
+import { launchOwnRanks, ownDevice } from './own-ranks.js';
 import { VERSION } from './provenance.js';
 import { Reporter } from './report.js';
 
@@ -104,7 +105,8 @@ export function evaluateCommand(): Command {
 
 async function runEvaluate(options: EvaluateCommandOptions): Promise<void> {
   check(options);
-  if ((options.nproc ?? 1) > 1 && !process.env.RANK) return launch(options);
+  if ((options.nproc ?? 1) > 1 && !process.env.RANK)
+    return launchOwnRanks({ nproc: options.nproc!, threads: options.threads });
   // Figures are kept case by case, so a rank can stop wherever it is.
   stopRequest()?.addEventListener('abort', () => process.exit(130));
   applyThreads(options);
@@ -155,9 +157,6 @@ function check(options: EvaluateCommandOptions): void {
   }
 }
 
-const ownDevice = (): string =>
-  chooseDevice('auto') === 'cpu' ? 'cpu' : `cuda:${Number(process.env.LOCAL_RANK ?? 0)}`;
-
 /** The models as contestants, under names that tell them apart. */
 function modelsOf(options: EvaluateCommandOptions, device: string, reporter: Reporter): Contestant[] {
   const { checkpoint = [], depthEncoder, depthDecoder, size } = options;
@@ -194,13 +193,4 @@ function shortName(files: readonly string[], at: number): string {
   const long = `${basename(dirname(resolve(files[at]!)))}/${own}`;
   const twice = alike.filter((path) => `${basename(dirname(resolve(path)))}/${own}` === long).length > 1;
   return twice ? `${long} (${at + 1})` : long;
-}
-
-/** Starts the ranks; each runs this same command line. */
-async function launch({ nproc, threads }: EvaluateCommandOptions): Promise<void> {
-  try {
-    await launchRanks({ count: nproc!, script: process.argv[1]!, arguments: process.argv.slice(2), threads });
-  } catch (error) {
-    throw error instanceof RankError ? new UserError(`${error.message}; the other ranks have been ended`) : error;
-  }
 }

@@ -3,10 +3,8 @@ import { join } from 'node:path';
 import { distributed } from '@dagan/libtorch';
 import {
   type DatasetBatchesOptions,
-  launchRanks,
   NonFiniteLossError,
   pictureFolder,
-  RankError,
   RunFolder,
   runLog,
   type StageName,
@@ -20,6 +18,7 @@ import {
 } from '../training/index.js';
 import { UsageError, UserError } from './errors.js';
 import { applyThreads, chooseDevice, choosePrecision } from './model.js';
+import { launchOwnRanks, ownDevice } from './own-ranks.js';
 import { VERSION } from './provenance.js';
 import { Reporter } from './report.js';
 import { trainingDisplay } from './training-display.js';
@@ -55,9 +54,8 @@ export async function runSession(
   if ((options.nproc ?? 1) > 1 && !process.env.RANK) return launch(options);
   applyThreads(options);
   const stop = stopRequest() ?? interruption();
-  const localRank = Number(process.env.LOCAL_RANK ?? 0);
   const several = Number(process.env.WORLD_SIZE ?? 1) > 1;
-  const device = chooseDevice(several && options.device === 'auto' ? ownDevice(localRank) : options.device);
+  const device = chooseDevice(several && options.device === 'auto' ? ownDevice() : options.device);
   using group = several
     ? distributed.initFromEnvironment({ backend: device === 'cpu' ? 'gloo' : 'nccl', timeoutSeconds: options.timeout })
     : null;
@@ -143,18 +141,8 @@ function preparing(reporter: Reporter): (progress: { clips: string; done: number
 /** Starts the ranks; each runs this same command line. */
 async function launch(options: TrainingOptions): Promise<void> {
   const stop = interruption();
-  try {
-    await launchRanks({
-      count: options.nproc!,
-      script: process.argv[1]!,
-      arguments: process.argv.slice(2),
-      threads: options.threads,
-      signal: stop,
-    });
-    if (stop.aborted) process.exitCode = STOPPED;
-  } catch (error) {
-    throw error instanceof RankError ? new UserError(`${error.message}; the other ranks have been ended`) : error;
-  }
+  await launchOwnRanks({ nproc: options.nproc!, threads: options.threads, signal: stop });
+  if (stop.aborted) process.exitCode = STOPPED;
 }
 
 /** Aborted by the first Ctrl-C (or what a batch system sends); the second ends the process at once. */
@@ -169,5 +157,3 @@ function interruption(): AbortSignal {
   }
   return controller.signal;
 }
-
-const ownDevice = (localRank: number): string => (chooseDevice('auto') === 'cpu' ? 'cpu' : `cuda:${localRank}`);

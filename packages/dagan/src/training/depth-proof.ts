@@ -57,7 +57,7 @@ export const DEPTH_PROOF: DepthProofOptions = {
 /** The intrinsics learn in the second half, when small steps have made the motion exact enough to tell them by. */
 const SCHEDULE: LearningRateSchedule = { kind: 'milestones', at: [0.5], factor: 0.25, warmup: 200 };
 
-/** Ten times the published one, with which random weights find the motion several times faster. */
+/** Ten times the published one: see `PoseConfig.motionScale`. */
 const MOTION_SCALE = 0.1;
 
 /** Means over all held-out frames. */
