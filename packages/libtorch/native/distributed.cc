@@ -321,6 +321,14 @@ void broadcast(const GroupPtr& group, const at::Tensor& tensor, int root) {
   Pending(group, what, start, finish).wait();
 }
 
+void sumOverRanks(const GroupPtr& group, at::Tensor& tensor, const std::string& what) {
+  const auto start = [&] {
+    std::vector<at::Tensor> tensors{tensor};
+    return group->communicator->allreduce(tensors);
+  };
+  Pending(group, what, start).wait();
+}
+
 namespace {
 
 std::vector<at::Tensor> allGather(const GroupPtr& group, const at::Tensor& tensor) {
@@ -429,6 +437,19 @@ Napi::Value joinProcessGroup(const Napi::CallbackInfo& info) {
   });
   method("allReduceWithGradient", [](const GroupPtr& self, const Napi::CallbackInfo& call) {
     return wrapTensor(call.Env(), AllReduceSum::apply(unwrapTensor(call[0], "tensor"), self));
+  });
+  method("agree", [](const GroupPtr& self, const Napi::CallbackInfo& call) -> Napi::Value {
+    agree(self, call[0].ToString().Utf8Value());
+    return call.Env().Undefined();
+  });
+  method("syncBatchNorm", [](const GroupPtr& self, const Napi::CallbackInfo& call) {
+    const auto optional = [](const Napi::Value& value, const char* what) {
+      return value.IsNull() ? at::Tensor() : unwrapTensor(value, what);
+    };
+    return wrapTensor(call.Env(), syncBatchNorm(self, unwrapTensor(call[0], "input"), optional(call[1], "weight"),
+                                                optional(call[2], "bias"), unwrapTensor(call[3], "runningMean"),
+                                                unwrapTensor(call[4], "runningVar"), call[5].ToNumber().DoubleValue(),
+                                                call[6].ToNumber().DoubleValue()));
   });
   method("gradientBuckets", [rank](const GroupPtr& self, const Napi::CallbackInfo& call) -> Napi::Value {
     const auto parameters = unwrapTensors(call[0], "parameters", false);

@@ -37,6 +37,16 @@ export type InitOptions = {
 /** Environment variables, such as `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** Weights and running statistics of a batch norm, [C] each. */
+export type BatchNormState = {
+  weight: Tensor | null;
+  bias: Tensor | null;
+  runningMean: Tensor;
+  runningVar: Tensor;
+  momentum: number;
+  eps: number;
+};
+
 /** An all-reduce under way. The tensor must not be used before `wait` has returned. */
 export class Work {
   readonly #tensor: Tensor;
@@ -111,6 +121,35 @@ export class ProcessGroup {
   allGather(tensor: Tensor): Tensor[] {
     const native = this.#connection();
     return native ? native.allGather(tensor.handle).map(tensorOf) : [tensor.detach().clone()];
+  }
+
+  /** Makes sure that all ranks are about to do the same. @throws Error that names what the ranks would do */
+  agree(what: string): void {
+    this.#connection()?.agree(what);
+  }
+
+  /**
+   * What `nn.SyncBatchNorm2d` does in training: batch norm with statistics over all ranks, which autograd records; the
+   * running statistics are taken along. Null in a world of one. The ranks must have agreed on it: Gloo ends the process if
+   * they bring different numbers of channels.
+   *
+   * @param input [N, C, H, W]
+   */
+  syncBatchNorm(input: Tensor, layer: BatchNormState): Tensor | null {
+    const { weight, bias, runningMean, runningVar, momentum, eps } = layer;
+    const native = this.#connection();
+    if (!native) return null;
+    return tensorOf(
+      native.syncBatchNorm(
+        input.handle,
+        weight?.handle ?? null,
+        bias?.handle ?? null,
+        runningMean.handle,
+        runningVar.handle,
+        momentum,
+        eps,
+      ),
+    );
   }
 
   /** What `optim.GradientAverager` is made of; null in a world of one. All ranks must call it with the same parameters. */

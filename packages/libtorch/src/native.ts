@@ -38,6 +38,16 @@ export type NativeGradientBuckets = { start(): void; finish(): void; dispose(): 
 export type NativeProcessGroup = {
   startAllReduce(tensor: Handle, operation: string): NativeWork;
   allReduceWithGradient(tensor: Handle): Handle;
+  agree(what: string): void;
+  syncBatchNorm(
+    input: Handle,
+    weight: Handle | null,
+    bias: Handle | null,
+    runningMean: Handle,
+    runningVar: Handle,
+    momentum: number,
+    eps: number,
+  ): Handle;
   gradientBuckets(parameters: Handle[], bucketBytes: number): NativeGradientBuckets;
   broadcast(tensor: Handle, root: number): void;
   allGather(tensor: Handle): Handle[];

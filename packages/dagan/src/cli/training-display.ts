@@ -57,6 +57,7 @@ export function trainingDisplay({ quiet = false, output = process.stderr }: Disp
 /** How results on held-out samples are called. */
 const RESULTS: Readonly<Record<string, (value: number) => string>> = {
   l1: (value) => `L1 ${value.toFixed(4)}`,
+  copied: (value) => `copied ${value.toFixed(4)}`,
   psnr: (value) => `PSNR ${value.toFixed(2)} dB`,
   photometric: (value) => `photometric ${value.toFixed(4)}`,
   unmoved: (value) => `unmoved ${value.toFixed(4)}`,

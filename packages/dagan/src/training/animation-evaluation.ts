@@ -8,6 +8,8 @@ import type { TrainingPlace } from './ranks.js';
 export type ReconstructionResult = {
   /** Mean absolute difference of colours in [0, 1]. */
   l1: number;
+  /** The same of the source as it is: what copying it instead would give. */
+  copied: number;
   /** Peak signal-to-noise ratio in dB, the mean over pictures. */
   psnr: number;
   /** Pictures compared. */
@@ -25,7 +27,7 @@ export async function evaluateReconstruction(
   pairs: AsyncIterable<FramePair>,
   place: TrainingPlace,
 ): Promise<ReconstructionResult> {
-  const results = new RankMeans(['l1', 'psnr']);
+  const results = new RankMeans(['l1', 'copied', 'psnr']);
   for await (const batch of pairs) {
     tidy(() =>
       noGrad(() => {
@@ -33,9 +35,10 @@ export async function evaluateReconstruction(
         const { prediction } = objective.reconstruct({ source, driving }).generated;
         const difference = prediction.to({ dtype: 'float32' }).sub(driving);
         const absolute = difference.abs().mean([1, 2, 3]).toFloat32Array(); // [N]
+        const copied = source.sub(driving).abs().mean([1, 2, 3]).toFloat32Array(); // [N]
         const squared = difference.square().mean([1, 2, 3]).toFloat32Array(); // [N]
         for (const [i, error] of squared.entries()) {
-          results.add({ l1: absolute[i]!, psnr: -10 * Math.log10(Math.max(error, 1e-10)) });
+          results.add({ l1: absolute[i]!, copied: copied[i]!, psnr: -10 * Math.log10(Math.max(error, 1e-10)) });
         }
       }),
     );
