@@ -1,6 +1,6 @@
 // The convolution blocks that all networks are built of (as in the first-order motion model).
 import { F, nn, type Tensor } from '@dagan/libtorch';
-import { UpsamplingConv2d } from './subpixel-conv.js';
+import { UpsamplingConv2d, upsamplingConv2d } from './subpixel-conv.js';
 
 /** Convolution that keeps the size, batch norm, ReLU. */
 export class SameBlock extends nn.Module {
@@ -43,12 +43,19 @@ export class UpBlock extends SameBlock {
 
   override fuse(): void {
     super.fuse();
+    if (this.#mergeable) this.upsampling = new UpsamplingConv2d(this.conv);
+  }
+
+  get #mergeable(): boolean {
     const [out, inner] = this.conv.weight.shape as [number, number];
-    if (out * inner <= MERGEABLE_WEIGHTS) this.upsampling = new UpsamplingConv2d(this.conv);
+    return out * inner <= MERGEABLE_WEIGHTS;
   }
 
   override forward(x: Tensor): Tensor {
     if (this.upsampling) return this.upsampling.forward(x).relu();
+    if (this.training && this.#mergeable) {
+      return this.norm.forward(upsamplingConv2d(x, this.conv.weight, this.conv.bias)).relu();
+    }
     return super.forward(F.upsampleNearest(x, [2 * x.size(2), 2 * x.size(3)])); // [N, out, 2 H, 2 W]
   }
 }

@@ -51,13 +51,15 @@ export class KeypointDetector extends nn.Module {
    */
   forward(image: Tensor, disparity: Tensor | null): Keypoints {
     const input = this.depthGuided ? cat([image, needDisparity(disparity)], 1) : image; // [N, 4, H, W]
-    const found = this.predictor.forward(this.down ? this.down.forward(input) : input); // [N, C, h, w]
-    return exactly(image, () => this.#keypoints(matching(found, this.kp)));
+    const features = this.predictor.forward(this.down ? this.down.forward(input) : input); // [N, C, h, w]
+    // Where a keypoint is must be exact. The map of jacobians, most of the work, may be in 16 bits: it is averaged.
+    const jacobians = this.jacobian?.forward(features) ?? null; // [N, 4 K, h', w'], h' = h - 6
+    return exactly(image, () => this.#keypoints(matching(features, this.kp), jacobians));
   }
 
-  /** Features [N, C, h, w] -> keypoints. */
-  #keypoints(features: Tensor): Keypoints {
-    const logits = this.kp.forward(features); // [N, K, h', w'], h' = h - 6
+  /** Features [N, C, h, w] and map of jacobians -> keypoints. */
+  #keypoints(features: Tensor, jacobians: Tensor | null): Keypoints {
+    const logits = this.kp.forward(features); // [N, K, h', w']
     const [n, k, height, width] = logits.shape as [number, number, number, number];
     const heatmap = logits
       .reshape(n, k, height * width)
@@ -65,7 +67,7 @@ export class KeypointDetector extends nn.Module {
       .softmax(2); // [N, K, h' w']
     const grid = coordinateGrid(height, width, heatmap).reshape(height * width, 2);
     const value = heatmap.matmul(grid); // [N, K, 2]
-    return { value, jacobian: this.jacobian ? expectedJacobian(this.jacobian.forward(features), heatmap) : null };
+    return { value, jacobian: jacobians && expectedJacobian(jacobians.to({ dtype: heatmap.dtype }), heatmap) };
   }
 }
 

@@ -1,5 +1,5 @@
 // Convolutions at a larger size than they are computed at: exact rewrites that do the same with fewer multiplications.
-import { empty, F, isTracing, nn, stack, type Tensor, tidy, zeros } from '@dagan/libtorch';
+import { empty, F, isTracing, nn, stack, type Tensor, tensor, tidy, zeros } from '@dagan/libtorch';
 
 /** Four phases (0, 0), (0, 1), (1, 0), (1, 1), [N, C, H, W] each -> [N, C, 2 H, 2 W] with out(2 i + a, 2 j + b). */
 function interleave(phases: readonly Tensor[]): Tensor {
@@ -19,6 +19,34 @@ const PHASE_TAPS = [
   [[0, 1], [2]],
 ] as const;
 
+/** Which of the nine taps of a 3x3 kernel are added to each of the sixteen of its four phases. */
+const TAP_SUMS = Float32Array.from({ length: 9 * 16 }, (_, i) => {
+  const [tap, sum] = [Math.floor(i / 16), i % 16];
+  const [a, b, u, v] = [sum >> 3, (sum >> 2) & 1, (sum >> 1) & 1, sum & 1] as const;
+  const has = (phase: number, place: number, index: number) => PHASE_TAPS[phase]![place]!.some((t) => t === index);
+  return has(a, u, Math.floor(tap / 3)) && has(b, v, tap % 3) ? 1 : 0;
+});
+
+/** A 3x3 kernel [O, I, 3, 3] as what it is on repeated pixels, phase by phase: [O, I, 4, 2, 2]. Autograd records it. */
+function phaseKernels(weight: Tensor): Tensor {
+  const [out, inner] = weight.shape as [number, number];
+  const sums = tensor(TAP_SUMS, { shape: [9, 16] }).to({ dtype: weight.dtype, device: weight.device });
+  return weight.reshape(out, inner, 9).matmul(sums).reshape(out, inner, 4, 2, 2);
+}
+
+/**
+ * `UpsamplingConv2d` for training: weight [O, I, 3, 3] and bias [O] learn as those of a convolution of the doubled picture.
+ *
+ * @param input [N, I, H, W]
+ * @returns [N, O, 2 H, 2 W]
+ */
+export function upsamplingConv2d(input: Tensor, weight: Tensor, bias: Tensor | null): Tensor {
+  const [out, inner] = weight.shape as [number, number];
+  const kernel = phaseKernels(weight).flip(2).transpose(1, 2).reshape(4 * out, inner, 2, 2);
+  const offset = bias?.unsqueeze(1).expand(out, 4).flatten();
+  return shuffled(F.conv2d(input, kernel, offset, { padding: 1 })).contiguous('channels_last');
+}
+
 /**
  * Doubling the size by repeating pixels, then a 3x3 convolution, as one 2x2 convolution with four times the channels:
  * every output pixel sees only 2x2 different input pixels. Needs 16 / 36 of the multiplications.
@@ -30,20 +58,7 @@ export class UpsamplingConv2d extends nn.Module {
   /** @param conv the 3x3 convolution that follows the doubling */
   constructor(conv: nn.Conv2d) {
     super();
-    const phases = PHASE_TAPS.flatMap((rows) => PHASE_TAPS.map((columns) => [rows, columns] as const));
-    const add = (parts: readonly Tensor[]): Tensor => parts.reduce((sum, part) => sum.add(part));
-    const kernel = tidy(() =>
-      stack(
-        phases.map(([rows, columns]) =>
-          stack(
-            rows.flatMap((row) =>
-              columns.map((column) => add(row.flatMap((y) => column.map((x) => tap(conv.weight, y, x))))),
-            ),
-            2,
-          ).reshape(conv.weight.size(0), conv.weight.size(1), 2, 2),
-        ),
-      ).flatten(0, 1),
-    );
+    const kernel = tidy(() => phaseKernels(conv.weight).permute(2, 0, 1, 3, 4).flatten(0, 1));
     this.weight = new nn.Parameter(kernel).requiresGrad_(false);
     this.bias = new nn.Parameter((conv.bias ?? zeros([conv.weight.size(0)])).repeat(4)).requiresGrad_(false);
   }
@@ -89,9 +104,6 @@ function shuffled(windows: Tensor): Tensor {
   const whole = F.pixelShuffle(windows, 2); // [N, O, 2 H + 2, 2 W + 2]
   return whole.narrow(2, 1, whole.size(2) - 2).narrow(3, 1, whole.size(3) - 2);
 }
-
-/** One tap of a kernel, [O, I]. */
-const tap = (weight: Tensor, y: number, x: number): Tensor => weight.select(2, y).select(2, x);
 
 /**
  * A convolution with few output channels, computed for 2x2 pixels at a time: four times the channels at a quarter of the
