@@ -147,6 +147,7 @@ GroupPtr join(const std::string& backend, int rank, int worldSize, const Address
     if (!storePrefix.empty()) store = c10::make_intrusive<c10d::PrefixStore>(storePrefix, store);
     group->store = store;
     group->communicator = makeCommunicator(backend, store, *group, master);
+    group->blackboard = Blackboard::open(*store, rank, worldSize, timeout);
     // The store ends with rank 0's group, so nobody goes on before everybody is connected.
     group->communicator->barrier()->wait();
   } catch (const std::invalid_argument&) {
@@ -261,16 +262,38 @@ std::vector<at::Tensor> gatherWireForm(const GroupPtr& group, const std::string&
 
 }  // namespace
 
-void agree(const GroupPtr& group, const std::string& what) {
-  if (group->communicator->getBackendName() == "nccl") return;
+namespace {
+
+std::vector<std::string> exchangeOnBlackboard(const GroupPtr& group, const std::string& what, const void* own, size_t size) {
+  try {
+    return group->blackboard->exchange(own, size);
+  } catch (const std::exception& error) {
+    explain(what, error, group->timeout);
+  }
+}
+
+/// What every rank is about to do, in the order of ranks.
+std::vector<std::string> intentions(const GroupPtr& group, const std::string& what) {
+  if (group->blackboard) return exchangeOnBlackboard(group, what, what.data(), std::min(what.size(), Blackboard::capacity));
   const int64_t capacity = 128;
   at::Tensor card = at::zeros({capacity}, at::kByte);
   what.copy(reinterpret_cast<char*>(card.data_ptr<uint8_t>()), capacity - 1);
-  const auto cards = gatherWireForm(group, what, card);
+  std::vector<std::string> all;
+  for (const at::Tensor& other : gatherWireForm(group, what, card)) {
+    all.emplace_back(reinterpret_cast<const char*>(other.data_ptr<uint8_t>()));
+  }
+  return all;
+}
+
+}  // namespace
+
+void agree(const GroupPtr& group, const std::string& what) {
+  if (group->communicator->getBackendName() == "nccl") return;
+  const auto all = intentions(group, what);
   for (int rank = 0; rank < group->worldSize; ++rank) {
-    if (cards[rank].equal(card)) continue;
+    if (all[rank] == all[group->rank]) continue;
     throw std::runtime_error("the ranks disagree: this one calls " + what + ", rank " + std::to_string(rank) + " calls " +
-                             reinterpret_cast<const char*>(cards[rank].data_ptr<uint8_t>()));
+                             all[rank]);
   }
 }
 
@@ -322,6 +345,15 @@ void broadcast(const GroupPtr& group, const at::Tensor& tensor, int root) {
 }
 
 void sumOverRanks(const GroupPtr& group, at::Tensor& tensor, const std::string& what) {
+  if (group->blackboard && tensor.is_cpu() && tensor.nbytes() <= Blackboard::capacity) {
+    const auto parts = exchangeOnBlackboard(group, what, tensor.data_ptr(), tensor.nbytes());
+    tensor.zero_();
+    for (const std::string& part : parts) {
+      if (part.size() != tensor.nbytes()) throw std::runtime_error("the ranks disagree on the size of " + what);
+      tensor.add_(at::from_blob(const_cast<char*>(part.data()), tensor.sizes(), tensor.options()));
+    }
+    return;
+  }
   const auto start = [&] {
     std::vector<at::Tensor> tensors{tensor};
     return group->communicator->allreduce(tensors);

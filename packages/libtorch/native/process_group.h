@@ -20,6 +20,8 @@
 #endif
 #include <torch/csrc/distributed/c10d/Store.hpp>
 
+#include "blackboard.h"
+
 namespace dagan {
 
 #if TORCH_VERSION_MAJOR >= 2
@@ -41,6 +43,7 @@ struct Group : torch::CustomClassHolder {
   c10::intrusive_ptr<c10d::Store> store;  // where further communicators of the same ranks meet
   int communicators = 1;
   c10::intrusive_ptr<Communicator> communicator;
+  std::shared_ptr<Blackboard> blackboard;  // null if the ranks do not share a machine
   int rank = 0;
   int worldSize = 1;
   Milliseconds timeout{};
@@ -70,7 +73,7 @@ class Pending {
 GroupPtr duplicate(const GroupPtr& group);
 
 /// Makes sure that all ranks call the same collective. Gloo ends the process if they bring different amounts of data, so
-/// each rank says first what it is about to do, which takes well under a millisecond. NCCL's tensors need not wait for it.
+/// each rank says first what it is about to do. NCCL's tensors need not wait for it.
 void agree(const GroupPtr& group, const std::string& what);
 
 /// Overwrites `tensor` with that of rank `root`.
