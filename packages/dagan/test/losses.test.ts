@@ -30,6 +30,7 @@ import {
   objective,
   perceptualDifferences,
   perceptualLoss,
+  pixelLoss,
   photometricError,
   structuralError,
   structuralSimilarity,
@@ -352,6 +353,19 @@ test('only the source that explains a pixel learns from it', () => {
   const [a, b] = grad([error.sum()], [first, second]);
   assertClose(a!.view(3), [1, 0, 0], 0);
   assertClose(b!.view(3), [0, 1, 0], 0);
+});
+
+test('the pixel loss adds the mean difference of every scale and leaves the real frame alone', () => {
+  const pyramid = (...values: number[]) => new Map(values.map((value, i) => [0.5 ** i, full([1, 3, 4, 4], value)]));
+  const [generated, real] = [pyramid(0.5, 0.75), pyramid(0.25, 1)];
+  for (const image of [...generated.values(), ...real.values()]) image.requiresGrad_();
+  const loss = pixelLoss(generated, real);
+  assert.equal(loss.item(), 0.5);
+  loss.backward();
+  assert.ok(Math.abs(generated.get(1)!.grad!.sum().item() - 1) < 1e-5);
+  assert.ok(Math.abs(generated.get(0.5)!.grad!.sum().item() + 1) < 1e-5);
+  assert.equal(real.get(1)!.grad, null);
+  assert.throws(() => pixelLoss(generated, pyramid(0.25)), /lacks scale 0.5; it has 1/);
 });
 
 test('the objective adds its terms by weight and names a term that is missing', () => {

@@ -6,6 +6,7 @@ export * from './keypoint-distance.js';
 export * from './objective.js';
 export * from './perceptual.js';
 export * from './photometric.js';
+export * from './pixel.js';
 export * from './pyramid.js';
 export * from './reprojection.js';
 export * from './smoothness.js';

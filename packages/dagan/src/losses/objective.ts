@@ -1,10 +1,12 @@
 // The total loss of generator and keypoint detector (Eq. 10 of the paper).
 import { type Tensor, tidy } from '@dagan/libtorch';
 
-/** Weights of the terms, as the published configuration has them. */
+/** Weights of the terms, as the published configuration has them, and 0 for what it does not have. */
 export const OBJECTIVE_WEIGHTS = {
   /** L_P, of every layer and scale. */
   perceptual: 10,
+  /** Pixels of every scale. */
+  pixel: 0,
   /** L_G, of every scale. */
   generatorAdversarial: 1,
   /** Feature matching, of every block and scale. */
@@ -17,7 +19,7 @@ export const OBJECTIVE_WEIGHTS = {
   keypointDistance: 10,
 } as const;
 
-/** Name of a term of Eq. 10. */
+/** Name of a term. */
 export type ObjectiveTerm = keyof typeof OBJECTIVE_WEIGHTS;
 
 /** A weight for every term; a term of weight 0 need not be computed. */

@@ -14,6 +14,7 @@ import {
   type ObjectiveWeights,
   type Pyramid,
   perceptualLoss,
+  pixelLoss,
 } from '../losses/index.js';
 import type { DaGAN } from '../models/dagan.js';
 import type { MultiScaleDiscriminator } from '../models/discriminator.js';
@@ -80,7 +81,7 @@ export class AnimationObjective {
   }
 
   /**
-   * The unweighted terms of Eq. 10, each [].
+   * The unweighted terms of Eq. 10 (and what was added to it), each [].
    *
    * @param real pyramid of the driving frame
    * @param transform deformation of the driving frame, with which its keypoints must move
@@ -97,6 +98,7 @@ export class AnimationObjective {
       const fake = this.#pyramid.forward(seen.generated.prediction);
       const terms: Partial<Record<ObjectiveTerm, Tensor>> = {};
       if (weights.perceptual > 0) terms.perceptual = perceptualLoss(this.perceptual!, fake, real);
+      if (weights.pixel > 0) terms.pixel = pixelLoss(fake, real);
       if (weights.generatorAdversarial > 0 || weights.featureMatching > 0) {
         const [ofFake, ofReal] = this.#judge(fake, real, drivingKeypoints);
         terms.generatorAdversarial = generatorAdversarialLoss(ofFake);

@@ -1,0 +1,23 @@
+// Pixel loss: generated and real frames must have the same colours in the same places. Not in the paper, whose perceptual
+// network (VGG-19) sees every pixel; the default one begins with a stride and overlooks shifts of colour.
+import { type Tensor, tidy } from '@dagan/libtorch';
+import { meanAbsoluteDifference } from './difference.js';
+import type { Pyramid } from './pyramid.js';
+
+/**
+ * `sum over scales of mean |generated - real|` -> []. The real frame gets no gradient.
+ *
+ * @param generated pyramid of the generated frame
+ * @param real pyramid of the driving frame, with the same scales
+ */
+export function pixelLoss(generated: Pyramid, real: Pyramid): Tensor {
+  return tidy(() =>
+    [...generated]
+      .map(([scale, image]) => {
+        const target = real.get(scale);
+        if (!target) throw new RangeError(`the real frame's pyramid lacks scale ${scale}; it has ${[...real.keys()]}`);
+        return meanAbsoluteDifference(image, target.detach());
+      })
+      .reduce((sum, difference) => sum.add(difference)),
+  );
+}
