@@ -1,9 +1,13 @@
-// Set-up from a fresh clone to a compiled project: npm packages, LibTorch, TypeScript, the native addon. Does only what is missing.
-// Usage: node scripts/setup.mjs
+// Set-up from a fresh clone to a compiled project: npm packages, LibTorch, TypeScript, the studio's page, the native addon. Does
+// only what is missing.
+// Usage: node scripts/setup.mjs [--tests] [--without-libtorch]
+//   --tests: also Chromium, in which the studio is tested
+//   --without-libtorch: no LibTorch, and so no compiler. Exported models run all the same (ONNX Runtime), also the default one, if
+//   it is such; training, evaluation, export and published weights need LibTorch
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -12,7 +16,10 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 checkNode();
 installNpmPackages();
 compileTypeScript();
-await prepareNative();
+buildStudio();
+if (process.argv.includes('--without-libtorch')) say('ready, without LibTorch');
+else await prepareNative();
+if (process.argv.includes('--tests')) await prepareChromium();
 
 function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
@@ -76,6 +83,50 @@ function compileTypeScript() {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   if (run.status !== 0) stop(`TypeScript does not compile:\n${tail(run)}`);
+}
+
+/** Builds the studio's page, unless it is newer than all it is made of. */
+function buildStudio() {
+  const studio = join(root, 'packages', 'studio');
+  const page = join(studio, 'dist', 'page', 'index.html');
+  const sources = [
+    ...['src', 'index.html', 'vite.config.ts', 'package.json'].map((name) => join(studio, name)),
+    ...['dagan', 'libtorch'].map((name) => join(root, 'packages', name, 'dist', 'src')),
+    ...['examples', 'package-lock.json'].map((name) => join(root, name)),
+  ];
+  if (existsSync(page) && statSync(page).mtimeMs > Math.max(...sources.map(newest))) return;
+  const vite = join(root, 'node_modules', 'vite', 'bin', 'vite.js');
+  const run = spawnSync(process.execPath, [vite, 'build', '--logLevel', 'warn'], {
+    cwd: studio,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  if (run.status !== 0) stop(`the studio's page cannot be built:\n${tail(run)}`);
+}
+
+/** When a file, or the last changed one of a folder, was changed. */
+function newest(path) {
+  const facts = statSync(path);
+  if (!facts.isDirectory()) return facts.mtimeMs;
+  return Math.max(facts.mtimeMs, ...readdirSync(path).map((name) => newest(join(path, name))));
+}
+
+/** Installs Chromium where it is missing and that is allowed; where not, the tests that need it say so. */
+async function prepareChromium() {
+  const { findChromium } = await import(new URL('../packages/studio/dist/test/chromium.js', import.meta.url).href);
+  try {
+    findChromium();
+    return;
+  } catch {
+    // missing
+  }
+  const apt = aptCommand();
+  if (!apt)
+    return warn('Chromium is missing, in which the studio is tested. On Debian and Ubuntu: apt-get install chromium');
+  say('installing chromium with apt-get');
+  const problem = installPackages(apt, ['chromium']);
+  if (problem)
+    warn(`apt-get failed (${problem.trim().split('\n').at(-1)}). To install by hand: apt-get install chromium`);
 }
 
 /** Finds LibTorch and a compiler, installs Debian's where they are missing and that is allowed, and compiles the addon. */

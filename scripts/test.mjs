@@ -1,4 +1,5 @@
-// Runs the lint and all compiled tests of all packages; with arguments only the test files whose path contains one of them.
+// Runs the lint and all compiled tests of all packages, and those that run in Chromium; with arguments only the test files whose
+// path contains one of them ("browser" are those in Chromium).
 // Usage: node scripts/test.mjs [NAME...]
 
 import { spawnSync } from 'node:child_process';
@@ -13,9 +14,11 @@ const names = process.argv.slice(2);
 
 if (names.length === 0) lint();
 const files = testFiles().filter((file) => names.length === 0 || names.some((name) => file.includes(name)));
-if (files.length === 0)
+const inBrowser = names.length === 0 || names.includes('browser');
+if (files.length === 0 && !inBrowser)
   stop(names.length > 0 ? `no test file's path contains ${names.join(' or ')}` : 'no test file found');
-runTests(files);
+if (inBrowser) runBrowserTests();
+if (files.length > 0) runTests(files);
 
 function lint() {
   const biome = join(root, 'node_modules', '@biomejs', 'biome', 'bin', 'biome');
@@ -38,6 +41,17 @@ function testFiles() {
         .map((file) => join(directory, 'dist', 'test', `${file.slice(0, -'.ts'.length)}.js`)),
     )
     .sort();
+}
+
+/** The studio's engine and the parts of dagan that browsers run, in Chromium. */
+function runBrowserTests() {
+  const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
+  const words = ['run', '--config', join('packages', 'studio', 'vitest.config.ts')];
+  const { status } = spawnSync(process.execPath, [vitest, ...words], {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  if (status !== 0) process.exitCode = 1;
 }
 
 /** Two files at a time, each in a process of its own: the tests' own threads use the other cores. */

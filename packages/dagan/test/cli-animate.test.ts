@@ -400,17 +400,17 @@ const mistakes: [words: string[], code: number, line: RegExp][] = [
   [
     ['face.png', 'talk.mp4', '-o', 'x.mp4', '--crop', '90,0,64'],
     1,
-    /^dagan: face\.png: --crop 90,0,64 lies outside the picture, which is 90 x 70\n$/,
+    /^dagan: face\.png: --crop 90,0,64 lies outside the picture, which is 90 x 70\n$/m,
   ],
   [
     ['face.png', 'talk.mp4', '-o', 'x.mp4', '--crop', 'auto'],
     1,
-    /^dagan: face\.png: no face is found in it; name the square with --crop x,y,side, or take the centre with --crop none\n$/,
+    /^dagan: face\.png: no face is found in it; name the square with --crop x,y,side, or take the centre with --crop none\n$/m,
   ],
   [
     ['face.png', 'talk.mp4', '-o', 'x.mp4', '--driving-crop', 'auto'],
     1,
-    /^dagan: talk\.mp4: no face is found in the 20 frames looked at; name the square with --driving-crop x,y,side, .*\n$/,
+    /^dagan: talk\.mp4: no face is found in the 20 frames looked at; name the square with --driving-crop x,y,side, .*\n$/m,
   ],
   [['face.png', 'talk.mp4', '-o', 'x.mp4', '--face', '2'], 2, /^dagan: --face 2 goes with --crop auto\n$/],
   [
@@ -429,7 +429,7 @@ const mistakes: [words: string[], code: number, line: RegExp][] = [
   [['face.png', '-o', 'x.mp4'], 2, /^dagan: missing required argument 'driving'/],
 ];
 
-/** Models that must be refused, with what is said of them. */
+/** Models that must be refused before anything else takes time, with what is said of them. */
 const wrongModels: [file: string, line: RegExp][] = [
   ['absent.pth', /^dagan: absent\.pth: no such file( or folder)?\n$/],
   ['face.png', /^dagan: face\.png: is no checkpoint: it is a PNG image/],

@@ -1,9 +1,9 @@
 // `dagan export`, and `dagan animate` with the result: with LibTorch and on machines that have none.
 import assert from 'node:assert/strict';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Manifest, readPicture, saveModel, writePicture } from '../src/index.js';
+import { readManifest, readPicture, saveModel, writePicture } from '../src/index.js';
 import { dagan, formulaModel, SMALL_WITHOUT_DEPTH } from './cli-run.js';
 import { makeMp4, names, psnr, scene, temporaryFolder } from './media-fixtures.js';
 
@@ -21,21 +21,26 @@ const animation = (output: string, ...more: string[]): string[] => [
   ...more,
 ];
 
+/** As if these folders were the repository's weights/. */
+const SEVERAL = { DAGAN_WEIGHTS: join(folder, 'several') };
+const ONE = { DAGAN_WEIGHTS: join(folder, 'weights') };
+
 const frames = (name: string) => Promise.all([0, 1, 2].map((i) => readPicture(join(folder, name, `00000${i}.png`))));
 
 test('an exported model animates without LibTorch, and the frames are those that LibTorch makes', async () => {
   const made = await dagan(folder, ['export', '--checkpoint', 'quick.safetensors', '-o', 'exported']);
   assert.equal(made.code, 0, made.stderr);
   assert.match(made.stdout, /exported\/drive\.onnx: [\d.]+ MB/);
-  assert.match(made.stdout, /exported: float32, pictures of any multiple of 128/);
+  assert.match(made.stdout, /exported: float32; pictures of any multiple of 128/);
   assert.deepEqual(await names(join(folder, 'exported')), [
     'drive.onnx',
     'generate.onnx',
     'manifest.json',
+    'model.safetensors',
     'source.onnx',
   ]);
-  const manifest: Manifest = JSON.parse(await readFile(join(folder, 'exported', 'manifest.json'), 'utf8'));
-  assert.equal(manifest.weights.license, 'CC0-1.0');
+  const manifest = readManifest(join(folder, 'exported'));
+  assert.equal(manifest.metadata.license, 'CC0-1.0');
   assert.match(manifest.exported_by, /^dagan \d/);
 
   const onnx = await dagan(folder, animation('onnx', '--checkpoint', 'exported', '--threads', '1'), WITHOUT_LIBTORCH);
@@ -47,6 +52,54 @@ test('an exported model animates without LibTorch, and the frames are those that
   assert.match(libtorch.stderr, /LibTorch [\d.]+, cpu, float32/);
   const [actual, expected] = [await frames('onnx'), await frames('libtorch')];
   for (const i of [0, 1, 2]) assert.ok(psnr(actual[i]!, expected[i]!) > 60);
+});
+
+test('an exported model in weights/ is the default, with LibTorch and without, and float16 stores it in half', async () => {
+  const words = ['export', '--checkpoint', 'quick.safetensors', '-o', 'weights/starter', '--weights', 'float16'];
+  const made = await dagan(folder, words);
+  assert.equal(made.code, 0, made.stderr);
+  assert.match(made.stdout, /weights\/starter: float32, weights in float16; pictures of any multiple of 128/);
+  const { weights } = readManifest(join(folder, 'weights', 'starter'));
+  assert.ok(weights.bytes < 0.6 * readManifest(join(folder, 'exported')).weights.bytes);
+
+  const without = await dagan(folder, animation('without', '--threads', '1'), { ...ONE, ...WITHOUT_LIBTORCH });
+  assert.equal(without.code, 0, without.stderr);
+  assert.match(without.stderr, /ONNX Runtime [\d.]+, cpu, float32, 1 threads/);
+  assert.doesNotMatch(without.stderr, /LibTorch|UNTRAINED/);
+  // Of the two, LibTorch is faster in bfloat16 alone.
+  for (const [output, engine, precision] of [
+    ['exact', /ONNX Runtime/, 'float32'],
+    ['rounded', /LibTorch [\d.]+, cpu, bfloat16/, 'bfloat16'],
+  ] as const) {
+    const { code, stderr } = await dagan(folder, animation(output, '--device', 'cpu', '--precision', precision), ONE);
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, engine);
+  }
+  const chosen = ['--engine', 'libtorch', '--precision', 'float32'];
+  const libtorch = await dagan(folder, animation('by-libtorch', ...chosen), ONE);
+  assert.equal(libtorch.code, 0, libtorch.stderr);
+  assert.match(libtorch.stderr, /LibTorch [\d.]+, cpu, float32/);
+  const named = await dagan(folder, animation('named', '--checkpoint', 'weights/starter', ...chosen));
+  assert.equal(named.code, 0, named.stderr);
+  assert.deepEqual(await frames('named'), await frames('by-libtorch'));
+  const [expected, actual, rounded] = [await frames('by-libtorch'), await frames('without'), await frames('rounded')];
+  for (const i of [0, 1, 2]) {
+    assert.ok(psnr(actual[i]!, expected[i]!) > 60);
+    assert.ok(psnr(rounded[i]!, expected[i]!) > 30);
+  }
+});
+
+test('info describes an exported model: what it is, what goes in and comes out, and its weights', async () => {
+  const { code, stdout, stderr } = await dagan(folder, ['info', 'weights/starter'], WITHOUT_LIBTORCH);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /folder {4}weights\/starter: exported by dagan \S+, ONNX opset 17, [\d.]+ MB; all files are as/);
+  assert.match(stdout, /runs {6}float32, weights in float16; pictures of any multiple of 128/);
+  assert.match(
+    stdout,
+    /graph {5}drive\.onnx, [\d.]+ MB\n +from image \[batch, 3, height, width\]\n +to keypoints \[batch, 15, 2\]/,
+  );
+  assert.match(stdout, /file {6}weights\/starter\/model\.safetensors: safetensors/);
+  assert.match(stdout, /metadata {2}license: CC0-1\.0/);
 });
 
 test('--engine onnx exports a model file on the fly, and the second time takes what it has kept', async () => {
@@ -62,9 +115,22 @@ test('--engine onnx exports a model file on the fly, and the second time takes w
   assert.deepEqual(await frames('second'), await frames('first'));
 });
 
+test('where there are no weights, that is said once', async () => {
+  await mkdir(join(folder, 'none'));
+  const words = animation('x', '--crop', 'auto');
+  const { code, stderr } = await dagan(folder, words, { DAGAN_WEIGHTS: join(folder, 'none') });
+  assert.equal(code, 1);
+  assert.equal(stderr.match(/UNTRAINED/g)?.length, 1);
+});
+
 test('what is not there is said, with what to do', async () => {
   await mkdir(join(folder, 'empty'));
   await writeFile(join(folder, 'file'), '');
+  await cp(join(folder, 'exported'), join(folder, 'damaged'), { recursive: true });
+  await copyFile(join(folder, 'exported', 'drive.onnx'), join(folder, 'damaged', 'model.safetensors'));
+  for (const name of ['one', 'two']) {
+    await cp(join(folder, 'exported'), join(folder, 'several', name), { recursive: true });
+  }
   const failures: [string[], RegExp, Record<string, string>?][] = [
     [
       animation('x', '--checkpoint', 'quick.safetensors'),
@@ -72,9 +138,25 @@ test('what is not there is said, with what to do', async () => {
       WITHOUT_LIBTORCH,
     ],
     [
-      animation('x', '--checkpoint', 'exported', '--engine', 'libtorch'),
-      /exported: exported models run on ONNX Runtime/,
+      animation('x', '--checkpoint', 'exported', '--engine', 'libtorch', '--device', 'toaster'),
+      /there is no device 'toaster'/,
     ],
+    [
+      animation('x', '--checkpoint', 'exported', '--depth-encoder', 'file'),
+      /exported: is complete; leave --depth-encoder and --depth-decoder out/,
+    ],
+    [animation('x', '--checkpoint', 'damaged'), /damaged\/model\.safetensors is not the file that its manifest/],
+    [
+      animation('x', '--checkpoint', 'damaged', '--engine', 'libtorch'),
+      /damaged\/model\.safetensors is not the file that its manifest/,
+    ],
+    // There is no face in the picture, but what is wrong with the model comes first.
+    [animation('x', '--crop', 'auto', '--checkpoint', 'damaged'), /damaged\/model\.safetensors is not the file/],
+    [animation('x', '--crop', 'auto', '--checkpoint', 'exported', '--device', 'toaster'), /no device 'toaster'/],
+    [animation('x', '--crop', 'auto', '--checkpoint', 'exported'), /face\.png: no face is found in it/],
+    [animation('x'), /holds several models \(one, two\): choose one/, SEVERAL],
+    [['info', 'damaged'], /damaged\/model\.safetensors is not the file that its manifest/],
+    [['export', '--checkpoint', 'quick.safetensors', '-o', 'y', '--weights', 'int4'], /'int4' is invalid/],
     [animation('x', '--checkpoint', 'empty'), /empty: holds no manifest\.json, so it is no exported model/],
     [animation('x', '--checkpoint', 'missing'), /missing: no such file or folder/],
     [

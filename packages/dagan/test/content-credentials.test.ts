@@ -1,9 +1,11 @@
 // Signed statements of origin: every container that can hold one, changed files, and unfit certificates and keys.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { provenance } from '../src/cli/provenance.js';
 import {
   type ContentSigner,
@@ -52,6 +54,29 @@ test('a signed clip plays, says the same as before, names its signer, and shows 
   await writer.finish();
   assert.equal(await readCredentials(file('plain.mp4')), undefined);
   assert.equal(await readCredentials(file('key.pem')), undefined);
+});
+
+test('without the package, each file is told what to install; once it is there, it is used', async () => {
+  // Stands in the way of the package until it has been asked for twice.
+  const hooks = `let asked = 0;
+    export async function resolve(name, context, next) {
+      if (name !== '@contentauth/c2pa-wasm' || ++asked > 2) return next(name, context);
+      throw Object.assign(new Error('not installed'), { code: 'ERR_MODULE_NOT_FOUND' });
+    }`;
+  const credentials = new URL('../src/media/content-credentials.js', import.meta.url).href;
+  const program = `import { register } from 'node:module';
+    register('data:text/javascript,' + ${JSON.stringify(encodeURIComponent(hooks))});
+    const { readCredentials } = await import(${JSON.stringify(credentials)});
+    for (const name of ['one.mp4', 'two.mp4', 'clip.mp4']) {
+      console.log(await readCredentials(name).then((found) => found.signer, (error) => error.message));
+    }`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], {
+    cwd: folder,
+  });
+  const [one, two, clip] = stdout.split('\n');
+  assert.match(one!, /^one\.mp4: .*@contentauth\/c2pa-wasm/);
+  assert.match(two!, /^two\.mp4: .*@contentauth\/c2pa-wasm/);
+  assert.equal(clip, 'A Signer, Test Studio');
 });
 
 test('containers that hold no credentials are refused before anything is made', async () => {

@@ -1,7 +1,7 @@
 // `dagan doctor`: its judgements on made-up machines, and its report on this one.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -13,6 +13,7 @@ import {
   nodeFinding,
   processorFinding,
   weightsFinding,
+  withoutLibtorch,
 } from '../src/cli/doctor.js';
 import { multipliesBfloat16, parseProcessorFeatures } from '../src/cli/processor.js';
 
@@ -115,6 +116,27 @@ test('the weights line names the model that runs without --checkpoint, warns of 
     assert.match(finding().text, /several models \(b\.safetensors, c\.safetensors\): choose one with --checkpoint/);
     writeFileSync(join(directory, 'default.safetensors'), '');
     assert.equal(finding().text, 'the default model is default.safetensors (0.0 MB)');
+    assert.equal(withoutLibtorch('it is missing', false, [directory]).mark, 'fail');
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test('an exported model is the default where there is no model file, and runs without LibTorch', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'dagan-weights-'));
+  try {
+    mkdirSync(join(directory, 'starter'));
+    writeFileSync(join(directory, 'starter', 'manifest.json'), '{}');
+    writeFileSync(join(directory, 'starter', 'model.safetensors'), new Uint8Array(1_200_000));
+    assert.equal(weightsFinding([directory]).text, 'the default model is starter (1.2 MB)');
+    const { mark, text, remedy } = withoutLibtorch('it is missing', false, [directory]);
+    assert.deepEqual([mark, remedy], ['note', 'npm run setup']);
+    assert.match(text, /^not set up: the default model runs on ONNX Runtime/);
+    assert.deepEqual(withoutLibtorch('it is broken', true, [directory]).mark, 'fail');
+    mkdirSync(join(directory, 'other'));
+    writeFileSync(join(directory, 'other', 'manifest.json'), '{}');
+    assert.match(weightsFinding([directory]).text, /several models \(other, starter\): choose one/);
+    assert.equal(withoutLibtorch('it is missing', false, [directory]).mark, 'fail');
   } finally {
     rmSync(directory, { recursive: true });
   }

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { liveTensors } from '@dagan/libtorch';
 import {
   copyOfSource,
   type EvaluateOptions,
@@ -197,6 +198,12 @@ describe('lists of pairs', () => {
       [null, 'clip', 'id1#x.mp4/0000002.png by id2#y.mp4'],
     );
 
+    // A frame of the folder that drives it is the source itself, and is not scored.
+    const within = list('within.csv', 'source_frame,driving_video', '/d/id1#x.mp4/0000001.png,/d/id1#x.mp4');
+    const [own] = await findCases(data, { protocol: 'self', pairs: within });
+    assert.deepEqual([own!.sourceFrame, own!.driving.kind, video!.sourceFrame], [1, 'clip', null]);
+    assert.equal((await run({ data, pairs: within, contestants: [changing('same', same)] })).frames, 2);
+
     // A frame alone moves as it is; with a reference, relative to that.
     const alone = list('alone.csv', 'source,driving,frame', '/d/id1#x.mp4/0000000.png,/d/id1#x.mp4/0000002.png');
     const contestant = changing('same', same);
@@ -246,6 +253,28 @@ describe('what is kept', () => {
     assert.deepEqual([again.rendered, further.rendered], [0, 14]);
     await run({ contestants: [again], output, every: 2 });
     assert.ok(again.rendered > 0);
+  });
+
+  test('where pictures of worst cases were removed, the report says so and has all else', async () => {
+    const output = join(root, 'tidied');
+    const contestant = changing('moved', (picture) => moved(picture, 2, 1));
+    const before = await run({ contestants: [contestant], output });
+    rmSync(join(output, 'worst'), { recursive: true });
+    contestant.rendered = 0;
+    assert.deepEqual(await run({ contestants: [contestant], output }), before);
+    assert.equal(contestant.rendered, 0, 'nothing is measured anew for a picture');
+    const html = readFileSync(join(output, 'report.html'), 'utf8');
+    assert.equal(html.match(/its picture, worst\/[0-9a-f]+\.webp, was removed/g)?.length, 2);
+    assertBalanced(html);
+  });
+
+  test('a model that fails leaves no tensors behind', async () => {
+    const alive = liveTensors();
+    const failing = changing('failing', () => {
+      throw new Error('the power is gone');
+    });
+    await assert.rejects(run({ contestants: [failing] }), /the power is gone/);
+    assert.equal(liveTensors(), alive);
   });
 
   test('the report is one well-formed page that fetches nothing', async () => {

@@ -14,19 +14,24 @@ import {
   checkManifest,
   type Engine,
   type ExportOptions,
+  exportedFiles,
   exportModel,
   type KeypointSet,
   LibtorchEngine,
+  loadModel,
   loadOnnxRuntimeEngine,
-  type Manifest,
   MODEL_PRESETS,
   type ModelConfig,
+  OnnxEngine,
   openClip,
   type Picture,
   pictureToTensor,
+  readManifest,
   readPicture,
   resizePicture,
   STEPS,
+  weightsHash,
+  weightsIn,
 } from '../src/index.js';
 import { loadOnnxRuntime } from '../src/onnx-runtime.js';
 import { names, psnr, temporaryFolder } from './media-fixtures.js';
@@ -55,11 +60,15 @@ const SHALLOW: ModelConfig = {
 
 const VARIANTS: Readonly<Record<string, ModelConfig>> = { ...MODEL_PRESETS, offsets: OFFSETS, shallow: SHALLOW };
 
+/** What an exported model's folder holds. */
+const FILES = ['drive.onnx', 'generate.onnx', 'manifest.json', 'model.safetensors', 'source.onnx'];
+
 const temporary = await temporaryFolder();
 
 /** Exports a small model of a variant. */
 async function exported(name: string, options: ExportOptions = {}): Promise<string> {
-  const folder = join(temporary, `${name}-${options.precision ?? 'float32'}-${options.size ?? 'free'}`);
+  const { precision = 'float32', weights = precision, size = 'free' } = options;
+  const folder = join(temporary, `${name}-${precision}-${weights}-${size}`);
   if (!existsSync(folder)) {
     using model = formulaModel(narrow(VARIANTS[name]!));
     await exportModel(model, folder, options);
@@ -220,7 +229,7 @@ test('on a real portrait and clip the ONNX engine gives the keypoints, disparity
 /** Between them all parts that compute in float16. */
 const HALVED = ['dagan', 'dagan-spade', 'dagan-resnet50', 'fomm', 'offsets'];
 
-test('float16 halves the files and keeps 40 dB', async () => {
+test('float16 halves the weights and keeps 40 dB', async () => {
   const { portrait, frames } = await realPictures();
   for (const name of HALVED) {
     const [exact, half] = [await exported(name), await exported(name, { precision: 'float16', size: 256 })];
@@ -229,14 +238,79 @@ test('float16 halves the files and keeps 40 dB', async () => {
     for (const folder of [exact, half]) {
       const engine = await loadOnnxRuntimeEngine(folder, { threads: 1 });
       pictures.push((await animated(engine, portrait, frames.slice(0, 1))).pictures);
-      const manifest: Manifest = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8'));
-      bytes.push(STEPS.reduce((sum, step) => sum + manifest.graphs[step].bytes, 0));
+      bytes.push(readManifest(folder).weights.bytes);
       engine.dispose();
     }
     const quality = psnr(pictures[0]![0]!, pictures[1]![0]!);
     assert.ok(quality >= 40, `${name}: ${quality} dB`);
     assert.ok(bytes[1]! < 0.6 * bytes[0]!, `${name}: ${bytes}`);
   }
+});
+
+test('LibTorch runs the same file of weights as the graphs, which hold none themselves; in 16 bits it is half as long', async () => {
+  const { portrait, frames } = await realPictures();
+  const lengths: number[] = [];
+  for (const weights of ['float32', 'float16'] as const) {
+    const folder = await exported('dagan', { weights });
+    const { graphs, weights: file, metadata } = readManifest(folder);
+    lengths.push(file.bytes);
+    for (const { file: name, bytes } of Object.values(graphs)) {
+      assert.ok(bytes < 200_000, `${name} is ${bytes} bytes long, of ${file.bytes} of all weights`);
+    }
+    const loaded = loadModel({ checkpoint: weightsIn(folder) });
+    assert.equal(loaded.metadata.sha256, metadata.sha256);
+    const libtorch = new LibtorchEngine(loaded.model, { size: 256 });
+    const onnx = await loadOnnxRuntimeEngine(folder, { threads: 1 });
+    assert.match(onnx.description, /cpu, float32, 1 threads/);
+    const [expected, actual] = [await animated(libtorch, portrait, frames), await animated(onnx, portrait, frames)];
+    assert.ok(differenceOf(actual.source.keypoints.value, expected.source.keypoints.value) < 1e-4);
+    for (const i of [0, 1]) assert.ok(differenceOf(actual.pictures[i]!.data, expected.pictures[i]!.data) <= 1);
+    libtorch.dispose();
+    onnx.dispose();
+  }
+  assert.ok(lengths[1]! < 0.6 * lengths[0]!, `${lengths}`);
+});
+
+test('weights that float16 cannot hold are refused, and an earlier export stays as it was', async () => {
+  const folder = join(temporary, 'large');
+  const write = async (scale: number): Promise<void> => {
+    using model = formulaModel(narrow(MODEL_PRESETS.fomm));
+    const { weight } = model.generator.first.conv;
+    noGrad(() => weight.detach().copy_(weight.mul(scale)));
+    await exportModel(model, folder, { weights: 'float16' });
+  };
+  await write(1);
+  const before = readManifest(folder);
+  await assert.rejects(write(1e9), /float16 cannot hold the values of generator\.first\.conv\.weight/);
+  assert.deepEqual(readManifest(folder), before);
+  assert.ok(weightsIn(folder));
+  assert.deepEqual(await names(folder), FILES);
+});
+
+test('sessions that were made before one that cannot be are given back', async () => {
+  const folder = await exported('fomm');
+  const manifest = readManifest(folder);
+  const ort = await loadOnnxRuntime();
+  let open = 0;
+  const counting = {
+    Tensor: ort.Tensor,
+    InferenceSession: {
+      async create(bytes: Uint8Array, options?: Parameters<typeof ort.InferenceSession.create>[1]) {
+        const session = await ort.InferenceSession.create(bytes, options);
+        open++;
+        const release = session.release.bind(session);
+        session.release = async () => {
+          open--;
+          await release();
+        };
+        return session;
+      },
+    },
+  };
+  const read = async (file: string) =>
+    file === 'generate.onnx' ? new TextEncoder().encode('no model') : await readFile(join(folder, file));
+  await assert.rejects(OnnxEngine.create(counting, { manifest, read }));
+  assert.equal(open, 0);
 });
 
 test('a new portrait replaces the one before; what an engine cannot do is said', async () => {
@@ -263,7 +337,7 @@ test('a new portrait replaces the one before; what an engine cannot do is said',
 
 test('a model may be exported for one size, which makes smaller graphs that take no other', async () => {
   const fixed = await exported('dagan', { size: SIZE });
-  const manifest: Manifest = JSON.parse(await readFile(join(fixed, 'manifest.json'), 'utf8'));
+  const manifest = readManifest(fixed);
   assert.equal(manifest.size, SIZE);
   assert.deepEqual(manifest.graphs.drive.inputs, [{ name: 'image', shape: ['batch', 3, SIZE, SIZE] }]);
   const [engine, free] = [
@@ -294,17 +368,22 @@ test('the manifest tells the model, the files and their hashes', async () => {
     await exportModel(model, folder, { metadata, exportedBy: 'dagan test' });
   }
   assert.equal(liveTensors(), alive);
-  assert.deepEqual(await names(folder), ['drive.onnx', 'generate.onnx', 'manifest.json', 'source.onnx']);
+  assert.deepEqual(await names(folder), FILES);
   const manifest = checkManifest(JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8')));
   assert.deepEqual(manifest.config, narrow(MODEL_PRESETS.dagan));
-  assert.deepEqual(manifest.weights, { name: 'small', license: 'CC0-1.0', sha256: 'f'.repeat(64) });
+  const { sha256: hash, ...told } = manifest.metadata;
+  assert.deepEqual(told, { name: 'small', license: 'CC0-1.0' });
+  using model = formulaModel(narrow(MODEL_PRESETS.dagan));
+  assert.equal(hash, weightsHash(model.stateDict()));
   const { precision, keypoints, multiple, exported_by: by } = manifest;
   assert.deepEqual([precision, keypoints, multiple, by], ['float32', 15, 128, 'dagan test']);
-  for (const step of STEPS) {
-    const { file, bytes, sha256, inputs } = manifest.graphs[step];
+  assert.equal(manifest.weights.type, 'float32');
+  for (const { file, bytes, sha256 } of exportedFiles(manifest)) {
     const data = await readFile(join(folder, file));
     assert.equal(data.length, bytes);
     assert.equal(createHash('sha256').update(data).digest('hex'), sha256);
+  }
+  for (const { inputs } of Object.values(manifest.graphs)) {
     for (const name of inputs.flatMap(({ shape }) => shape).filter((size) => typeof size === 'string')) {
       assert.notEqual(sizeOfName(name, { batch: 1, height: 256, width: 256 }), undefined, name);
     }
@@ -316,7 +395,9 @@ test('broken exports are refused with the file and what is wrong with it', async
   const folder = join(temporary, 'broken');
   await mkdir(folder);
   const text = await readFile(join(source, 'manifest.json'), 'utf8');
-  for (const step of STEPS) await writeFile(join(folder, `${step}.onnx`), await readFile(join(source, `${step}.onnx`)));
+  for (const { file } of exportedFiles(readManifest(source))) {
+    await writeFile(join(folder, file), await readFile(join(source, file)));
+  }
   const load = (manifest: string) =>
     writeFile(join(folder, 'manifest.json'), manifest).then(() => loadOnnxRuntimeEngine(folder, { threads: 1 }));
   /** The manifest with one entry replaced; undefined takes it out. */
@@ -331,15 +412,24 @@ test('broken exports are refused with the file and what is wrong with it', async
   const cases: [string, RegExp][] = [
     ['{', /manifest\.json: .*JSON.*export the model again/],
     ['[]', /manifest\.json: the configuration must be a mapping/],
-    [altered(['format'], 'other'), /format must be "dagan-onnx-1", not "other"/],
+    [altered(['format'], 'other'), /format must be "dagan-onnx-2", not "other"/],
     [altered(['keypoints'], undefined), /keypoints is missing/],
     [altered(['extra'], 1), /unknown keys: extra/],
-    [altered(drive('file'), '../drive.onnx'), /graphs\.drive\.file must be the name of an \.onnx file/],
+    [altered(drive('file'), '../drive.onnx'), /graphs\.drive\.file must be the name of a file beside .* in \.onnx/],
+    [altered(['weights', 'file'], 'drive.onnx'), /weights\.file must be the name of a file .* in \.safetensors/],
+    [altered(['weights', 'file'], 'missing.safetensors'), /missing\.safetensors cannot be read/],
+    [altered(['weights', 'type'], 'float8'), /weights\.type must be .*float16.*, not "float8"/],
     [altered(drive('sha256'), 'no'), /graphs\.drive\.sha256 must be a SHA-256/],
     [altered(drive('file'), 'missing.onnx'), /missing\.onnx cannot be read/],
     [altered(drive('sha256'), '0'.repeat(64)), /drive\.onnx is not the file that its manifest/],
   ];
   for (const [manifest, message] of cases) await assert.rejects(load(manifest), message);
+  const weights = join(folder, 'model.safetensors');
+  const bytes = await readFile(weights);
+  await writeFile(weights, bytes.with(bytes.length - 1, bytes.at(-1)! ^ 1));
+  await assert.rejects(load(text), /model\.safetensors is not the file that its manifest was written for: .*copy/);
+  assert.throws(() => weightsIn(folder), /model\.safetensors is not the file that its manifest was written for/);
+  await writeFile(weights, bytes);
   const nonsense = Buffer.from('this is no model');
   await writeFile(join(folder, 'drive.onnx'), nonsense);
   await assert.rejects(load(text), /drive\.onnx is not the file that its manifest was written for/);
@@ -391,10 +481,11 @@ const python = process.env.DAGAN_ONNX_PYTHON;
 if (python) {
   test("the ONNX project's own checker accepts every variant, and both precisions", async () => {
     const program = `import sys, onnx
-for path in sys.argv[1:]: onnx.checker.check_model(onnx.load(path), full_check=True)`;
+for path in sys.argv[1:]: onnx.checker.check_model(path, full_check=True)`;
     const exports: [string, ExportOptions][] = [
       ...Object.keys(VARIANTS).map((name): [string, ExportOptions] => [name, {}]),
       ...HALVED.map((name): [string, ExportOptions] => [name, { precision: 'float16', size: 256 }]),
+      ['dagan', { weights: 'float16' }],
     ];
     const folders = await Promise.all(exports.map(([name, options]) => exported(name, options)));
     const files = folders.flatMap((folder) => STEPS.map((step) => join(folder, `${step}.onnx`)));

@@ -1,4 +1,4 @@
-// From driving keypoints to the portrait's, without any network.
+// From driving keypoints to the portrait's, without any network. Runs in browsers too.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { convexHullArea, type KeypointSet, movementScale, transferKeypoints } from '../src/animation/index.js';

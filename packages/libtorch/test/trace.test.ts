@@ -1,6 +1,10 @@
 // Recording forward passes and writing them as ONNX: ONNX Runtime computes with the files what LibTorch computed.
 import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { openCheckpoint, type TensorRecord } from '../src/checkpoint/index.js';
 import type { Argument } from '../src/index.js';
 import {
   call,
@@ -11,8 +15,11 @@ import {
   liveTensors,
   nn,
   noGrad,
+  recordPreparation,
   run,
   runMany,
+  saveStateDict,
+  storedAs,
   Tensor,
   TraceError,
   type TraceOptions,
@@ -515,7 +522,83 @@ test('recording leaves no tensors behind, whether it succeeds or not', () => {
   assert.equal(liveTensors(), before);
 });
 
-test('half precision rounds what it is told to, keeps the rest, and halves the weights', async () => {
+test('weights may stay in a file beside the graph, which then computes what a preparation made of them', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'dagan-weights-'));
+  try {
+    using module = new Prepared();
+    module.eval();
+    const inputs = { x: noise([1, 16, 5, 5]) };
+    const body: Body = ({ x }) => ({ y: module.forward(x!) });
+    const expected = noGrad(() => body(inputs)).y!.toFloat32Array();
+    for (const dtype of ['float32', 'float16'] as const) {
+      const kernel = noGrad(() => module.conv.weight.detach().to({ dtype }));
+      saveStateDict(join(folder, `${dtype}.safetensors`), new Map([...module.stateDict(), ['conv.weight', kernel]]));
+    }
+    const alive = liveTensors();
+    // The preparation replaces the convolution's weights and the normalisation by others that follow from both.
+    const preparation = recordPreparation(module, () => noGrad(() => module.fuse()));
+    const graph = trace({ inputs: () => inputs, body }, { preparation });
+    preparation.dispose();
+    assert.equal(liveTensors(), alive);
+    assert.ok(graph.nodes.every(({ operator }) => operator !== 'aten::batch_norm'));
+    for (const [dtype, tolerance] of [
+      ['float32', 1e-6],
+      ['float16', 1e-2],
+    ] as const) {
+      using file = openCheckpoint(join(folder, `${dtype}.safetensors`));
+      const place = ({ name, offset, byteLength }: TensorRecord) =>
+        [name, { file: 'weights', offset: offset!, length: byteLength }] as const;
+      const external = new Map([...file.tensors.values()].map(place));
+      const model = toOnnx(storedAs(graph, file.tensors), { external });
+      assertSound(model);
+      const outside = model.initializers.filter((constant) => 'external' in constant);
+      assert.deepEqual(outside.map(({ name }) => name).sort(), [
+        'conv.bias',
+        'conv.weight',
+        'norm.bias',
+        'norm.running_mean',
+        'norm.running_var',
+        'norm.weight',
+      ]);
+      for (const constant of model.initializers) assert.ok('external' in constant || constant.data.length <= 64);
+      const externalData = [{ path: 'weights', data: readFileSync(file.path) }];
+      const options = { intraOpNumThreads: 1, externalData };
+      const session = await InferenceSession.create(encodeOnnx(model), options);
+      externalData[0]!.data.fill(0); // the session has what it needs
+      const { y } = await session.run({ x: new OrtTensor('float32', inputs.x.toFloat32Array(), inputs.x.shape) });
+      await session.release();
+      for (const [i, value] of (y!.data as Float32Array).entries()) {
+        assert.ok(Math.abs(value - expected[i]!) < tolerance, `${dtype} [${i}]: ${value} instead of ${expected[i]}`);
+      }
+    }
+    const half = new Map([['conv.weight', { dtype: 'bfloat16' } as TensorRecord]]);
+    assert.throws(() => storedAs(graph, half), /conv\.weight is float32 and cannot be taken from .* bfloat16/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+/** A convolution and a normalisation that can be merged into it. */
+class Prepared extends nn.Module {
+  readonly conv = new nn.Conv2d(16, 80, 3, { padding: 1 });
+  readonly norm = new nn.BatchNorm2d(80);
+
+  constructor() {
+    super();
+    noGrad(() => this.norm.runningVar.copy_(noise([80], 3).abs().add(0.5)));
+    noGrad(() => this.norm.runningMean.copy_(noise([80], 4)));
+  }
+
+  fuse(): void {
+    this.norm.foldInto(this.conv);
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.norm.forward(this.conv.forward(x)).relu();
+  }
+}
+
+test('half precision rounds what it is told to and keeps the rest; named weights stay as they are', async () => {
   using module = new Sized();
   module.eval();
   const body: Body = ({ image }) => ({ result: module.forward(image!) });
@@ -528,7 +611,7 @@ test('half precision rounds what it is told to, keeps the rest, and halves the w
   for (const model of [half, everything]) {
     for (const { type } of [...model.inputs, ...model.outputs]) assert.equal(type, 'float32');
     const weights = model.initializers.find(({ name }) => name === 'first.weight')!;
-    assert.ok(weights.data instanceof Uint16Array);
+    assert.ok('data' in weights && weights.data instanceof Float32Array);
   }
   const session = await InferenceSession.create(encodeOnnx(everything), { logSeverityLevel: 3 });
   await session.release();

@@ -78,7 +78,7 @@ export type Studio = { engine: Engine; metadata?: MediaMetadata; signer?: Conten
 /**
  * Makes one animation. Nothing is written unless it is complete.
  *
- * @param studio is asked for when the inputs have turned out to be readable and the output writable
+ * @param studio is asked for when the inputs have turned out to be readable
  */
 export async function animatePair(
   { portrait, driving, output }: Pair,
@@ -96,6 +96,8 @@ export async function animatePair(
   const original = await readPortrait(portrait);
   const canvas = pasteBack ? atMost(original, settings.size) : original;
   const facts = await factsOf(driving, { ...range, frameRate });
+  // Before faces are looked for, which takes time: what is wrong with the model comes up at once.
+  const { engine, metadata, signer } = await studio();
   let started = performance.now();
   const search = motion === 'relative' && settings.referenceFrame === 'auto';
   const framed = await faces.portrait(portrait, canvas, settings.crop, search);
@@ -106,7 +108,6 @@ export async function animatePair(
   const onWarning = (text: string): void => reporter.warn(text);
   await using clip = await openClip(driving, { ...range, frameRate, transform: cut.transform, onWarning });
 
-  const { engine, metadata, signer } = await studio();
   const stages: StageTimes = { source: 0, drive: 0, generate: 0 };
   const timed = timedEngine(engine, stages);
   const source = cutSquare(canvas, framed.square, NETWORK_SIZE);

@@ -4,7 +4,7 @@ import { type CropChoice, FaceFinder } from './animate-faces.js';
 import { animatePair, type PairResult, type PairSettings, type Studio } from './animate-pair.js';
 import { addEngineOption, chooseEngine, type EngineOptions } from './engine.js';
 import { describeError, EXIT, UsageError } from './errors.js';
-import { NETWORK_SIZE, UNTRAINED } from './model.js';
+import { NETWORK_SIZE } from './model.js';
 import {
   addCommonOptions,
   addModelOptions,
@@ -160,7 +160,6 @@ async function runAnimate(inputs: readonly string[], options: AnimateCommandOpti
     }
     return await runBatch(pairs, settings, { studio, faces, reporter, folder: options.output });
   } finally {
-    if (studio.trained === false) reporter.notice(UNTRAINED);
     studio.dispose();
     await faces.close();
   }
@@ -269,8 +268,6 @@ function summaryOf({ output }: Pair, { frames, width, height, seconds, faceSecon
 class LazyStudio {
   /** Whether making it went wrong. */
   failed = false;
-  /** Whether the weights are trained; undefined before the first use. */
-  trained: boolean | undefined;
   #studio: Studio | undefined;
 
   constructor(
@@ -289,8 +286,7 @@ class LazyStudio {
 
   async #make(): Promise<Studio> {
     try {
-      const { engine, metadata, trained } = await chooseEngine(this.options, this.reporter);
-      this.trained = trained;
+      const { engine, metadata } = await chooseEngine(this.options, this.reporter);
       this.reporter.notice(engine.description);
       return {
         engine,

@@ -2,40 +2,53 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { MANIFEST_NAME } from '../export/manifest.js';
+import { MANIFEST_NAME, WEIGHTS_NAME } from '../export/manifest.js';
 import { UserError } from './errors.js';
 
-/** Folders that may hold the default model: the repository's and the package's. */
-export const WEIGHT_FOLDERS = ['../../../../../weights/', '../../../weights/'].map((path) =>
-  fileURLToPath(new URL(path, import.meta.url)),
-);
+/** Folders that may hold the default model: the one that DAGAN_WEIGHTS names, else the repository's and the package's. */
+export const WEIGHT_FOLDERS: readonly string[] = process.env.DAGAN_WEIGHTS
+  ? [process.env.DAGAN_WEIGHTS]
+  : ['../../../../../weights/', '../../../weights/'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+
+export type DefaultModel = {
+  /** Name of its file or folder. */
+  name: string;
+  /** Its model file. */
+  checkpoint: string;
+  /** The exported model's folder that this file belongs to. */
+  folder?: string;
+};
 
 /**
- * The default model's file: the only one in a folder of weights, or the one called `default.safetensors`.
+ * The default model: a model file (.safetensors) in a folder of weights, or if there is none an exported model. If there
+ * are several, it is the one called `default`.
  *
- * @throws UserError if there are several
+ * @throws UserError if there are several and none is called so
  */
-export function defaultCheckpoint(folders: readonly string[] = WEIGHT_FOLDERS): string | undefined {
+export function defaultModel(folders: readonly string[] = WEIGHT_FOLDERS): DefaultModel | undefined {
   for (const folder of folders) {
     if (!existsSync(folder)) continue;
-    const names = readdirSync(folder).filter((name) => name.endsWith('.safetensors'));
-    const name = names.length === 1 ? names[0] : names.find((each) => each === 'default.safetensors');
-    if (name !== undefined) return `${folder}${name}`;
-    if (names.length > 1) {
-      throw new UserError(`${folder} holds several models (${names.sort().join(', ')}): choose one with --checkpoint`);
+    const names = readdirSync(folder).sort();
+    const files = names.filter((name) => name.endsWith('.safetensors'));
+    const file = theOne(files, 'default.safetensors', folder);
+    if (file !== undefined) return { name: file, checkpoint: join(folder, file) };
+    const exported = names.filter((name) => existsSync(join(folder, name, MANIFEST_NAME)));
+    const name = theOne(exported, 'default', folder);
+    if (name !== undefined) {
+      return { name, checkpoint: join(folder, name, WEIGHTS_NAME), folder: join(folder, name) };
     }
   }
   return undefined;
 }
 
-/** The default model where there is no LibTorch: the exported one in a folder of weights, by name if there are several. */
-export function defaultExport(folders: readonly string[] = WEIGHT_FOLDERS): string | undefined {
-  for (const folder of folders) {
-    if (!existsSync(folder)) continue;
-    const name = readdirSync(folder)
-      .sort()
-      .find((each) => existsSync(join(folder, each, MANIFEST_NAME)));
-    if (name !== undefined) return join(folder, name);
-  }
-  return undefined;
+function theOne(names: readonly string[], usual: string, folder: string): string | undefined {
+  if (names.length <= 1) return names[0];
+  if (names.includes(usual)) return usual;
+  throw new UserError(`${folder} holds several models (${names.join(', ')}): choose one with --checkpoint`);
 }
+
+/** The default model's file. @throws UserError as `defaultModel` does */
+export const defaultCheckpoint = (folders?: readonly string[]): string | undefined => defaultModel(folders)?.checkpoint;
+
+/** The default model's folder, if it is an exported one. @throws UserError as `defaultModel` does */
+export const defaultExport = (folders?: readonly string[]): string | undefined => defaultModel(folders)?.folder;

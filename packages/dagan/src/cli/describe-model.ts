@@ -1,5 +1,6 @@
 // What a model is, in words.
 import { isDeepStrictEqual } from 'node:util';
+import type { Manifest } from '../export/index.js';
 import { MODEL_PRESETS, type ModelConfig } from '../models/index.js';
 
 /** "dagan: 15 keypoints with jacobians; ResNet-18 face depth for keypoints and attention; residual decoder" */
@@ -17,4 +18,10 @@ export function describeModel(config: ModelConfig): string {
   ];
   const widths = `widths ${generator.blockExpansion} to ${generator.maxFeatures}`;
   return `${preset?.[0] ?? `custom (${widths})`}: ${parts.join('; ')}`;
+}
+
+/** "float32, weights in float16; pictures of any multiple of 128" */
+export function describeExport({ precision, weights, size, multiple }: Manifest): string {
+  const stored = weights.type === precision ? precision : `${precision}, weights in ${weights.type}`;
+  return `${stored}; pictures of ${size === undefined ? `any multiple of ${multiple}` : `${size} x ${size}`}`;
 }

@@ -1,11 +1,11 @@
 // `dagan doctor`: what this machine offers for animation, what is missing, and the line that mends it.
 
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { arch, availableParallelism, cpus, freemem, platform, release, totalmem } from 'node:os';
-import { basename, dirname } from 'node:path';
+import { dirname } from 'node:path';
 import { addonPath, aptLine, type Blas, type BuildRecord, currentBlas, readBuildRecord } from '@dagan/libtorch/build';
 import { loadCodecs } from '../media/codecs.js';
-import { defaultCheckpoint, WEIGHT_FOLDERS } from './default-model.js';
+import { defaultExport, defaultModel, WEIGHT_FOLDERS } from './default-model.js';
 import { multipliesBfloat16, type ProcessorFeatures, processorFeatures } from './processor.js';
 
 /** How a finding weighs: `fail` means that `dagan animate` cannot work. */
@@ -132,8 +132,29 @@ async function libtorchFindings(): Promise<Finding[]> {
       ...(record ? [processGroupFinding(record)] : []),
     ];
   } catch (error) {
-    const lines = (error as Error).message.trim().split('\n');
-    return [{ mark: 'fail', subject: 'LibTorch', text: lines[0]!, remedy: 'npm run setup' }];
+    const problem = (error as Error).message.trim().split('\n')[0]!;
+    return [withoutLibtorch(problem, existsSync(addonPath()))];
+  }
+}
+
+/**
+ * LibTorch that cannot be used stands in the way, unless it was left out and the default model runs without.
+ *
+ * @param built whether the addon is there all the same
+ */
+export function withoutLibtorch(problem: string, built: boolean, folders: readonly string[] = WEIGHT_FOLDERS): Finding {
+  const finding = { subject: 'LibTorch', remedy: 'npm run setup' };
+  if (built || !runsWithout(folders)) return { ...finding, mark: 'fail', text: problem };
+  const text =
+    'not set up: the default model runs on ONNX Runtime; other weights, training, evaluation and export need it';
+  return { ...finding, mark: 'note', text };
+}
+
+function runsWithout(folders: readonly string[]): boolean {
+  try {
+    return defaultExport(folders) !== undefined;
+  } catch {
+    return false; // `weightsFinding` says what is wrong
   }
 }
 
@@ -209,10 +230,10 @@ async function imageFinding(): Promise<Finding> {
 /** Names the model that runs where `--checkpoint` names none. No model is no hindrance: that option takes a file anywhere. */
 export function weightsFinding(folders: readonly string[] = WEIGHT_FOLDERS): Finding {
   try {
-    const file = defaultCheckpoint(folders);
-    if (file !== undefined) {
-      const size = `${(statSync(file).size / 1e6).toFixed(1)} MB`;
-      return { mark: 'ok', subject: 'Weights', text: `the default model is ${basename(file)} (${size})` };
+    const model = defaultModel(folders);
+    if (model) {
+      const size = `${(statSync(model.checkpoint).size / 1e6).toFixed(1)} MB`;
+      return { mark: 'ok', subject: 'Weights', text: `the default model is ${model.name} (${size})` };
     }
   } catch (error) {
     return { mark: 'warn', subject: 'Weights', text: (error as Error).message };

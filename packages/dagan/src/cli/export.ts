@@ -2,10 +2,17 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import { EXPORT_PRECISIONS, type ExportPrecision, exportModel, STEPS } from '../export/index.js';
+import {
+  EXPORT_PRECISIONS,
+  type ExportPrecision,
+  exportedFiles,
+  exportModel,
+  WEIGHT_TYPES,
+  type WeightType,
+} from '../export/index.js';
 import { sizeMultiple } from '../models/index.js';
 import { defaultCheckpoint } from './default-model.js';
-import { describeModel } from './describe-model.js';
+import { describeExport, describeModel } from './describe-model.js';
 import { UsageError, UserError } from './errors.js';
 import { chooseModel } from './model.js';
 import {
@@ -19,15 +26,16 @@ import { VERSION } from './provenance.js';
 import { Reporter } from './report.js';
 
 type ExportCommandOptions = CommonOptions &
-  ModelFileOptions & { output: string; precision: ExportPrecision; size?: number };
+  ModelFileOptions & { output: string; precision: ExportPrecision; weights?: WeightType; size?: number };
 
 const EXAMPLES = `
-The folder gets source.onnx, drive.onnx, generate.onnx and manifest.json. ONNX Runtime runs them where LibTorch is not,
-also in browsers: \`dagan animate --checkpoint FOLDER\` does. What goes in and comes out: docs/export.md.
+The folder gets model.safetensors with all weights, the graphs source.onnx, drive.onnx and generate.onnx, and
+manifest.json. ONNX Runtime runs it where LibTorch is not, also in browsers: \`dagan animate --checkpoint FOLDER\` does.
+Commands that need LibTorch take the folder too, and run the weights in it. What goes in and comes out: docs/export.md.
 
 Examples:
   dagan export --checkpoint model.safetensors -o exported/
-  dagan export --checkpoint model.safetensors -o small/ --precision float16
+  dagan export --checkpoint model.safetensors -o small/ --weights float16
   dagan animate portrait.jpg talking.mp4 -o out.mp4 --checkpoint exported/`;
 
 export function exportCommand(): Command {
@@ -37,9 +45,13 @@ export function exportCommand(): Command {
     .option('--checkpoint <file>', 'the model, as `animate` takes it; default: the one in weights/');
   addDepthFileOptions(command)
     .addOption(
-      new Option('--precision <kind>', 'float16 halves the files and suits GPUs')
-        .choices(EXPORT_PRECISIONS)
-        .default('float32'),
+      new Option('--precision <kind>', 'arithmetic; float16 suits GPUs').choices(EXPORT_PRECISIONS).default('float32'),
+    )
+    .addOption(
+      new Option(
+        '--weights <kind>',
+        'how weights are stored, whatever the arithmetic; float16 halves the folder (default: as --precision)',
+      ).choices(WEIGHT_TYPES),
     )
     .option(
       '--size <n>',
@@ -50,7 +62,7 @@ export function exportCommand(): Command {
 }
 
 async function runExport(options: ExportCommandOptions): Promise<void> {
-  const { output, precision, size } = options;
+  const { output, precision, weights, size } = options;
   if (options.checkpoint === undefined && defaultCheckpoint() === undefined) {
     throw new UserError('there is no model to export: name one with --checkpoint');
   }
@@ -64,17 +76,15 @@ async function runExport(options: ExportCommandOptions): Promise<void> {
     throw new UsageError(`--size ${size}: the pictures of this model must be a multiple of ${multiple} wide`);
   }
   reporter.notice(`${describeModel(model.config)}; recording its networks`);
-  const { graphs } = await exportModel(model, output, {
+  const manifest = await exportModel(model, output, {
     precision,
+    weights,
     size,
     metadata,
     exportedBy: `dagan ${VERSION}`,
   });
-  for (const step of STEPS) {
-    const { file, bytes } = graphs[step];
+  for (const { file, bytes } of exportedFiles(manifest)) {
     reporter.result(`${join(output, file)}: ${(bytes / 1e6).toFixed(1)} MB`);
   }
-  reporter.result(
-    `${output}: ${precision}, ${size === undefined ? `pictures of any multiple of ${multiple}` : `pictures of ${size} x ${size}`}`,
-  );
+  reporter.result(`${output}: ${describeExport(manifest)}`);
 }

@@ -1,8 +1,15 @@
-// `dagan info`: what a checkpoint is, or what a picture or clip says of its origin.
-import { statSync } from 'node:fs';
-import { basename } from 'node:path';
+// `dagan info`: what a checkpoint or exported model is, or what a picture or clip says of its origin.
+import { existsSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { type CheckpointFile, openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { Command } from 'commander';
+import {
+  exportedFiles,
+  MANIFEST_NAME,
+  readExportedFile,
+  readManifest,
+  type TensorDescription,
+} from '../export/index.js';
 import {
   type ContentCredentials,
   DIGITAL_SOURCE_TYPES,
@@ -12,7 +19,7 @@ import {
   readMetadata,
 } from '../media/index.js';
 import { ArchitectureError, configOf } from '../models/index.js';
-import { describeModel } from './describe-model.js';
+import { describeExport, describeModel } from './describe-model.js';
 import { addCommonOptions, type CommonOptions } from './options.js';
 import { isMediaName } from './pairs.js';
 
@@ -28,16 +35,24 @@ Nothing in the file is run: PyTorch's pickles are read by a reader that builds t
 Examples:
   dagan info vox-adv.pth.tar
   dagan info model.safetensors --tensors
+  dagan info exported/
   dagan info out.mp4`;
 
 export function infoCommand(): Command {
   const command = new Command('info')
     .description('tell what a checkpoint holds, or what an animation says of its origin')
-    .argument('<file>', 'a checkpoint (.safetensors, .pth, .pth.tar), a picture, a clip, or a folder of frames')
+    .argument(
+      '<file>',
+      "a checkpoint (.safetensors, .pth, .pth.tar), an exported model's folder, a picture, a clip, or a folder of frames",
+    )
     .option('--tensors', 'list every tensor of a checkpoint with its type and shape');
   return addCommonOptions(command)
     .addHelpText('after', EXAMPLES)
     .action(async (path: string, { tensors = false }: CommonOptions & { tensors?: boolean }) => {
+      if (existsSync(join(path, MANIFEST_NAME))) {
+        print(await exportLines(path, { tensors }));
+        return;
+      }
       if (isMediaName(path)) {
         print(mediaLines(path, await readMetadata(path), await signature(path)));
         return;
@@ -89,6 +104,29 @@ function mediaLines(path: string, { title, comment, origin }: MediaMetadata, cre
   ];
 }
 
+/** @throws ExportedModelError if files are missing or not those that the manifest was written for */
+async function exportLines(folder: string, { tensors }: { tensors: boolean }): Promise<string[]> {
+  const manifest = readManifest(folder);
+  const files = exportedFiles(manifest);
+  for (const file of files) await readExportedFile(folder, file);
+  const whole = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  const listed = (values: readonly TensorDescription[]): string =>
+    values.map(({ name, shape }) => `${name} [${shape.join(', ')}]`).join(', ');
+  using weights = openCheckpoint(join(folder, manifest.weights.file));
+  return [
+    `folder    ${folder}: exported by ${manifest.exported_by}, ONNX opset ${manifest.opset}, ${megabytes(whole)}; all files are as exported`,
+    `runs      ${describeExport(manifest)}`,
+    ...Object.values(manifest.graphs).flatMap(({ file, bytes, inputs, outputs }) => [
+      `graph     ${file}, ${megabytes(bytes)}`,
+      `          from ${listed(inputs)}`,
+      `          to ${listed(outputs)}`,
+    ]),
+    ...infoLines(weights, { tensors }),
+  ];
+}
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+
 function infoLines(file: CheckpointFile, { tensors }: { tensors: boolean }): string[] {
   const records = [...file.tensors.values()];
   const numbers = (part: typeof records): number =>
@@ -96,7 +134,7 @@ function infoLines(file: CheckpointFile, { tensors }: { tensors: boolean }): str
   const parts = groups(records, partOf);
   const types = groups(records, ({ dtype }) => dtype);
   return [
-    `file      ${file.path}: ${FORMATS[file.format]}, ${(statSync(file.path).size / 1e6).toFixed(1)} MB`,
+    `file      ${file.path}: ${FORMATS[file.format]}, ${megabytes(statSync(file.path).size)}`,
     `model     ${architecture(file)}`,
     `tensors   ${records.length} with ${millions(numbers(records))} numbers; ${[...types].map(([type, of]) => `${of.length} ${type}`).join(', ')}`,
     ...[...parts].map(([part, of]) => `          ${part}: ${of.length} with ${millions(numbers(of))}`),

@@ -15,6 +15,7 @@ import { inspectCommand } from './inspect.js';
 import { keypointsCommand } from './keypoints.js';
 import { preprocessCommand } from './preprocess.js';
 import { VERSION } from './provenance.js';
+import { studioCommand } from './studio.js';
 import { trainCommand } from './train.js';
 
 const EXAMPLES = `
@@ -39,6 +40,7 @@ function program(): Command {
     importCommand(),
     exportCommand(),
     infoCommand(),
+    studioCommand(),
     preprocessCommand(),
     trainCommand(),
     evaluateCommand(),

@@ -1,8 +1,10 @@
 // The model that a command runs: which files, which device, which arithmetic.
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { buildInfo, setThreads } from '@dagan/libtorch';
+import { MANIFEST_NAME, weightsIn } from '../export/index.js';
 import { DaGAN, fillByFormula, loadModel, MODEL_PRESETS, type ModelMetadata, publishedName } from '../models/index.js';
-import { defaultCheckpoint } from './default-model.js';
+import { defaultModel } from './default-model.js';
 import { UserError } from './errors.js';
 import type { ModelFileOptions, ModelOptions } from './options.js';
 import { multipliesBfloat16, processorFeatures } from './processor.js';
@@ -12,7 +14,7 @@ import type { Reporter } from './report.js';
 export const NETWORK_SIZE = 256;
 
 /** What is said of results that no training stands behind. */
-export const UNTRAINED =
+const UNTRAINED =
   'No trained weights found: using UNTRAINED weights. The output shows that the program works, not a face.';
 
 export type ChosenModel = {
@@ -24,12 +26,16 @@ export type ChosenModel = {
 
 /** Loads the model that the options name, else the default one, else makes up one without training (and warns). */
 export function chooseModel(options: ModelFileOptions, reporter: Reporter): ChosenModel {
-  const checkpoint = options.checkpoint ?? defaultCheckpoint();
+  const byDefault = options.checkpoint === undefined ? defaultModel() : undefined;
+  const checkpoint = options.checkpoint ?? byDefault?.folder ?? byDefault?.checkpoint;
   if (checkpoint !== undefined) {
     for (const file of [checkpoint, options.depthEncoder, options.depthDecoder]) {
       if (file !== undefined && !existsSync(file)) throw new UserError(`${file}: no such file`);
     }
-    const { model, metadata } = loadModel({ ...options, checkpoint });
+    const { model, metadata } = loadModel({
+      ...options,
+      checkpoint: isExportedModel(checkpoint) ? weightsIn(checkpoint) : checkpoint,
+    });
     return { model, metadata, trained: true };
   }
   if (options.depthEncoder !== undefined || options.depthDecoder !== undefined) {
@@ -38,6 +44,13 @@ export function chooseModel(options: ModelFileOptions, reporter: Reporter): Chos
   reporter.warn(UNTRAINED);
   const model = fillByFormula(new DaGAN(MODEL_PRESETS.dagan), { rename: publishedName });
   return { model: model.eval().requiresGrad_(false), metadata: {}, trained: false };
+}
+
+/** Whether a path, which must be there, is the folder of an exported model. @throws UserError for another folder */
+export function isExportedModel(path: string): boolean {
+  if (!statSync(path).isDirectory()) return false;
+  if (existsSync(join(path, MANIFEST_NAME))) return true;
+  throw new UserError(`${path}: holds no ${MANIFEST_NAME}, so it is no exported model (\`dagan export\` makes one)`);
 }
 
 /** The device to run on. Throws a UserError for one that is not there. */

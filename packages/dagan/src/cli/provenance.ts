@@ -1,7 +1,13 @@
 // What outputs say of their origin: that they are synthetic, and what made them.
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
-import { type ContentSigner, DIGITAL_SOURCE_TYPES, type MediaMetadata, openContentSigner } from '../media/index.js';
+import {
+  type ContentSigner,
+  type DIGITAL_SOURCE_TYPES,
+  type MediaMetadata,
+  openContentSigner,
+  syntheticMetadata,
+} from '../media/index.js';
 import type { ModelMetadata } from '../models/index.js';
 import { UsageError } from './errors.js';
 
@@ -10,26 +16,9 @@ export const VERSION: string = JSON.parse(
   readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'),
 ).version;
 
-/**
- * Title, comment and origin for an output. The model is named as far as its own file tells.
- *
- * @param of what the output shows: `trained`, pixels that a network made and nothing else; `composite`, such pixels within
- *   or beside those of the portrait or the driving clip
- */
-export function provenance({ name, sha256 }: ModelMetadata, of: keyof typeof DIGITAL_SOURCE_TYPES): MediaMetadata {
-  const version = sha256 && `sha256 ${sha256}`;
-  const model = [name, version].filter((part) => part).join(', ');
-  return {
-    title: 'Synthetic media',
-    comment: `A portrait animated by a driving video: no recording of what is shown. Made by dagan ${VERSION}${model ? `, model ${model}` : ''}.`,
-    origin: {
-      digitalSourceType: DIGITAL_SOURCE_TYPES[of],
-      creatorTool: `dagan ${VERSION}`,
-      system: name || 'DaGAN',
-      ...(version && { systemVersion: version }),
-    },
-  };
-}
+/** Title, comment and origin for an output of this program. @param of what it shows, see `syntheticMetadata` */
+export const provenance = (model: ModelMetadata, of: keyof typeof DIGITAL_SOURCE_TYPES): MediaMetadata =>
+  syntheticMetadata(model, of, `dagan ${VERSION}`);
 
 /** The user's certificate and its private key, as PEM files. */
 export type SigningOptions = { c2paCertificate?: string; c2paKey?: string };

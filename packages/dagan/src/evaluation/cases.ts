@@ -1,8 +1,9 @@
 // What is generated and compared: a source, what drives it, and which driving frame counts as the source's own pose.
 import { readdir, stat } from 'node:fs/promises';
-import { basename, extname, join, relative } from 'node:path';
+import { basename, dirname, extname, join, relative } from 'node:path';
 import { readClipIndex } from '../data/dataset-index.js';
 import { type Dataset, openDataset, Random, type TrainingClip } from '../data/index.js';
+import { framesIn } from '../media/folder-reader.js';
 import { MediaError, PICTURE_EXTENSIONS } from '../media/index.js';
 import type { Protocol } from './measures.js';
 import { type FrameReference, readPairList } from './pair-list.js';
@@ -140,8 +141,16 @@ async function listedCases(root: string, list: string): Promise<EvaluationCase[]
       source: !isPicture(source.path) && source.frame === null ? { ...source, frame: 0 } : source,
       driving: { ...driving, kind: whole ? 'clip' : 'frame' },
       reference,
-      sourceFrame: whole && source.path === driving.path ? (source.frame ?? 0) : null,
+      sourceFrame: whole ? await frameWithin(source, driving.path) : null,
     });
   }
   return cases;
+}
+
+/** The number of a frame in a clip, which may be a folder of frames; null if it is of another one. */
+async function frameWithin({ path, frame }: FrameReference, clip: string): Promise<number | null> {
+  if (path === clip) return frame ?? 0;
+  if (frame !== null || dirname(path) !== clip) return null;
+  const number = (await framesIn(clip)).indexOf(basename(path));
+  return number < 0 ? null : number;
 }

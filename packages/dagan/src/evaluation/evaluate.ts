@@ -1,5 +1,5 @@
 // The evaluation as a whole: cases are shared among ranks, measured, kept, added up and reported.
-import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { distributed } from '@dagan/libtorch';
 import type { TransferOptions } from '../animation/transfer.js';
@@ -104,7 +104,10 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationResu
   const result = resultOf(options, cases, contestants, (each, contestant) => rows.get(keyOf(each, contestant))!);
   await writeWhole(join(output, 'evaluation.json'), Buffer.from(`${JSON.stringify(result, null, 2)}\n`));
   const figuresOf = contestants.map((contestant) => cases.map((each) => rows.get(keyOf(each, contestant))!));
-  const report = htmlReport(result, figuresOf, (file) => readFileSync(join(worst, file)));
+  const report = htmlReport(result, figuresOf, (file) => {
+    const path = join(worst, file);
+    return existsSync(path) ? readFileSync(path) : null;
+  });
   await writeWhole(join(output, 'report.html'), Buffer.from(report));
   return result;
 }

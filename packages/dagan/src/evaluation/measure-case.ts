@@ -90,8 +90,11 @@ export async function measureCase(
     }
     const features =
       settings.protocol === 'self' ? (instruments.perceptual?.of(batch.map(({ picture }) => picture)) ?? null) : null;
-    for (const gauge of gauges) await gauge.add(batch, readings, features);
-    for (const map of features ?? []) map.dispose();
+    try {
+      for (const gauge of gauges) await gauge.add(batch, readings, features);
+    } finally {
+      for (const map of features ?? []) map.dispose();
+    }
     done += batch.length;
     onFrames?.(done);
   }

@@ -15,12 +15,12 @@ const WORST = 6;
  * The page.
  *
  * @param rows the figures of frames: per contestant, per case
- * @param readPicture gives the file of a worst case (WebP)
+ * @param readPicture gives the file of a worst case (WebP); null if somebody has removed it
  */
 export function htmlReport(
   result: EvaluationResult,
   rows: readonly (readonly CaseRow[])[],
-  readPicture: (file: string) => Uint8Array,
+  readPicture: (file: string) => Uint8Array | null,
 ): string {
   const { protocol, cases, frames, settings, contestants } = result;
   const title = protocol === 'self' ? 'Evaluation: same person' : 'Evaluation: cross-identity';
@@ -136,7 +136,7 @@ const worstBy = (result: EvaluationResult): string => escaped(measureOf(worstMea
 function worstCases(
   result: EvaluationResult,
   { name, cases }: ContestantSummary,
-  readPicture: (file: string) => Uint8Array,
+  readPicture: (file: string) => Uint8Array | null,
 ): string {
   const id = worstMeasure(result);
   const sign = measureOf(id).better === 'lower' ? -1 : 1;
@@ -150,8 +150,13 @@ function worstCases(
     .sort((a, b) => figureOf(a) - figureOf(b))
     .slice(0, WORST);
   const figures = chosen.map(({ name: title, worst, figures: found }) => {
-    const data = Buffer.from(readPicture(worst!.file)).toString('base64');
+    const bytes = readPicture(worst!.file);
     const words = `${title}, frame ${worst!.frame}; the case's ${measureOf(id).label} ${shownFigure(id, found[id])}`;
+    if (!bytes) {
+      const lost = `${words}; its picture, worst/${worst!.file}, was removed`;
+      return `<figure><figcaption>${escaped(lost)}</figcaption></figure>`;
+    }
+    const data = Buffer.from(bytes).toString('base64');
     return `<figure><img src="data:image/webp;base64,${data}" alt="${escaped(words)}"><figcaption>${escaped(words)}</figcaption></figure>`;
   });
   return `<h3>${escaped(name)}</h3>\n<div class="pictures">${figures.join('\n')}</div>`;

@@ -1,24 +1,36 @@
-// A model as a folder of ONNX graphs with a manifest, for wherever LibTorch is not.
+// A model as a folder: three ONNX graphs, one file of weights that they share, and a manifest.
 import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { computeInHalf, toOnnx } from '@dagan/libtorch';
-import { encodeOnnx, type OnnxValue } from '@dagan/libtorch/onnx';
-import { writeWhole } from '../media/files.js';
+import { computeInHalf, storedAs, toOnnx } from '@dagan/libtorch';
+import { openCheckpoint } from '@dagan/libtorch/checkpoint';
+import { encodeOnnx, type OnnxExternalData, type OnnxModel, type OnnxValue } from '@dagan/libtorch/onnx';
+import { abandon, beginFile, commitFile, writeWhole } from '../media/files.js';
 import { sizeMultiple } from '../models/config.js';
 import type { DaGAN } from '../models/dagan.js';
-import { prepareForInference } from '../models/inference.js';
-import type { ModelMetadata } from '../models/model-file.js';
-import { STEPS, traceSteps } from './graphs.js';
+import { type ModelMetadata, saveModel } from '../models/model-file.js';
+import { STEPS, type Step, traceSteps } from './graphs.js';
 import { halfNodes } from './half.js';
-import { type ExportPrecision, type GraphFile, MANIFEST_FORMAT, MANIFEST_NAME, type Manifest } from './manifest.js';
+import {
+  type ExportedFile,
+  type ExportPrecision,
+  type GraphFile,
+  MANIFEST_FORMAT,
+  MANIFEST_NAME,
+  type Manifest,
+  WEIGHTS_NAME,
+  type WeightType,
+} from './manifest.js';
 
 export type ExportOptions = {
-  /** float16 halves the files; see docs/export.md for what it does to the frames. */
+  /** Arithmetic: see docs/export.md for what float16 does to the frames. */
   precision?: ExportPrecision;
+  /** How the weights are stored; float16 halves the folder. That of the precision if not given. */
+  weights?: WeightType;
   /** Side of the pictures in pixels, where it shall be fixed; any multiple of the model's unit otherwise. */
   size?: number;
-  /** What the model's file says of it; goes into the manifest. */
+  /** What the model's file says of it; goes into the new one and the manifest. */
   metadata?: ModelMetadata;
   /** What exports, for the manifest: "dagan 0.1.0". */
   exportedBy?: string;
@@ -28,34 +40,44 @@ export type ExportOptions = {
 const OF_THE_FILE = new Set(['format', 'architecture', 'config']);
 
 /**
- * Writes `source.onnx`, `drive.onnx`, `generate.onnx` and then `manifest.json` into a folder, which is made if need be.
- * The model is changed (`prepareForInference`) and can afterwards be used, but neither trained nor saved.
+ * Writes `model.safetensors`, `source.onnx`, `drive.onnx`, `generate.onnx` and then `manifest.json` into a folder, which is
+ * made if need be. The model is changed (`prepareForInference`) and can afterwards be used, but neither trained nor saved.
  *
  * @throws RangeError if the model's networks cannot halve pictures of this size as often as they do; TraceError if an
- *   operator has no form in ONNX
+ *   operator has no form in ONNX; CheckpointError if float16 cannot hold the weights. Then no file is changed
  */
 export async function exportModel(
   model: DaGAN,
   folder: string,
-  { precision = 'float32', size, metadata = {}, exportedBy = 'dagan' }: ExportOptions = {},
+  { precision = 'float32', weights: type = precision, size, metadata = {}, exportedBy = 'dagan' }: ExportOptions = {},
 ): Promise<Manifest> {
   const multiple = sizeMultiple(model.config);
   if (size !== undefined && !(size > 0 && size % multiple === 0)) {
     throw new RangeError(`the size of this model's pictures must be a multiple of ${multiple}, not ${size}`);
   }
-  const graphs = traceSteps(prepareForInference(model), { size });
   await mkdir(folder, { recursive: true });
-  const files: Partial<Record<keyof Manifest['graphs'], GraphFile>> = {};
-  let opset = 0;
+  const target = join(folder, WEIGHTS_NAME);
+  const part = await beginFile(target);
+  let graphs: Record<Step, OnnxModel>;
+  let about: ModelMetadata;
+  let weights: ExportedFile;
+  try {
+    about = saveModel(part, model, metadata, { kernels: type });
+    weights = { file: WEIGHTS_NAME, ...(await digestOf(part)) };
+    graphs = encodableSteps(model, part, { precision, size });
+  } catch (error) {
+    await abandon(part);
+    throw error;
+  }
+  await commitFile(part, target);
+  const files: Partial<Record<Step, GraphFile>> = {};
   for (const step of STEPS) {
-    const graph = precision === 'float16' ? computeInHalf(graphs[step], halfNodes(graphs[step])) : graphs[step];
-    const onnx = toOnnx(graph, { name: `dagan ${step}` });
-    const bytes = encodeOnnx(onnx);
+    const { inputs, outputs } = graphs[step];
+    const bytes = encodeOnnx(graphs[step]);
     const file = `${step}.onnx`;
     await writeWhole(join(folder, file), bytes);
     const sha256 = createHash('sha256').update(bytes).digest('hex');
-    files[step] = { file, bytes: bytes.length, sha256, inputs: describe(onnx.inputs), outputs: describe(onnx.outputs) };
-    opset = onnx.opset;
+    files[step] = { file, bytes: bytes.length, sha256, inputs: describe(inputs), outputs: describe(outputs) };
   }
   const manifest: Manifest = {
     format: MANIFEST_FORMAT,
@@ -65,13 +87,44 @@ export async function exportModel(
     precision,
     ...(size === undefined ? {} : { size }),
     multiple,
-    opset,
+    opset: graphs.generate.opset,
     graphs: files as Manifest['graphs'],
-    weights: Object.fromEntries(Object.entries(metadata).filter(([key]) => !OF_THE_FILE.has(key))),
+    weights: { ...weights, type },
+    metadata: Object.fromEntries(Object.entries(about).filter(([key]) => !OF_THE_FILE.has(key))),
     exported_by: exportedBy,
   };
   await writeWhole(join(folder, MANIFEST_NAME), new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`));
   return manifest;
+}
+
+/** The model's steps, which take their weights from the file at `path`. */
+function encodableSteps(
+  model: DaGAN,
+  path: string,
+  { precision, size }: { precision: ExportPrecision; size?: number },
+): Record<Step, OnnxModel> {
+  using file = openCheckpoint(path);
+  const external = new Map<string, OnnxExternalData>();
+  for (const { name, offset, byteLength } of file.tensors.values()) {
+    external.set(name, { file: WEIGHTS_NAME, offset: offset!, length: byteLength });
+  }
+  const graphs = traceSteps(model, { size });
+  const encodable = (step: Step): OnnxModel => {
+    const graph = precision === 'float16' ? computeInHalf(graphs[step], halfNodes(graphs[step])) : graphs[step];
+    return toOnnx(storedAs(graph, file.tensors), { name: `dagan ${step}`, external });
+  };
+  return { source: encodable('source'), drive: encodable('drive'), generate: encodable('generate') };
+}
+
+/** Length and SHA-256 of a file. */
+async function digestOf(path: string): Promise<Omit<ExportedFile, 'file'>> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  for await (const chunk of createReadStream(path)) {
+    hash.update(chunk);
+    bytes += chunk.length;
+  }
+  return { bytes, sha256: hash.digest('hex') };
 }
 
 const describe = (values: readonly OnnxValue[]) => values.map(({ name, shape }) => ({ name, shape }));

@@ -1,7 +1,8 @@
 // The model's three steps as graphs, recorded from its networks: source, drive and generate.
-import { type FreeDimension, type Graph, type Tensor, trace, zeros } from '@dagan/libtorch';
+import { type FreeDimension, type Graph, recordPreparation, type Tensor, trace, zeros } from '@dagan/libtorch';
 import { sizeMultiple } from '../models/config.js';
 import type { DaGAN } from '../models/dagan.js';
+import { prepareForInference } from '../models/inference.js';
 import type { Keypoints } from '../models/keypoints.js';
 
 /** The steps, in the order in which they are used. */
@@ -14,7 +15,8 @@ const present = (tensors: Readonly<Record<string, Tensor | null>>): Record<strin
   Object.fromEntries(Object.entries(tensors).filter((entry): entry is [string, Tensor] => entry[1] !== null));
 
 /**
- * Records the three steps of a model that is prepared for use (`prepareForInference`, float32).
+ * Records the three steps of a model in float32, which is prepared for use thereby (`prepareForInference`). The graphs hold
+ * the model's tensors as they were before, under their names, and compute from them what the preparation made of them.
  *
  * | step | inputs | outputs |
  * |---|---|---|
@@ -38,6 +40,7 @@ export function traceSteps(model: DaGAN, { size }: { size?: number } = {}): Reco
   const spatial = size === undefined ? sides : [];
   const picture = (count: number, { height = size, width = size }: Partial<Record<string, number>>): Tensor =>
     zeros([count, 3, height!, width!]);
+  using preparation = recordPreparation(model, () => prepareForInference(model));
   const source = trace(
     {
       inputs: (sizes) => ({
@@ -50,7 +53,7 @@ export function traceSteps(model: DaGAN, { size }: { size?: number } = {}): Reco
         return present({ disparity: found, small_image: smallImage, features, query });
       },
     },
-    { dimensions: spatial, modules: model },
+    { dimensions: spatial, preparation },
   );
   const drive = trace(
     {
@@ -60,7 +63,7 @@ export function traceSteps(model: DaGAN, { size }: { size?: number } = {}): Reco
         return present({ ...named(keypoints), disparity });
       },
     },
-    { dimensions: [batch, ...spatial], modules: model },
+    { dimensions: [batch, ...spatial], preparation },
   );
   const generate = trace(
     {
@@ -94,7 +97,7 @@ export function traceSteps(model: DaGAN, { size }: { size?: number } = {}): Reco
         return present({ prediction, deformation, occlusion_map: occlusionMap, attention_key: key });
       },
     },
-    { dimensions: [batch, ...spatial], modules: model },
+    { dimensions: [batch, ...spatial], preparation },
   );
   return { source, drive, generate };
 }

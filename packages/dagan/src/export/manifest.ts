@@ -3,25 +3,44 @@ import type { ModelConfig } from '../models/config.js';
 import { type Check, checkModelConfig, fields, mapping, oneOf, optional, wholeNumber } from '../models/config-check.js';
 
 /** Value of `format` in manifests. */
-export const MANIFEST_FORMAT = 'dagan-onnx-1';
+export const MANIFEST_FORMAT = 'dagan-onnx-2';
 
 /** Name of the manifest in an exported model's folder. */
 export const MANIFEST_NAME = 'manifest.json';
+
+/** Name of the file of weights in an exported model's folder. */
+export const WEIGHTS_NAME = 'model.safetensors';
 
 /** Arithmetic of an exported model. */
 export const EXPORT_PRECISIONS = ['float32', 'float16'] as const;
 
 export type ExportPrecision = (typeof EXPORT_PRECISIONS)[number];
 
+/** How an exported model's weights are stored, whatever the arithmetic. */
+export const WEIGHT_TYPES = ['float32', 'float16'] as const;
+
+export type WeightType = (typeof WEIGHT_TYPES)[number];
+
 /** A step's tensor by name; a dimension given as text is free and tells its size, as 'height/4'. */
 export type TensorDescription = { name: string; shape: readonly (number | string)[] };
 
-/** One graph's file. */
-export type GraphFile = {
+/** A file beside the manifest. */
+export type ExportedFile = {
   /** Name in the folder of the manifest. */
   file: string;
   bytes: number;
+  /** SHA-256 of all its bytes. */
   sha256: string;
+};
+
+/**
+ * The file that all graphs take their weights from, under this name: ONNX Runtime is given it as external data. It is a
+ * whole model file of ours too (safetensors), which LibTorch loads.
+ */
+export type WeightsFile = ExportedFile & { type: WeightType };
+
+/** One graph's file, which holds no weights. */
+export type GraphFile = ExportedFile & {
   inputs: readonly TensorDescription[];
   outputs: readonly TensorDescription[];
 };
@@ -40,8 +59,9 @@ export type Manifest = {
   /** Version of the ONNX operators. */
   opset: number;
   graphs: { source: GraphFile; drive: GraphFile; generate: GraphFile };
-  /** Name, licence, training and hash of the weights, as their file tells. */
-  weights: Readonly<Record<string, string>>;
+  weights: WeightsFile;
+  /** What the file of weights says of them: name, licence, training, and as `sha256` a hash of names and values. */
+  metadata: Readonly<Record<string, string>>;
   exported_by: string;
 };
 
@@ -53,10 +73,12 @@ const text: Check<string> = (value, path) => {
 };
 
 /** A name in the same folder, so that a manifest cannot lead elsewhere. */
-const fileName: Check<string> = (value, path) => {
-  if (typeof value === 'string' && /^[\w-][\w.-]*\.onnx$/.test(value)) return value;
-  throw new TypeError(`${path} must be the name of an .onnx file beside the manifest`);
-};
+const fileName =
+  (ending: '.onnx' | '.safetensors'): Check<string> =>
+  (value, path) => {
+    if (typeof value === 'string' && /^[\w-][\w.-]*$/.test(value) && value.endsWith(ending)) return value;
+    throw new TypeError(`${path} must be the name of a file beside the manifest, ending in ${ending}`);
+  };
 
 const sha256: Check<string> = (value, path) => {
   if (typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)) return value;
@@ -79,7 +101,7 @@ const texts: Check<Readonly<Record<string, string>>> = (value, path) =>
 const tensors = listOf(fields<TensorDescription>({ name: text, shape: listOf(dimension) }));
 
 const graphFile = fields<GraphFile>({
-  file: fileName,
+  file: fileName('.onnx'),
   bytes: wholeNumber(1, MOST_BYTES),
   sha256,
   inputs: tensors,
@@ -96,7 +118,13 @@ const manifest = fields<Manifest>({
   multiple: wholeNumber(1, 16384),
   opset: wholeNumber(16, 1000),
   graphs: fields<Manifest['graphs']>({ source: graphFile, drive: graphFile, generate: graphFile }),
-  weights: texts,
+  weights: fields<WeightsFile>({
+    file: fileName('.safetensors'),
+    bytes: wholeNumber(1, MOST_BYTES),
+    sha256,
+    type: oneOf(...WEIGHT_TYPES),
+  }),
+  metadata: texts,
   exported_by: text,
 });
 

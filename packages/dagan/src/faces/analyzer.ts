@@ -1,5 +1,6 @@
 // Everything about the faces of a picture in one object. Runs in Node as it is, and wherever a runtime and the models
 // are given to it.
+import { defaultAssets, defaultRuntime } from '#faces/defaults';
 import type { Picture } from '../media/picture.js';
 import { type CanonicalFace, FACE_ASSETS, type FaceAssets, splitFaceAssets } from './assets.js';
 import { detectFaces, detectSmallFaces, type FaceBox } from './detector.js';
@@ -7,7 +8,8 @@ import { EXPRESSION_SIGNALS, type ExpressionSignals, expressionSignals } from '.
 import { computeMesh, type FaceMesh, type MeshNetwork, regionOfDetection, regionOfMesh } from './mesh.js';
 import type { MeasuredBy, Network, NetworkRuntime } from './networks.js';
 import { type HeadPose, headPose } from './pose.js';
-import { regionPoints, tfliteToOnnx } from './tflite-to-onnx.js';
+import { regionPoints } from './tflite-regions.js';
+import { tfliteToOnnx } from './tflite-to-onnx.js';
 
 /** What the analysis is made of. */
 export type FaceAnalyzerOptions = {
@@ -63,10 +65,8 @@ export class FaceAnalyzer implements AsyncDisposable {
 
   /** Converts and loads the networks, in about a quarter of a second. */
   static async load(options: FaceAnalyzerOptions = {}): Promise<FaceAnalyzer> {
-    const runtime = options.runtime ?? (await import('./onnx-runtime.js')).onnxRuntime();
-    const assets: FaceAssets = splitFaceAssets(
-      options.assets ?? (await (await import('./installed.js')).readInstalled(FACE_ASSETS.package, FACE_ASSETS.file)),
-    );
+    const runtime = options.runtime ?? (await defaultRuntime());
+    const assets: FaceAssets = splitFaceAssets(options.assets ?? (await defaultAssets()));
     const refined = options.mesh === 'refined';
     const mesh = refined ? assets.refinedMesh : assets.mesh;
     const detector = await runtime.load(tfliteToOnnx(assets.detector, 'face detector'));

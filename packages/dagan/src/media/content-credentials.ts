@@ -194,20 +194,20 @@ async function readText(path: string): Promise<string> {
 
 let loaded: Promise<C2pa> | undefined;
 
-/** @param path of the file that it is for */
-function loadC2pa(path: string): Promise<C2pa> {
-  loaded ??= load(path);
-  return loaded;
-}
-
-async function load(path: string): Promise<C2pa> {
-  let c2pa: C2pa;
+/** The package, loaded once it can be. @param path of the file that it is for */
+async function loadC2pa(path: string): Promise<C2pa> {
+  loaded ??= load();
   try {
-    c2pa = await import('@contentauth/c2pa-wasm');
+    return await loaded;
   } catch (error) {
+    loaded = undefined;
     if (systemCode(error) === 'ERR_MODULE_NOT_FOUND') throw new MediaError(path, MISSING, { cause: error });
     throw error;
   }
+}
+
+async function load(): Promise<C2pa> {
+  const c2pa: C2pa = await import('@contentauth/c2pa-wasm');
   const module = await readFile(createRequire(import.meta.url).resolve('@contentauth/c2pa-wasm/c2pa.wasm'));
   c2pa.initSync({ module });
   // Signing reads its source as web workers do; Node.js has no such reader.

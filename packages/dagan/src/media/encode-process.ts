@@ -19,7 +19,7 @@ async function openSink(job: EncodeJob): Promise<FrameSink> {
   if (container === 'gif' || container === 'webp') {
     return (await import('./animation-writer.js')).openAnimationSink(job, container, tell);
   }
-  if (container !== 'folder') return (await import('./video-writer.js')).openVideoSink(job, container, tell);
+  if (container !== 'folder') return (await import('./video-writer.js')).openVideoFile(job, container, tell);
   if (job.sound) tell.warning('written without sound: a folder of frames holds none');
   return (await import('./folder-writer.js')).openFolderSink(job);
 }

@@ -7,12 +7,18 @@ import { PICTURE_EXTENSIONS, readPicture } from './images.js';
 import type { DecodeJob } from './messages.js';
 import type { FrameReader, ReaderFrame } from './reader.js';
 
-/** Opens a folder of pictures. Throws a `MediaError` if it holds none, or later if one has another size. */
-export async function openFolder(job: DecodeJob): Promise<FrameReader> {
-  const natural = new Intl.Collator('en', { numeric: true });
-  const names = (await readdir(job.path))
+const natural = new Intl.Collator('en', { numeric: true });
+
+/** Names of the pictures in a folder, which are its frames in this order. */
+export async function framesIn(folder: string): Promise<string[]> {
+  return (await readdir(folder))
     .filter((name) => !name.startsWith('.') && PICTURE_EXTENSIONS.includes(extname(name).toLowerCase()))
     .sort((a, b) => natural.compare(a, b) || (a < b ? -1 : 1));
+}
+
+/** Opens a folder of pictures. Throws a `MediaError` if it holds none, or later if one has another size. */
+export async function openFolder(job: DecodeJob): Promise<FrameReader> {
+  const names = await framesIn(job.path);
   if (names.length === 0) {
     throw new MediaError(job.path, `is a folder without pictures (${PICTURE_EXTENSIONS.join(' ')})`);
   }

@@ -1,4 +1,4 @@
-/** Images and video in and out. This entry is for Node; `picture`, `resize`, `color` and `sample` run in browsers too. */
+/** Images and video in and out. This entry is for Node; `portable.ts` has what runs in browsers too. */
 
 export { type Clip, type ClipFrame, type ClipOptions, openClip } from './clip.js';
 export { type ClipWriter, type ClipWriterOptions, createClipWriter } from './clip-writer.js';
@@ -12,6 +12,6 @@ export { MediaError } from './errors.js';
 export { PICTURE_EXTENSIONS, readPicture, writePicture } from './images.js';
 export type { Quality } from './messages.js';
 export { checkPicture, createPicture, cropPicture, type Picture, type Rectangle, rotatePicture } from './picture.js';
-export { DIGITAL_SOURCE_TYPES, type MediaMetadata, type Origin } from './provenance.js';
+export { DIGITAL_SOURCE_TYPES, type MediaMetadata, type Origin, syntheticMetadata } from './provenance.js';
 export { readMetadata } from './provenance-reader.js';
 export { type PictureTransform, resizePicture, transformPicture } from './resize.js';

@@ -1,6 +1,7 @@
 /**
  * What a file says of its origin, in the fields that others read: IPTC's digital source type and AI system (IPTC Photo
- * Metadata 2025.1) in an XMP packet (ISO 16684-1), or the same as Matroska tags, as that container has no XMP.
+ * Metadata 2025.1) in an XMP packet (ISO 16684-1), or the same as Matroska tags, as that container has no XMP. Runs in Node
+ * and in browsers.
  */
 
 /** Terms of IPTC's vocabulary of digital source types that outputs of this program carry. */
@@ -29,6 +30,33 @@ export type MediaMetadata = {
   comment?: string;
   origin?: Origin;
 };
+
+/**
+ * What an animation says of itself: title, comment and origin. The model is named as far as its own file tells.
+ *
+ * @param model its name and the SHA-256 of its weights
+ * @param of what is shown: `trained`, pixels that a network made and nothing else; `composite`, such pixels within or
+ *   beside those of the portrait or the driving clip
+ * @param program name and version
+ */
+export function syntheticMetadata(
+  { name, sha256 }: { name?: string; sha256?: string },
+  of: keyof typeof DIGITAL_SOURCE_TYPES,
+  program: string,
+): MediaMetadata {
+  const version = sha256 && `sha256 ${sha256}`;
+  const model = [name, version].filter((part) => part).join(', ');
+  return {
+    title: 'Synthetic media',
+    comment: `A portrait animated by a driving video: no recording of what is shown. Made by ${program}${model ? `, model ${model}` : ''}.`,
+    origin: {
+      digitalSourceType: DIGITAL_SOURCE_TYPES[of],
+      creatorTool: program,
+      system: name || 'DaGAN',
+      ...(version && { systemVersion: version }),
+    },
+  };
+}
 
 /** Namespace prefixes and names of the XMP properties of an origin. */
 const PROPERTIES = {
@@ -70,6 +98,22 @@ export function xmpPacket(metadata: MediaMetadata | undefined): string | undefin
  </rdf:RDF>
 </x:xmpmeta>
 <?xpacket end="w"?>`;
+}
+
+/** The kind of `uuid` box that holds an XMP packet in mp4 and mov: be7acfcb-97a9-42e8-9c71-999491e3afac. */
+export const XMP_UUID = Uint8Array.of(
+  ...[0xbe, 0x7a, 0xcf, 0xcb, 0x97, 0xa9, 0x42, 0xe8, 0x9c, 0x71, 0x99, 0x94, 0x91, 0xe3, 0xaf, 0xac],
+);
+
+/** A packet as the box that is added to a finished mp4 or mov (ISO 14496-12; XMP, part 3). */
+export function xmpBox(packet: string): Uint8Array<ArrayBuffer> {
+  const body = new TextEncoder().encode(packet);
+  const head = [...new TextEncoder().encode('uuid'), ...XMP_UUID];
+  const box = new Uint8Array(4 + head.length + body.length);
+  new DataView(box.buffer).setUint32(0, box.length);
+  box.set(head, 4);
+  box.set(body, 4 + head.length);
+  return box;
 }
 
 /**

@@ -1,4 +1,7 @@
-/** The sound that goes with a written video: packets are copied where the container takes them, else coded anew. */
+/**
+ * The sound that goes with a written video: packets are copied where the container takes them, else coded anew. Runs in Node
+ * and in browsers.
+ */
 
 import type {
   AudioCodec,
@@ -9,12 +12,16 @@ import type {
   Input,
   InputAudioTrack,
   Output,
+  Source,
 } from 'mediabunny';
 import type { Mediabunny } from './codecs.js';
 import { firstLine } from './errors.js';
 import type { SoundRange } from './messages.js';
 import type { ReaderEvents } from './reader.js';
-import type { VideoContainer } from './video-writer.js';
+import type { VideoContainer } from './video-sink.js';
+
+/** The file that holds the sound, and which part of it goes along. */
+export type Sound = { source: Source; range: Omit<SoundRange, 'path'> };
 
 /** A sound track being filled beside the pictures, which keeps the two interleaved in the file. */
 export type SoundTrack = {
@@ -38,17 +45,17 @@ const LEAD_IN_SECONDS = 0.1;
 const BLOCK = 1024;
 
 /**
- * Adds a sound track for `range` to an output that has not started. Returns nothing, after a warning, where there is no
+ * Adds a track for that part of the sound to an output that has not started. Returns nothing, after a warning, where there is no
  * way to carry the sound.
  */
 export async function openSound(
   mb: Mediabunny,
-  range: SoundRange,
+  { source, range }: Sound,
   output: Output,
   container: VideoContainer,
   events: ReaderEvents,
 ): Promise<SoundTrack | undefined> {
-  const input = new mb.Input({ source: new mb.FilePathSource(range.path), formats: mb.ALL_FORMATS });
+  const input = new mb.Input({ source, formats: mb.ALL_FORMATS });
   try {
     const track = await input.getPrimaryAudioTrack();
     const codec = await track?.getCodec();
@@ -76,7 +83,7 @@ class Cut {
   end: number;
 
   constructor(
-    readonly range: SoundRange,
+    readonly range: Sound['range'],
     leadIn: boolean,
   ) {
     this.origin = range.start;

@@ -1,19 +1,14 @@
 /** The XMP packet of an MP4 or QuickTime file: a `uuid` box beside the others (ISO 14496-12; XMP, part 3). */
 
 import { appendFile, type FileHandle, open } from 'node:fs/promises';
-
-const XMP_UUID = Buffer.from('be7acfcb97a942e89c71999491e3afac', 'hex');
+import { XMP_UUID, xmpBox } from './provenance.js';
 
 /** Packets beyond this are not read. */
 const MOST = 16 * 2 ** 20;
 
 /** Adds a packet to a finished file. */
 export async function appendXmpBox(path: string, packet: string): Promise<void> {
-  const body = Buffer.from(packet, 'utf8');
-  const head = Buffer.alloc(8);
-  head.writeUInt32BE(head.length + XMP_UUID.length + body.length, 0);
-  head.write('uuid', 4, 'latin1');
-  await appendFile(path, Buffer.concat([head, XMP_UUID, body]));
+  await appendFile(path, xmpBox(packet));
 }
 
 /** The packet of a file; undefined if it has none. */

@@ -86,12 +86,15 @@ function attendInBlocks(query: Tensor, key: Tensor, value: Tensor): Tensor {
   return cat(answers);
 }
 
-/** Blocks of a recorded network, the same number at any size: 16 blocks of 256 at the published one. */
-const PARTS = 16;
+/**
+ * Blocks of a recorded network, the same number at any size: 4 x 4 blocks of 256 at the published one. In two steps,
+ * because a graphics processor's program in a browser reads and writes few buffers (10, often 8), and a part is one.
+ */
+const PARTS = 4;
 
 /** The same again in a form whose steps depend neither on the number of pictures nor on their size, for recording. */
 function attendInParts(query: Tensor, key: Tensor, value: Tensor): Tensor {
-  const parts = runMany('aten::chunk', [query, PARTS, 1]);
-  const answers = parts.map((part) => tidy(() => attend(part, key, value)));
-  return cat(answers, 1); // [N, q, C]
+  const inParts = (whole: Tensor, answer: (part: Tensor) => Tensor): Tensor =>
+    cat(runMany('aten::chunk', [whole, PARTS, 1]).map(answer), 1);
+  return inParts(query, (group) => inParts(group, (part) => tidy(() => attend(part, key, value)))); // [N, q, C]
 }

@@ -1,6 +1,6 @@
 // Models from and to files: our self-describing safetensors, and published checkpoints as they are.
 import { createHash } from 'node:crypto';
-import { type nn, readStateDict, saveStateDict, type Tensor, tidy } from '@dagan/libtorch';
+import { nn, readStateDict, saveStateDict, type Tensor, tidy } from '@dagan/libtorch';
 import { CheckpointError, type CheckpointFile, openCheckpoint, type TensorRecord } from '@dagan/libtorch/checkpoint';
 import type { ModelConfig } from './config.js';
 import { checkModelConfig } from './config-check.js';
@@ -201,14 +201,37 @@ export function weightsHash(state: ReadonlyMap<string, Tensor>): string {
   return hashOf(tensors, ({ value }) => value.toTypedArray());
 }
 
-/** Writes a model as one self-describing safetensors file, whole or not at all. */
-export function saveModel(path: string, model: DaGAN, metadata: ModelMetadata = {}): void {
-  const state = model.stateDict();
-  saveStateDict(path, state, {
-    ...metadata,
-    format: FORMAT,
-    architecture: 'dagan',
-    config: JSON.stringify(model.config),
-    sha256: weightsHash(state),
+/**
+ * Writes a model as one self-describing safetensors file, whole or not at all.
+ *
+ * @param kernels type of trained kernels and matrices, which are nearly all of a model; all else keeps the type that it has.
+ *   Running statistics and scales, which float16 might not hold, are lists and stay exact
+ * @returns the metadata that the file got
+ * @throws CheckpointError if float16 cannot hold a kernel or the file cannot be written
+ */
+export function saveModel(
+  path: string,
+  model: DaGAN,
+  metadata: ModelMetadata = {},
+  { kernels }: { kernels?: 'float32' | 'float16' } = {},
+): ModelMetadata {
+  return tidy(() => {
+    const state = new Map(
+      [...model.stateDict()].map(([name, value]) => {
+        if (kernels === undefined || !(value instanceof nn.Parameter) || value.ndim < 2) return [name, value];
+        const stored = value.detach().to({ dtype: kernels });
+        if (stored.isFinite().all().item() === 1) return [name, stored];
+        throw new CheckpointError(path, `cannot be written: ${kernels} cannot hold the values of ${name}`);
+      }),
+    );
+    const complete = {
+      ...metadata,
+      format: FORMAT,
+      architecture: 'dagan',
+      config: JSON.stringify(model.config),
+      sha256: weightsHash(state),
+    };
+    saveStateDict(path, state, complete);
+    return complete;
   });
 }

@@ -55,7 +55,10 @@ const starter: AnimationTrainingConfig = {
     { size: 128, share: 0.5 },
     { size: 256, share: 0.5 },
   ],
+  learningRate: 4e-4,
   schedule: { kind: 'cosine', warmup: 500, floor: 0.05 },
+  // The default perceptual network overlooks colours, which made copying the source better than learning.
+  weights: { ...OBJECTIVE_WEIGHTS, pixel: 100 },
   clipNorm: 100,
   precision: 'bfloat16',
 };

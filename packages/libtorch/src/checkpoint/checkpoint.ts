@@ -10,6 +10,8 @@ export interface TensorRecord {
   readonly shape: readonly number[];
   /** Bytes that `read` returns: elements times element size. */
   readonly byteLength: number;
+  /** Where these bytes begin in the file, if they lie there as `read` returns them (safetensors). */
+  readonly offset?: number;
   /**
    * Reads the elements, row-major, contiguous and little-endian, into a buffer of their own.
    * @throws CheckpointError if the file is closed, became unreadable, or its checksum does not match.

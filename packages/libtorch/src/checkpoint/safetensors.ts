@@ -36,8 +36,9 @@ export function openSafetensors(source: FileSource): CheckpointFile {
     const { dtype, shape, begin, end } = parseEntry(source, name, entry);
     ranges.push({ name, begin, end });
     const byteLength = end - begin;
-    const read = () => source.read(dataStart + begin, byteLength);
-    tensors.set(name, { name, dtype, shape, byteLength, read });
+    const offset = dataStart + begin;
+    const read = () => source.read(offset, byteLength);
+    tensors.set(name, { name, dtype, shape, byteLength, offset, read });
   }
 
   // Every byte belongs to exactly one tensor: nothing hidden between them, nothing shared.

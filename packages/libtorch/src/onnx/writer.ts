@@ -4,8 +4,14 @@ import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 /** Elements of constants: float32, int64, float16 (as bit patterns), uint8, int8 or int32. */
 export type OnnxData = Float32Array | BigInt64Array | Uint16Array | Uint8Array | Int8Array | Int32Array;
 
-/** A constant of the graph. */
-export type OnnxInitializer = { name: string; shape: readonly number[]; data: OnnxData };
+/** Where the elements of a constant lie in a file beside the model's: its name there, and bytes. */
+export type OnnxExternalData = { file: string; offset: number; length: number };
+
+/** A constant of the graph: with its elements, or with the place in another file where they lie. */
+export type OnnxInitializer = { name: string; shape: readonly number[] } & (
+  | { data: OnnxData }
+  | { type: OnnxType; external: OnnxExternalData }
+);
 
 /** The value of a node's attribute. */
 export type OnnxAttribute = { int: number } | { ints: readonly number[] } | { float: number } | { text: string };
@@ -40,6 +46,9 @@ export type OnnxType = keyof typeof ONNX_TYPES;
 
 /** Version of the file format that has all that is used here. */
 const IR_VERSION = 8;
+
+/** Number of `TensorProto.DataLocation` for elements in another file. */
+const EXTERNAL = 1;
 
 /** Numbers of `AttributeProto.AttributeType`. */
 const ATTRIBUTE_TYPE = { float: 1, int: 2, text: 3, ints: 7 } as const;
@@ -85,11 +94,23 @@ function writeNode(writer: BinaryWriter, { operator, inputs, outputs, attributes
   }
 }
 
-function writeTensor(writer: BinaryWriter, { name, shape, data }: OnnxInitializer): void {
-  for (const size of shape) int(writer, 1, size);
-  int(writer, 2, ONNX_TYPES[typeOf(data)]);
-  text(writer, 8, name);
-  writer.tag(9, WireType.LengthDelimited).bytes(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+function writeTensor(writer: BinaryWriter, constant: OnnxInitializer): void {
+  for (const size of constant.shape) int(writer, 1, size);
+  int(writer, 2, ONNX_TYPES['data' in constant ? typeOf(constant.data) : constant.type]);
+  text(writer, 8, constant.name);
+  if ('data' in constant) {
+    const { buffer, byteOffset, byteLength } = constant.data;
+    writer.tag(9, WireType.LengthDelimited).bytes(new Uint8Array(buffer, byteOffset, byteLength));
+    return;
+  }
+  const { file, offset, length } = constant.external;
+  for (const [key, value] of Object.entries({ location: file, offset, length })) {
+    message(writer, 13, () => {
+      text(writer, 1, key);
+      text(writer, 2, `${value}`);
+    });
+  }
+  int(writer, 14, EXTERNAL);
 }
 
 function typeOf(data: OnnxData): OnnxType {

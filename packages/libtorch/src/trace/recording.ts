@@ -2,6 +2,7 @@
 
 import { zeros } from '../creation.js';
 import type { DType } from '../dtype.js';
+import type { Handle } from '../native.js';
 import { Module } from '../nn/module.js';
 import { type Argument, type CallObserver, observeCalls, type Result, run } from '../operator.js';
 import { keep } from '../scope.js';
@@ -44,9 +45,11 @@ export type RecordedValue = {
   dtype: DType;
   /** Whether it follows from the inputs; else it is the same in every pass with these sizes. */
   depends: boolean;
+  /** Whether it is a tensor of the modules or follows from some. */
+  ofModules: boolean;
   /** Name of an input, or of a parameter or buffer of the modules. */
   name?: string;
-  /** The elements of what does not depend on the inputs, where they were asked for. */
+  /** The elements of what does not depend on the inputs. */
   tensor?: Tensor;
 };
 
@@ -60,44 +63,91 @@ export type Recording = {
 /** An operator that changes an argument has a mark like `(a!)` at it. */
 const CHANGES_ARGUMENT = /\([a-z]!/;
 
+/** What was done to the tensors of modules before passes: recordings of these begin with it. Holds tensors. */
+export class Preparation {
+  /**
+   * @param indices places of the tensors among the values, by their handles
+   * @param names of the tensors that the modules had before, likewise
+   */
+  constructor(
+    readonly modules: Module,
+    readonly values: readonly RecordedValue[],
+    readonly nodes: readonly RecordedNode[],
+    readonly indices: ReadonlyMap<Handle, number>,
+    readonly names: ReadonlyMap<Handle, string>,
+  ) {}
+
+  dispose(): void {
+    for (const { tensor } of this.values) tensor?.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/**
+ * Runs `prepare`, which replaces tensors of modules by others that follow from them (as merging a normalisation into a
+ * convolution does), and records how. Traces that are given the result compute it from the tensors as they were before.
+ *
+ * @throws TraceError if an operator changes a tensor in place
+ */
+export function recordPreparation(modules: Module, prepare: () => void): Preparation {
+  const recorder = new Recorder(modules);
+  recorder.run(() => {
+    prepare();
+    return {};
+  });
+  return recorder.preparation(modules);
+}
+
 /**
  * Runs `body` on inputs by name and records what it does. Its outputs must come from operators. Convolutions and matrix
  * products of what depends on the inputs are not computed: nothing of a recording depends on their values.
  *
  * @param modules whose methods tell where a call was made, and whose tensors have names
+ * @param before what was done to their tensors; then the names are those that the tensors had before that
  * @throws TraceError if an operator changes a tensor in place
  */
 export function record(
   inputs: Readonly<Record<string, Tensor>>,
   body: () => Readonly<Record<string, Tensor>>,
   modules: Module | undefined,
+  before?: Preparation,
 ): Recording {
-  const recorder = new Recorder(modules);
+  const recorder = new Recorder(modules, before);
   for (const [name, tensor] of Object.entries(inputs)) recorder.input(name, tensor);
   return recorder.run(body);
 }
 
-/** Frees the tensors that a recording holds. */
-export function disposeRecording({ values }: Recording): void {
-  for (const { tensor } of values) tensor?.dispose();
+/** Frees the tensors that a recording holds, but for those of the preparation that it begins with. */
+export function disposeRecording({ values }: Pick<Recording, 'values'>, before?: Preparation): void {
+  for (const { tensor } of values.slice(before?.values.length ?? 0)) tensor?.dispose();
 }
 
 class Recorder implements CallObserver {
-  readonly #values: RecordedValue[] = [];
-  readonly #nodes: RecordedNode[] = [];
+  readonly #values: RecordedValue[];
+  readonly #nodes: RecordedNode[];
   readonly #inputs = new Map<string, number>();
-  readonly #indices = new Map<Tensor, number>();
-  readonly #names: ReadonlyMap<Tensor, string>;
+  /** Handles outlive tensor objects: a parameter takes over that of the tensor that it is made from. */
+  readonly #indices: Map<Handle, number>;
+  readonly #names: ReadonlyMap<Handle, string>;
   readonly #modules: Module | undefined;
+  readonly #before: Preparation | undefined;
   #places: ModulePlace[] = [];
 
-  constructor(modules: Module | undefined) {
+  constructor(modules: Module | undefined, before?: Preparation) {
     this.#modules = modules;
-    this.#names = new Map([...(modules?.stateDict() ?? [])].map(([name, tensor]) => [tensor, name]));
+    this.#before = before;
+    this.#values = [...(before?.values ?? [])];
+    this.#nodes = [...(before?.nodes ?? [])];
+    this.#indices = new Map(before?.indices);
+    this.#names =
+      before?.names ?? new Map([...(modules?.stateDict() ?? [])].map(([name, tensor]) => [tensor.handle, name]));
   }
 
   input(name: string, tensor: Tensor): void {
-    this.#inputs.set(name, this.#add(tensor, { depends: true, name }));
+    this.#inputs.set(name, this.#add(tensor, { depends: true, ofModules: false, name }));
   }
 
   run(body: () => Readonly<Record<string, Tensor>>): Recording {
@@ -109,11 +159,16 @@ class Recorder implements CallObserver {
       );
       return { values: this.#values, nodes: this.#nodes, inputs: this.#inputs, outputs };
     } catch (error) {
-      disposeRecording({ values: this.#values, nodes: [], inputs: this.#inputs, outputs: new Map() });
+      disposeRecording({ values: this.#values }, this.#before);
       throw error;
     } finally {
       restore();
     }
+  }
+
+  /** What a run without inputs has done. */
+  preparation(modules: Module): Preparation {
+    return new Preparation(modules, this.#values, this.#nodes, this.#indices, this.#names);
   }
 
   /** What costs most of the time need not be computed: zeros of the right shape do. */
@@ -126,7 +181,7 @@ class Recorder implements CallObserver {
   }
 
   #value(tensor: Tensor): RecordedValue | undefined {
-    const index = this.#indices.get(tensor);
+    const index = this.#indices.get(tensor.handle);
     return index === undefined ? undefined : this.#values[index];
   }
 
@@ -138,10 +193,12 @@ class Recorder implements CallObserver {
       );
     }
     const results = (Array.isArray(result) ? result : [result]).filter((entry) => entry instanceof Tensor);
-    if (results.length === 0 || results.every((tensor) => this.#indices.has(tensor))) return; // nothing new
+    if (results.length === 0 || results.every(({ handle }) => this.#indices.has(handle))) return; // nothing new
     const recorded = Array.from(args, (arg) => this.#argument(arg)); // what is left out in between too
-    const depends = referencesIn(recorded).some(({ index }) => this.#values[index]!.depends);
-    const outputs = results.map((tensor) => this.#add(tensor, { depends }));
+    const from = referencesIn(recorded).map(({ index }) => this.#values[index]!);
+    const depends = from.some((value) => value.depends);
+    const ofModules = from.some((value) => value.ofModules);
+    const outputs = results.map((tensor) => this.#add(tensor, { depends, ofModules }));
     this.#nodes.push({ operator, arguments: recorded, outputs, module: place });
   }
 
@@ -152,16 +209,18 @@ class Recorder implements CallObserver {
   }
 
   #reference(tensor: Tensor): ValueReference {
-    const known = this.#indices.get(tensor);
-    return new ValueReference(known ?? this.#add(tensor, { depends: false, name: this.#names.get(tensor) }));
+    const known = this.#indices.get(tensor.handle);
+    if (known !== undefined) return new ValueReference(known);
+    const name = this.#names.get(tensor.handle);
+    return new ValueReference(this.#add(tensor, { depends: false, ofModules: name !== undefined, name }));
   }
 
-  #add(tensor: Tensor, { depends, name }: Pick<RecordedValue, 'depends' | 'name'>): number {
-    const { shape, dtype } = tensor;
+  #add(tensor: Tensor, origin: Pick<RecordedValue, 'depends' | 'ofModules' | 'name'>): number {
+    const { shape, dtype, handle } = tensor;
     // The tensor itself may be freed before its elements are wanted.
-    const alias = depends ? undefined : observeCalls(null, () => keep(run('aten::detach', [tensor])));
-    this.#values.push({ shape, dtype, depends, name, tensor: alias });
-    this.#indices.set(tensor, this.#values.length - 1);
+    const alias = origin.depends ? undefined : observeCalls(null, () => keep(run('aten::detach', [tensor])));
+    this.#values.push({ shape, dtype, ...origin, tensor: alias });
+    this.#indices.set(handle, this.#values.length - 1);
     return this.#values.length - 1;
   }
 

@@ -1,5 +1,5 @@
 // From a graph of ATen operators to an ONNX model, by a table with one function per operator.
-import type { OnnxModel, OnnxNode, OnnxValue } from '../onnx/writer.js';
+import type { OnnxExternalData, OnnxModel, OnnxNode, OnnxValue } from '../onnx/writer.js';
 import { type Graph, type GraphNode, type GraphValue, valuesIn } from './graph.js';
 import { type DimensionSource, type Lowering, OnnxBuilder, onnxType } from './lowering/builder.js';
 import { ELEMENTWISE } from './lowering/elementwise.js';
@@ -18,16 +18,23 @@ export function exportableOperators(): string[] {
   return [...LOWERINGS.keys()].sort();
 }
 
+export type OnnxOptions = {
+  name?: string;
+  /** Where named constants lie in a file beside the model's; small ones are in the model all the same. */
+  external?: ReadonlyMap<string, OnnxExternalData>;
+};
+
 /**
  * The ONNX model of a graph. Inputs that nothing depends on are left out; what is computed twice is computed once, what
  * is not needed not at all. Free dimensions get names that tell their size, such as 'height/4'.
  *
  * @throws TraceError naming operator and module where an operator has no form in ONNX
  */
-export function toOnnx(graph: Graph, { name = 'network' }: { name?: string } = {}): OnnxModel {
+export function toOnnx(graph: Graph, { name = 'network', external = new Map() }: OnnxOptions = {}): OnnxModel {
   const used = new Set([...graph.nodes.flatMap((node) => valuesIn(node.arguments)), ...graph.outputs.values()]);
   const inputs = [...graph.inputs].filter(([, value]) => used.has(value));
-  const builder = new OnnxBuilder(dimensionSources(graph, inputs), [...graph.inputs.keys(), ...graph.outputs.keys()]);
+  const reserved = [...graph.inputs.keys(), ...graph.outputs.keys()];
+  const builder = new OnnxBuilder(dimensionSources(graph, inputs), reserved, external);
   for (const [inputName, value] of inputs) builder.define(value, inputName);
   for (const node of graph.nodes) lower(builder, node);
   for (const [outputName, value] of graph.outputs) {

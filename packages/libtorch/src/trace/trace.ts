@@ -9,6 +9,7 @@ import { type Graph, type GraphArgument, type GraphNode, GraphValue } from './gr
 import {
   describePlace,
   disposeRecording,
+  type Preparation,
   type RecordedArgument,
   type RecordedNode,
   type Recording,
@@ -24,6 +25,11 @@ export type TraceOptions = {
   dimensions?: readonly FreeDimension[];
   /** Modules that run in the body, so that errors can say where an operator ran and constants get names. */
   modules?: Module;
+  /**
+   * What was done to the tensors of the modules before (`recordPreparation`). Then the graph holds these tensors as they
+   * were, under their names, and computes all that follows from them: what runs the graph folds it when it loads it.
+   */
+  preparation?: Preparation;
 };
 
 /** What is traced: tensors by name from sizes of the free dimensions, and a function of them. */
@@ -36,19 +42,22 @@ export type Traceable = {
  * Records a function of tensors as a graph.
  *
  * What does not depend on the inputs is captured: parameters by reference to their values now, and everything that is
- * computed from them alone is computed once. Numbers, also those read off shapes, are constants unless they change with a
+ * computed from them alone is computed once, unless a `preparation` is given. Numbers, also those read off shapes, are constants unless they change with a
  * free dimension; then they must be a sum of products of dimensions (as `height*width/16` is), which is found out by
  * running the function at all combinations of the sizes to try, and checked beyond them. The function must run the same
  * operators at all sizes, and must not look into tensors that depend on its inputs.
  *
  * @throws TraceError naming operator and module, where that does not hold
  */
-export function trace({ inputs, body }: Traceable, { dimensions = [], modules }: TraceOptions = {}): Graph {
+export function trace(
+  { inputs, body }: Traceable,
+  { dimensions = [], preparation, modules = preparation?.modules }: TraceOptions = {},
+): Graph {
   const recordAt = (sizes: Record<string, number>): Recording =>
     noGrad(() =>
       tidy(() => {
         const given = inputs(sizes);
-        return record(given, () => body(given), modules);
+        return record(given, () => body(given), modules, preparation);
       }),
     );
   const recordings: Recording[] = [];
@@ -56,9 +65,9 @@ export function trace({ inputs, body }: Traceable, { dimensions = [], modules }:
     const corners = Array.from({ length: 2 ** dimensions.length }, (_, corner) => cornerOf(dimensions, corner));
     const checks = dimensions.map(({ name, low, high }) => ({ ...corners[0]!, [name]: 2 * high - low }));
     for (const sizes of [...corners, ...checks]) recordings.push(recordAt(sizes));
-    return new Unification(recordings, dimensions, checks).graph();
+    return new Unification(recordings, dimensions, checks, preparation !== undefined).graph();
   } finally {
-    for (const recording of recordings) disposeRecording(recording);
+    for (const recording of recordings) disposeRecording(recording, preparation);
   }
 }
 
@@ -69,11 +78,13 @@ class Unification {
   /**
    * @param all passes at the corners of the dimensions' box, then those of `checks`
    * @param checks sizes at which numbers must be what the corners predict: beyond the box in one dimension each
+   * @param keepsModules whether what follows from the tensors of modules stays a computation
    */
   constructor(
     private readonly all: readonly Recording[],
     private readonly dimensions: readonly FreeDimension[],
     private readonly checks: readonly Record<string, number>[],
+    private readonly keepsModules: boolean,
   ) {
     this.#first = all[0]!;
   }
@@ -83,9 +94,14 @@ class Unification {
     this.#requireSameNodes();
     const makers = new Map(nodes.flatMap((node) => node.outputs.map((index) => [index, node] as const)));
     const folded = this.#foldable(makers);
-    const kept = [...nodes.entries()].filter(([, node]) => !node.outputs.every((index) => folded.has(index)));
-    const used = kept.flatMap(([, node]) => referencesIn(node.arguments).map(({ index }) => index));
-    const needed = new Set([...used, ...outputs.values()]);
+    const needed = new Set(outputs.values());
+    const kept: [number, RecordedNode][] = [];
+    for (const [position, node] of [...nodes.entries()].reverse()) {
+      if (!node.outputs.some((index) => needed.has(index) && !folded.has(index))) continue;
+      for (const { index } of referencesIn(node.arguments)) needed.add(index);
+      kept.push([position, node]);
+    }
+    kept.reverse();
     for (const [index, value] of values.entries()) {
       const place = makers.get(index);
       const shape = value.shape.map((_, axis) =>
@@ -121,7 +137,10 @@ class Unification {
   #foldable(makers: ReadonlyMap<number, RecordedNode>): Set<number> {
     const found = new Set<number>();
     for (const [position, node] of this.#first.nodes.entries()) {
-      const fixed = node.outputs.every((index) => !this.#first.values[index]!.depends);
+      const fixed = node.outputs.every((index) => {
+        const { depends, ofModules } = this.#first.values[index]!;
+        return !depends && !(ofModules && this.keepsModules);
+      });
       const constant = referencesIn(node.arguments).every(({ index }) => found.has(index) || !makers.has(index));
       const numbers = new Set(this.all.map(({ nodes }) => JSON.stringify(nodes[position]!.arguments)));
       if (fixed && constant && numbers.size === 1) for (const index of node.outputs) found.add(index);

@@ -1,9 +1,6 @@
 // Exported models on ONNX Runtime's Node package: animation without LibTorch.
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
-import { checkManifest, MANIFEST_NAME, type Manifest } from '../../export/manifest.js';
+import { ExportedModelError, exportedFiles, readExportedFile, readManifest } from '../../export/exported-folder.js';
 import { loadOnnxRuntime } from '../../onnx-runtime.js';
 import { OnnxEngine } from './onnx.js';
 
@@ -22,27 +19,6 @@ export type OnnxRuntimeOptions = {
   provider?: ExecutionProvider;
 };
 
-/** A folder does not hold a usable exported model. The message names the file and the remedy. */
-export class ExportedModelError extends Error {
-  override readonly name = 'ExportedModelError';
-}
-
-/** Reads the manifest of an exported model's folder. @throws ExportedModelError */
-export async function readManifest(folder: string): Promise<Manifest> {
-  const path = join(folder, MANIFEST_NAME);
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch {
-    throw new ExportedModelError(`${path} cannot be read: name the folder that \`dagan export\` wrote`);
-  }
-  try {
-    return checkManifest(JSON.parse(text));
-  } catch (error) {
-    throw new ExportedModelError(`${path}: ${(error as Error).message}; export the model again`);
-  }
-}
-
 /**
  * The engine for an exported model's folder. The files must be the ones that the manifest was written for.
  *
@@ -52,17 +28,10 @@ export async function loadOnnxRuntimeEngine(
   folder: string,
   { size, batchSize, threads = availableParallelism(), provider = 'cpu' }: OnnxRuntimeOptions = {},
 ): Promise<OnnxEngine> {
-  const manifest = await readManifest(folder);
+  const manifest = readManifest(folder);
   const { InferenceSession, Tensor, env } = await loadOnnxRuntime();
-  const read = async (file: string): Promise<Uint8Array> => {
-    const path = join(folder, file);
-    const bytes = await readFile(path).catch(() => {
-      throw new ExportedModelError(`${path} cannot be read: export the model again`);
-    });
-    const { sha256 } = Object.values(manifest.graphs).find((graph) => graph.file === file)!;
-    if (createHash('sha256').update(bytes).digest('hex') === sha256) return bytes;
-    throw new ExportedModelError(`${path} is not the file that its manifest was written for: export the model again`);
-  };
+  const read = (file: string): Promise<Uint8Array> =>
+    readExportedFile(folder, exportedFiles(manifest).find((described) => described.file === file)!);
   const where =
     provider === 'cpu' ? `cpu, ${manifest.precision}, ${threads} threads` : `${provider}, ${manifest.precision}`;
   try {

@@ -14,7 +14,7 @@ export type OnnxRuntime = {
   Tensor: new (type: 'float32', data: Float32Array, dims: readonly number[]) => Tensor;
 };
 
-/** An exported model: its manifest, and its graphs' files by the name that the manifest gives. */
+/** An exported model: its manifest, and the files of graphs and weights by the names that the manifest gives. */
 export type ExportedModel = { manifest: Manifest; read: (file: string) => Promise<Uint8Array> };
 
 export type OnnxEngineOptions = {
@@ -26,6 +26,20 @@ export type OnnxEngineOptions = {
   session?: InferenceSession.SessionOptions;
   /** What runs the networks, for people: "ONNX Runtime 1.30.0, cpu, float32, 2 threads". */
   description?: string;
+};
+
+/** A generated frame, with what the generator saw on the way to it; maps are of the warped features' size. */
+export type InspectedFrame = {
+  picture: Picture;
+  /** Where in the portrait each place comes from, (x, y) with -1 and 1 at its borders: [height, width, 2]. */
+  deformation: { width: number; height: number; data: Float32Array };
+  /** 1 where the warped portrait is used, 0 where it has to be painted; null if the model has no occlusion map. */
+  occlusion: ScalarMap | null;
+  /**
+   * Where a place of the portrait's depth looks in the frame: weights that sum to 1, for a place counted row by row.
+   * Null if the model has no attention.
+   */
+  attention: ((place: number) => ScalarMap) | null;
 };
 
 /** The side of pictures where neither the user nor the model says otherwise. */
@@ -46,7 +60,7 @@ export class OnnxEngine implements Engine {
   ) {}
 
   /**
-   * Loads the graphs.
+   * Loads the graphs. The file of weights is read once; nothing of it is kept but what the sessions take.
    *
    * @throws RangeError if the model does not take pictures of this size; whatever the runtime throws for a damaged file
    */
@@ -64,16 +78,22 @@ export class OnnxEngine implements Engine {
     if (!(side > 0 && side % manifest.multiple === 0)) {
       throw new RangeError(`the size of this model's pictures must be a multiple of ${manifest.multiple}, not ${side}`);
     }
-    const load = async (step: keyof Manifest['graphs']): Promise<InferenceSession> => {
-      const { file, inputs } = manifest.graphs[step];
-      const freeDimensionOverrides = knownSizes(inputs, { height: side, width: side });
-      return runtime.InferenceSession.create(await read(file), { ...session, freeDimensionOverrides });
-    };
-    const drive = await load('drive');
-    const source = await load('source');
-    const generate = await load('generate');
+    const { file: path } = manifest.weights;
+    const externalData = [{ path, data: await read(path) }];
+    const sessions: Partial<Record<keyof Manifest['graphs'], InferenceSession>> = {};
+    try {
+      for (const step of ['drive', 'source', 'generate'] as const) {
+        const { file, inputs } = manifest.graphs[step];
+        const freeDimensionOverrides = knownSizes(inputs, { height: side, width: side });
+        const options = { ...session, freeDimensionOverrides, externalData };
+        sessions[step] = await runtime.InferenceSession.create(await read(file), options);
+      }
+    } catch (error) {
+      await Promise.all(Object.values(sessions).map((loaded) => loaded.release()));
+      throw error;
+    }
     const words = description ?? `ONNX Runtime, ${manifest.precision}`;
-    return new OnnxEngine(words, side, batchSize, runtime, manifest, { drive, source, generate });
+    return new OnnxEngine(words, side, batchSize, runtime, manifest, sessions as Required<typeof sessions>);
   }
 
   async setSource(portrait: Picture): Promise<Analysis> {
@@ -111,6 +131,29 @@ export class OnnxEngine implements Engine {
     const feeds = chosen(generate, { ...this.#portrait, ...this.#keypoints(keypoints) });
     const { prediction } = (await generate.run(feeds, ['prediction'])) as Tensors;
     return pictures(prediction!);
+  }
+
+  /** One frame like those of `generate`, with what the generator saw on the way to it. */
+  async inspect(keypoints: KeypointSet): Promise<InspectedFrame> {
+    if (!this.#portrait) throw new Error('the engine has no portrait yet: call setSource first');
+    const { generate } = this.sessions;
+    const { query } = this.#portrait;
+    const feeds = chosen(generate, { ...this.#portrait, ...this.#keypoints([keypoints]) });
+    const outputs = (await generate.run(feeds)) as Tensors;
+    const { prediction, deformation, occlusion_map: occlusion, attention_key: key } = outputs;
+    const [, height, width] = deformation!.dims as [number, number, number, number];
+    return {
+      picture: pictures(prediction!)[0]!,
+      deformation: { width, height, data: deformation!.data as Float32Array },
+      occlusion: occlusion ? maps(occlusion)[0]! : null,
+      attention:
+        query && key ? attentionOf(query.data as Float32Array, key.data as Float32Array, { width, height }) : null,
+    };
+  }
+
+  /** Frees the portrait. */
+  clearSource(): void {
+    this.#release();
   }
 
   dispose(): void {
@@ -182,6 +225,31 @@ function knownSizes(inputs: readonly TensorDescription[], sides: Record<string, 
 /** Of the tensors at hand, those that a graph takes. */
 function chosen({ inputNames }: InferenceSession, tensors: Readonly<Record<string, unknown>>): Tensors {
   return Object.fromEntries(inputNames.map((name) => [name, tensors[name] as Tensor]));
+}
+
+/** Rows of softmax(Q K), query Q [h w, d] and key K [d, h w], each computed when it is asked for. */
+function attentionOf(
+  query: Float32Array,
+  key: Float32Array,
+  { width, height }: { width: number; height: number },
+): (place: number) => ScalarMap {
+  const places = width * height;
+  const channels = key.length / places;
+  return (place) => {
+    if (!(Number.isInteger(place) && place >= 0 && place < places)) {
+      throw new RangeError(`a place of the portrait must be a whole number from 0 to ${places - 1}, not ${place}`);
+    }
+    const scores = new Float64Array(places);
+    for (let channel = 0; channel < channels; channel++) {
+      const factor = query[place * channels + channel]!;
+      const row = key.subarray(channel * places, (channel + 1) * places);
+      for (let i = 0; i < places; i++) scores[i] = scores[i]! + factor * row[i]!;
+    }
+    const most = scores.reduce((a, b) => Math.max(a, b), -Infinity);
+    const weights = scores.map((score) => Math.exp(score - most));
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    return { width, height, data: Float32Array.from(weights, (weight) => weight / total) };
+  };
 }
 
 function joined(arrays: readonly Float32Array[]): Float32Array {

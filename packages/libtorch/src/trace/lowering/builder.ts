@@ -4,6 +4,7 @@ import {
   ONNX_TYPES,
   type OnnxAttribute,
   type OnnxData,
+  type OnnxExternalData,
   type OnnxInitializer,
   type OnnxNode,
   type OnnxType,
@@ -29,9 +30,19 @@ export class OnnxBuilder {
   readonly #constants = new Map<string, string>();
   readonly #taken = new Map<string, number>();
   readonly #dimensions: ReadonlyMap<string, DimensionSource>;
+  readonly #external: ReadonlyMap<string, OnnxExternalData>;
 
-  constructor(dimensions: ReadonlyMap<string, DimensionSource>, reserved: Iterable<string>) {
+  /**
+   * @param reserved names that are given elsewhere
+   * @param external places of constants that lie in other files, by their names
+   */
+  constructor(
+    dimensions: ReadonlyMap<string, DimensionSource>,
+    reserved: Iterable<string>,
+    external: ReadonlyMap<string, OnnxExternalData>,
+  ) {
     this.#dimensions = dimensions;
+    this.#external = external;
     for (const name of reserved) this.#taken.set(name, 1);
   }
 
@@ -146,7 +157,10 @@ export class OnnxBuilder {
     const small = data.length <= 64 && dtype !== 'bool';
     if (small) return this.#share(onnxData(data, dtype), shape);
     const name = this.#free(wish ?? 'constant');
-    this.initializers.push({ name, shape, data: onnxData(data, dtype) });
+    const external = wish === undefined ? undefined : this.#external.get(wish);
+    this.initializers.push(
+      external ? { name, shape, type: onnxType(dtype), external } : { name, shape, data: onnxData(data, dtype) },
+    );
     return name;
   }
 

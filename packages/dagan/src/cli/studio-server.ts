@@ -1,0 +1,176 @@
+// The server behind `dagan studio`: two folders over HTTP, with the headers that the page needs. Files are read, nothing
+// is taken in.
+import { createReadStream, type Stats } from 'node:fs';
+import { realpath, stat } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { extname, join, sep } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { UserError } from './errors.js';
+
+export type StudioServerOptions = {
+  /** Folder of the built page. */
+  page: string;
+  /** Folder of the exported model; served as `model/`. */
+  model: string;
+  /** Address to listen on. Default 127.0.0.1: this machine alone. */
+  host?: string;
+  /** Port; 0, the default, is any that is free. */
+  port?: number;
+};
+
+export type StudioServer = { url: string; close(): Promise<void> };
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.mjs': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.json': 'application/json; charset=utf-8',
+  '.webmanifest': 'application/manifest+json',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.jpg': 'image/jpeg',
+  '.webp': 'image/webp',
+  '.mp4': 'video/mp4',
+  '.webm': 'video/webm',
+  '.wasm': 'application/wasm',
+};
+
+/** What the page may do. It says the same of itself, for hosts that send no headers; `frame-ancestors` works here alone. */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self' 'wasm-unsafe-eval'",
+  "worker-src 'self'",
+  "connect-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' blob: data:",
+  "media-src 'self' blob:",
+  "manifest-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** Headers of every answer. The first two isolate the page, which browsers ask for before they allow threads. */
+export const STUDIO_HEADERS: Readonly<Record<string, string>> = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Content-Security-Policy': CONTENT_SECURITY_POLICY,
+  'Permissions-Policy': 'camera=(self), microphone=(), geolocation=()',
+  'Referrer-Policy': 'no-referrer',
+  'X-Content-Type-Options': 'nosniff',
+};
+
+/**
+ * Starts serving.
+ *
+ * @throws UserError if the port is taken or the address is not this machine's
+ */
+export async function startStudioServer({
+  page,
+  model,
+  host = '127.0.0.1',
+  port = 0,
+}: StudioServerOptions): Promise<StudioServer> {
+  const folders = { page: await realpath(page), model: await realpath(model) };
+  const server = createServer((request, response) => {
+    answer(folders, host, request, response).catch(() => response.destroy());
+  });
+  await listen(server, host, port);
+  const { port: chosen } = server.address() as AddressInfo;
+  const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
+  return {
+    url: `http://${name.includes(':') ? `[${name}]` : name}:${chosen}/`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
+    server.listen(port, host, () => resolve());
+  });
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): Error {
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new UserError(`port ${port} is taken: name another with --port, or leave it out for one that is free`);
+    case 'EACCES':
+      return new UserError(`port ${port} may not be used by this account: name one from 1024 on with --port`);
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return new UserError(`--host ${host}: this machine has no such address; 127.0.0.1 is the usual one`);
+    default:
+      return error;
+  }
+}
+
+async function answer(
+  folders: { page: string; model: string },
+  host: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  for (const [name, value] of Object.entries(STUDIO_HEADERS)) response.setHeader(name, value);
+  if (!isOwnName(request.headers.host, host)) return refuse(response, 403, 'this name does not belong to the studio');
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    response.setHeader('Allow', 'GET, HEAD');
+    return refuse(response, 405, 'files are only read here');
+  }
+  const file = await findFile(folders, request.url ?? '/');
+  if (!file) return refuse(response, 404, 'no such file');
+  const { path, facts, fixed } = file;
+  const tag = `"${facts.size.toString(36)}-${Math.round(facts.mtimeMs).toString(36)}"`;
+  response.setHeader('Content-Type', TYPES[extname(path)] ?? 'application/octet-stream');
+  response.setHeader('Cache-Control', fixed ? 'public, max-age=31536000, immutable' : 'no-cache');
+  response.setHeader('ETag', tag);
+  if (request.headers['if-none-match'] === tag) {
+    response.writeHead(304).end();
+    return;
+  }
+  response.writeHead(200, { 'Content-Length': facts.size });
+  if (request.method === 'HEAD') response.end();
+  else await pipeline(createReadStream(path), response);
+}
+
+/**
+ * Whether a request was meant for this server. On this machine's own address only its own names count: a page from
+ * elsewhere whose name has been made to lead here (DNS rebinding) is turned away.
+ */
+function isOwnName(header: string | undefined, host: string): boolean {
+  const own = ['127.0.0.1', 'localhost', '::1'];
+  if (!own.includes(host)) return true;
+  const name = header?.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+  return name !== undefined && own.includes(name);
+}
+
+type FoundFile = { path: string; facts: Stats; fixed: boolean };
+
+/** The file that an address means: inside of one of the folders, links followed. */
+async function findFile(folders: { page: string; model: string }, url: string): Promise<FoundFile | undefined> {
+  try {
+    const path = decodeURIComponent(new URL(url, 'http://studio').pathname);
+    if (path.includes('\0')) return undefined;
+    const isModel = path.startsWith('/model/');
+    const folder = isModel ? folders.model : folders.page;
+    const name = isModel ? path.slice('/model/'.length) : path === '/' ? 'index.html' : path.slice(1);
+    const found = await realpath(join(folder, name));
+    if (!found.startsWith(folder + sep)) return undefined;
+    const facts = await stat(found);
+    // Files in assets/ carry a hash of what they hold in their names.
+    return facts.isFile() ? { path: found, facts, fixed: !isModel && name.startsWith('assets/') } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function refuse(response: ServerResponse, status: number, reason: string): void {
+  response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8' }).end(`${reason}\n`);
+}

@@ -1,0 +1,108 @@
+// `dagan studio`: the studio, DaGAN in a browser tab, served on this machine together with a model.
+import { spawn } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { isBuilt } from '@dagan/libtorch';
+import { Command } from 'commander';
+import { readManifest } from '../animation/engines/index.js';
+import { MANIFEST_NAME } from '../export/index.js';
+import { defaultCheckpoint, defaultExport } from './default-model.js';
+import { exportOnce } from './engine.js';
+import { UserError } from './errors.js';
+import { addCommonOptions, type CommonOptions, wholeNumber } from './options.js';
+import { Reporter } from './report.js';
+import { startStudioServer } from './studio-server.js';
+
+type StudioOptions = CommonOptions & { checkpoint?: string; host: string; port: number; open?: boolean };
+
+/** The built page, in the repository. */
+const PAGE = fileURLToPath(new URL('../../../../studio/dist/page/', import.meta.url));
+
+const EXAMPLES = `
+Everything is computed in the browser: pictures, clips and the camera's pictures never leave it.
+
+Examples:
+  dagan studio --open
+  dagan studio --checkpoint exported/ --port 8080
+  dagan studio --checkpoint model.safetensors`;
+
+export function studioCommand(): Command {
+  const command = new Command('studio')
+    .description('serve the studio, which animates portraits in a browser tab, on this machine')
+    .option(
+      '--checkpoint <model>',
+      'an exported model (a folder that `dagan export` wrote), or a model file where LibTorch is there to export it; ' +
+        'default: the one in weights/',
+    )
+    .option('--port <n>', 'the port to serve on; 0 is one that is free', wholeNumber(0, 65535), 0)
+    .option(
+      '--host <address>',
+      'the address to serve on; browsers give the camera to 127.0.0.1 and https alone',
+      '127.0.0.1',
+    )
+    .option('--open', 'open the page in the default browser');
+  return addCommonOptions(command).addHelpText('after', EXAMPLES).action(runStudio);
+}
+
+async function runStudio(options: StudioOptions): Promise<void> {
+  const reporter = new Reporter(options);
+  if (!existsSync(join(PAGE, 'index.html'))) {
+    throw new UserError('the studio has not been built: run "npm run setup" (or "npm run build") in the repository');
+  }
+  const model = await modelFolder(options, reporter);
+  const { precision, metadata } = await readManifest(model);
+  const { url } = await startStudioServer({ page: PAGE, model, host: options.host, port: options.port });
+  reporter.notice(`model: ${model} (${[metadata.name, precision].filter((part) => part).join(', ')})`);
+  process.stdout.write(`${url}\n`);
+  reporter.notice('Ctrl-C ends it');
+  if (options.open) openBrowser(url, reporter);
+}
+
+/**
+ * The folder of the exported model to serve.
+ *
+ * @throws UserError saying how to come by one
+ */
+async function modelFolder(options: StudioOptions, reporter: Reporter): Promise<string> {
+  const { checkpoint } = options;
+  if (checkpoint !== undefined) {
+    if (!existsSync(checkpoint)) throw new UserError(`${checkpoint}: no such file or folder`);
+    if (statSync(checkpoint).isDirectory()) {
+      if (existsSync(join(checkpoint, MANIFEST_NAME))) return checkpoint;
+      throw new UserError(
+        `${checkpoint}: holds no ${MANIFEST_NAME}, so it is no exported model (\`dagan export\` makes one)`,
+      );
+    }
+  } else {
+    const exported = defaultExport();
+    if (exported !== undefined) return exported;
+    if (defaultCheckpoint() === undefined) {
+      throw new UserError(
+        'there is no model: put an exported one into weights/, or name one with --checkpoint ' +
+          '(`dagan export --checkpoint model.safetensors -o exported/` makes one)',
+      );
+    }
+  }
+  if (!isBuilt()) {
+    throw new UserError(
+      `LibTorch has not been set up, and ${checkpoint ?? defaultCheckpoint()} needs it to be exported: ` +
+        'run "npm run setup", or name the folder of an exported model with --checkpoint',
+    );
+  }
+  // Half the download; browsers compute in float32 where they have to.
+  return exportOnce({ checkpoint }, reporter, 'float16');
+}
+
+/** Opens an address in the user's browser; where that cannot be done, the address has been printed. */
+function openBrowser(url: string, reporter: Reporter): void {
+  const [program, ...words] =
+    process.platform === 'darwin'
+      ? ['open', url]
+      : process.platform === 'win32'
+        ? ['explorer', url]
+        : ['xdg-open', url];
+  const child = spawn(program!, words, { stdio: 'ignore', detached: true });
+  child.on('error', () => reporter.warn(`no browser could be opened (${program} is missing): open ${url} yourself`));
+  child.unref();
+}

@@ -1,0 +1,28 @@
+// Analysis of faces wherever a runtime and the models are given to it, browsers included: where faces are, the mesh of
+// their surface, the pose of the head, what they do.
+export {
+  type DetectOptions,
+  FaceAnalyzer,
+  type FaceAnalyzerOptions,
+  type FaceMeasurement,
+  MIN_MESH_SCORE,
+} from './analyzer.js';
+export { FACE_ASSETS } from './assets.js';
+export type { FaceBox } from './detector.js';
+export {
+  EXPRESSION_SIGNALS,
+  EXPRESSION_UNITS,
+  type ExpressionSignal,
+  type ExpressionSignals,
+  type ExpressionUnit,
+  expressionSignals,
+  expressionUnits,
+  neutralExpression,
+} from './expression.js';
+export { fitSquare, type Square, squareForFaces, squareOfFace, TRAINING_FRAME } from './framing.js';
+export { type Box, overlap, unionOf } from './geometry.js';
+export { type FaceMesh, MESH_POINTS } from './mesh.js';
+export type { MeasuredBy, Network, NetworkRuntime, NetworkTensor, NetworkValue } from './networks.js';
+export type { HeadPose } from './pose.js';
+export type { Region } from './sampling.js';
+export { sessionNetworks } from './session-networks.js';

@@ -1,0 +1,11 @@
+// Stands in for `defaults.ts` in browsers, where nothing is installed.
+
+/** @throws TypeError always: a page brings the file */
+export async function defaultAssets(): Promise<Uint8Array> {
+  throw new TypeError('in a browser the face models must be given, as `assets`');
+}
+
+/** @throws TypeError always: a page brings the runtime */
+export async function defaultRuntime(): Promise<never> {
+  throw new TypeError('in a browser the runtime of the face models must be given, as `runtime`');
+}

@@ -1,0 +1,100 @@
+// `dagan studio`: what its server gives and refuses, and what the command says when something is missing.
+import assert from 'node:assert/strict';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { startStudioServer } from '../src/cli/studio-server.js';
+import { dagan } from './cli-run.js';
+import { temporaryFolder } from './media-fixtures.js';
+
+const folder = await temporaryFolder();
+const path = (name: string): string => join(folder, name);
+for (const name of ['page/assets', 'model', 'empty']) await mkdir(path(name), { recursive: true });
+await writeFile(path('page/index.html'), '<!doctype html>');
+await writeFile(path('page/assets/a-1.wasm'), 'wasm');
+await writeFile(path('model/manifest.json'), '{}');
+await writeFile(path('secret.txt'), 'not yours');
+await symlink(path('secret.txt'), path('page/link.txt'));
+
+type Answer = { status: number | undefined; headers: NodeJS.Dict<string | string[]>; body: string };
+
+/** Asks for an address as it is written: `fetch` would tidy it. */
+function ask(url: string, address: string, { method = 'GET', headers = {} } = {}): Promise<Answer> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    request({ hostname, port, path: address, method, headers }, (response) => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (text: string) => {
+        body += text;
+      });
+      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, body }));
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
+test('page and model are served on this machine, with the headers for threads and against everything foreign', async () => {
+  const { url, close } = await startStudioServer({ page: path('page'), model: path('model') });
+  assert.match(url, /^http:\/\/127\.0\.0\.1:\d+\/$/);
+  const { status, headers, body } = await ask(url, '/');
+  assert.deepEqual([status, body], [200, '<!doctype html>']);
+  assert.equal(headers['cross-origin-opener-policy'], 'same-origin');
+  assert.equal(headers['cross-origin-embedder-policy'], 'require-corp');
+  assert.match(String(headers['content-security-policy']), /default-src 'none'; script-src 'self' 'wasm-unsafe-eval'/);
+  assert.equal(headers['cache-control'], 'no-cache');
+  const wasm = await ask(url, '/assets/a-1.wasm?v=1');
+  assert.equal(wasm.headers['content-type'], 'application/wasm');
+  assert.match(String(wasm.headers['cache-control']), /immutable/);
+  assert.equal((await ask(url, '/model/manifest.json')).body, '{}');
+  const again = await ask(url, '/', { headers: { 'If-None-Match': String(headers.etag) } });
+  assert.deepEqual([again.status, again.body], [304, '']);
+  const head = await ask(url, '/', { method: 'HEAD' });
+  assert.deepEqual([head.status, head.headers['content-length'], head.body], [200, '15', '']);
+  await close();
+});
+
+test('nothing outside of the two folders is given away, nothing is taken in, and foreign names are turned away', async () => {
+  const { url, close } = await startStudioServer({ page: path('page'), model: path('model') });
+  const outside = [
+    '/../secret.txt',
+    '/..%2fsecret.txt',
+    '/model/../../secret.txt',
+    '/model/%2e%2e/secret.txt',
+    '/link.txt',
+  ];
+  for (const address of [...outside, '/assets', '/model/', '/%00', '/%zz', '/nothing.js', '//']) {
+    const { status, body } = await ask(url, address);
+    assert.deepEqual([status, body], [404, 'no such file\n'], address);
+  }
+  const post = await ask(url, '/', { method: 'POST' });
+  assert.deepEqual([post.status, post.headers.allow], [405, 'GET, HEAD']);
+  assert.equal((await ask(url, '/', { headers: { Host: 'elsewhere.example' } })).status, 403);
+  assert.equal((await ask(url, '/', { headers: { Host: `localhost:${new URL(url).port}` } })).status, 200);
+  await close();
+});
+
+test('the command says what is missing or taken, and what to do', async () => {
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+  const address = taken.address();
+  const port = typeof address === 'object' && address ? address.port : 0;
+  const options = { page: path('page'), model: path('model') };
+  await assert.rejects(startStudioServer({ ...options, port }), /port \d+ is taken: name another with --port/);
+  await assert.rejects(startStudioServer({ ...options, host: '192.0.2.1' }), /this machine has no such address/);
+  taken.close();
+
+  const failures: [string[], RegExp, number][] = [
+    [['--checkpoint', 'missing'], /missing: no such file or folder/, 1],
+    [['--checkpoint', 'empty'], /empty: holds no manifest\.json, so it is no exported model/, 1],
+    [['--checkpoint', 'model'], /manifest\.json/, 1],
+    [['--port', 'many'], /It must be a whole number from 0 to 65535/, 2],
+  ];
+  for (const [words, message, code] of failures) {
+    const result = await dagan(folder, ['studio', ...words]);
+    assert.match(result.stderr, message);
+    assert.equal(result.code, code, words.join(' '));
+  }
+});

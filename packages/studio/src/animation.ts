@@ -1,0 +1,125 @@
+// From portrait and clip to a video, without the page's elements: networks, decoder and encoder work beside each other.
+import { padCut, type SquareCut } from 'dagan/animation';
+import { type Picture, syntheticMetadata } from 'dagan/media/portable';
+import packageJson from '../package.json' with { type: 'json' };
+import { type ChosenClip, cutOf } from './clip-panel.js';
+import type { GeneratedFrame, LoadedModel, Portrait, StudioEngine } from './engine/api.js';
+import { Recording, type SavedVideo } from './media/recording.js';
+import type { ChosenPortrait } from './portrait-panel.js';
+import type { Settings } from './settings.js';
+
+export type AnimationOrder = {
+  engine: StudioEngine;
+  model: LoadedModel;
+  portrait: ChosenPortrait;
+  driving: ChosenClip;
+  settings: Settings;
+  /** Whether what the networks see is shown. */
+  insight: () => boolean;
+  signal: AbortSignal;
+  /** The portrait is ready. */
+  onPortrait(portrait: Portrait): void;
+  /** What is being done, before the first frame. */
+  onStep(text: string): void;
+  /** A frame is there; `total` where it is known. */
+  onFrame(frame: GeneratedFrame, done: number, total: number | undefined): void;
+};
+
+/** What is saved with a video that this page made. */
+export const metadataFor = (model: LoadedModel, { pasteBack }: Pick<Settings, 'pasteBack'>) =>
+  syntheticMetadata(model.weights, pasteBack ? 'composite' : 'trained', `dagan studio ${packageJson.version}`);
+
+/**
+ * Animates a portrait by a clip.
+ *
+ * @throws DOMException `AbortError` if it was stopped; Error saying what to do
+ */
+export async function makeAnimation(order: AnimationOrder): Promise<SavedVideo> {
+  const { engine, model, portrait: chosen, driving, settings, signal } = order;
+  const { format } = settings;
+  if (!format) {
+    throw new Error(
+      'this browser can encode no video (neither H.264 nor VP9 or VP8): use a newer one to save animations',
+    );
+  }
+  const { facts, file } = driving.clip;
+  const cut = cutOf(driving, model.size);
+  order.onStep('Preparing the portrait …');
+  const portrait = await engine.setPortrait(chosen.picture, { square: chosen.square, signal });
+  order.onPortrait(portrait);
+  const reference = await referenceOf(order, cut);
+  if (reference) await engine.setReference(reference, { square: null, signal });
+  else await engine.resetReference();
+
+  const { width, height } = settings.pasteBack ? portrait.whole : { width: model.size, height: model.size };
+  const recording = await Recording.start({
+    width,
+    height,
+    frameRate: facts.constantFrameRate ? facts.frameRate : undefined,
+    format,
+    metadata: metadataFor(model, settings),
+    sound: settings.sound && facts.sound ? { file, range: facts.sound } : undefined,
+  });
+  const stop = (): void => recording.cancel();
+  signal.addEventListener('abort', stop);
+  const warnings: string[] = [];
+  try {
+    const { motion, adaptScale, smoothing, pasteBack } = settings;
+    const take = (texts: string[]): void => void warnings.push(...texts);
+    let done = 0;
+    let before: { frame: Promise<GeneratedFrame>; timestamp: number; duration: number } | undefined;
+    const deliver = async ({ frame, timestamp, duration }: NonNullable<typeof before>): Promise<void> => {
+      const made = await frame;
+      order.onFrame(made, ++done, facts.frameCount);
+      await recording.add(made.picture, timestamp, duration);
+    };
+    for await (const { picture, timestamp, duration } of driving.clip.frames({ transform: cut.transform }, take)) {
+      signal.throwIfAborted();
+      const frame = engine.animate(padCut(picture, cut), {
+        square: null,
+        insight: order.insight(),
+        ...{ motion, adaptScale, smoothing, timestamp, pasteBack, signal },
+      });
+      frame.catch(() => {}); // told when it is delivered
+      if (before) await deliver(before);
+      before = { frame, timestamp, duration };
+    }
+    if (before) await deliver(before);
+    signal.throwIfAborted();
+    order.onStep('Completing the file …');
+    const saved = await recording.finish();
+    return { ...saved, warnings: [...warnings, ...saved.warnings] };
+  } catch (error) {
+    recording.cancel();
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+/** The frame from which motion is measured, as `dagan animate` finds it; undefined for the first. */
+async function referenceOf(
+  { engine, driving, settings, signal, onStep }: AnimationOrder,
+  cut: SquareCut,
+): Promise<Picture | undefined> {
+  const { clip, face, every } = driving;
+  if (settings.motion === 'absolute' || settings.reference === 'first' || !face) return undefined;
+  const best = await face.nearest({ signal });
+  if (best === null) return undefined;
+  onStep('Looking for the frame that is most like the portrait …');
+  const start = Math.max(0, best * every - every + 1);
+  const follower = engine.followClip();
+  const pictures: Picture[] = [];
+  try {
+    for await (const { picture } of clip.frames({ start, end: best * every + every, transform: cut.transform })) {
+      signal.throwIfAborted();
+      const square = padCut(picture, cut);
+      pictures.push(square);
+      if (every > 1) await follower.see(square, { signal });
+    }
+    const nearest = every > 1 ? await follower.nearest({ signal }) : 0;
+    return pictures[nearest ?? best * every - start];
+  } finally {
+    follower.close();
+  }
+}

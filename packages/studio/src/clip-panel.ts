@@ -1,0 +1,195 @@
+// What drives the portrait: a clip with the square that is used of it, or the camera.
+import { centeredSquare, planCut } from 'dagan/animation';
+import exampleClip from '../../../examples/driving.mp4?url';
+import { show } from './canvas.js';
+import { button, element } from './dom.js';
+import { type ClipFace, type Square, type StudioEngine, StudioEngineError } from './engine/api.js';
+import { exampleFile } from './example.js';
+import { Clip } from './media/clip.js';
+import { panel } from './panel.js';
+import { isStopped } from './problems.js';
+import { Stage } from './stage.js';
+
+/** A clip that can drive. */
+export type ChosenClip = {
+  clip: Clip;
+  square: Square;
+  /** The face as it was followed; null if there is none. */
+  face: ClipFace | null;
+  /** One of so many frames was looked at. */
+  every: number;
+};
+
+export type ClipEvents = {
+  onChange(clip: ChosenClip | null): void;
+  /** The user wants the camera, or the clip back. */
+  onCamera(wanted: boolean): void;
+  onProblem(error: unknown): void;
+  onNotice(text: string): void;
+};
+
+/** Frames are looked at with their longer side at most this, in pixels; so many of a clip, but at least two a second. */
+const LOOK = { side: 640, frames: 40, perSecond: 2 } as const;
+
+/** A face that is missing in more than this part of the frames is worth a word. */
+const MUCH_MISSING = 0.25;
+
+export class ClipPanel {
+  readonly element: HTMLElement;
+  /** Where the camera's picture is shown. */
+  readonly video = element('video', { muted: true, playsInline: true, hidden: true });
+  readonly #stage: Stage;
+  readonly #again: HTMLButtonElement;
+  readonly #camera: HTMLButtonElement;
+  readonly #facts = element('p', { class: 'facts' });
+  #chosen: ChosenClip | null = null;
+  #choosing = new AbortController();
+  #live = false;
+
+  constructor(
+    private readonly engine: StudioEngine,
+    private readonly events: ClipEvents,
+  ) {
+    this.#stage = new Stage({
+      name: 'Driving clip',
+      invitation: 'Choose a clip of a face, or drop one here',
+      accept: 'video/*,.mkv,.ts',
+      onFile: (file) => void this.choose(file),
+      onCrop: (square) => {
+        if (!this.#chosen) return;
+        this.#chosen = { ...this.#chosen, square };
+        this.events.onChange(this.#chosen);
+      },
+    });
+    this.video.setAttribute('aria-label', 'Camera');
+    this.#stage.element.append(this.video);
+    this.#again = button('Change', () => this.#stage.choose(), 'quiet');
+    this.#again.setAttribute('aria-label', 'Change the clip');
+    this.#again.hidden = true;
+    this.#camera = button('Use the camera', () => this.events.onCamera(!this.#live), 'link');
+    this.element = panel(
+      'Motion',
+      this.#again,
+      this.#stage,
+      button('Use the example clip', () => void this.chooseExample(), 'link'),
+      this.#camera,
+      this.#facts,
+    );
+  }
+
+  get chosen(): ChosenClip | null {
+    return this.#live ? null : this.#chosen;
+  }
+
+  /** Shows the camera's picture in place of the clip, or the clip again. */
+  setLive(live: boolean): void {
+    this.#live = live;
+    this.video.hidden = !live;
+    this.#stage.element.classList.toggle('live', live);
+    this.#camera.textContent = live ? 'Stop the camera' : 'Use the camera';
+  }
+
+  async chooseExample(): Promise<void> {
+    try {
+      await this.choose(await exampleFile(exampleClip, 'driving.mp4'));
+    } catch (error) {
+      this.events.onProblem(error);
+    }
+  }
+
+  /** Takes a clip: opens it and follows the face through some of its frames. */
+  async choose(file: File): Promise<void> {
+    this.#choosing.abort();
+    this.#choosing = new AbortController();
+    const { signal } = this.#choosing;
+    if (this.#live) this.events.onCamera(false);
+    this.#facts.textContent = 'Reading …';
+    let clip: Clip | undefined;
+    try {
+      clip = await Clip.open(file);
+      signal.throwIfAborted();
+      this.#forget();
+      const chosen = await this.#follow(clip, signal);
+      signal.throwIfAborted();
+      this.#chosen = chosen;
+      this.#stage.crop.place(chosen.square, clip.facts.width, clip.facts.height);
+      this.#tellFacts();
+      this.events.onChange(chosen);
+    } catch (error) {
+      clip?.close();
+      if (signal.aborted || isStopped(error)) return;
+      if (!this.#chosen) this.#stage.empty();
+      this.#tellFacts();
+      this.events.onProblem(error);
+    }
+  }
+
+  #forget(): void {
+    this.#chosen?.face?.close();
+    this.#chosen?.clip.close();
+    this.#chosen = null;
+    this.#stage.crop.clear();
+    this.events.onChange(null);
+  }
+
+  async #follow(clip: Clip, signal: AbortSignal): Promise<ChosenClip> {
+    const { width, height, frameRate, frameCount } = clip.facts;
+    const most = Math.max(1, Math.floor(frameRate / LOOK.perSecond));
+    const every = frameCount === undefined ? most : Math.max(1, Math.min(most, Math.ceil(frameCount / LOOK.frames)));
+    const shrink = Math.min(1, LOOK.side / Math.max(width, height));
+    const size = [Math.max(1, Math.round(width * shrink)), Math.max(1, Math.round(height * shrink))] as const;
+    const face = this.engine.followClip();
+    try {
+      let looked = 0;
+      for await (const { picture } of clip.frames({ every, transform: { size } })) {
+        signal.throwIfAborted();
+        if (looked === 0) {
+          show(this.#stage.canvas, picture);
+          this.#stage.filled(width, height);
+          this.#again.hidden = false;
+        }
+        await face.see(picture, { signal });
+        looked++;
+        const of = frameCount === undefined ? '' : ` of ${Math.ceil(frameCount / every)}`;
+        this.#facts.textContent = `Looking for the face: ${looked}${of}`;
+      }
+      const { square, seen, of } = await face.framing({ signal });
+      if (1 - seen / of > MUCH_MISSING) {
+        this.events.onNotice(`The face is missing in ${Math.round(100 * (1 - seen / of))} % of the clip.`);
+      }
+      return { clip, square: scaled(square, width / size[0]), face, every };
+    } catch (error) {
+      face.close();
+      if (!(error instanceof StudioEngineError && error.code === 'no-face')) throw error;
+      this.events.onProblem(
+        new Error('No face was found in the clip. Move the square over the face by hand, or choose another clip'),
+      );
+      return { clip, square: centeredSquare(width, height), face: null, every };
+    }
+  }
+
+  #tellFacts(): void {
+    if (!this.#chosen) {
+      this.#facts.textContent = '';
+      return;
+    }
+    const { width, height, frameRate, frameCount, duration, sound } = this.#chosen.clip.facts;
+    const parts = [
+      `${width} × ${height}`,
+      frameCount === undefined ? '' : `${frameCount} frames`,
+      duration === undefined ? '' : `${duration.toFixed(1)} s`,
+      `${Number(frameRate.toFixed(2))} a second`,
+      sound ? 'with sound' : 'no sound',
+    ];
+    this.#facts.textContent = parts.filter((part) => part).join(', ');
+  }
+}
+
+/** A square in a picture that is larger by a factor, in whole pixels. */
+function scaled({ left, top, side }: Square, factor: number): Square {
+  return { left: Math.round(left * factor), top: Math.round(top * factor), side: Math.round(side * factor) };
+}
+
+/** How the clip's square comes to the networks' size: the transform of decoded frames, and the edges put around. */
+export const cutOf = ({ clip, square }: ChosenClip, size: number) =>
+  planCut(square, clip.facts.width, clip.facts.height, size);

@@ -1,0 +1,308 @@
+// What lives in the worker: the model, the portrait, the reference, and what the last frame was made of.
+import {
+  type Analysis,
+  type KeypointSet,
+  KeypointSmoother,
+  type Look,
+  PasteBack,
+  transferKeypoints,
+} from 'dagan/animation';
+import { type InspectedFrame, type Manifest, OnnxEngine } from 'dagan/onnx';
+import { carryToSource } from 'dagan/visualization';
+import {
+  type Attention,
+  type DrivingOptions,
+  type FoundFace,
+  type FrameOptions,
+  type GeneratedFrame,
+  type LoadedModel,
+  type LoadOptions,
+  type Picture,
+  type PictureInput,
+  type Portrait,
+  type PortraitOptions,
+  type Provider,
+  type SeenFrame,
+  type Square,
+  StudioEngineError,
+} from './api.js';
+import { FaceFinder } from './face-finder.js';
+import { type FetchedModel, fetchModel, forgetModels } from './model-files.js';
+import { readPicture, readSquare, shrink } from './pictures.js';
+import type { CallContext } from './rpc.js';
+import { obstacleToWebGpu, Runtime } from './runtime.js';
+
+/** Seconds between frames that carry no time stamps. */
+const FRAME_TIME = 1 / 25;
+
+/** Longer side of whole portraits, where nothing else is said. */
+const LONGEST_SIDE = 1920;
+
+type Model = { engine: OnnxEngine; facts: LoadedModel };
+
+type CurrentPortrait = {
+  analysis: Analysis;
+  /** The whole portrait, and where the networks' square lies in it, in whole pixels. */
+  whole: Picture;
+  square: Square;
+  /** Made at first use. */
+  look?: Promise<Look | undefined>;
+  pasteBack?: PasteBack;
+};
+
+type Without<Options> = Omit<Options, 'signal'>;
+
+/** The functions that the page calls; `StudioEngine` says what they do. */
+export class Studio {
+  readonly #runtime: Runtime;
+  readonly #faces: FaceFinder;
+  #model: Model | undefined;
+  #portrait: CurrentPortrait | undefined;
+  #reference: KeypointSet | undefined;
+  #smoother: { strength: number; filter: KeypointSmoother; shown: number | undefined } | undefined;
+  /** The last frame: its keypoints, and what was seen on the way where that is known. */
+  #last: { keypoints: KeypointSet; seen: InspectedFrame | undefined } | undefined;
+
+  constructor({ threads }: { threads?: number }) {
+    this.#runtime = new Runtime(threads);
+    this.#faces = new FaceFinder(this.#runtime);
+  }
+
+  async load(
+    { url, provider = 'auto' }: { url: string } & Pick<LoadOptions, 'provider'>,
+    { signal, report }: CallContext,
+  ): Promise<LoadedModel> {
+    const fetched = await fetchModel(url, { signal, onProgress: (done, total) => report({ done, total }) });
+    this.clearPortrait();
+    this.#model?.engine.dispose();
+    this.#model = undefined;
+    this.#model = await this.#prepare(fetched, provider, signal);
+    return this.#model.facts;
+  }
+
+  findFace({ picture, face }: { picture: PictureInput; face?: number }): Promise<FoundFace> {
+    return this.#faces.find(picture, face);
+  }
+
+  seeFrame({ clip, frame, face }: { clip: number; frame: PictureInput; face?: number }): Promise<SeenFrame> {
+    return this.#faces.see(clip, frame, face);
+  }
+
+  clipFraming({ clip }: { clip: number }) {
+    return this.#faces.framing(clip);
+  }
+
+  async nearestFrame({ clip }: { clip: number }): Promise<number | null> {
+    const portrait = this.#currentPortrait();
+    const { left, top, side } = portrait.square;
+    portrait.look ??= this.#faces.lookAt(portrait.whole, [left + side / 2, top + side / 2]);
+    const look = await portrait.look;
+    return look ? this.#faces.nearest(clip, look) : null;
+  }
+
+  forgetClip({ clip }: { clip: number }): void {
+    this.#faces.forget(clip);
+  }
+
+  async setPortrait({
+    picture: input,
+    options: { square: wanted, longestSide = LONGEST_SIDE },
+  }: {
+    picture: PictureInput;
+    options: Without<PortraitOptions>;
+  }): Promise<Portrait> {
+    const { engine } = this.#currentModel();
+    this.clearPortrait();
+    const original = readPicture(input);
+    const { square, picture } = readSquare(original, wanted, engine.size);
+    const analysis = await engine.setSource(picture);
+    const whole = shrink(original, longestSide);
+    const scale = whole.width / original.width;
+    this.#portrait = {
+      analysis,
+      whole,
+      square: {
+        left: Math.round(square.left * scale),
+        top: Math.round(square.top * scale),
+        side: Math.max(1, Math.round(square.side * scale)),
+      },
+    };
+    const { width, height } = whole;
+    const { keypoints, disparity } = analysis;
+    return structuredClone({ square, picture, keypoints, disparity, whole: { width, height } });
+  }
+
+  clearPortrait(): void {
+    this.#portrait = undefined;
+    this.#last = undefined;
+    this.#model?.engine.clearSource();
+    this.resetReference();
+  }
+
+  async setReference({ frame, options }: { frame: PictureInput; options: Without<DrivingOptions> }): Promise<void> {
+    const { engine } = this.#currentModel();
+    const { picture } = readSquare(frame, options.square, engine.size);
+    const [found] = await engine.drive([picture]);
+    this.resetReference();
+    this.#reference = found!.keypoints;
+  }
+
+  resetReference(): void {
+    this.#reference = undefined;
+    this.#smoother = undefined;
+  }
+
+  async animate({ frame, options }: { frame: PictureInput; options: Without<FrameOptions> }): Promise<GeneratedFrame> {
+    const begin = performance.now();
+    const { engine } = this.#currentModel();
+    const portrait = this.#currentPortrait();
+    const { motion = 'relative', adaptScale = false, insight = false } = options;
+    const { picture: square } = readSquare(frame, options.square, engine.size);
+
+    const beforeDrive = performance.now();
+    const [found] = await engine.drive([square], { withDisparity: insight });
+    const { keypoints: driving, disparity } = found!;
+    const drive = performance.now() - beforeDrive;
+
+    this.#reference ??= driving;
+    const moved = this.#smoothed(driving, options);
+    const { keypoints: own } = portrait.analysis;
+    const keypoints = transferKeypoints(own, moved, this.#reference, { motion, adaptScale });
+
+    const beforeGenerate = performance.now();
+    const seen = insight ? await engine.inspect(keypoints) : undefined;
+    const animated = seen?.picture ?? (await engine.generate([keypoints]))[0]!;
+    const generate = performance.now() - beforeGenerate;
+    this.#last = { keypoints, seen };
+
+    const picture = options.pasteBack ? (await this.#pasteBack(portrait)).paste(animated) : animated;
+    // Buffers are handed over to the page: it gets copies of what is still of use here.
+    const shown = seen && structuredClone({ occlusion: seen.occlusion, deformation: seen.deformation.data });
+    return {
+      picture,
+      ...structuredClone({ driving, keypoints }),
+      insight: shown ? { square, disparity, ...shown } : null,
+      times: { drive, generate, total: performance.now() - begin },
+    };
+  }
+
+  async attention({ x, y }: { x: number; y: number }): Promise<Attention | null> {
+    if (!this.#last || !this.#currentModel().facts.hasAttention) return null;
+    this.#last.seen ??= await this.#currentModel().engine.inspect(this.#last.keypoints);
+    const { attention, deformation } = this.#last.seen;
+    if (!attention) return null;
+    const { width, height } = deformation;
+    const along = (at: number, length: number): number => Math.min(length - 1, Math.max(0, Math.floor(at * length)));
+    const frame = attention(along(y, height) * width + along(x, width));
+    return { frame, portrait: carryToSource(frame, deformation.data) };
+  }
+
+  forgetModels(): Promise<void> {
+    return forgetModels();
+  }
+
+  /** The sessions on WebGPU where it works, else on wasm. */
+  async #prepare(fetched: FetchedModel, wanted: 'auto' | Provider, signal: AbortSignal): Promise<Model> {
+    let fallback: string | null = null;
+    if (wanted !== 'wasm') {
+      const half = fetched.manifest.precision === 'float16';
+      fallback = await obstacleToWebGpu({ half, insist: wanted === 'webgpu' });
+      if (fallback === null) {
+        try {
+          return await this.#start(fetched, 'webgpu', null);
+        } catch (error) {
+          signal.throwIfAborted();
+          fallback = `the model does not run on the graphics processor (${(error as Error).message})`;
+        }
+      }
+      if (wanted === 'webgpu')
+        throw new StudioEngineError('no-webgpu', `WebGPU cannot be used: ${fallback}. Choose wasm.`);
+    }
+    signal.throwIfAborted();
+    return this.#start(fetched, 'wasm', fallback);
+  }
+
+  async #start(fetched: FetchedModel, provider: Provider, fallback: string | null): Promise<Model> {
+    const { manifest, read, bytes, bytesFetched } = fetched;
+    const ort = provider === 'webgpu' ? await this.#runtime.withWebGpu() : await this.#runtime.withWasm();
+    const { threads } = this.#runtime;
+    const version = ort.env.versions.web ?? ort.env.versions.common;
+    const where = provider === 'webgpu' ? 'WebGPU' : `wasm, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
+    const engine = await OnnxEngine.create(
+      ort,
+      { manifest, read },
+      {
+        description: `ONNX Runtime ${version}, ${manifest.precision}, ${where}`,
+        session: { executionProviders: [provider], graphOptimizationLevel: 'all', logSeverityLevel: 3 },
+      },
+    );
+    if (provider === 'webgpu') await tryOut(engine);
+    const { size, description } = engine;
+    const { keypoints, precision, metadata } = manifest;
+    return {
+      engine,
+      facts: {
+        ...{ provider, fallback, threads, description, size, keypoints, precision, bytes, bytesFetched },
+        ...abilities(manifest),
+        weights: metadata,
+      },
+    };
+  }
+
+  #currentModel(): Model {
+    if (this.#model) return this.#model;
+    throw new StudioEngineError('no-model', 'There is no model yet: load one first.');
+  }
+
+  #currentPortrait(): CurrentPortrait {
+    if (this.#portrait) return this.#portrait;
+    throw new StudioEngineError('no-portrait', 'There is no portrait yet: choose one first.');
+  }
+
+  #smoothed(driving: KeypointSet, { smoothing = null, timestamp }: Without<FrameOptions>): KeypointSet {
+    if (smoothing === null) {
+      this.#smoother = undefined;
+      return driving;
+    }
+    if (this.#smoother?.strength !== smoothing) {
+      this.#smoother = { strength: smoothing, filter: new KeypointSmoother({ strength: smoothing }), shown: undefined };
+    }
+    const { filter, shown } = this.#smoother;
+    this.#smoother.shown = timestamp;
+    return filter.next(driving, timestamp !== undefined && shown !== undefined ? timestamp - shown : FRAME_TIME);
+  }
+
+  async #pasteBack(portrait: CurrentPortrait): Promise<PasteBack> {
+    if (!portrait.pasteBack) {
+      const [still] = await this.#currentModel().engine.generate([portrait.analysis.keypoints]);
+      portrait.pasteBack = new PasteBack(portrait.whole, portrait.square, { still });
+    }
+    return portrait.pasteBack;
+  }
+}
+
+/** What of a model can be shown, by what its graphs give. */
+function abilities({ graphs }: Manifest): Pick<LoadedModel, 'hasDepth' | 'hasAttention' | 'hasOcclusion'> {
+  const gives = (step: keyof Manifest['graphs'], name: string): boolean =>
+    graphs[step].outputs.some((output) => output.name === name);
+  return {
+    hasDepth: gives('drive', 'disparity') || gives('source', 'disparity'),
+    hasAttention: gives('generate', 'attention_key'),
+    hasOcclusion: gives('generate', 'occlusion_map'),
+  };
+}
+
+/** Runs all networks once: drivers that cannot do it fail here and not in the middle of a clip. @throws Error */
+async function tryOut(engine: OnnxEngine): Promise<void> {
+  const { size } = engine;
+  const data = Uint8Array.from({ length: 3 * size * size }, (_, i) => (i * 37) % 251);
+  try {
+    const { keypoints } = await engine.setSource({ width: size, height: size, data });
+    const [found] = await engine.drive([{ width: size, height: size, data }]);
+    await engine.generate([found!.keypoints]);
+    if (!keypoints.value.every(Number.isFinite)) throw new Error('its results are not numbers');
+  } catch (error) {
+    engine.dispose();
+    throw error;
+  }
+}

@@ -1,0 +1,155 @@
+// The worker that decodes clips and encodes results, so that the page stays free while it happens.
+import {
+  type ClipInfo,
+  type FrameReader,
+  type FrameSink,
+  type MediaMetadata,
+  openVideoFrames,
+  openVideoSink,
+  type Picture,
+  type PictureTransform,
+  type ReaderFrame,
+  transformPicture,
+  videoInput,
+  xmpBox,
+  xmpPacket,
+} from 'dagan/media/portable';
+import * as mediabunny from 'mediabunny';
+import { serve } from '../rpc.js';
+import { SAVED_FORMATS, type SavedFormat } from './formats.js';
+
+mediabunny.Logging.level = mediabunny.LogLevel.Silent;
+
+/** What is known of a clip. */
+export type ClipFacts = Omit<ClipInfo, 'sourceWidth' | 'sourceHeight' | 'kind'>;
+
+/** Which frames are wanted, and what is done to them. */
+export type FrameOrder = { start?: number; end?: number; every?: number; transform: PictureTransform };
+
+export type SaveOrder = {
+  width: number;
+  height: number;
+  /** Frames per second where constant. */
+  frameRate?: number;
+  format: SavedFormat;
+  metadata: MediaMetadata;
+  /** The file whose sound goes along, and its part. */
+  sound?: { file: Blob; range: NonNullable<ClipFacts['sound']> };
+};
+
+type OpenClip = {
+  file: File;
+  input: mediabunny.Input;
+  reader: FrameReader;
+  frames?: AsyncGenerator<ReaderFrame, void, undefined>;
+  transform?: PictureTransform;
+};
+
+let clip: OpenClip | undefined;
+let saving: { order: SaveOrder; sink: FrameSink; target: mediabunny.BufferTarget } | undefined;
+let warnings: string[] = [];
+
+const events = {
+  warning: (text: string): void => void warnings.push(text),
+  progress: (): void => {},
+};
+
+async function openReader(file: File, input: mediabunny.Input, order: Partial<FrameOrder> = {}): Promise<FrameReader> {
+  const { start = 0, end, every } = order;
+  return openVideoFrames(mediabunny, input, { path: file.name, start, end, every }, events);
+}
+
+const handlers = {
+  /** Kinds of video that can be written at a size. */
+  formats: async ({ width, height }: { width: number; height: number }): Promise<SavedFormat[]> => {
+    const even = { width: width + (width & 1), height: height + (height & 1) };
+    const able = await Promise.all(SAVED_FORMATS.map(({ codec }) => mediabunny.canEncodeVideo(codec, even)));
+    return SAVED_FORMATS.filter((_format, i) => able[i]);
+  },
+
+  /** Opens a clip; replaces the one before. */
+  open: async (file: File): Promise<ClipFacts> => {
+    await handlers.close(undefined);
+    warnings = [];
+    const input = videoInput(mediabunny, new mediabunny.BlobSource(file));
+    try {
+      const reader = await openReader(file, input);
+      clip = { file, input, reader };
+      return reader.info;
+    } catch (error) {
+      input.dispose();
+      throw error;
+    }
+  },
+
+  /** Begins to read frames; ends an earlier reading. */
+  read: async (order: FrameOrder): Promise<void> => {
+    if (!clip) throw new Error('there is no clip');
+    await clip.frames?.return();
+    warnings = [];
+    clip.reader = await openReader(clip.file, clip.input, order);
+    clip.frames = clip.reader.frames();
+    clip.transform = order.transform;
+  },
+
+  /** The next frame; null after the last. */
+  next: async (_: undefined): Promise<ReaderFrame | null> => {
+    const { value } = (await clip?.frames?.next()) ?? {};
+    if (!value) return null;
+    return { ...value, picture: transformPicture(value.picture, clip!.transform ?? {}) };
+  },
+
+  /** Ends the reading. @returns what was wrong with the file */
+  stop: async (_: undefined): Promise<string[]> => {
+    await clip?.frames?.return();
+    if (clip) clip.frames = undefined;
+    return warnings;
+  },
+
+  close: async (_: undefined): Promise<void> => {
+    await clip?.frames?.return();
+    clip?.input.dispose();
+    clip = undefined;
+  },
+
+  /** Begins a video. */
+  save: async (order: SaveOrder): Promise<void> => {
+    warnings = [];
+    const target = new mediabunny.BufferTarget();
+    const { width: _width, height, frameRate, format, metadata, sound } = order;
+    const sink = await openVideoSink(
+      mediabunny,
+      {
+        container: format.container,
+        codec: format.codec,
+        target,
+        quality: 'high',
+        sound: sound && { source: new mediabunny.BlobSource(sound.file), range: sound.range },
+        indexFirst: true,
+        ...{ height, frameRate, metadata },
+      },
+      events,
+    );
+    saving = { order, sink, target };
+  },
+
+  add: async (frame: { picture: Picture; timestamp: number; duration: number }): Promise<void> => {
+    if (!saving) throw new Error('no video has been begun');
+    await saving.sink.add(frame);
+  },
+
+  /** Completes the video. */
+  finish: async (_: undefined): Promise<{ file: Blob; warnings: string[] }> => {
+    if (!saving) throw new Error('no video has been begun');
+    const { sink, target, order } = saving;
+    saving = undefined;
+    await sink.finish();
+    const packet = order.format.container === 'mp4' ? xmpPacket(order.metadata) : undefined;
+    const parts = [target.buffer!, ...(packet === undefined ? [] : [xmpBox(packet)])];
+    return { file: new Blob(parts, { type: order.format.mimeType }), warnings };
+  },
+};
+
+export type MediaHandlers = typeof handlers;
+
+serve(handlers);

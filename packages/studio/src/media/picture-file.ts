@@ -1,0 +1,35 @@
+// Picture files of any kind that the browser can read, as pixels.
+import { checkReadableSize, type Picture, rgbaToPicture } from 'dagan/media/portable';
+
+/**
+ * Reads a picture: turned upright as its file says, in sRGB, transparency on white.
+ *
+ * @throws Error that names the file and says what to do
+ */
+export async function readPictureFile(file: File): Promise<Picture> {
+  let bitmap: ImageBitmap;
+  try {
+    bitmap = await createImageBitmap(file, { imageOrientation: 'from-image', premultiplyAlpha: 'none' });
+  } catch {
+    const what = file.type.startsWith('video/')
+      ? 'is a clip, not a picture'
+      : 'is no picture that this browser can read';
+    throw new Error(`${file.name}: ${what}. Choose a JPEG, PNG or WebP.`);
+  }
+  try {
+    checkReadableSize(file.name, bitmap.width, bitmap.height);
+    return pixelsOf(bitmap);
+  } finally {
+    bitmap.close();
+  }
+}
+
+function pixelsOf(bitmap: ImageBitmap): Picture {
+  const { width, height } = bitmap;
+  const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+  if (!context)
+    throw new Error('the browser gave no memory for the picture: close other tabs, or choose a smaller one');
+  context.drawImage(bitmap, 0, 0);
+  const { data } = context.getImageData(0, 0, width, height);
+  return rgbaToPicture({ width, height, data: new Uint8Array(data.buffer), stride: 4 * width }, 'rgba', false);
+}

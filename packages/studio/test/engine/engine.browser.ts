@@ -1,0 +1,253 @@
+// The engine in its worker, in a real browser: what it makes is what Node makes, and what goes wrong is said.
+import { expect, test } from 'vitest';
+import {
+  animated,
+  asked,
+  bitmapOf,
+  clip,
+  faces,
+  furthest,
+  json,
+  picture,
+  psnr,
+  rejection,
+  start,
+  whole,
+} from './browser-fixtures.js';
+import { FIXTURES } from './fixtures.js';
+
+test('pages of the tests may use threads', () => {
+  expect(crossOriginIsolated).toBe(true);
+});
+
+for (const [precision, threads] of [
+  ['float32', 1],
+  ['float16', 2],
+] as const) {
+  test(`a ${precision} model on ${threads} threads gives what ONNX Runtime gives in Node`, async () => {
+    const engine = start(threads);
+    const steps: [number, number][] = [];
+    const model = await engine.load(`${FIXTURES}${precision}`, {
+      provider: 'wasm',
+      onProgress: (done, total) => steps.push([done, total]),
+    });
+    const expected = await json(`expected-${precision}.json`);
+    expect(model).toMatchObject({
+      provider: 'wasm',
+      fallback: null,
+      threads,
+      precision,
+      size: expected.size,
+      keypoints: 5,
+    });
+    expect(model).toMatchObject({ hasDepth: true, hasAttention: true, hasOcclusion: true });
+    expect(model.description).toMatch(/^ONNX Runtime 1\.\d+\.\d+, float(16|32), wasm, [12] threads?$/);
+    expect(model.weights.license).toBe('CC0-1.0');
+    expect(steps.at(-1)).toEqual([model.bytes, model.bytes]);
+    expect(steps.map(([done]) => done)).toEqual(steps.map(([done]) => done).sort((a, b) => a - b));
+
+    const portrait = await engine.setPortrait(whole, { square: faces.square });
+    expect(furthest(portrait.keypoints.value, expected.source)).toBeLessThan(1e-3);
+    expect(furthest(portrait.disparity!.data, expected.sourceDisparity)).toBeLessThan(1e-3);
+    expect(portrait).toMatchObject({ square: faces.square, whole: { width: 400, height: 320 } });
+
+    await engine.setReference(clip[0]!, { square: faces.clipSquare });
+    const frame = await engine.animate(clip[2]!, { square: faces.clipSquare, insight: true });
+    expect(furthest(frame.driving.value, expected.driving)).toBeLessThan(1e-3);
+    expect(furthest(frame.keypoints.value, expected.keypoints)).toBeLessThan(1e-3);
+    expect(furthest(frame.keypoints.jacobian!, expected.jacobians)).toBeLessThan(1e-2);
+    expect(furthest(frame.insight!.disparity!.data, expected.disparity)).toBeLessThan(1e-3);
+    expect(furthest(frame.insight!.occlusion!.data, expected.occlusion)).toBeLessThan(1e-3);
+    expect(furthest(frame.insight!.deformation, expected.deformation)).toBeLessThan(1e-3);
+    expect(psnr(frame.picture, await picture(`${precision}-picture`))).toBeGreaterThan(40);
+
+    const { frame: looks, portrait: carried } = (await engine.attention(0.5, 0.25))!;
+    expect(furthest(looks.data, expected.attention)).toBeLessThan(1e-3);
+    const total = looks.data.reduce((sum, weight) => sum + weight, 0);
+    expect(total).toBeCloseTo(1, 4);
+    expect(carried.data.reduce((sum, weight) => sum + weight, 0)).toBeLessThan(total + 1e-4);
+
+    const pasted = await engine.animate(clip[2]!, { square: faces.clipSquare, pasteBack: true });
+    expect(pasted.insight).toBeNull();
+    expect(psnr(pasted.picture, await picture(`${precision}-pasted`))).toBeGreaterThan(40);
+    // The attention of a frame that came without insight is there all the same.
+    expect(furthest((await engine.attention(0.5, 0.25))!.frame.data, expected.attention)).toBeLessThan(1e-3);
+  });
+}
+
+test('bitmaps and video frames are read like pixels, and are taken over', async () => {
+  const engine = start(1);
+  await engine.load(`${FIXTURES}float32`, { provider: 'wasm' });
+  const byPixels = await engine.setPortrait(whole, { square: faces.square });
+  const bitmap = await bitmapOf(whole);
+  const video = new VideoFrame(await bitmapOf(whole), { timestamp: 0 });
+  for (const input of [bitmap, video]) {
+    const { picture: square } = await engine.setPortrait(input, { square: faces.square });
+    expect(furthest(square.data, byPixels.picture.data)).toBeLessThan(3);
+  }
+  expect(bitmap.width).toBe(0);
+  expect(video.format).toBeNull();
+  for (const gone of [bitmap, video]) expect((await rejection(engine.findFace(gone))).code).toBe('bad-picture');
+  expect((await engine.findFace(await bitmapOf(whole))).faces).toBe(1);
+});
+
+test('without a reference motion is measured from the first frame, again after a reset; smoothing and absolute motion', async () => {
+  const engine = start(1);
+  await engine.load(`${FIXTURES}float32`, { provider: 'wasm' });
+  const { keypoints: own } = await engine.setPortrait(whole, { square: faces.square });
+  const square = faces.clipSquare;
+  expect(furthest((await engine.animate(clip[0]!, { square })).keypoints.value, own.value)).toBeLessThan(1e-6);
+  const moved = await engine.animate(clip[2]!, { square });
+  expect(furthest(moved.keypoints.value, own.value)).toBeGreaterThan(1e-5);
+  await engine.resetReference();
+  expect(furthest((await engine.animate(clip[2]!, { square })).keypoints.value, own.value)).toBeLessThan(1e-6);
+  const absolute = await engine.animate(clip[2]!, { square, motion: 'absolute' });
+  expect(absolute.keypoints).toEqual(absolute.driving);
+  await engine.resetReference();
+  await engine.animate(clip[0]!, { square, smoothing: 1 });
+  const smooth = await engine.animate(clip[2]!, { square, smoothing: 1 });
+  expect(furthest(smooth.keypoints.value, own.value)).toBeLessThan(furthest(moved.keypoints.value, own.value));
+});
+
+test('the face of a picture, the square of a clip and its frame nearest to the portrait are those that Node finds', async () => {
+  const engine = start(1);
+  const found = await engine.findFace(whole);
+  expect(found).toMatchObject({ square: faces.square, kind: faces.kind, faces: 1 });
+  expect(Math.abs(found.box.left - faces.box.left)).toBeLessThan(0.1);
+  expect(found.points.length).toBe(2 * 478);
+  for (let i = 0; i < found.points.length; i += 2) {
+    expect(found.points[i]!).toBeGreaterThan(found.box.left - 1);
+    expect(found.points[i]!).toBeLessThan(found.box.left + found.box.width + 1);
+  }
+  const none = await picture('faceless');
+  expect(await rejection(engine.findFace(none))).toMatchObject({
+    code: 'no-face',
+    message: expect.stringMatching(/^No face was found in this picture: take one/),
+  });
+  expect((await rejection(engine.findFace(whole, { face: 2 }))).message).toMatch(/no face 2 .* it has 1/);
+
+  const followed = engine.followClip();
+  for (const [i, frame] of clip.entries()) {
+    const seen = await followed.see(frame);
+    expect(seen.index).toBe(i);
+    expect(seen.box!.height).toBeGreaterThan(50);
+  }
+  expect(await followed.framing()).toMatchObject({ square: faces.clipSquare, seen: 4, of: 4 });
+  expect((await rejection(followed.see(whole))).message).toMatch(
+    /frames of a clip have one size: this one is 400 x 320/,
+  );
+  await engine.load(`${FIXTURES}float32`, { provider: 'wasm' });
+  await engine.setPortrait(whole, { square: faces.square });
+  expect(await followed.nearest()).toBe(faces.nearest);
+  followed.close();
+
+  const empty = engine.followClip();
+  expect((await empty.see(none)).box).toBeNull();
+  expect(await empty.nearest()).toBeNull();
+  expect(await rejection(empty.framing())).toMatchObject({ code: 'no-face', message: expect.stringContaining('clip') });
+});
+
+test('a model is fetched once: the second time from what is kept, also while the server is dead', async () => {
+  const first = start(1);
+  await first.forgetModels();
+  await asked('float32');
+  const { bytes, bytesFetched } = await first.load(`${FIXTURES}float32/`);
+  expect(bytesFetched).toBe(bytes);
+  expect((await asked('float32')).sort()).toEqual(
+    ['drive.onnx', 'generate.onnx', 'manifest.json', 'model.safetensors', 'source.onnx'].map(
+      (name) => `float32/${name}`,
+    ),
+  );
+  first.dispose();
+  const second = start(1);
+  expect((await second.load(`${FIXTURES}float32`)).bytesFetched).toBe(0);
+  expect(await asked('float32')).toEqual(['float32/manifest.json']);
+  await json(':dead');
+  try {
+    expect((await second.load(`${FIXTURES}float32`)).bytesFetched).toBe(0);
+    await second.forgetModels();
+    expect(await rejection(second.load(`${FIXTURES}float32`))).toMatchObject({
+      code: 'offline',
+      message: expect.stringMatching(/manifest\.json could not be loaded \(status 503\): check the connection/),
+    });
+  } finally {
+    await json(':alive');
+  }
+  expect((await second.load(`${FIXTURES}float32`)).bytesFetched).toBe(bytes);
+});
+
+test('damaged and missing files are refused by name, and nothing of them is kept', async () => {
+  const engine = start(1);
+  for (const [model, words] of [
+    ['damaged-weights', /model\.safetensors is not the file that the manifest was written for/],
+    ['damaged-graph', /generate\.onnx is not the file that the manifest was written for/],
+    ['damaged-manifest', /manifest\.json: /],
+    ['nothing', /there is no \/fixtures\/nothing\/manifest\.json \(status 404\)/],
+    ['https://example.org/model', /from the page's own address alone, not from https:\/\/example\.org/],
+  ] as const) {
+    for (let times = 0; times < 2; times++) {
+      const error = await rejection(engine.load(model.startsWith('https') ? model : `${FIXTURES}${model}`));
+      expect(error).toMatchObject({ code: 'bad-model', message: expect.stringMatching(words) });
+    }
+  }
+});
+
+test('calls out of order and pictures that cannot be are errors with a code', async () => {
+  const engine = start(1);
+  const square = null;
+  expect((await rejection(engine.setPortrait(whole, { square }))).code).toBe('no-model');
+  await engine.load(`${FIXTURES}float32`, { provider: 'wasm' });
+  expect((await rejection(engine.animate(clip[0]!, { square }))).code).toBe('no-portrait');
+  expect(await engine.attention(0.5, 0.5)).toBeNull();
+  const short = { width: 10, height: 10, data: new Uint8Array(7) };
+  expect((await rejection(engine.setPortrait(short, { square }))).code).toBe('bad-picture');
+  const outside = { left: 5000, top: 0, side: 100 };
+  expect((await rejection(engine.setPortrait(whole, { square: outside }))).code).toBe('bad-picture');
+  await engine.setPortrait(whole, { square });
+  await engine.clearPortrait();
+  expect((await rejection(engine.animate(clip[0]!, { square }))).code).toBe('no-portrait');
+});
+
+test('where WebGPU is of no use the model runs on wasm and says why; asked for by name it is an error', async () => {
+  const engine = start(1);
+  const model = await engine.load(`${FIXTURES}float32`, { provider: 'auto' });
+  expect(model.provider).toBe('wasm');
+  expect(model.fallback).toMatch(/no WebGPU|no graphics processor/);
+  // Graphics processors in software, as this browser has one at best, have no 16-bit arithmetic.
+  expect(await rejection(engine.load(`${FIXTURES}float16`, { provider: 'webgpu' }))).toMatchObject({
+    code: 'no-webgpu',
+    message: expect.stringMatching(/^WebGPU cannot be used: .* Choose wasm\.$/),
+  });
+});
+
+test('what waits can be cancelled, a download too; the page stays free; an engine that was disposed of says so', async () => {
+  const engine = start(1);
+  await animated(engine, 'float32', 'wasm');
+  const square = faces.clipSquare;
+  const stop = new AbortController();
+  let ticks = 0;
+  const ticking = setInterval(() => ticks++, 5);
+  const kept = engine.animate(clip[1]!, { square });
+  const dropped = engine.animate(await bitmapOf(clip[2]!), { square, signal: stop.signal });
+  const later = engine.animate(clip[3]!, { square });
+  stop.abort();
+  await expect(dropped).rejects.toBe(stop.signal.reason);
+  await Promise.all([kept, later]);
+  clearInterval(ticking);
+  expect(ticks).toBeGreaterThan(3);
+
+  await engine.forgetModels();
+  const loading = new AbortController();
+  const load = engine.load(`${FIXTURES}float16`, {
+    signal: loading.signal,
+    onProgress: () => loading.abort(new DOMException('enough', 'AbortError')),
+  });
+  await expect(load).rejects.toThrow('enough');
+  await engine.animate(clip[1]!, { square }); // the model before is still there
+  await expect(engine.animate(clip[1]!, { square, signal: stop.signal })).rejects.toBe(stop.signal.reason);
+
+  const waiting = engine.animate(clip[1]!, { square });
+  engine.dispose();
+  expect((await rejection(waiting)).code).toBe('ended');
+  expect((await rejection(engine.findFace(whole))).code).toBe('ended');
+});

@@ -1,0 +1,248 @@
+// The studio in Chromium, from the command that serves it to the files that it saves. All tests share one browser and server.
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { test } from 'node:test';
+import { DIGITAL_SOURCE_TYPES, openClip, readMetadata } from 'dagan';
+import type { Page } from 'playwright-core';
+import {
+  dagan,
+  differences,
+  framesIn,
+  makeFixtures,
+  openStudio,
+  picturesOf,
+  SHORT,
+  saveResult,
+  startChromium,
+  startStudio,
+  writeGreyPicture,
+} from './page-fixtures.js';
+
+const { folder, path } = await makeFixtures();
+const { url, child: server } = await startStudio(folder, '--checkpoint', 'model');
+const browser = await startChromium(path('camera.y4m'));
+
+const choosePortrait = (page: Page, name: string) =>
+  page.locator('.panel:nth-child(1) input').setInputFiles(path(name));
+const chooseClip = (page: Page, name: string) => page.locator('.panel:nth-child(2) input').setInputFiles(path(name));
+const facts = (page: Page, panel: number) => page.locator(`.panel:nth-child(${panel}) .facts`);
+const problem = (page: Page) => page.getByRole('alert');
+const animate = (page: Page) => page.getByRole('button', { name: 'Animate' });
+const closeInsight = (page: Page) => page.getByText('What the network sees').click();
+
+test('a portrait and a clip become a video that plays, with the frames of Node’s engine, the sound and the origin', async () => {
+  const { context, page, requests, faults } = await openStudio(browser, url);
+  assert.equal(await page.evaluate(() => crossOriginIsolated), true);
+  assert.match((await page.locator('.engine').textContent())!, /Runs on (wasm|WebGPU)/);
+  await choosePortrait(page, 'portrait.png');
+  await chooseClip(page, 'short.mp4');
+  await animate(page).click(); // waits until it can be pressed
+  await page.getByText(`Done: ${SHORT} frames`).waitFor();
+  await page.waitForFunction(() => (document.querySelector<HTMLVideoElement>('video[controls]')?.currentTime ?? 0) > 0);
+  const saved = await saveResult(page, folder);
+  assert.match(basename(saved), /^portrait-short\.(mp4|webm)$/);
+
+  const words = ['animate', 'portrait.png', 'short.mp4', '-o', 'frames/', '--checkpoint', 'model', '--threads', '1'];
+  const reference = await dagan(folder, ...words);
+  assert.equal(reference.code, 0, reference.stderr);
+  const [actual, expected] = [await picturesOf(saved), await framesIn(path('frames'), SHORT)];
+  assert.equal(actual.length, SHORT);
+  for (const [i, picture] of expected.entries()) {
+    const { error, spread } = differences(actual[i]!, picture);
+    assert.ok(spread > 200, `frame ${i} shows something`);
+    const psnr = 10 * Math.log10(255 ** 2 / error);
+    assert.ok(psnr > 35, `frame ${i}: ${psnr.toFixed(1)} dB`);
+  }
+  const { title, origin } = await readMetadata(saved);
+  assert.equal(title, 'Synthetic media');
+  assert.equal(origin?.digitalSourceType, DIGITAL_SOURCE_TYPES.trained);
+  assert.match(origin?.creatorTool ?? '', /^dagan studio \d/);
+  assert.equal(origin?.system, 'tiny');
+  await using clip = await openClip(saved);
+  assert.equal(clip.hasAudio, true);
+
+  for (const [name, painted] of await paintedCanvases(page)) assert.ok(painted, `${name} shows something`);
+  const attention = page.getByLabel('Attention over the portrait');
+  const before = await attention.screenshot();
+  await attention.press('Shift+ArrowLeft');
+  await page.waitForTimeout(1000);
+  assert.notDeepEqual(await attention.screenshot(), before, 'the place asked about moves');
+
+  const origins = requests.map((request) => new URL(request)).filter(({ protocol }) => protocol !== 'blob:');
+  assert.deepEqual([...new Set(origins.map(({ origin: place }) => place))], [new URL(url).origin]);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('the way from portrait to animation can be gone by keyboard alone, and stopped', async () => {
+  const { context, page, faults } = await openStudio(browser, url);
+  await closeInsight(page);
+  await tabTo(page, 'Use the example portrait');
+  await page.keyboard.press('Enter');
+  const square = page.getByRole('group', { name: /Square of the portrait/ });
+  await square.waitFor();
+  await square.focus();
+  await page.keyboard.press('Shift+-');
+  await page.keyboard.press('Shift+ArrowRight');
+  assert.match((await square.textContent())!, /230 pixels wide, 26 from the left, 13 from the top/);
+  await page.getByText('square of 230').waitFor();
+  await tabTo(page, 'Use the example clip');
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => document.querySelector<HTMLButtonElement>('.actions .primary')?.disabled === false);
+  await tabTo(page, 'Animate');
+  await page.keyboard.press('Enter');
+  await page.getByText(/Frame [1-9]\d* of 246/).waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement?.textContent), 'Cancel');
+  await page.keyboard.press('Enter');
+  await page.getByText('Stopped.').waitFor();
+  assert.equal(await animate(page).isEnabled(), true);
+  assert.equal(await page.getByRole('link', { name: 'Save' }).isVisible(), false);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('files that are no pictures, show no face, or are damaged clips are named, with what to do', async () => {
+  const { context, page } = await openStudio(browser, url);
+  await closeInsight(page);
+  await writeFile(path('letter.png'), 'Dear reader');
+  await choosePortrait(page, 'letter.png');
+  await page.getByText(/letter\.png: is no picture that this browser can read\. Choose a JPEG/).waitFor();
+  await choosePortrait(page, 'short.mp4');
+  await page.getByText(/short\.mp4: is a clip, not a picture/).waitFor();
+
+  await writeGreyPicture(path('grey.png'));
+  await choosePortrait(page, 'grey.png');
+  await page.getByText(/No face was found in the portrait\. Move the square over the face by hand/).waitFor();
+  await page.getByText('300 × 200, square of 200').waitFor();
+
+  await chooseClip(page, 'letter.png');
+  await page.getByText(/letter\.png: is not a video/i).waitFor();
+  const whole = await readFile(path('short.mp4'));
+  await writeFile(path('cut.mp4'), whole.subarray(0, Math.floor(0.6 * whole.length)));
+  await chooseClip(page, 'cut.mp4');
+  await page.getByText(/cut\.mp4: .*damaged/i).waitFor();
+  assert.equal(await animate(page).isDisabled(), true);
+
+  await choosePortrait(page, 'portrait.png');
+  await page.getByText('256 × 256, square of 256').waitFor();
+  assert.equal(await problem(page).isHidden(), true, 'what is mended is no longer complained about');
+  await context.close();
+});
+
+test('the camera drives the portrait: frames a second are shown, a key resets the pose, a recording can be saved', async () => {
+  const { context, page, faults } = await openStudio(browser, url);
+  await closeInsight(page);
+  await page.getByRole('button', { name: 'Use the camera' }).click();
+  await page.getByText('Choose a portrait first').waitFor();
+  await choosePortrait(page, 'portrait.png');
+  await facts(page, 1).getByText('square of 256').waitFor();
+  await page.getByRole('button', { name: 'Use the camera' }).click();
+  await page.getByText(/\d frames a second/).waitFor();
+  await page.keyboard.press('r');
+  await page.getByText('The reference pose was reset.').waitFor();
+  await page.getByText(/\d frames a second/).waitFor();
+  await page.getByRole('button', { name: 'Record', exact: true }).click();
+  await page.waitForTimeout(4000);
+  await page.getByRole('button', { name: 'Finish recording' }).click();
+  await page.getByText(/Recorded [1-9]\d* frames/).waitFor();
+  const saved = await saveResult(page, folder);
+  assert.match(basename(saved), /^portrait-camera\.(mp4|webm)$/);
+  assert.ok((await picturesOf(saved)).length > 0);
+  assert.equal((await readMetadata(saved)).origin?.digitalSourceType, DIGITAL_SOURCE_TYPES.trained);
+  assert.equal(await page.evaluate(() => document.querySelector('video')?.srcObject), null, 'the camera is off');
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('a camera that is refused is said, with what to do', async () => {
+  const { context, page } = await openStudio(browser, url, { permissions: [] });
+  await closeInsight(page);
+  await page.evaluate(() => {
+    const refused = () => Promise.reject(new DOMException('Permission denied', 'NotAllowedError'));
+    Object.defineProperty(navigator.mediaDevices, 'getUserMedia', { value: refused });
+  });
+  await choosePortrait(page, 'portrait.png');
+  await facts(page, 1).getByText('square of 256').waitFor();
+  await page.getByRole('button', { name: 'Use the camera' }).click();
+  await page.getByText(/The camera was refused\. Allow it/).waitFor();
+  await context.close();
+});
+
+test('every control has a name, and the page is told about in the order in which it is read', async () => {
+  const { context, page } = await openStudio(browser, url);
+  await page.getByText('Options', { exact: true }).click();
+  await choosePortrait(page, 'portrait.png');
+  await facts(page, 1).getByText('square of 256').waitFor();
+  const session = await context.newCDPSession(page);
+  const { nodes } = await session.send('Accessibility.getFullAXTree');
+  const asked = ['button', 'link', 'checkbox', 'combobox', 'textbox', 'slider', 'application', 'image', 'progressbar'];
+  const controls = nodes.filter(({ ignored, role }) => !ignored && asked.includes(String(role?.value)));
+  assert.ok(controls.length > 15, `${controls.length} controls`);
+  for (const { role, name } of controls)
+    assert.notEqual(String(name?.value ?? ''), '', `a ${role?.value} without a name`);
+  const outline = await page.evaluate(() => ({
+    language: document.documentElement.lang,
+    title: document.title,
+    headings: [...document.querySelectorAll('h1, h2')].map(({ tagName }) => tagName),
+    landmarks: ['main', 'header', 'footer'].map((name) => document.querySelectorAll(`.studio > ${name}`).length),
+    twice:
+      [...document.querySelectorAll('[id]')].length -
+      new Set([...document.querySelectorAll('[id]')].map(({ id }) => id)).size,
+    inline: document.querySelectorAll('script:not([src]), style').length,
+  }));
+  assert.deepEqual(outline, {
+    language: 'en',
+    title: 'DaGAN studio',
+    headings: ['H1', 'H2', 'H2', 'H2'],
+    landmarks: [1, 1, 1],
+    twice: 0,
+    inline: 0,
+  });
+  for (const width of [320, 1280]) {
+    await page.setViewportSize({ width, height: 800 });
+    const beyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assert.ok(beyond <= 0, `at ${width} pixels the page does not scroll sideways`);
+  }
+  await context.close();
+});
+
+test('after the first visit the studio works without its server', async () => {
+  const { context, page, faults } = await openStudio(browser, url);
+  await choosePortrait(page, 'portrait.png');
+  await facts(page, 1).getByText('square of 256').waitFor();
+  server.kill();
+  await page.reload();
+  await page.locator('.engine[data-provider]').waitFor();
+  assert.equal(await page.evaluate(() => crossOriginIsolated), true);
+  await page.getByRole('button', { name: 'Use the example portrait' }).click();
+  await facts(page, 1).getByText('square of 256').waitFor();
+  assert.equal(await problem(page).isHidden(), true);
+  assert.deepEqual(
+    faults.filter((text) => !text.includes('ERR_CONNECTION')),
+    [],
+  );
+  await context.close();
+});
+
+/** Presses Tab until the control of that name has the focus. */
+async function tabTo(page: Page, name: string): Promise<void> {
+  for (let i = 0; i < 60; i++) {
+    await page.keyboard.press('Tab');
+    const focused = await page.evaluate(() => document.activeElement?.textContent);
+    if (focused === name) return;
+  }
+  assert.fail(`"${name}" cannot be reached with the Tab key`);
+}
+
+/** The canvases by name, and whether there is anything on them. */
+function paintedCanvases(page: Page): Promise<[name: string, painted: boolean][]> {
+  return page.evaluate(() =>
+    [...document.querySelectorAll<HTMLCanvasElement>('canvas[aria-label]')]
+      .filter((canvas) => canvas.checkVisibility())
+      .map((canvas) => {
+        const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
+        return [canvas.ariaLabel ?? '', data.some((value, i) => i % 4 === 3 && value > 0)];
+      }),
+  );
+}
