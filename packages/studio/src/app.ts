@@ -21,7 +21,13 @@ const SETTLED = 500;
 /** The key that makes the camera's face of that moment the portrait's own pose. */
 const RESET_KEY = 'r';
 
-type LiveRecording = { recording: Recording; started: number; last: { frame: GeneratedFrame; seconds: number } | null };
+type LiveRecording = {
+  recording: Recording;
+  started: number;
+  last: { frame: GeneratedFrame; seconds: number } | null;
+  /** Frames so far. */
+  count: number;
+};
 
 export class Studio {
   readonly element: HTMLElement;
@@ -71,7 +77,7 @@ export class Studio {
       { class: 'studio' },
       element(
         'header',
-        { class: 'top' },
+        { class: 'masthead' },
         element('h1', {}, 'DaGAN studio'),
         element('p', { class: 'tagline' }, 'A portrait, moved by a clip or by you. Nothing leaves this tab.'),
         this.#status.element,
@@ -97,7 +103,7 @@ export class Studio {
       ),
       element(
         'footer',
-        { class: 'bottom' },
+        { class: 'closing' },
         element(
           'p',
           {},
@@ -277,8 +283,9 @@ export class Studio {
   #liveFrame(frame: GeneratedFrame, seconds: number, rate: number): void {
     this.#showInsight(frame);
     this.#result.frame(frame.picture);
-    this.#tell(`${rate.toFixed(1)} frames a second`, false);
     const live = this.#liveRecording;
+    if (live) live.count++;
+    this.#tell(`${rate.toFixed(1)} frames a second${live ? `, ${live.count} recorded` : ''}`, false);
     if (!live) return;
     if (live.last) void this.#addLiveFrame(live, seconds);
     else live.started = seconds;
@@ -306,7 +313,7 @@ export class Studio {
         format,
         metadata: metadataFor(this.#model, { pasteBack }),
       });
-      this.#liveRecording = { recording, started: 0, last: null };
+      this.#liveRecording = { recording, started: 0, last: null, count: 0 };
     } catch (error) {
       this.#tellProblem(error);
     }

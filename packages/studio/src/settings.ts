@@ -20,11 +20,8 @@ const checkbox = (checked: boolean): HTMLInputElement => element('input', { type
 
 export class SettingsPanel {
   readonly element: HTMLElement;
-  readonly #motion = choices(
-    { relative: 'its change, keeping the portrait’s shape', absolute: 'as it is' },
-    'relative',
-  );
-  readonly #reference = choices({ auto: 'the frame most like the portrait', first: 'the first frame' }, 'auto');
+  readonly #motion = choices({ relative: 'its change (relative)', absolute: 'as it is (absolute)' }, 'relative');
+  readonly #reference = choices({ auto: 'the most alike frame', first: 'the first frame' }, 'auto');
   readonly #smoothing = choices({ off: 'off', '0.25': 'a little', '0.5': 'medium', '0.75': 'a lot' }, 'off');
   readonly #adaptScale = checkbox(false);
   readonly #pasteBack = checkbox(false);

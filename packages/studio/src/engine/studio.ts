@@ -233,7 +233,12 @@ export class Studio {
       { manifest, read },
       {
         description: `ONNX Runtime ${version}, ${manifest.precision}, ${where}`,
-        session: { executionProviders: [provider], graphOptimizationLevel: 'all', logSeverityLevel: 3 },
+        session: {
+          executionProviders: [provider],
+          graphOptimizationLevel: 'all',
+          logSeverityLevel: 3,
+          extra: { session: { intra_op: { allow_spinning: '0' } } }, // decoding and encoding want the cores too
+        },
       },
     );
     if (provider === 'webgpu') await tryOut(engine);
