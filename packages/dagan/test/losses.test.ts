@@ -30,8 +30,8 @@ import {
   objective,
   perceptualDifferences,
   perceptualLoss,
-  pixelLoss,
   photometricError,
+  pixelLoss,
   structuralError,
   structuralSimilarity,
 } from '../src/losses/index.js';

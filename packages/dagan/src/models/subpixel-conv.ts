@@ -42,7 +42,10 @@ function phaseKernels(weight: Tensor): Tensor {
  */
 export function upsamplingConv2d(input: Tensor, weight: Tensor, bias: Tensor | null): Tensor {
   const [out, inner] = weight.shape as [number, number];
-  const kernel = phaseKernels(weight).flip(2).transpose(1, 2).reshape(4 * out, inner, 2, 2);
+  const kernel = phaseKernels(weight)
+    .flip(2)
+    .transpose(1, 2)
+    .reshape(4 * out, inner, 2, 2);
   const offset = bias?.unsqueeze(1).expand(out, 4).flatten();
   return shuffled(F.conv2d(input, kernel, offset, { padding: 1 })).contiguous('channels_last');
 }
