@@ -133,6 +133,8 @@ test('an exported model is the default where there is no model file, and runs wi
     assert.deepEqual([mark, remedy], ['note', 'npm run setup']);
     assert.match(text, /^not set up: the default model runs on ONNX Runtime/);
     assert.deepEqual(withoutLibtorch('it is broken', true, [directory]).mark, 'fail');
+    rmSync(join(directory, 'starter', 'model.safetensors'));
+    assert.match(weightsFinding([directory]).text, /starter.model\.safetensors is missing$/);
     mkdirSync(join(directory, 'other'));
     writeFileSync(join(directory, 'other', 'manifest.json'), '{}');
     assert.match(weightsFinding([directory]).text, /several models \(other, starter\): choose one/);

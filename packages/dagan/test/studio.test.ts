@@ -16,7 +16,10 @@ await writeFile(path('page/index.html'), '<!doctype html>');
 await writeFile(path('page/assets/a-1.wasm'), 'wasm');
 await writeFile(path('model/manifest.json'), '{}');
 await writeFile(path('secret.txt'), 'not yours');
+await writeFile(path('model/notes.txt'), 'not yours either');
 await symlink(path('secret.txt'), path('page/link.txt'));
+
+const served = { page: path('page'), model: path('model'), modelFiles: ['manifest.json'] };
 
 type Answer = { status: number | undefined; headers: NodeJS.Dict<string | string[]>; body: string };
 
@@ -37,7 +40,7 @@ function ask(url: string, address: string, { method = 'GET', headers = {} } = {}
 }
 
 test('page and model are served on this machine, with the headers for threads and against everything foreign', async () => {
-  const { url, close } = await startStudioServer({ page: path('page'), model: path('model') });
+  const { url, close } = await startStudioServer(served);
   assert.match(url, /^http:\/\/127\.0\.0\.1:\d+\/$/);
   const { status, headers, body } = await ask(url, '/');
   assert.deepEqual([status, body], [200, '<!doctype html>']);
@@ -56,14 +59,16 @@ test('page and model are served on this machine, with the headers for threads an
   await close();
 });
 
-test('nothing outside of the two folders is given away, nothing is taken in, and foreign names are turned away', async () => {
-  const { url, close } = await startStudioServer({ page: path('page'), model: path('model') });
+test('nothing but the page and the named files of the model is given away, nothing is taken in, and foreign names are turned away', async () => {
+  const { url, close } = await startStudioServer(served);
   const outside = [
     '/../secret.txt',
     '/..%2fsecret.txt',
     '/model/../../secret.txt',
     '/model/%2e%2e/secret.txt',
     '/link.txt',
+    '/model/notes.txt',
+    '/model/./notes.txt',
   ];
   for (const address of [...outside, '/assets', '/model/', '/%00', '/%zz', '/nothing.js', '//']) {
     const { status, body } = await ask(url, address);
@@ -81,9 +86,8 @@ test('the command says what is missing or taken, and what to do', async () => {
   await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
   const address = taken.address();
   const port = typeof address === 'object' && address ? address.port : 0;
-  const options = { page: path('page'), model: path('model') };
-  await assert.rejects(startStudioServer({ ...options, port }), /port \d+ is taken: name another with --port/);
-  await assert.rejects(startStudioServer({ ...options, host: '192.0.2.1' }), /this machine has no such address/);
+  await assert.rejects(startStudioServer({ ...served, port }), /port \d+ is taken: name another with --port/);
+  await assert.rejects(startStudioServer({ ...served, host: '192.0.2.1' }), /this machine has no such address/);
   taken.close();
 
   const failures: [string[], RegExp, number][] = [

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <fstream>
 #include <random>
+#include <set>
 #include <stdexcept>
 #include <thread>
 
@@ -65,6 +66,27 @@ bool unanimous(c10d::Store& store, const std::string& topic, const std::string& 
   return all;
 }
 
+/// Whether the ranks are processes of one machine, each another one: the threads of one could not see each other's locks.
+bool areProcessesOfOneMachine(c10d::Store& store, int rank, int worldSize) {
+  const std::string key = "blackboard-process-";
+  tell(store, key + std::to_string(rank), placeOfThisProcess() + " " + std::to_string(getpid()));
+  std::set<std::string> places, processes;
+  for (int other = 0; other < worldSize; ++other) {
+    const std::string process = hear(store, key + std::to_string(other));
+    places.insert(process.substr(0, process.rfind(' ')));
+    processes.insert(process);
+  }
+  return places.size() == 1 && processes.size() == static_cast<size_t>(worldSize);
+}
+
+/// A name of shared memory that goes with this object, whatever happens: the memory stays with those who have opened it.
+struct TemporaryName {
+  std::string name;
+  ~TemporaryName() {
+    if (!name.empty()) shm_unlink(name.c_str());
+  }
+};
+
 /// Reserves the memory: without, a full file system ends the process at the first touch.
 bool grow(int file, off_t size) {
 #ifdef __linux__
@@ -87,19 +109,17 @@ struct flock lockOf(int rank) {
 }  // namespace
 
 std::shared_ptr<Blackboard> Blackboard::open(c10d::Store& store, int rank, int worldSize, Milliseconds timeout) {
-  const std::string place = rank == 0 ? placeOfThisProcess() : "";
-  if (rank == 0) tell(store, "blackboard-place", place);
-  const bool here = hear(store, "blackboard-place") == placeOfThisProcess();
-  if (!unanimous(store, "here", here ? "yes" : "no", rank, worldSize) || !here) return nullptr;
+  if (!areProcessesOfOneMachine(store, rank, worldSize)) return nullptr;
 
   std::string name;
+  TemporaryName created;
   int file = -1;
   if (rank == 0) {
     name = "/dagan-" + std::to_string(std::random_device()());
     file = shm_open(name.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (file >= 0) created.name = name;
     if (file >= 0 && !grow(file, 2 * worldSize * sizeof(Slot))) {
       close(file);
-      shm_unlink(name.c_str());
       file = -1;
     }
     tell(store, "blackboard-name", name);
@@ -114,8 +134,6 @@ std::shared_ptr<Blackboard> Blackboard::open(c10d::Store& store, int rank, int w
     if (board->slots_ == MAP_FAILED || fcntl(file, F_SETLK, &lock) != 0) board.reset();
   }
   const bool opened = unanimous(store, "opened", board ? "yes" : "no", rank, worldSize) && board;
-  // Nobody needs the name any more, and without it the memory goes with the last rank.
-  if (rank == 0) shm_unlink(name.c_str());
   return opened ? board : nullptr;
 }
 

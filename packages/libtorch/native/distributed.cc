@@ -272,6 +272,12 @@ std::vector<std::string> exchangeOnBlackboard(const GroupPtr& group, const std::
   }
 }
 
+[[noreturn]] void disagreement(const std::string& what, int rank, const std::string& other) {
+  // A message on the blackboard may have numbers behind its text.
+  throw std::runtime_error("the ranks disagree: this one calls " + what + ", rank " + std::to_string(rank) + " calls " +
+                           other.c_str());
+}
+
 /// What every rank is about to do, in the order of ranks.
 std::vector<std::string> intentions(const GroupPtr& group, const std::string& what) {
   if (group->blackboard) return exchangeOnBlackboard(group, what, what.data(), std::min(what.size(), Blackboard::capacity));
@@ -292,8 +298,7 @@ void agree(const GroupPtr& group, const std::string& what) {
   const auto all = intentions(group, what);
   for (int rank = 0; rank < group->worldSize; ++rank) {
     if (all[rank] == all[group->rank]) continue;
-    throw std::runtime_error("the ranks disagree: this one calls " + what + ", rank " + std::to_string(rank) + " calls " +
-                             all[rank]);
+    disagreement(what, rank, all[rank]);
   }
 }
 
@@ -345,15 +350,24 @@ void broadcast(const GroupPtr& group, const at::Tensor& tensor, int root) {
 }
 
 void sumOverRanks(const GroupPtr& group, at::Tensor& tensor, const std::string& what) {
-  if (group->blackboard && tensor.is_cpu() && tensor.nbytes() <= Blackboard::capacity) {
-    const auto parts = exchangeOnBlackboard(group, what, tensor.data_ptr(), tensor.nbytes());
+  const std::string whole = what + " of " + describeTensor(tensor);
+  constexpr size_t headSize = 128;  // keeps the numbers behind it aligned
+  if (group->blackboard && tensor.is_cpu() && headSize + tensor.nbytes() <= Blackboard::capacity) {
+    const std::string head = whole.substr(0, headSize - 1);
+    std::string own = head;
+    own.resize(headSize);
+    own.append(static_cast<const char*>(tensor.data_ptr()), tensor.nbytes());
+    const auto all = exchangeOnBlackboard(group, what, own.data(), own.size());
+    for (int rank = 0; rank < group->worldSize; ++rank) {
+      if (all[rank].size() != own.size() || all[rank].c_str() != head) disagreement(head, rank, all[rank]);
+    }
     tensor.zero_();
-    for (const std::string& part : parts) {
-      if (part.size() != tensor.nbytes()) throw std::runtime_error("the ranks disagree on the size of " + what);
-      tensor.add_(at::from_blob(const_cast<char*>(part.data()), tensor.sizes(), tensor.options()));
+    for (const std::string& part : all) {
+      tensor.add_(at::from_blob(const_cast<char*>(part.data()) + headSize, tensor.sizes(), tensor.options()));
     }
     return;
   }
+  agree(group, whole);
   const auto start = [&] {
     std::vector<at::Tensor> tensors{tensor};
     return group->communicator->allreduce(tensors);
@@ -469,10 +483,6 @@ Napi::Value joinProcessGroup(const Napi::CallbackInfo& info) {
   });
   method("allReduceWithGradient", [](const GroupPtr& self, const Napi::CallbackInfo& call) {
     return wrapTensor(call.Env(), AllReduceSum::apply(unwrapTensor(call[0], "tensor"), self));
-  });
-  method("agree", [](const GroupPtr& self, const Napi::CallbackInfo& call) -> Napi::Value {
-    agree(self, call[0].ToString().Utf8Value());
-    return call.Env().Undefined();
   });
   method("syncBatchNorm", [](const GroupPtr& self, const Napi::CallbackInfo& call) {
     const auto optional = [](const Napi::Value& value, const char* what) {

@@ -79,12 +79,12 @@ void agree(const GroupPtr& group, const std::string& what);
 /// Overwrites `tensor` with that of rank `root`.
 void broadcast(const GroupPtr& group, const at::Tensor& tensor, int root);
 
-/// Overwrites `tensor`, which must be contiguous and of a type that travels, with the sum over ranks. Ranks must have
-/// agreed on it before.
+/// Overwrites `tensor`, which must be contiguous and of a type that travels, with the sum over ranks, which must
+/// agree on what it is.
 void sumOverRanks(const GroupPtr& group, at::Tensor& tensor, const std::string& what);
 
 /// Batch norm in training, with statistics over all ranks; autograd records it. Takes the running statistics along.
-/// Ranks must have agreed on it before. `weight` and `bias` [C] may be undefined.
+/// `weight` and `bias` [C] may be undefined.
 at::Tensor syncBatchNorm(const GroupPtr& group, const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias,
                          const at::Tensor& runningMean, const at::Tensor& runningVar, double momentum, double eps);
 

@@ -21,7 +21,7 @@ at::ScalarType statisticsType(const at::Tensor& input) {
 struct Statistics {
   at::Tensor mean;      // [C]
   at::Tensor variance;  // [C]
-  double count;
+  at::Tensor count;     // []; stays on its device, for which nobody has to wait
 };
 
 /// Merges the ranks' own statistics as in Chan et al., "Updating formulae and a pairwise algorithm for computing sample
@@ -47,7 +47,7 @@ Statistics statisticsOverRanks(const at::Tensor& input, const GroupPtr& group) {
   const at::Tensor shares = counts / total;                             // [ranks, 1]
   const at::Tensor mean = (means * shares).sum(0);                      // [C]
   const at::Tensor variance = ((variances + (means - mean).square()) * shares).sum(0);  // [C]
-  return {mean, variance, total.item<double>()};
+  return {mean, variance, total};
 }
 
 /// (x - mean) / sqrt(variance + eps) * weight + bias
@@ -61,10 +61,9 @@ struct SyncBatchNorm : torch::autograd::Function<SyncBatchNorm> {
                             double momentum, double eps, const GroupPtr& group) {
     const Statistics found = statisticsOverRanks(input, group);
     runningMean.mul_(1 - momentum).add_(found.mean, momentum);
-    runningVar.mul_(1 - momentum).add_(found.variance, momentum * found.count / (found.count - 1));
-    context->save_for_backward({input, weight, found.mean, found.variance});
+    runningVar.mul_(1 - momentum).add_(found.variance * (found.count / (found.count - 1)), momentum);
+    context->save_for_backward({input, weight, found.mean, found.variance, found.count});
     context->saved_data["eps"] = eps;
-    context->saved_data["count"] = found.count;
     context->saved_data["group"] = c10::IValue::make_capsule(group);
     return affine(input, weight, bias, found, eps);
   }
@@ -74,10 +73,13 @@ struct SyncBatchNorm : torch::autograd::Function<SyncBatchNorm> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
     const auto group = c10::static_intrusive_pointer_cast<Group>(context->saved_data["group"].toCapsule());
+    if (at::GradMode::is_enabled()) {
+      throw std::runtime_error("rank " + std::to_string(group->rank) +
+                               ": synchronised batch norm has no second derivative; run backward without createGraph");
+    }
     const auto saved = context->get_saved_variables();
-    const at::Tensor &input = saved[0], &weight = saved[1], &mean = saved[2], &variance = saved[3];
+    const at::Tensor &input = saved[0], &weight = saved[1], &mean = saved[2], &variance = saved[3], &count = saved[4];
     const double eps = context->saved_data["eps"].toDouble();
-    const double count = context->saved_data["count"].toDouble();
     const at::Tensor inverse = (variance + eps).rsqrt();  // [C]
 
     // As if mean and variance were constants: the first part of dx, and both sums over this rank's values.
@@ -90,7 +92,7 @@ struct SyncBatchNorm : torch::autograd::Function<SyncBatchNorm> {
     } catch (const std::exception& error) {
       throw std::runtime_error("rank " + std::to_string(group->rank) + ": " + readableMessage(error));
     }
-    sums.mul_(weight * inverse / -count);
+    sums.mul_(weight * inverse).div_(-count);
     gradient.add_(affine(input, sums[0], sums[1], {mean, variance, count}, eps));
 
     const at::Tensor none;

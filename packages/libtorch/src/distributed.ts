@@ -123,15 +123,9 @@ export class ProcessGroup {
     return native ? native.allGather(tensor.handle).map(tensorOf) : [tensor.detach().clone()];
   }
 
-  /** Makes sure that all ranks are about to do the same. @throws Error that names what the ranks would do */
-  agree(what: string): void {
-    this.#connection()?.agree(what);
-  }
-
   /**
    * What `nn.SyncBatchNorm2d` does in training: batch norm with statistics over all ranks, which autograd records; the
-   * running statistics are taken along. Null in a world of one. The ranks must have agreed on it: Gloo ends the process if
-   * they bring different numbers of channels.
+   * running statistics are taken along. Null in a world of one.
    *
    * @param input [N, C, H, W]
    */

@@ -38,7 +38,6 @@ export type NativeGradientBuckets = { start(): void; finish(): void; dispose(): 
 export type NativeProcessGroup = {
   startAllReduce(tensor: Handle, operation: string): NativeWork;
   allReduceWithGradient(tensor: Handle): Handle;
-  agree(what: string): void;
   syncBatchNorm(
     input: Handle,
     weight: Handle | null,

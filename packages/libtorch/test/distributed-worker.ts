@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import {
   type DType,
   distributed,
+  grad,
   liveTensors,
   manualSeed,
   nn,
@@ -167,6 +168,9 @@ const scenarios = {
   mistakes(group: Group) {
     const { rank } = group;
     const other = () => distributed.initFromEnvironment({ timeoutSeconds: 10 });
+    const picture = tensor([1, 2, 3, 4 + rank], { shape: [1, 1, 2, 2] }).requiresGrad_();
+    const norm = new nn.SyncBatchNorm2d(1, { group });
+    norm.forward(picture);
     const messages = [
       failureOf(() => group.allReduce(tensor([1, 2, 3].slice(rank)))),
       failureOf(() => (rank === 0 ? group.barrier() : group.allGather(tensor([1])))),
@@ -174,6 +178,8 @@ const scenarios = {
       failureOf(() => group.allReduce(tensor([1]).to({ dtype: 'int64' }), 'mean')),
       failureOf(() => group.broadcast(tensor([1]), 2)),
       rank === 0 ? failureOf(other) : '',
+      failureOf(() => (rank === 0 ? norm.forward(picture) : group.barrier())),
+      failureOf(() => grad([norm.forward(picture).square().sum()], [picture], { createGraph: true })),
     ];
     const afterwards = numbers(group.allReduce(tensor([rank])));
     const work = group.startAllReduce(tensor([rank]));

@@ -1,9 +1,11 @@
 // Process groups: real processes that find one another over TCP and exchange tensors.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { distributed, nn, randn, tensor } from '../src/index.js';
 import { type Scenario, type Seen, sixteenBits, trainingStep } from './distributed-worker.js';
 
@@ -227,6 +229,26 @@ test('three ranks leave a barrier only after all have come to it', async () => {
   assert.ok(left >= Math.max(...seen.map(({ barrier }) => barrier.before)));
 });
 
+test('ranks that are threads of one process wait for each other', async () => {
+  const port = await freePort();
+  const code = `
+    const { parentPort, workerData: { rank, port, library } } = require('node:worker_threads');
+    const sleep = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+    import(library).then(({ distributed, tensor }) => {
+      const place = { masterAddress: '127.0.0.1', masterPort: port, timeoutSeconds: 60 };
+      const group = distributed.init({ rank, worldSize: 2, ...place });
+      if (rank === 1) sleep(400);
+      parentPort.postMessage([...group.allReduce(tensor([rank + 1])).toFloat32Array()]);
+      group.dispose();
+    });`;
+  const library = new URL('../src/index.js', import.meta.url).href;
+  const threads = [0, 1].map((rank) => new Worker(code, { eval: true, workerData: { rank, port, library } }));
+  const ended = threads.map((thread) => once(thread, 'exit'));
+  const seen = await Promise.all(threads.map(async (thread) => (await once(thread, 'message'))[0]));
+  assert.deepEqual(seen, [[3], [3]]);
+  await Promise.all(ended);
+});
+
 describe('synchronised batch norm', () => {
   test('of batches of three and two equals batch norm of five: outputs, gradients, running statistics', () => {
     const cases = [
@@ -292,9 +314,18 @@ describe('what goes wrong', () => {
       'broadcast: the root must be a rank from 0 to 1, not 2',
     ]);
     assert.match(first.mistakes.messages[5]!, /^rank 0: another program listens at 127.0.0.1:\d+; choose another port/);
+    assert.equal(
+      first.mistakes.messages[6],
+      "rank 0: the ranks disagree: this one calls batch norm's statistics of float32[2, 3], rank 1 calls barrier",
+    );
+    assert.match(
+      second.mistakes.messages[6]!,
+      /calls barrier, rank 0 calls batch norm's statistics of float32\[2, 3\]$/,
+    );
     assert.match(second.mistakes.messages[0]!, /this one calls .* of float32\[2\], rank 0 calls .* of float32\[3\]/);
     for (const rank of [first.mistakes, second.mistakes]) {
       assert.deepEqual([rank.afterwards, rank.late], [[1], [1]]);
+      assert.match(rank.messages[7]!, /synchronised batch norm has no second derivative/);
       assert.match(rank.disposed, /has been disposed/);
     }
   });

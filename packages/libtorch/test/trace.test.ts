@@ -571,8 +571,12 @@ test('weights may stay in a file beside the graph, which then computes what a pr
         assert.ok(Math.abs(value - expected[i]!) < tolerance, `${dtype} [${i}]: ${value} instead of ${expected[i]}`);
       }
     }
-    const half = new Map([['conv.weight', { dtype: 'bfloat16' } as TensorRecord]]);
+    const shape = [80, 16, 3, 3];
+    const like = (record: Partial<TensorRecord>) => new Map([['conv.weight', record as TensorRecord]]);
+    const half = like({ dtype: 'bfloat16', shape });
     assert.throws(() => storedAs(graph, half), /conv\.weight is float32 and cannot be taken from .* bfloat16/);
+    const other = like({ dtype: 'float32', shape: [1, 2] });
+    assert.throws(() => storedAs(graph, other), /conv\.weight is \[.*\] and cannot be taken from .* \[1, 2\]/);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -231,6 +231,10 @@ async function imageFinding(): Promise<Finding> {
 export function weightsFinding(folders: readonly string[] = WEIGHT_FOLDERS): Finding {
   try {
     const model = defaultModel(folders);
+    if (model && !existsSync(model.checkpoint)) {
+      const remedy = 'copy the whole folder, or export the model again';
+      return { mark: 'warn', subject: 'Weights', text: `${model.checkpoint} is missing`, remedy };
+    }
     if (model) {
       const size = `${(statSync(model.checkpoint).size / 1e6).toFixed(1)} MB`;
       return { mark: 'ok', subject: 'Weights', text: `the default model is ${model.name} (${size})` };

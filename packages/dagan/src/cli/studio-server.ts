@@ -1,4 +1,4 @@
-// The server behind `dagan studio`: two folders over HTTP, with the headers that the page needs. Files are read, nothing
+// The server behind `dagan studio`: the page and a model over HTTP, with the headers that the page needs. Files are read, nothing
 // is taken in.
 import { createReadStream, type Stats } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
@@ -13,6 +13,8 @@ export type StudioServerOptions = {
   page: string;
   /** Folder of the exported model; served as `model/`. */
   model: string;
+  /** Names of its files that are served. Whatever else lies in the folder stays private. */
+  modelFiles: readonly string[];
   /** Address to listen on. Default 127.0.0.1: this machine alone. */
   host?: string;
   /** Port; 0, the default, is any that is free. */
@@ -71,10 +73,11 @@ export const STUDIO_HEADERS: Readonly<Record<string, string>> = {
 export async function startStudioServer({
   page,
   model,
+  modelFiles,
   host = '127.0.0.1',
   port = 0,
 }: StudioServerOptions): Promise<StudioServer> {
-  const folders = { page: await realpath(page), model: await realpath(model) };
+  const folders = { page: await realpath(page), model: await realpath(model), modelFiles: new Set(modelFiles) };
   const server = createServer((request, response) => {
     answer(folders, host, request, response).catch(() => response.destroy());
   });
@@ -112,8 +115,11 @@ function listenError(error: NodeJS.ErrnoException, host: string, port: number): 
   }
 }
 
+/** What is served from where. */
+type Folders = { page: string; model: string; modelFiles: ReadonlySet<string> };
+
 async function answer(
-  folders: { page: string; model: string },
+  folders: Folders,
   host: string,
   request: IncomingMessage,
   response: ServerResponse,
@@ -154,13 +160,14 @@ function isOwnName(header: string | undefined, host: string): boolean {
 type FoundFile = { path: string; facts: Stats; fixed: boolean };
 
 /** The file that an address means: inside of one of the folders, links followed. */
-async function findFile(folders: { page: string; model: string }, url: string): Promise<FoundFile | undefined> {
+async function findFile(folders: Folders, url: string): Promise<FoundFile | undefined> {
   try {
     const path = decodeURIComponent(new URL(url, 'http://studio').pathname);
     if (path.includes('\0')) return undefined;
     const isModel = path.startsWith('/model/');
     const folder = isModel ? folders.model : folders.page;
     const name = isModel ? path.slice('/model/'.length) : path === '/' ? 'index.html' : path.slice(1);
+    if (isModel && !folders.modelFiles.has(name)) return undefined;
     const found = await realpath(join(folder, name));
     if (!found.startsWith(folder + sep)) return undefined;
     const facts = await stat(found);

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { isBuilt } from '@dagan/libtorch';
 import { Command } from 'commander';
 import { readManifest } from '../animation/engines/index.js';
-import { MANIFEST_NAME } from '../export/index.js';
+import { exportedFiles, MANIFEST_NAME } from '../export/index.js';
 import { defaultCheckpoint, defaultExport } from './default-model.js';
 import { exportOnce } from './engine.js';
 import { UserError } from './errors.js';
@@ -38,7 +38,7 @@ export function studioCommand(): Command {
     .option('--port <n>', 'the port to serve on; 0 is one that is free', wholeNumber(0, 65535), 0)
     .option(
       '--host <address>',
-      'the address to serve on; browsers give the camera to 127.0.0.1 and https alone',
+      'the address to serve on; the page works from 127.0.0.1 and, behind a proxy, from https alone',
       '127.0.0.1',
     )
     .option('--open', 'open the page in the default browser');
@@ -51,8 +51,11 @@ async function runStudio(options: StudioOptions): Promise<void> {
     throw new UserError('the studio has not been built: run "npm run setup" (or "npm run build") in the repository');
   }
   const model = await modelFolder(options, reporter);
-  const { precision, metadata } = await readManifest(model);
-  const { url } = await startStudioServer({ page: PAGE, model, host: options.host, port: options.port });
+  const manifest = readManifest(model);
+  const { precision, metadata } = manifest;
+  const modelFiles = [MANIFEST_NAME, ...exportedFiles(manifest).map(({ file }) => file)];
+  const { host, port } = options;
+  const { url } = await startStudioServer({ page: PAGE, model, modelFiles, host, port });
   reporter.notice(`model: ${model} (${[metadata.name, precision].filter((part) => part).join(', ')})`);
   process.stdout.write(`${url}\n`);
   reporter.notice('Ctrl-C ends it');

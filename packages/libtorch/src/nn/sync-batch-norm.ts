@@ -4,9 +4,6 @@ import type { Tensor } from '../tensor.js';
 import type { Module } from './module.js';
 import { BatchNorm2d } from './norm.js';
 
-/** Layers on whose channels the ranks have agreed. */
-const agreed = new WeakSet<SyncBatchNorm2d>();
-
 /**
  * `BatchNorm2d` over the batches of all ranks of a group: outputs, gradients and running statistics are those of one
  * process with the whole batch. Ranks may have batches of different sizes. In use (`eval()`) it is plain `BatchNorm2d`.
@@ -24,11 +21,6 @@ export class SyncBatchNorm2d extends BatchNorm2d {
 
   protected override normalize(input: Tensor): Tensor {
     if (!this.training || this.group.worldSize === 1) return super.normalize(input);
-    if (!agreed.has(this)) {
-      // Once is enough: a layer's channels stay what they are, and asking takes as long as its statistics do.
-      this.group.agree(`batch norm of ${input.shape[1]} channels in ${input.dtype}`);
-      agreed.add(this);
-    }
     return this.group.syncBatchNorm(input, this)!;
   }
 }

@@ -15,7 +15,13 @@ export function storedAs(graph: Graph, records: ReadonlyMap<string, TensorRecord
   const nodes: GraphNode[] = [];
   const stored = (value: GraphValue, module: GraphNode['module']): GraphValue => {
     const record = value.data && value.name !== undefined ? records.get(value.name) : undefined;
-    if (!record || record.dtype === value.dtype) return value;
+    if (!record) return value;
+    if (record.shape.join() !== value.shape.join()) {
+      throw new TraceError(
+        `${value.name} is [${value.shape.join(', ')}] and cannot be taken from a file that holds [${record.shape.join(', ')}]`,
+      );
+    }
+    if (record.dtype === value.dtype) return value;
     if (record.dtype !== 'float16' || value.dtype !== 'float32') {
       throw new TraceError(
         `${value.name} is ${value.dtype} and cannot be taken from a file that holds ${record.dtype}`,
