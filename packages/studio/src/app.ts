@@ -23,10 +23,15 @@ const RESET_KEY = 'r';
 
 type LiveRecording = {
   recording: Recording;
+  /** Of all its frames. */
+  size: { width: number; height: number };
   started: number;
+  /** Shown since, and not yet added: how long it is shown, the next one tells. */
   last: { frame: GeneratedFrame; seconds: number } | null;
   /** Frames so far. */
   count: number;
+  /** The encoder is behind. */
+  waiting: boolean;
 };
 
 export class Studio {
@@ -49,7 +54,10 @@ export class Studio {
   #model: LoadedModel | null = null;
   #portrait: Portrait | null = null;
   #job: AbortController | null = null;
+  /** The camera, while the browser asks the user for it. */
+  #starting: AbortController | null = null;
   #live: Live | null = null;
+  #beginsRecording = false;
   #liveRecording: LiveRecording | null = null;
   #settling: ReturnType<typeof setTimeout> | undefined;
 
@@ -113,6 +121,12 @@ export class Studio {
       ),
     );
     document.addEventListener('keydown', (event) => this.#key(event));
+    // A file that misses its place would otherwise be opened by the browser, in place of the page.
+    document.addEventListener('dragover', (event) => {
+      if (event.defaultPrevented) return;
+      event.preventDefault();
+      if (event.dataTransfer) event.dataTransfer.dropEffect = 'none';
+    });
     this.#refresh();
   }
 
@@ -148,38 +162,46 @@ export class Studio {
   }
 
   #portraitChanged(portrait: ChosenPortrait | null): void {
-    this.#problem.hidden = portrait !== null ? this.#problem.hidden : true;
+    clearTimeout(this.#settling);
     if (portrait === null) {
+      this.#problem.hidden = true;
       this.#portrait = null;
       this.#insight.clear();
-      if (!this.#job && !this.#live) void this.engine.clearPortrait().catch(() => {});
-    } else if (this.#live) {
-      clearTimeout(this.#settling);
-      this.#settling = setTimeout(() => void this.#giveLivePortrait(portrait), SETTLED);
+      if (!this.#job && !this.#cameraOn) void this.engine.clearPortrait().catch(() => {});
     } else {
-      clearTimeout(this.#settling);
-      this.#settling = setTimeout(() => this.#preparePortrait(), SETTLED);
+      this.#settling = setTimeout(() => {
+        if (!this.#cameraOn) this.#preparePortrait();
+        else this.#setPortrait().catch((error) => this.#tellProblem(error));
+      }, SETTLED);
     }
     this.#refresh();
   }
 
-  #clipChanged(_clip: ChosenClip | null): void {
+  #clipChanged(clip: ChosenClip | null): void {
+    if (clip === null) this.#problem.hidden = true;
     this.#refresh();
+  }
+
+  /** Whether the camera drives the portrait, or will as soon as the user lets it. */
+  get #cameraOn(): boolean {
+    return this.#live !== null || this.#starting !== null;
   }
 
   /** Shows what the networks see of the portrait alone, as long as nothing else is going on. */
   #preparePortrait(): void {
+    if (!this.#model || this.#job || this.#cameraOn || !this.#insight.open) return;
+    this.#setPortrait().catch((error) => this.#tellProblem(error));
+  }
+
+  /** Gives the networks the portrait with its square as they are now. */
+  async #setPortrait(): Promise<void> {
     const { portrait } = this.#portraits;
-    if (!portrait || !this.#model || this.#job || this.#live || !this.#insight.open) return;
-    const square = portrait.square;
-    this.engine.setPortrait(portrait.picture, { square }).then(
-      (ready) => {
-        if (this.#portraits.portrait?.square !== square || this.#job || this.#live) return;
-        this.#portrait = ready;
-        this.#insight.update({ portrait: ready, frame: null });
-      },
-      (error) => this.#tellProblem(error),
-    );
+    if (!portrait) return;
+    const { picture, square } = portrait;
+    const ready = await this.engine.setPortrait(picture, { square });
+    if (this.#portraits.portrait?.square !== square || this.#job) return;
+    this.#portrait = ready;
+    this.#insight.update({ portrait: ready, frame: null });
   }
 
   async #makeAnimation(): Promise<void> {
@@ -191,7 +213,6 @@ export class Studio {
     this.#problem.hidden = true;
     this.#progress.removeAttribute('value');
     this.#refresh();
-    this.#cancel.focus();
     const started = performance.now();
     const order: AnimationOrder = {
       engine: this.engine,
@@ -226,70 +247,103 @@ export class Studio {
     } finally {
       this.#job = null;
       this.#refresh();
-      this.#animate.focus();
+      if (this.#portraits.portrait?.square !== portrait.square) this.#preparePortrait(); // changed meanwhile
     }
   }
 
   async #setLive(wanted: boolean): Promise<void> {
-    if (!wanted) {
-      await this.#finishRecording();
-      this.#live?.stop();
-      this.#live = null;
-      this.#clips.setLive(false);
-      this.#tell('The camera is off.');
-      this.#refresh();
-      return;
-    }
-    const { portrait } = this.#portraits;
-    if (!portrait || !this.#model) {
+    if (wanted) return this.#startLive();
+    this.#starting?.abort();
+    this.#starting = null;
+    if (!this.#liveRecording) this.#tell('The camera is off.');
+    const finished = this.#finishRecording();
+    this.#endLive();
+    await finished;
+  }
+
+  async #startLive(): Promise<void> {
+    if (!this.#portraits.portrait || !this.#model) {
       this.#tellProblem(
         new Error(this.#model ? 'choose a portrait first, then start the camera' : 'the model is still loading'),
       );
       return;
     }
-    if (this.#job || this.#live) return;
+    if (this.#job || this.#cameraOn) return;
+    const starting = new AbortController();
+    this.#starting = starting;
     this.#problem.hidden = true;
+    this.#clips.setLive(true);
+    this.#refresh();
     try {
-      await this.#giveLivePortrait(portrait);
-      this.#clips.setLive(true);
-      this.#live = await Live.start({
+      await this.#setPortrait();
+      starting.signal.throwIfAborted();
+      const order = {
         engine: this.engine,
         video: this.#clips.video,
         settings: () => this.#settings.value,
         insight: () => this.#insight.due,
         events: {
-          onFrame: (frame, seconds, rate) => this.#liveFrame(frame, seconds, rate),
-          onFace: (seen) => {
+          onFrame: (frame: GeneratedFrame, seconds: number, rate: number) => this.#liveFrame(frame, seconds, rate),
+          onFace: (seen: boolean) => {
             if (!seen) this.#tell('No face is seen: look into the camera, with light on your face.');
           },
-          onProblem: (error) => {
-            this.#tellProblem(error);
+          onProblem: (error: unknown) => {
             void this.#setLive(false);
+            this.#tellProblem(error);
           },
         },
-      });
-      this.#refresh();
+      };
+      this.#live = await Live.start(order, starting.signal);
     } catch (error) {
+      if (starting.signal.aborted) return;
       this.#clips.setLive(false);
       this.#tellProblem(error);
+    } finally {
+      if (this.#starting === starting) this.#starting = null;
+      this.#refresh();
     }
   }
 
-  async #giveLivePortrait({ picture, square }: ChosenPortrait): Promise<void> {
-    this.#portrait = await this.engine.setPortrait(picture, { square });
-    this.#insight.update({ portrait: this.#portrait, frame: null });
+  #endLive(): void {
+    this.#live?.stop();
+    this.#live = null;
+    this.#clips.setLive(false);
+    this.#refresh();
   }
 
   #liveFrame(frame: GeneratedFrame, seconds: number, rate: number): void {
     this.#showInsight(frame);
     this.#result.frame(frame.picture);
     const live = this.#liveRecording;
-    if (live) live.count++;
+    if (live) this.#recordFrame(live, frame, seconds);
+    if (live !== this.#liveRecording) return; // it has ended, and more was said of that
     this.#tell(`${rate.toFixed(1)} frames a second${live ? `, ${live.count} recorded` : ''}`, false);
-    if (!live) return;
-    if (live.last) void this.#addLiveFrame(live, seconds);
-    else live.started = seconds;
+  }
+
+  #recordFrame(live: LiveRecording, frame: GeneratedFrame, seconds: number): void {
+    const { width, height } = frame.picture;
+    if (width !== live.size.width || height !== live.size.height) {
+      void this.#finishRecording(); // a video has one size; another portrait or option has brought another
+      return;
+    }
+    if (live.waiting) return; // the frame before is shown for longer
+    if (live.last) {
+      live.waiting = true;
+      this.#addLiveFrame(live, seconds).then(
+        () => {
+          live.waiting = false;
+        },
+        (error) => {
+          if (this.#liveRecording !== live) return;
+          this.#liveRecording = null;
+          live.recording.cancel();
+          this.#refresh();
+          this.#tellProblem(error);
+        },
+      );
+    } else live.started = seconds;
     live.last = { frame, seconds };
+    live.count++;
   }
 
   /** Adds the frame before, which was shown until now. */
@@ -302,43 +356,43 @@ export class Studio {
   async #toggleRecording(): Promise<void> {
     if (this.#liveRecording) return this.#finishRecording();
     const { format, pasteBack } = this.#settings.value;
-    if (!this.#live || !this.#portrait || !this.#model) return;
+    const camera = this.#live;
+    if (!camera || !this.#portrait || !this.#model || this.#beginsRecording) return;
+    this.#beginsRecording = true;
     try {
       if (!format)
         throw new Error('this browser can encode no video (neither H.264 nor VP9 or VP8): use a newer one to record');
       const { width, height } = pasteBack ? this.#portrait.whole : this.#portrait.picture;
-      const recording = await Recording.start({
-        width,
-        height,
-        format,
-        metadata: metadataFor(this.#model, { pasteBack }),
-      });
-      this.#liveRecording = { recording, started: 0, last: null, count: 0 };
+      const size = { width, height };
+      const recording = await Recording.start({ ...size, format, metadata: metadataFor(this.#model, { pasteBack }) });
+      if (this.#live === camera) {
+        this.#liveRecording = { recording, size, started: 0, last: null, count: 0, waiting: false };
+      } else recording.cancel();
     } catch (error) {
       this.#tellProblem(error);
+    } finally {
+      this.#beginsRecording = false;
+      this.#refresh();
     }
-    this.#refresh();
   }
 
+  /** Completes what is recorded, and ends the camera. */
   async #finishRecording(): Promise<void> {
     const live = this.#liveRecording;
+    if (!live) return;
     this.#liveRecording = null;
     this.#refresh();
-    if (!live) return;
     try {
       if (!live.last) throw new Error('nothing was recorded: no frame was made in that time');
+      this.#endLive();
       await this.#addLiveFrame(live, live.last.seconds + 1 / 25);
       const saved = await live.recording.finish();
-      this.#live?.stop();
-      this.#live = null;
-      this.#clips.setLive(false);
       this.#result.finished(saved, nameOf(this.#portraits.portrait?.name ?? 'portrait', 'camera'));
       this.#tell(`Recorded ${saved.frames} frames.`);
     } catch (error) {
       live.recording.cancel();
       this.#tellProblem(error);
     }
-    this.#refresh();
   }
 
   #showInsight(frame: GeneratedFrame): void {
@@ -357,13 +411,18 @@ export class Studio {
   #refresh(): void {
     const [busy, live] = [this.#job !== null, this.#live !== null];
     const ready = this.#portraits.portrait !== null && this.#clips.chosen !== null && this.#model !== null;
+    const focused = document.activeElement;
     this.#animate.hidden = busy || live;
     this.#animate.disabled = !ready;
     this.#cancel.hidden = !busy;
     this.#progress.hidden = !busy;
-    for (const control of [this.#record, this.#reset, this.#stop]) control.hidden = !live;
+    const cameraControls = [this.#record, this.#reset, this.#stop];
+    for (const control of cameraControls) control.hidden = !live;
     this.#record.textContent = this.#liveRecording ? 'Finish recording' : 'Record';
     this.#record.classList.toggle('recording', this.#liveRecording !== null);
+    // Whoever has used a control that is gone now goes on at the one in its place.
+    const gone = [this.#animate, this.#cancel, ...cameraControls].some((one) => one === focused && one.hidden);
+    if (gone) (busy ? this.#cancel : live ? this.#record : this.#animate).focus();
   }
 
   /** Says something; what changes many times a second is kept from screen readers. */

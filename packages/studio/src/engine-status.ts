@@ -7,6 +7,9 @@ const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e
 export class EngineStatus {
   readonly element: HTMLElement;
   readonly #words = element('span');
+  /** What changes many times a second is kept from screen readers; the bar has it for them. */
+  readonly #size = element('small', { attributes: { 'aria-hidden': 'true' } });
+  readonly #facts = element('small');
   readonly #progress = element('progress', { max: 1, value: 0, attributes: { 'aria-label': 'Download of the model' } });
   readonly #retry: HTMLButtonElement;
 
@@ -18,6 +21,8 @@ export class EngineStatus {
       { class: 'engine', attributes: { role: 'status' } },
       this.#words,
       this.#progress,
+      this.#size,
+      this.#facts,
       this.#retry,
     );
     this.loading(0, 0);
@@ -27,25 +32,24 @@ export class EngineStatus {
     this.#retry.hidden = true;
     this.#progress.hidden = false;
     this.#progress.value = total > 0 ? done / total : 0;
-    const words = total > 0 ? `Model: ${megabytes(done)} of ${megabytes(total)}` : 'Loading the model';
-    // Screen readers are told the beginning and the end; the bar has the rest.
-    if (total === 0 || done >= total)
-      this.#words.textContent = done >= total && total > 0 ? 'Preparing the model' : words;
-    this.#progress.title = words;
+    this.#size.textContent = total > 0 ? `${megabytes(done)} of ${megabytes(total)}` : '';
+    const words = total > 0 && done >= total ? 'Preparing the model' : 'Loading the model';
+    if (this.#words.textContent !== words) this.#words.textContent = words;
   }
 
   ready({ provider, description, fallback, bytes, weights }: LoadedModel): void {
     this.#progress.hidden = true;
+    this.#size.textContent = '';
     this.#words.textContent = provider === 'webgpu' ? 'Runs on WebGPU' : 'Runs on wasm';
-    this.element.title = [description, weights.name, `model of ${megabytes(bytes)}`, fallback]
-      .filter((part) => part)
-      .join('\n');
+    const why = fallback === null ? '' : `no WebGPU: ${fallback}`;
+    this.#facts.textContent = [description, `model of ${megabytes(bytes)}`, why].filter((part) => part).join('; ');
+    this.element.title = weights.name ?? '';
     this.element.dataset.provider = provider;
-    this.element.append(element('small', {}, description));
   }
 
   failed(): void {
     this.#progress.hidden = true;
+    this.#size.textContent = '';
     this.#words.textContent = 'No model';
     this.#retry.hidden = false;
   }

@@ -1,6 +1,7 @@
 // The camera drives the portrait: frames as fast as the networks make them, the newest picture each time.
 
 import { type GeneratedFrame, type Square, type StudioEngine, StudioEngineError } from './engine/api.js';
+import { isStopped } from './problems.js';
 import type { Settings } from './settings.js';
 
 export type LiveEvents = {
@@ -38,19 +39,25 @@ export class Live {
   /**
    * Asks for the camera and starts.
    *
-   * @throws DOMException as `getUserMedia` does; Error where browsers give no camera to pages of this kind
+   * @param signal ends it before it has begun: browsers may take long to ask the user
+   * @throws DOMException as `getUserMedia` does; Error where browsers give no camera to pages of this kind; the signal's
+   *   reason
    */
-  static async start(order: LiveOrder): Promise<Live> {
+  static async start(order: LiveOrder, signal: AbortSignal): Promise<Live> {
     if (!navigator.mediaDevices?.getUserMedia) {
       throw new Error('browsers give the camera only to pages on https or on this machine: open the studio there');
     }
-    const stream = await navigator.mediaDevices.getUserMedia({
-      audio: false,
-      video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 }, facingMode: 'user' },
-    });
+    const stream = await askForCamera();
     const live = new Live(order, stream);
-    order.video.srcObject = stream;
-    await order.video.play();
+    try {
+      signal.throwIfAborted();
+      order.video.srcObject = stream;
+      await order.video.play();
+      signal.throwIfAborted();
+    } catch (error) {
+      live.stop();
+      throw signal.aborted ? signal.reason : error;
+    }
     const [track] = stream.getVideoTracks();
     track?.addEventListener('ended', () => {
       if (live.#ended) return;
@@ -69,7 +76,7 @@ export class Live {
   stop(): void {
     this.#ended = true;
     for (const track of this.stream.getTracks()) track.stop();
-    this.order.video.srcObject = null;
+    if (this.order.video.srcObject === this.stream) this.order.video.srcObject = null;
   }
 
   async #run(): Promise<void> {
@@ -115,6 +122,19 @@ export class Live {
         }
       }
     }
+  }
+}
+
+async function askForCamera(): Promise<MediaStream> {
+  try {
+    return await navigator.mediaDevices.getUserMedia({
+      audio: false,
+      video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 }, facingMode: 'user' },
+    });
+  } catch (error) {
+    // So Firefox says that a camera does not start; nobody has stopped anything.
+    if (!isStopped(error)) throw error;
+    throw new DOMException((error as DOMException).message, 'NotReadableError');
   }
 }
 

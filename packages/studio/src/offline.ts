@@ -1,24 +1,23 @@
 // Registers the service worker that keeps the page for use without a network.
 
 /**
- * Asks the browser to keep the page's files; best before any large one is loaded. On a host that does not send the headers for threads the service worker adds
- * them; the page then has to be loaded once more, which is done here, once.
- *
- * @returns whether the page now works offline
+ * Asks the browser to keep the page's files; best before any large one is loaded. On a host that does not send the headers
+ * for threads the service worker adds them; the page then has to be loaded once more, which is done here, once: the promise
+ * stays open then, so that nothing is begun in vain.
  */
-export async function keepForOffline(): Promise<boolean> {
-  if (!('serviceWorker' in navigator) || import.meta.env.DEV) return false;
+export async function keepForOffline(): Promise<void> {
+  if (!('serviceWorker' in navigator) || import.meta.env.DEV) return;
   try {
     await navigator.serviceWorker.register('./service-worker.js', { scope: './' });
     await controlled();
   } catch {
-    return false; // private windows of some browsers refuse; the page works all the same
+    return; // private windows of some browsers refuse; the page works all the same
   }
-  if (!crossOriginIsolated && sessionStorage.getItem(RELOADED) === null) {
-    sessionStorage.setItem(RELOADED, 'yes');
-    location.reload();
-  }
-  return true;
+  const inCharge = navigator.serviceWorker.controller !== null;
+  if (crossOriginIsolated || !inCharge || sessionStorage.getItem(RELOADED) !== null) return;
+  sessionStorage.setItem(RELOADED, 'yes');
+  location.reload();
+  await new Promise(() => {});
 }
 
 /** Waits until requests of the page pass the service worker, which keeps what is loaded from then on. */

@@ -1,8 +1,7 @@
 // Calls from the page to a worker and back: one message there, one message back, buffers handed over instead of copied.
 
 /** What a worker offers: functions of one argument. */
-// biome-ignore lint/suspicious/noExplicitAny: only `any` is the argument of every function
-export type Handlers = Record<string, (argument: any) => unknown>;
+export type Handlers = Record<string, (argument: never) => unknown>;
 
 type Call = { id: number; name: string; argument: unknown };
 type Reply = { id: number; value?: unknown; error?: { name: string; message: string } };
@@ -17,7 +16,7 @@ export function serve(handlers: Handlers): void {
   addEventListener('message', async ({ data }: MessageEvent<Call>) => {
     const { id, name, argument } = data;
     try {
-      const value = await handlers[name]!(argument);
+      const value = await handlers[name]!(argument as never);
       postMessage({ id, value } satisfies Reply, { transfer: buffersOf(value) });
     } catch (error) {
       const { name: kind, message } = error instanceof Error ? error : new Error(String(error));
@@ -31,6 +30,7 @@ export class RemoteWorker<H extends Handlers> {
   readonly remote: Remote<H>;
   readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
   #next = 0;
+  #ended: Error | undefined;
 
   constructor(private readonly worker: Worker) {
     worker.addEventListener('message', ({ data }: MessageEvent<Reply>) => {
@@ -48,13 +48,14 @@ export class RemoteWorker<H extends Handlers> {
     });
   }
 
-  /** Ends the worker and frees its memory; calls that wait are rejected. */
+  /** Ends the worker and frees its memory; calls that wait are rejected, and those to come. */
   terminate(): void {
     this.worker.terminate();
     this.#end(new DOMException('stopped', 'AbortError'));
   }
 
   #call(name: string, argument: unknown): Promise<unknown> {
+    if (this.#ended) return Promise.reject(this.#ended);
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
@@ -63,6 +64,7 @@ export class RemoteWorker<H extends Handlers> {
   }
 
   #end(error: Error): void {
+    this.#ended ??= error;
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }

@@ -157,6 +157,54 @@ test('the camera drives the portrait: frames a second are shown, a key resets th
   await context.close();
 });
 
+test('another clip, chosen while one drives, ends the animation and can drive in its place', async () => {
+  const { context, page, faults } = await openStudio(browser, url);
+  await closeInsight(page);
+  await choosePortrait(page, 'portrait.png');
+  await chooseClip(page, 'long.mp4');
+  await animate(page).click();
+  await page.getByText(/Frame [1-9]\d* of 246/).waitFor();
+  await chooseClip(page, 'short.mp4');
+  await page.getByText('Stopped.').waitFor();
+  await animate(page).click();
+  await page.getByText(`Done: ${SHORT} frames`).waitFor();
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('a camera that comes after it was given up is off at once', async () => {
+  const { context, page, faults } = await openStudio(browser, url);
+  await closeInsight(page);
+  const camera = await page.evaluateHandle(() => {
+    // A browser that asks, and a user who takes time to answer.
+    const stream = document.createElement('canvas').captureStream();
+    const asking = { stream, allow: () => {}, asked: false };
+    const getUserMedia = () => {
+      asking.asked = true;
+      return new Promise<MediaStream>((resolve) => {
+        asking.allow = () => resolve(stream);
+      });
+    };
+    Object.defineProperty(navigator.mediaDevices, 'getUserMedia', { value: getUserMedia });
+    return asking;
+  });
+  await choosePortrait(page, 'portrait.png');
+  await facts(page, 1).getByText('square of 256').waitFor();
+  await page.getByRole('button', { name: 'Use the camera' }).click();
+  await page.waitForFunction(({ asked }) => asked, camera);
+  await page.getByRole('button', { name: 'Stop the camera' }).click();
+  await page.getByText('The camera is off.').waitFor();
+  await camera.evaluate(({ allow }) => allow());
+  await page.waitForFunction(
+    ({ stream }) => stream.getTracks().every(({ readyState }) => readyState === 'ended'),
+    camera,
+  );
+  assert.equal(await page.getByRole('button', { name: 'Record', exact: true }).isVisible(), false);
+  assert.equal(await page.getByRole('button', { name: 'Use the camera' }).isVisible(), true);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
 test('a camera that is refused is said, with what to do', async () => {
   const { context, page } = await openStudio(browser, url, { permissions: [] });
   await closeInsight(page);
@@ -168,6 +216,15 @@ test('a camera that is refused is said, with what to do', async () => {
   await facts(page, 1).getByText('square of 256').waitFor();
   await page.getByRole('button', { name: 'Use the camera' }).click();
   await page.getByText(/The camera was refused\. Allow it/).waitFor();
+  await context.close();
+});
+
+test('a runtime that does not arrive is said, with what to do', async () => {
+  const context = await browser.newContext({ serviceWorkers: 'block' });
+  await context.route(/\.wasm$/, (route) => route.abort());
+  const page = await context.newPage();
+  await page.goto(url);
+  await page.getByText(/A part of the page could not be loaded: check the connection, then load the page/).waitFor();
   await context.close();
 });
 

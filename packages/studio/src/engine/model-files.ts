@@ -58,6 +58,8 @@ export async function fetchModel(url: string, { signal, onProgress }: FetchOptio
     done += length;
     onProgress(done, bytes);
   }
+  // Only now: with a part of the new files, the ones before could not be used either.
+  await cache?.put(new URL(MANIFEST_NAME, folder), new Response(JSON.stringify(manifest))).catch(() => {});
   await forgetOthers(cache, folder, new Set(files.map(({ sha256 }) => sha256)));
   const read = async (file: string): Promise<Uint8Array> => {
     signal.throwIfAborted();
@@ -88,9 +90,7 @@ async function fetchManifest(folder: URL, cache: Cache | undefined, signal: Abor
     text = await old.text();
   }
   try {
-    const manifest = checkManifest(JSON.parse(text));
-    await cache?.put(address, new Response(text)).catch(() => {});
-    return manifest;
+    return checkManifest(JSON.parse(text));
   } catch (error) {
     throw badModel(`${MANIFEST_NAME}: ${(error as Error).message}; export the model again`);
   }
@@ -117,7 +117,8 @@ async function download(
   signal: AbortSignal,
   onProgress: (bytes: number) => void,
 ): Promise<Uint8Array> {
-  const { body } = await request(address, signal);
+  // What the browser still has under this name may be of the model before.
+  const { body } = await request(address, signal, { cache: 'no-cache' });
   const content = new Uint8Array(length);
   let at = 0;
   try {

@@ -9,6 +9,7 @@ import {
   type Picture,
   type PictureTransform,
   type ReaderFrame,
+  takesXmp,
   transformPicture,
   videoInput,
   xmpBox,
@@ -144,7 +145,7 @@ const handlers = {
     const { sink, target, order } = saving;
     saving = undefined;
     await sink.finish();
-    const packet = order.format.container === 'mp4' ? xmpPacket(order.metadata) : undefined;
+    const packet = takesXmp(order.format.container) ? xmpPacket(order.metadata) : undefined;
     const parts = [target.buffer!, ...(packet === undefined ? [] : [xmpBox(packet)])];
     return { file: new Blob(parts, { type: order.format.mimeType }), warnings };
   },

@@ -30,10 +30,13 @@ export class AttentionView implements View {
   constructor(private readonly ask: AskAttention) {
     const words = 'Where the place under the pointer (ring) takes its appearance from in the portrait.';
     this.element = figure('Attention', words, this.#canvas);
-    this.#canvas.addEventListener('pointermove', ({ clientX, clientY }) => {
-      const { left, top, width, height } = this.#canvas.getBoundingClientRect();
-      this.#go((clientX - left) / width, (clientY - top) / height);
-    });
+    // A finger that taps does not move.
+    for (const kind of ['pointerdown', 'pointermove'] as const) {
+      this.#canvas.addEventListener(kind, ({ clientX, clientY }) => {
+        const { left, top, width, height } = this.#canvas.getBoundingClientRect();
+        this.#go((clientX - left) / width, (clientY - top) / height);
+      });
+    }
     this.#canvas.addEventListener('keydown', (event) => {
       const step = event.shiftKey ? 0.1 : 0.025;
       const { x, y } = this.#place;
