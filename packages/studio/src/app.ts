@@ -210,6 +210,7 @@ export class Studio {
     if (!portrait || !driving || !this.#model || this.#job) return;
     const job = new AbortController();
     this.#job = job;
+    this.#result.clear();
     this.#problem.hidden = true;
     this.#progress.removeAttribute('value');
     this.#refresh();

@@ -12,12 +12,15 @@ import { exportOnce } from './engine.js';
 import { UserError } from './errors.js';
 import { addCommonOptions, type CommonOptions, wholeNumber } from './options.js';
 import { Reporter } from './report.js';
-import { startStudioServer } from './studio-server.js';
+import { type StudioServer, type StudioServerOptions, startStudioServer } from './studio-server.js';
 
-type StudioOptions = CommonOptions & { checkpoint?: string; host: string; port: number; open?: boolean };
+type StudioOptions = CommonOptions & { checkpoint?: string; host: string; port?: number; open?: boolean };
 
 /** The built page, in the repository. */
 const PAGE = fileURLToPath(new URL('../../../../studio/dist/page/', import.meta.url));
+
+/** The port where none is named and this one is free: browsers keep model and permissions by address, port included. */
+const USUAL_PORT = 8347;
 
 const EXAMPLES = `
 Everything is computed in the browser: pictures, clips and the camera's pictures never leave it.
@@ -35,7 +38,11 @@ export function studioCommand(): Command {
       'an exported model (a folder that `dagan export` wrote), or a model file where LibTorch is there to export it; ' +
         'default: the one in weights/',
     )
-    .option('--port <n>', 'the port to serve on; 0 is one that is free', wholeNumber(0, 65535), 0)
+    .option(
+      '--port <n>',
+      `the port to serve on; 0 is one that is free (default: ${USUAL_PORT}, or one that is free)`,
+      wholeNumber(0, 65535),
+    )
     .option(
       '--host <address>',
       'the address to serve on; the page works from 127.0.0.1 and, behind a proxy, from https alone',
@@ -54,12 +61,21 @@ async function runStudio(options: StudioOptions): Promise<void> {
   const manifest = readManifest(model);
   const { precision, metadata } = manifest;
   const modelFiles = [MANIFEST_NAME, ...exportedFiles(manifest).map(({ file }) => file)];
-  const { host, port } = options;
-  const { url } = await startStudioServer({ page: PAGE, model, modelFiles, host, port });
+  const { url } = await startServer({ page: PAGE, model, modelFiles, host: options.host }, options.port);
   reporter.notice(`model: ${model} (${[metadata.name, precision].filter((part) => part).join(', ')})`);
   process.stdout.write(`${url}\n`);
   reporter.notice('Ctrl-C ends it');
   if (options.open) openBrowser(url, reporter);
+}
+
+/** Starts the server at the port that is named, else at the usual one, else at any. */
+async function startServer(options: StudioServerOptions, port?: number): Promise<StudioServer> {
+  if (port !== undefined) return startStudioServer({ ...options, port });
+  try {
+    return await startStudioServer({ ...options, port: USUAL_PORT });
+  } catch {
+    return startStudioServer({ ...options, port: 0 });
+  }
 }
 
 /**
