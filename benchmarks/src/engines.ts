@@ -36,8 +36,8 @@ try {
     const exported = join(folder, name);
     {
       using model = formulaModel(config);
-      const { graphs } = await exportModel(model, exported);
-      const megabytes = Object.values(graphs).reduce((sum, { bytes }) => sum + bytes / 1e6, 0);
+      const { graphs, weights } = await exportModel(model, exported);
+      const megabytes = [...Object.values(graphs), weights].reduce((sum, { bytes }) => sum + bytes / 1e6, 0);
       console.log(`\n${name}: ${megabytes.toFixed(0)} MB as ONNX in float32`);
     }
     const onnx = await loadOnnxRuntimeEngine(exported, { threads });

@@ -203,6 +203,20 @@ describe('a run', () => {
     assert.equal(best.value, Math.min(...evaluated.map(({ l1 }) => l1)));
   });
 
+  test('calls a model the best of those that saw pictures of its size', async () => {
+    const folder = freshFolder();
+    const phases = [
+      { size: 64, share: 0.5 },
+      { size: 128, share: 0.5 },
+    ];
+    const config = { model: trainingPreset('debug').model, phases, steps: 4 };
+    const every = { checkpoint: 4, evaluation: 1, pictures: 0 };
+    const { best } = await runTraining(folder, { config, every });
+    const errors = logOf(folder).flatMap((entry) => (entry.kind === 'evaluation' && 'l1' in entry ? [entry.l1] : []));
+    assert.equal(errors.length, 4);
+    assert.equal(best!.value, Math.min(...(errors.slice(2) as number[])));
+  });
+
   test('leaves the averaged model as a file that animates', () => {
     const { model, metadata } = loadModel({ checkpoint: join(whole, 'model.safetensors') });
     assert.equal(metadata.training_steps, '12');

@@ -141,7 +141,9 @@ export async function runTraining<Batch extends object>(
     observers.evaluation(step, result);
     if (sheet) await observers.pictures(step, { 'held out': sheet });
     const value = result[stage.judgedBy] ?? Number.NaN;
-    if (!Number.isFinite(value) || (best && value >= best.value)) return;
+    // Errors of pictures of different sizes do not compare.
+    const rival = best && stage.sizeAt(best.step - 1) === size ? best : null;
+    if (!Number.isFinite(value) || (rival && value >= rival.value)) return;
     best = { step, value };
     saveHere();
     if (rank !== 0 || written !== step) return;
