@@ -21,7 +21,7 @@ import {
   SampleSequence,
   type SamplingOptions,
 } from '../src/data/index.js';
-import { MediaError, writePicture } from '../src/media/index.js';
+import { createPicture, cropPicture, MediaError, resizePicture, writePicture } from '../src/media/index.js';
 import { makeFolderClip, makeMarkedSet, makeVideoClip, markedFrame, markOf, SIDE } from './data-fixtures.js';
 import { temporaryFolder } from './media-fixtures.js';
 import { sharedMissing, sharedPath } from './shared.js';
@@ -125,7 +125,7 @@ test('a sample depends on seed and position alone, and augmentation does not cha
   assert.notDeepEqual(reference, draw({ seed: 2 }));
   for (const [position, { clip, frames, augmentation }] of draw({ augmentation: false })) {
     const with_ = reference.get(position)!;
-    assert.deepEqual(augmentation, { mirror: false, reverse: false, colors: [] });
+    assert.deepEqual(augmentation, { mirror: false, reverse: false, colors: [], view: { side: 1, right: 0, down: 0 } });
     assert.deepEqual([clip, frames], [with_.clip, [...with_.frames].sort((a, b) => a - b)]);
   }
 });
@@ -286,9 +286,63 @@ test('augmentation mirrors, swaps and colours both frames alike and stays within
       assert(Math.abs(value - mirrored) < 1e-6);
     });
   }
-  for (const wrong of [{ hue: 0.6 }, { horizontalFlip: 2 }, { contrast: -0.1 }, { brightness: Number.NaN }]) {
+  for (const wrong of [
+    { hue: 0.6 },
+    { zoom: -0.1 },
+    { horizontalFlip: 2 },
+    { contrast: -0.1 },
+    { brightness: Number.NaN },
+  ]) {
     assert.throws(() => openPairLoader(still, { batchSize: 1, seed: 0, augmentation: wrong }), RangeError);
   }
+});
+
+test('zoom shows a square of the frames, the same of both, of any size up to the zoom and anywhere', async () => {
+  const root = join(folder, 'slopes');
+  // Red tells how far right a pixel is, green how far down; the frames are wider than high.
+  const [width, height, side] = [96, 64, 32];
+  const slopes = createPicture(width, height);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) slopes.data.set([2 * x, 2 * y, 0], 3 * (y * width + x));
+  }
+  await mkdir(join(root, 'train/one'), { recursive: true });
+  for (const name of ['0.png', '1.png']) await writePicture(join(root, 'train/one', name), slopes);
+  const frames = await prepareFrames(await openDataset(root), { size: height });
+  const none = { brightness: 0, contrast: 0, saturation: 0, hue: 0, horizontalFlip: 0, timeFlip: 0 };
+  const options = { batchSize: 1, size: side, augmentation: { ...none, zoom: 1 } };
+
+  /** Where the first and the last pixel centres of a row or column lie in the frame. */
+  const extent = (first: number, last: number): [number, number] => {
+    const [from, to] = [(first * 255) / 2 + 0.5, (last * 255) / 2 + 0.5];
+    const pixel = (to - from) / (side - 1);
+    return [from - pixel / 2, to + pixel / 2];
+  };
+  const seen = (await take(60, options, frames)).batches.map(({ source, driving }) => {
+    assert.deepEqual(source, driving);
+    const area = side * side;
+    const [left, right] = extent(source[0]!, source[side - 1]!);
+    const [top, bottom] = extent(source[area]!, source[2 * area - side]!);
+    assert(Math.abs(right - left - (bottom - top)) < 0.6, 'it is a square');
+    assert(
+      left > 15.5 && right < 80.5 && top > -0.5 && bottom < 64.5,
+      `${[left, right, top, bottom]} leaves the middle`,
+    );
+    return { side: right - left, left: left - 16, top, leftOver: 64 - (right - left) };
+  });
+  const sides = seen.map((view) => view.side);
+  assert(Math.min(...sides) > 31 && Math.min(...sides) < 38 && Math.max(...sides) > 56 && Math.max(...sides) < 64.5);
+  const loose = seen.filter(({ leftOver }) => leftOver > 8);
+  for (const offset of ['left', 'top'] as const) {
+    const places = loose.map((view) => view[offset] / view.leftOver);
+    assert(Math.min(...places) < 0.2 && Math.max(...places) > 0.8, `${offset}: ${places}`);
+  }
+
+  const [plain] = (await take(1, { batchSize: 1, size: side, augmentation: false }, frames)).batches;
+  const middle = resizePicture(cropPicture(slopes, { left: 16, top: 0, width: 64, height: 64 }), side, side);
+  plain!.source.forEach((value, i) => {
+    const [channel, pixel] = [Math.floor(i / (side * side)), i % (side * side)];
+    assert(Math.abs(value * 255 - middle.data[3 * pixel + channel]!) < 1e-4);
+  });
 });
 
 test('brightness, contrast, saturation and hue follow their formulas', () => {

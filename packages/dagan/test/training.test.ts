@@ -6,7 +6,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { cat, getThreads, liveTensors, manualSeed, setThreads, type Tensor, tidy } from '@dagan/libtorch';
+import {
+  cat,
+  getThreads,
+  liveTensors,
+  manualSeed,
+  readStateDict,
+  setThreads,
+  type Tensor,
+  tidy,
+} from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { ThinPlateSpline } from '../src/geometry/index.js';
 import { DaGAN, loadModel } from '../src/models/index.js';
@@ -328,6 +337,34 @@ describe('a run', () => {
   });
 });
 
+test('a phase can do without the discriminator, which learns nothing until it takes part', async () => {
+  const folder = freshFolder();
+  const phases = [
+    { size: 64, share: 0.5, adversarial: false },
+    { size: 64, share: 0.5 },
+  ];
+  await runTraining(folder, { config: { phases, steps: 4 }, every: { checkpoint: 2, evaluation: 0, pictures: 0 } });
+  const told = stepsOf(folder).map(({ losses, gradientNorms }) => [
+    'discriminator' in losses!,
+    'featureMatching' in losses!,
+    'discriminator' in gradientNorms!,
+  ]);
+  assert.deepEqual(told, [...Array(2).fill([false, false, false]), ...Array(2).fill([true, true, true])]);
+
+  manualSeed(tinyConfig().seed);
+  const untrained = new AnimationState(tinyConfig(), 64, edges, { device: 'cpu', group: null });
+  const learned = (step: number) => {
+    const state = readStateDict(
+      openCheckpoint(new CheckpointFolder(join(folder, 'checkpoints'), 2).pathOf(step)).tensors,
+    );
+    return [...untrained.discriminator.stateDict()].filter(
+      ([name, value]) => largestDifference(value, state.get(`discriminator.${name}`)!) > 0,
+    ).length;
+  };
+  assert.equal(learned(2), 0);
+  assert.ok(learned(4) > 10);
+});
+
 describe('a step', () => {
   const place = { device: 'cpu', group: null };
   let batch: FramePair;
@@ -356,7 +393,7 @@ describe('a step', () => {
     );
     assert.deepEqual(double.losses, single.losses);
     for (const name of ['generator', 'discriminator'] as const) {
-      assert.ok(Math.abs(double.gradientNorms[name] / single.gradientNorms[name] - 1) < 1e-4, name);
+      assert.ok(Math.abs(double.gradientNorms[name]! / single.gradientNorms[name]! - 1) < 1e-4, name);
     }
     assert.throws(() => stateOf({ accumulate: 3 }).step.run(batch), /a batch of 2 cannot be cut into 3 equal parts/);
   });

@@ -121,12 +121,12 @@ async function runTrainAnimation(options: AnimationOptions, session: TrainingSes
   perceptual?.to({ device, memoryFormat: 'channels_last' });
   const depth = saved ? null : depthOf(options, wanted);
   const config = depth ? { ...wanted, model: { ...wanted.model, depth: depth.config } } : wanted;
-  const { seed } = config;
+  const { seed, augmentation } = config;
   const heldOutSamples = options.evaluationPairs;
   const outcome = await trainAnimation({
     ...runOptions(session),
     config,
-    data: await datasetPairs(options.data, datasetOptions(session, { seed, heldOutSamples })),
+    data: await datasetPairs(options.data, datasetOptions(session, { seed, heldOutSamples, augmentation })),
     perceptual,
     start: (state) => {
       model?.load(state);

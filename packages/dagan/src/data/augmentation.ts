@@ -1,5 +1,5 @@
 // Augmentation: what is done to all frames of a sample alike, so that what moves between them is still the face alone.
-import type { Picture } from '../media/index.js';
+import type { Picture, Rectangle } from '../media/index.js';
 import type { Random } from './random.js';
 
 /** How much samples are varied. The defaults are those the published models were trained with. */
@@ -14,10 +14,15 @@ export type AugmentationOptions = {
   saturation?: number;
   /** The hue is turned by up to this part of the full circle, in either direction. Default 0.1. */
   hue?: number;
+  /** The frames are shown up to 1 + x times as large: a square of them, anywhere. Default 0. */
+  zoom?: number;
 };
 
 /** One change of colours; `amount` is the factor, for the hue the turn. */
 export type ColorStep = { kind: 'brightness' | 'contrast' | 'saturation' | 'hue'; amount: number };
+
+/** A square within another: its side as a part of the other's, and how far it lies to the right and down, 0 to 1. */
+export type View = { side: number; right: number; down: number };
 
 /** What is done to one sample. */
 export type Augmentation = {
@@ -26,12 +31,27 @@ export type Augmentation = {
   reverse: boolean;
   /** In the order in which they are applied. */
   colors: readonly ColorStep[];
+  /** What is shown of the frames. */
+  view: View;
 };
 
 /** The augmentation that changes nothing. */
-export const UNCHANGED: Augmentation = { mirror: false, reverse: false, colors: [] };
+export const UNCHANGED: Augmentation = {
+  mirror: false,
+  reverse: false,
+  colors: [],
+  view: { side: 1, right: 0, down: 0 },
+};
 
-const DEFAULTS = { horizontalFlip: 0.5, timeFlip: 0.5, brightness: 0.1, contrast: 0.1, saturation: 0.1, hue: 0.1 };
+const DEFAULTS = {
+  horizontalFlip: 0.5,
+  timeFlip: 0.5,
+  brightness: 0.1,
+  contrast: 0.1,
+  saturation: 0.1,
+  hue: 0.1,
+  zoom: 0,
+};
 
 const MOST = {
   horizontalFlip: 1,
@@ -40,6 +60,7 @@ const MOST = {
   contrast: Infinity,
   saturation: Infinity,
   hue: 0.5,
+  zoom: 1,
 };
 
 /** Fills in the defaults. Throws a `RangeError` for an amount that makes no sense. */
@@ -63,7 +84,21 @@ export function drawAugmentation(random: Random, settings: Required<Augmentation
     { kind: 'saturation', amount: factor(settings.saturation) },
     { kind: 'hue', amount: random.between(-settings.hue, settings.hue) },
   ];
-  return { mirror, reverse, colors: random.shuffle(colors) };
+  random.shuffle(colors);
+  const side = 1 / random.between(1, 1 + settings.zoom);
+  return { mirror, reverse, colors, view: { side, right: random.between(0, 1), down: random.between(0, 1) } };
+}
+
+/** The view of the middle square of a `width` x `height` picture, in whole pixels. */
+export function viewRectangle({ side, right, down }: View, width: number, height: number): Rectangle {
+  const whole = Math.min(width, height);
+  const kept = Math.max(1, Math.round(side * whole));
+  return {
+    left: Math.floor((width - whole) / 2) + Math.round(right * (whole - kept)),
+    top: Math.floor((height - whole) / 2) + Math.round(down * (whole - kept)),
+    width: kept,
+    height: kept,
+  };
 }
 
 /** Writes a picture as planes of numbers in [0, 1], mirrored if wanted: bytes [H, W, 3] -> `planes` [3, H, W]. */

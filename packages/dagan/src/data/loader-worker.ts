@@ -1,14 +1,12 @@
 // The worker thread of a loader: reads frames, augments them and lays them out as batches, in the order it is asked to.
 import { parentPort, workerData } from 'node:worker_threads';
 import { MediaError, transformPicture } from '../media/index.js';
-import { changeColors, writePlanes } from './augmentation.js';
+import { changeColors, viewRectangle, writePlanes } from './augmentation.js';
 import { readFolderFrames } from './frame-folder.js';
 import { readPacked } from './frame-pack.js';
 import type { BatchOrder, BatchReport, WorkerSetup } from './loader-messages.js';
-import { squareTransform } from './prepare.js';
 
 const { size } = workerData as WorkerSetup;
-const transform = squareTransform(size);
 const frameLength = 3 * size * size;
 
 async function makeBatch({ samples }: BatchOrder): Promise<Float32Array<ArrayBuffer>> {
@@ -19,7 +17,9 @@ async function makeBatch({ samples }: BatchOrder): Promise<Float32Array<ArrayBuf
     const planes = pictures.map((picture, i) => {
       const start = (i * samples.length + n) * frameLength;
       const target = batch.subarray(start, start + frameLength);
-      writePlanes(transformPicture(picture, transform), target, augmentation.mirror);
+      const crop = viewRectangle(augmentation.view, picture.width, picture.height);
+      const shown = transformPicture(picture, { crop, size: [size, size] });
+      writePlanes(shown, target, augmentation.mirror);
       return target;
     });
     changeColors(planes, augmentation.colors);

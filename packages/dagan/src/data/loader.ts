@@ -21,6 +21,8 @@ export type LoaderOptions = {
   seed: number;
   /** How often every identity comes in an epoch. Default 1. */
   numRepeats?: number;
+  /** Width and height of the pictures handed out, to which frames of other sizes are scaled. Default: the frames' own. */
+  size?: number;
   /** Default: the published recipe. `false` for evaluation. */
   augmentation?: AugmentationOptions | false;
   /** This process among those that share the data: each step's samples are dealt out to them. Default 0 of 1. */
@@ -109,7 +111,7 @@ type Pending = { samples: Sample[]; data: Promise<Float32Array> };
 class Loader<Batch> implements BatchLoader<Batch> {
   readonly epochLength: number;
   readonly #sequence: SampleSequence;
-  readonly #options: Required<Pick<LoaderOptions, 'batchSize' | 'rank' | 'worldSize' | 'prefetch'>>;
+  readonly #options: Required<Pick<LoaderOptions, 'batchSize' | 'rank' | 'worldSize' | 'prefetch' | 'size'>>;
   readonly #workers: BatchWorker[];
   /** Batches ordered and not yet handed out, in their order. */
   readonly #pending: Pending[] = [];
@@ -121,13 +123,13 @@ class Loader<Batch> implements BatchLoader<Batch> {
   #closed = false;
 
   constructor(
-    private readonly dataset: PreparedDataset,
+    dataset: PreparedDataset,
     private readonly sampling: SamplingOptions,
     options: LoaderOptions,
     private readonly batchOf: (tensors: Tensor[], origin: BatchOrigin) => Batch,
   ) {
-    const { batchSize, rank = 0, worldSize = 1, workers = 1, prefetch = 4, state } = options;
-    for (const [name, value] of Object.entries({ batchSize, worldSize, workers, prefetch })) {
+    const { batchSize, rank = 0, worldSize = 1, workers = 1, prefetch = 4, size = dataset.size, state } = options;
+    for (const [name, value] of Object.entries({ batchSize, worldSize, workers, prefetch, size })) {
       if (!Number.isInteger(value) || value < 1) {
         throw new RangeError(`${name} must be a positive integer, not ${value}`);
       }
@@ -135,7 +137,7 @@ class Loader<Batch> implements BatchLoader<Batch> {
     if (!Number.isInteger(rank) || rank < 0 || rank >= worldSize) {
       throw new RangeError(`the rank must be from 0 to ${worldSize - 1}, not ${rank}`);
     }
-    this.#options = { batchSize, rank, worldSize, prefetch };
+    this.#options = { batchSize, rank, worldSize, prefetch, size };
     this.#sequence = new SampleSequence(dataset, sampling);
     this.epochLength = this.#sequence.epochLength;
     this.#fingerprint = this.#sequence.fingerprint;
@@ -149,7 +151,7 @@ class Loader<Batch> implements BatchLoader<Batch> {
       );
     }
     this.#start = state?.samples ?? 0;
-    this.#workers = Array.from({ length: workers }, () => new BatchWorker({ size: dataset.size }));
+    this.#workers = Array.from({ length: workers }, () => new BatchWorker({ size }));
     while (this.#pending.length < prefetch) this.#order();
   }
 
@@ -218,7 +220,7 @@ class Loader<Batch> implements BatchLoader<Batch> {
   /** One tensor for each frame of the samples. */
   #tensors(values: Float32Array): Tensor[] {
     const { count } = this.sampling;
-    const { size } = this.dataset;
+    const { size } = this.#options;
     const length = values.length / count;
     const shape = [this.#options.batchSize, 3, size, size];
     return Array.from({ length: count }, (_, i) => tensor(values.subarray(i * length, (i + 1) * length), { shape }));

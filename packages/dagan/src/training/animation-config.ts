@@ -1,4 +1,5 @@
 // Everything that decides how an animation model is trained, in one object that checkpoints keep.
+import type { AugmentationOptions } from '../data/index.js';
 import type { DeformationOptions } from '../geometry/thin-plate-spline.js';
 import type { KeypointDistanceOptions, ObjectiveWeights } from '../losses/index.js';
 import type { ModelConfig } from '../models/config.js';
@@ -6,12 +7,14 @@ import type { DiscriminatorConfig } from '../models/discriminator.js';
 import { TrainingSetupError } from './setup-error.js';
 import { checkTrainingPlan, checkWhole, type TrainingPlan } from './training-plan.js';
 
-/** A part of a run with pictures of one size. */
+/** A part of a run. */
 export type TrainingPhase = {
   /** Side of the pictures in pixels. */
   size: number;
   /** Share of the run's steps. All phases add up to 1. */
   share: number;
+  /** Whether the discriminator takes part (default: true), if its terms have weights. */
+  adversarial?: boolean;
 };
 
 /** `batchSize` counts pairs of frames. */
@@ -22,6 +25,8 @@ export type AnimationTrainingConfig = TrainingPlan & {
   discriminator: Partial<Omit<DiscriminatorConfig, 'keypoints'>>;
   /** Sizes of pictures one after another; small ones first is faster (progressive training). */
   phases: readonly TrainingPhase[];
+  /** How samples are varied; what is left out is as the published models had it. */
+  augmentation?: AugmentationOptions;
   weights: ObjectiveWeights;
   keypointDistance: KeypointDistanceOptions;
   deformation: DeformationOptions;

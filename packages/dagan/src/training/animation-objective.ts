@@ -45,6 +45,8 @@ export type AnimationObjectiveOptions = {
 };
 
 export class AnimationObjective {
+  /** Whether the discriminator has a say, if its terms have weights. */
+  useDiscriminator = true;
   readonly #pyramid: ImagePyramid;
 
   /** @param perceptual null only if the perceptual term has weight 0 */
@@ -60,6 +62,18 @@ export class AnimationObjective {
       );
     }
     this.#pyramid = new ImagePyramid().to({ device: options.device });
+  }
+
+  /** Weights of the terms; what has weight 0 is not computed. */
+  get weights(): ObjectiveWeights {
+    const { weights } = this.options;
+    return this.useDiscriminator ? weights : { ...weights, generatorAdversarial: 0, featureMatching: 0 };
+  }
+
+  /** Whether the discriminator is run, and learns. */
+  get adversarial(): boolean {
+    const { generatorAdversarial, featureMatching } = this.weights;
+    return generatorAdversarial > 0 || featureMatching > 0;
   }
 
   /** Pictures at the scales at which they are compared and judged, without a gradient. */
@@ -93,13 +107,13 @@ export class AnimationObjective {
     transform: ThinPlateSpline,
   ): Partial<Record<ObjectiveTerm, Tensor>> {
     return this.#inPrecision(() => {
-      const { weights, keypointDistance } = this.options;
+      const { weights } = this;
       const { sourceKeypoints, drivingKeypoints } = seen;
       const fake = this.#pyramid.forward(seen.generated.prediction);
       const terms: Partial<Record<ObjectiveTerm, Tensor>> = {};
       if (weights.perceptual > 0) terms.perceptual = perceptualLoss(this.perceptual!, fake, real);
       if (weights.pixel > 0) terms.pixel = pixelLoss(fake, real);
-      if (weights.generatorAdversarial > 0 || weights.featureMatching > 0) {
+      if (this.adversarial) {
         const [ofFake, ofReal] = this.#judge(fake, real, drivingKeypoints);
         terms.generatorAdversarial = generatorAdversarialLoss(ofFake);
         terms.featureMatching = featureMatchingLoss(ofReal, ofFake);
@@ -113,6 +127,7 @@ export class AnimationObjective {
         }
       }
       if (weights.keypointDistance > 0) {
+        const { keypointDistance } = this.options;
         terms.keypointDistance = keypointDistanceLoss(sourceKeypoints, keypointDistance).add(
           keypointDistanceLoss(drivingKeypoints, keypointDistance),
         );

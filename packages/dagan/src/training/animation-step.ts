@@ -26,15 +26,15 @@ export type AnimationStepOptions = Partial<AnimationObjectiveOptions> & {
   group?: distributed.ProcessGroup | null;
 };
 
-/** The losses as numbers, unweighted but for `total`; terms of weight 0 are missing. */
+/** The losses as numbers, unweighted but for `total`; what has weight 0 is missing, and so is a discriminator without a say. */
 export type AnimationLosses = Readonly<
-  Partial<Record<ObjectiveTerm, number>> & { total: number; discriminator: number }
+  Partial<Record<ObjectiveTerm, number>> & { total: number; discriminator?: number }
 >;
 
 export type AnimationStepResult = {
   losses: AnimationLosses;
   /** Norms of the gradients before clipping. */
-  gradientNorms: { generator: number; discriminator: number };
+  gradientNorms: { generator: number; discriminator?: number };
   /** What the networks made of the batch's (last) part. */
   seen: AnimationSeen;
 };
@@ -109,11 +109,12 @@ export class AnimationStep {
       return result.losses;
     });
     this.#generatorGradients.finish();
-    this.#discriminatorGradients.finish();
-    const gradientNorms = {
-      generator: this.#clip('generator and keypoint detector', this.#generatorParameters(), clipNorm),
-      discriminator: this.#clip('the discriminator', this.discriminator.parameters(), clipNorm),
-    };
+    const generator = this.#clip('generator and keypoint detector', this.#generatorParameters(), clipNorm);
+    const gradientNorms: AnimationStepResult['gradientNorms'] = { generator };
+    if (this.objective.adversarial) {
+      this.#discriminatorGradients.finish();
+      gradientNorms.discriminator = this.#clip('the discriminator', this.discriminator.parameters(), clipNorm);
+    }
     for (const optimizer of this.optimizers) optimizer.step();
     return { losses: meanOf(losses), gradientNorms, seen: seen! };
   }
@@ -129,16 +130,17 @@ export class AnimationStep {
       this.discriminator.requiresGrad_(false);
       const terms = this.objective.generatorTerms(seen, driving, real, transform);
       this.discriminator.requiresGrad_(true);
-      const total = objective(terms, this.objective.options.weights);
-      const losses = this.#finite({ ...terms, total });
+      const total = objective(terms, this.objective.weights);
+      const losses: AnimationLosses = this.#finite({ ...terms, total });
       if (last) this.#generatorGradients.start();
       backward([total.mul(share)]);
+      if (!this.objective.adversarial) return { losses, seen };
 
       const judged = this.objective.discriminatorLoss(seen, real);
       const { discriminator } = this.#finite({ discriminator: judged });
       if (last) this.#discriminatorGradients.start();
       backward([judged.mul(share)]);
-      return { losses: { ...losses, discriminator } as AnimationLosses, seen };
+      return { losses: { ...losses, discriminator }, seen };
     });
   }
 

@@ -75,6 +75,7 @@ class AnimationTrainee implements Trainee<FramePair> {
   learn(batch: FramePair, { step, learningRate, drawing }: LearnOptions): Learned {
     const state = this.#state;
     state.step.learningRate = learningRate;
+    state.step.objective.useDiscriminator = phaseOf(this.run.config, step).adversarial ?? true;
     const learned = tidy(() => {
       const moved = batchOn(batch, this.run.place.device);
       const { losses, gradientNorms, seen } = state.step.run(moved);

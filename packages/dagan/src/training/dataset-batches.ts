@@ -1,5 +1,7 @@
 // Batches of frames from a folder of clips, for the training loop.
 import {
+  type AugmentationOptions,
+  augmentationSettings,
   type BatchLoader,
   type Dataset,
   type FrameClip,
@@ -27,6 +29,8 @@ export type DatasetBatchesOptions = {
   heldOutSamples: number;
   /** How often every identity comes in an epoch. */
   numRepeats?: number;
+  /** How samples are varied; by default as the published models' were. */
+  augmentation?: AugmentationOptions;
   /** Threads that make batches ahead of time. */
   workers?: number;
   /** Where decoded frames are kept; by default below the data set. */
@@ -113,6 +117,7 @@ async function datasetBatches<Batch extends Disposable>(
 ): Promise<BatchProvider<Batch>> {
   const { seed, numRepeats, workers, cacheFolder, acceptChangedData, onProgress, onWarning, signal } = options;
   const { training, heldOut } = await partsOf(root, options);
+  const augmentation = augmentationSettings(options.augmentation ?? {});
   const prepared = new Map<string, Promise<PreparedDataset>>();
   const prepare = (dataset: Dataset, part: Part, { size, rank, worldSize }: BatchRequest) => {
     const key = `${part} ${size}`;
@@ -130,11 +135,23 @@ async function datasetBatches<Batch extends Disposable>(
   return {
     training: async (request, state) => {
       const { batchSize, rank, worldSize } = request;
-      const clips = await prepare(training, 'training', request);
+      // Kept as large as they may be shown, so that what is enlarged is not blurred.
+      const size = Math.ceil(request.size * (1 + augmentation.zoom));
+      const clips = await prepare(training, 'training', { ...request, size });
       // What cannot be read is better known before the first step than at the first evaluation.
       if (heldOut) await prepare(heldOut, 'held-out', request);
       return open(clips, {
-        ...{ batchSize, rank, worldSize, seed, numRepeats, workers, acceptChangedData },
+        ...{
+          batchSize,
+          rank,
+          worldSize,
+          seed,
+          numRepeats,
+          workers,
+          acceptChangedData,
+          augmentation,
+          size: request.size,
+        },
         state: state as LoaderState | undefined,
       });
     },

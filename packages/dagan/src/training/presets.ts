@@ -52,9 +52,10 @@ const starter: AnimationTrainingConfig = {
   steps: 60_000,
   batchSize: 8,
   phases: [
-    { size: 128, share: 0.5 },
-    { size: 256, share: 0.5 },
+    { size: 128, share: 0.75, adversarial: false },
+    { size: 256, share: 0.25, adversarial: false },
   ],
+  augmentation: { zoom: 0.2 },
   learningRate: 4e-4,
   schedule: { kind: 'cosine', warmup: 500, floor: 0.05 },
   // The default perceptual network overlooks colours, which made copying the source better than learning.
