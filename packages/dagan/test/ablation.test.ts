@@ -45,6 +45,13 @@ describe('the rows', () => {
     }
   });
 
+  test('take other weights of losses all alike', () => {
+    for (const row of ABLATION_ROWS) {
+      const { weights } = ablationConfig(row, { ...plan, weights: { pixel: 100, generatorAdversarial: 0 } });
+      assert.deepEqual(weights, { ...TRAINING_PRESETS[row.preset].weights, pixel: 100, generatorAdversarial: 0 });
+    }
+  });
+
   test('at 32 channels and 256 pixels the full model is the one of starter-256', () => {
     const full = ABLATION_ROWS.find(({ preset }) => preset === 'dagan')!;
     const config = ablationConfig(full, { ...plan, channels: 32, size: 256 });
@@ -65,7 +72,7 @@ describe('dagan ablate', () => {
   const words = (output: string, ...more: string[]): string[] => [
     ...['ablate', '--data', 'clips', '--depth', 'untrained', '--rows', 'baseline,dagan', '--size', '64'],
     ...['--channels', '4', '--batch-size', '2', '--every', '2', '--evaluate-every', '0', '--pictures-every', '0'],
-    ...['--precision', 'float32', '--device', 'cpu', '-o', output, ...more],
+    ...['--precision', 'float32', '--device', 'cpu', '--weight', 'pixel=50', '-o', output, ...more],
   ];
 
   test('trains and evaluates every row, writes the table, and goes on where it was', async () => {
@@ -85,7 +92,7 @@ describe('dagan ablate', () => {
     const [copy, ...models] = result.self.contestants.map(({ overall }) => overall.l1!);
     for (const l1 of models) assert.ok(l1 > copy!, 'one step learns nothing');
     const markdown = readFileSync(join(folder, 'ablation.md'), 'utf8');
-    assert.match(markdown, /face-depth network .* was NOT trained/);
+    assert.match(markdown, /Weights of losses other than the presets': pixel 50\.\n.*depth network .* was NOT trained/);
     assert.match(markdown, /\| Baseline \| [\d.]+ M \| .* \| 0\.688 \| 5\.39 \| 0\.657 \|/);
     for (const file of ['ablation.html', 'self/report.html', 'cross/report.html']) {
       assert.ok(existsSync(join(folder, file)), file);
@@ -114,6 +121,10 @@ describe('dagan ablate', () => {
     await Promise.all([
       refuse(words('none'), /--steps N is needed/),
       refuse(words('none', '--steps', '1', '--rows', 'baseline,best'), /There is no row 'best'; rows are baseline,/),
+      refuse(
+        words('none', '--steps', '1', '--weight', 'pixels=1'),
+        /It must be name=number; names are perceptual, pixel,/,
+      ),
       refuse(['ablate', '--data', 'clips', '-o', 'none'], /required option '--depth <file>'/),
       refuse(words('none', '--steps', '1', '--portraits', 'nowhere'), /nowhere: no such file or folder/),
     ]);

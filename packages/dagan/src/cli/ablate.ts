@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ABLATION_ROWS, ablate, ablationTable, Instruments } from '../evaluation/index.js';
+import type { ObjectiveWeights } from '../losses/index.js';
 import { perceptualNetwork } from '../models/perceptual/index.js';
 import { type DepthFiles, datasetPairs, startingDepth } from '../training/index.js';
 import { UsageError } from './errors.js';
@@ -10,7 +11,7 @@ import { evaluationProgress } from './evaluation-progress.js';
 import { choosePrecision } from './model.js';
 import { checkFiles, wholeNumber } from './options.js';
 import { VERSION } from './provenance.js';
-import { addRunOptions, addTrainingOptions, type TrainingOptions } from './training-options.js';
+import { addRunOptions, addTrainingOptions, type TrainingOptions, weightOption } from './training-options.js';
 import {
   datasetOptions,
   runOptions,
@@ -23,6 +24,7 @@ type AblateOptions = TrainingOptions & {
   size: '64' | '128' | '256';
   channels: number;
   depth: string;
+  weight: Partial<ObjectiveWeights>;
   rows?: string[];
   vgg?: string;
   portraits?: string;
@@ -49,6 +51,7 @@ export function ablateCommand(): Command {
     .addOption(new Option('--size <n>', 'side of the pictures').choices(['64', '128', '256']).default('128'))
     .option('--channels <n>', 'width: channels of the first layers, 32 as starter-256', wholeNumber(4, 256), 32)
     .option('--rows <names>', 'some of the rows, with commas', rowNames)
+    .addOption(weightOption("the presets'"))
     .option('--vgg <file>', "VGG-19 (torchvision's file) as perceptual network of training and evaluation")
     .option('--portraits <folder>', 'people to animate across identities (default: first frames of other clips)')
     .option('--every <n>', 'evaluate on every n-th frame of a clip', wholeNumber(1), 5)
@@ -99,6 +102,7 @@ async function runAblate(options: AblateOptions, session: TrainingSession): Prom
     rows: ABLATION_ROWS.filter(({ preset }) => options.rows?.includes(preset) ?? true),
     plan: {
       ...{ channels, batchSize, seed, learningRate, clipNorm, size: Number(options.size), steps: options.steps! },
+      weights: options.weight,
       precision: choosePrecision(options.precision ?? 'auto', device),
       depth: depth ? startingDepth(depth).config : undefined,
     },

@@ -1,7 +1,7 @@
 // `dagan train animation`: stage 2, from clips to a model that animates.
 import { join } from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { OBJECTIVE_WEIGHTS, type ObjectiveTerm, type ObjectiveWeights } from '../losses/index.js';
+import { Command, Option } from 'commander';
+import type { ObjectiveWeights } from '../losses/index.js';
 import { type PerceptualNetworkName, perceptualNetwork } from '../models/perceptual/index.js';
 import {
   type AnimationTrainingConfig,
@@ -19,7 +19,7 @@ import {
 } from '../training/index.js';
 import { UsageError } from './errors.js';
 import { addDepthFileOptions, checkFiles, wholeNumber } from './options.js';
-import { addRunOptions, addTrainingOptions, given, type TrainingOptions } from './training-options.js';
+import { addRunOptions, addTrainingOptions, given, type TrainingOptions, weightOption } from './training-options.js';
 import {
   datasetOptions,
   givenPlan,
@@ -79,11 +79,7 @@ export function trainAnimationCommand(): Command {
       ).choices(['default', 'vgg19']),
     )
     .option('--vgg <file>', "weights of VGG-19 (torchvision's file)")
-    .addOption(
-      new Option('--weight <name=value>', `weight of a loss: ${Object.keys(OBJECTIVE_WEIGHTS).join(', ')}; repeatable`)
-        .argParser(addWeight)
-        .default({}, "the preset's"),
-    )
+    .addOption(weightOption("the preset's"))
     .option(
       '--freeze <part...>',
       'parts that do not learn, such as keypoint_detector or generator.dense_motion_network',
@@ -100,14 +96,6 @@ export function trainAnimationCommand(): Command {
       checkFiles([options.depthEncoder, options.depthDecoder, options.vgg]);
       return runSession('animation', options, (session) => runTrainAnimation(options, session));
     });
-}
-
-function addWeight(text: string, weights: Partial<ObjectiveWeights>): Partial<ObjectiveWeights> {
-  const [, name, value] = /^(\w+)=(\d+(?:\.\d+)?)$/.exec(text) ?? [];
-  if (name === undefined || !(name in OBJECTIVE_WEIGHTS)) {
-    throw new InvalidArgumentError(`It must be name=number; names are ${Object.keys(OBJECTIVE_WEIGHTS).join(', ')}.`);
-  }
-  return { ...weights, [name as ObjectiveTerm]: Number(value) };
 }
 
 async function runTrainAnimation(options: AnimationOptions, session: TrainingSession): Promise<SessionResult> {

@@ -1,5 +1,6 @@
 // Options that both training commands take.
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { OBJECTIVE_WEIGHTS, type ObjectiveWeights } from '../losses/index.js';
 import { addCommonOptions, type CommonOptions, wholeNumber } from './options.js';
 
 export type TrainingOptions = CommonOptions & {
@@ -56,6 +57,18 @@ function share(text: string): number {
   const value = Number(text);
   if (!(text.trim() !== '' && value >= 0 && value < 1)) throw new InvalidArgumentError('It must be from 0 to below 1.');
   return value;
+}
+
+/** `--weight NAME=VALUE`, as often as wanted. */
+export function weightOption(defaults: string): Option {
+  const names = Object.keys(OBJECTIVE_WEIGHTS).join(', ');
+  return new Option('--weight <name=value>', `weight of a loss: ${names}; repeatable`)
+    .default({}, defaults)
+    .argParser((text: string, weights: Partial<ObjectiveWeights>): Partial<ObjectiveWeights> => {
+      const [, name, value] = /^(\w+)=(\d+(?:\.\d+)?)$/.exec(text) ?? [];
+      if (name !== undefined && name in OBJECTIVE_WEIGHTS) return { ...weights, [name]: Number(value) };
+      throw new InvalidArgumentError(`It must be name=number; names are ${names}.`);
+    });
 }
 
 /** What is trained on and where it goes: the first options of a command. */

@@ -64,8 +64,10 @@ export function ablationTable(result: AblationResult): string {
 /** Under what the figures came about, sentence by sentence. */
 function conditions({ plan, trainedDepth, self, cross }: AblationResult): string[] {
   const { steps, batchSize, size, channels } = plan;
+  const weights = Object.entries(plan.weights ?? {}).map(([name, weight]) => `${name} ${weight}`);
   return [
     `Every row: ${steps} steps of ${batchSize} pairs at ${size} x ${size} pixels, ${channels} channels in the first layers.`,
+    ...(weights.length > 0 ? [`Weights of losses other than the presets': ${weights.join(', ')}.`] : []),
     trainedDepth
       ? 'Rows with FDN or CAM use one trained face-depth network.'
       : 'The face-depth network of the rows with FDN or CAM was NOT trained, so these rows say nothing about depth.',

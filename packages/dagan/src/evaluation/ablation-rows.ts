@@ -1,4 +1,5 @@
 // The rows of the paper's Table 4, what the paper says of them, and how each is trained on a budget.
+import type { ObjectiveWeights } from '../losses/index.js';
 import type { DepthConfig } from '../models/depth-network.js';
 import type { AnimationTrainingConfig } from '../training/animation-config.js';
 import { modelForSize } from '../training/animation-config.js';
@@ -41,6 +42,8 @@ export type AblationPlan = Pick<AnimationTrainingConfig, 'steps' | 'batchSize' |
      * preset `starter-256`.
      */
     channels: number;
+    /** Weights of losses, where not the presets'. */
+    weights?: Partial<ObjectiveWeights>;
     /** The face-depth network of those rows that use one; by default a ResNet-18 as narrow as the rest. */
     depth?: DepthConfig;
   };
@@ -63,6 +66,7 @@ export function ablationConfig({ preset }: AblationRow, plan: AblationPlan): Ani
   const narrow: AnimationTrainingConfig = {
     ...base,
     ...{ steps, batchSize, precision, seed },
+    weights: { ...base.weights, ...plan.weights },
     learningRate: learningRate ?? base.learningRate,
     clipNorm: clipNorm === undefined ? starter.clipNorm : clipNorm,
     schedule: { kind: 'cosine', warmup: Math.min(500, Math.round(WARMUP * steps)), floor: 0.05 },
