@@ -1,14 +1,18 @@
 // Exponential moving average of a network's weights (Polyak and Juditsky, "Acceleration of Stochastic Approximation by
 // Averaging", 1992): the average of the last steps is often the better network than the last step itself.
 import { noGrad } from '../autograd.js';
+import type { DType } from '../dtype.js';
 import { copyState, type Module, Parameter, type StateDict } from '../nn/module.js';
 import { call } from '../operator.js';
 import { keep, tidy } from '../scope.js';
 import type { Tensor } from '../tensor.js';
 
+const FRACTIONAL: ReadonlySet<DType> = new Set(['float64', 'float32', 'float16', 'bfloat16']);
+
 /**
  * Keeps a second set of a module's parameters that follows the first: average <- decay average + (1 - decay) parameter at
- * every `update()`. Buffers (running statistics, counters) are not averaged but copied.
+ * every `update()`. Running statistics are averaged alike: of themselves they are those of the last few batches, too noisy
+ * for weights of many steps. Whole numbers (counters) are copied.
  */
 export class ExponentialMovingAverage {
   readonly module: Module;
@@ -41,6 +45,8 @@ export class ExponentialMovingAverage {
           if (value instanceof Parameter) {
             averages.push(average);
             parameters.push(value);
+          } else if (FRACTIONAL.has(value.dtype)) {
+            call('aten::lerp_.Scalar', [average, value, 1 - decay]); // a constant stays what it is, to the last bit
           } else average.copy_(value);
         }
         if (averages.length === 0) return;
