@@ -1,8 +1,9 @@
 // `dagan export`, and `dagan animate` with the result: with LibTorch and on machines that have none.
 import assert from 'node:assert/strict';
-import { copyFile, cp, mkdir, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { runtimeOfExported, withoutCuda } from '../src/cli/engine.js';
 import { readManifest, readPicture, saveModel, writePicture } from '../src/index.js';
 import { dagan, formulaModel, SMALL_WITHOUT_DEPTH } from './cli-run.js';
 import { makeMp4, names, psnr, scene, temporaryFolder } from './media-fixtures.js';
@@ -113,6 +114,65 @@ test('--engine onnx exports a model file on the fly, and the second time takes w
   assert.equal(second.code, 0, second.stderr);
   assert.doesNotMatch(second.stderr, /exporting/);
   assert.deepEqual(await frames('second'), await frames('first'));
+
+  // The same weights in another model, and other weights under the hash of these.
+  const { keypointDetector } = SMALL_WITHOUT_DEPTH;
+  const colder = { ...SMALL_WITHOUT_DEPTH, keypointDetector: { ...keypointDetector, temperature: 0.5 } };
+  saveModel(join(folder, 'colder.safetensors'), formulaModel(colder));
+  const other = await dagan(
+    folder,
+    animation('third', '--checkpoint', 'colder.safetensors', '--engine', 'onnx'),
+    cache,
+  );
+  assert.equal(other.code, 0, other.stderr);
+  assert.match(other.stderr, /exporting the model to .*cache/);
+  const bytes = await readFile(join(folder, 'quick.safetensors'));
+  bytes[bytes.length - 1]! ^= 1;
+  await writeFile(join(folder, 'altered.safetensors'), bytes);
+  const altered = animation('x', '--checkpoint', 'altered.safetensors', '--engine', 'onnx');
+  const { code, stderr } = await dagan(folder, altered, cache);
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /altered\.safetensors: is damaged: its weights are not those whose hash it states; copy it again/,
+  );
+});
+
+test('an exported model runs on what has the device that is asked for, and if nothing has it, both are named', async () => {
+  type Asked = Partial<Parameters<typeof runtimeOfExported>[0]>;
+  const runtime = (asked: Asked, gpus: number | null) =>
+    runtimeOfExported({ engine: 'auto', device: 'auto', precision: 'auto', ...asked }, () => gpus);
+  for (const checkpoint of [undefined, 'exported']) {
+    const cuda = { checkpoint, device: 'cuda' };
+    assert.deepEqual([runtime(cuda, 2), runtime(cuda, 0), runtime(cuda, null)], ['libtorch', 'onnx', 'onnx']);
+    assert.equal(runtime({ checkpoint, device: 'cuda:1' }, 2), 'libtorch');
+    assert.equal(runtime({ ...cuda, engine: 'onnx' }, 2), 'onnx');
+    assert.equal(runtime({ ...cuda, engine: 'libtorch' }, 0), 'libtorch');
+    assert.equal(runtime({ checkpoint, device: 'tensorrt' }, 2), 'onnx');
+  }
+  assert.deepEqual([runtime({}, 1), runtime({ checkpoint: 'exported' }, 1)], ['libtorch', 'onnx']);
+  assert.equal(runtime({ precision: 'bfloat16' }, 0), 'libtorch');
+  assert.equal(runtime({ precision: 'float32' }, 0), 'onnx');
+  const unasked = () => assert.fail('LibTorch is loaded for nothing');
+  const named = { checkpoint: 'exported', device: 'auto', precision: 'auto' } as const;
+  for (const engine of ['auto', 'onnx'] as const)
+    assert.equal(runtimeOfExported({ ...named, engine }, unasked), 'onnx');
+
+  const refusal = new Error('Failed to load shared library\n');
+  assert.match(
+    withoutCuda(refusal, 0).message,
+    /LibTorch finds no CUDA.* and ONNX Runtime .*\(Failed to load shared l.*\)/,
+  );
+  assert.match(
+    withoutCuda(refusal, null).message,
+    /LibTorch has not been set up, and ONNX Runtime .*leave --device out/,
+  );
+  assert.match(withoutCuda(refusal, 1).message, /^cannot use cuda: ONNX Runtime .*LibTorch can: --engine libtorch$/);
+  // What is said depends on the machine: with a GPU there is nothing to complain of.
+  const { code, stderr } = await dagan(folder, animation('on-gpu', '--device', 'cuda'), ONE);
+  if (code === 0) assert.match(stderr, /(LibTorch|ONNX Runtime) [\d.]+, cuda/);
+  else
+    assert.match(stderr, /dagan: cannot use cuda: LibTorch finds no CUDA device here, and ONNX Runtime cannot use it/);
 });
 
 test('where there are no weights, that is said once', async () => {

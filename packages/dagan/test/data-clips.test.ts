@@ -70,14 +70,39 @@ test('clips are videos and folders of pictures, at any depth, and their names te
   assert.deepEqual(shown(await openDataset(root, { split: 'test' })), { 'test/eve_01.mp4': 'eve' });
 });
 
-test('a folder of clips without train and test is a training set, and linked folders are followed', async () => {
+test('a folder of clips without train and test is a training set', async () => {
   const clips = await rootWith('anna_01.mp4', 'bert/1.mp4', 'bert/2.mp4');
   const expected = { 'anna_01.mp4': 'anna', 'bert/1.mp4': 'bert', 'bert/2.mp4': 'bert' };
   assert.deepEqual(shown(await openDataset(clips)), expected);
-  const root = await rootWith();
-  await symlink(clips, join(root, 'train'));
-  assert.deepEqual(Object.values(shown(await openDataset(root))), ['anna', 'bert', 'bert']);
   assert.match(await refusal(clips, { split: 'test' }), /has no folder 'test'/);
+});
+
+test('symbolic links to folders and files are what they lead to, and one that leads nowhere is named', async () => {
+  const store = await rootWith('talks/anna_01.mp4', 'talks/bert/1.mp4', 'id7#x#1/0.png', 'eve_01.mp4');
+  const root = await rootWith('train/carl.mp4');
+  const links: [string, string][] = [
+    ['talks', 'test'],
+    ['talks/bert', 'train/dora'],
+    ['id7#x#1', 'train/id7#x#1'],
+    ['eve_01.mp4', 'train/eve_09.mp4'],
+  ];
+  for (const [target, link] of links) await symlink(join(store, target), join(root, link));
+  assert.deepEqual(shown(await openDataset(root)), {
+    'train/carl.mp4': 'carl',
+    'train/dora/1.mp4': 'dora',
+    'train/eve_09.mp4': 'eve',
+    'train/id7#x#1': 'id7',
+  });
+  const tested = await openDataset(root, { split: 'test' });
+  assert.deepEqual(shown(tested), { 'test/anna_01.mp4': 'anna', 'test/bert/1.mp4': 'bert' });
+  assert.equal(tested.clips[0]!.path, join(root, 'test/anna_01.mp4'));
+
+  const gone = join(root, 'train/gone.mp4');
+  await symlink(join(store, 'gone.mp4'), gone);
+  assert.match(await refusal(root, {}, gone), /is a link that cannot be followed: no such file or folder/);
+  await symlink(store, join(store, 'talks/back'));
+  const circle = join(root, 'test/back/talks');
+  assert.match(await refusal(root, { split: 'test' }, circle), /is a link to a folder that it lies in: remove it/);
 });
 
 test('an index gives identity, tier and motion, and clips are chosen by tier and identity', async () => {
@@ -141,7 +166,8 @@ test('a root that is missing, bare or comes with a broken index is refused with 
   const missing = join(folder, 'missing');
   assert.match(await refusal(missing), /no such file or folder/);
   assert.match(await refusal(await rootWith('notes.txt')), /has no folder 'train'/);
-  assert.match(await refusal(await rootWith('train/notes.txt')), /holds no clips/);
+  const empty = await rootWith('train/notes.txt');
+  assert.match(await refusal(empty, {}, join(empty, 'train')), /holds no clips/);
   const root = await rootWith('train/a.mp4');
   const index = join(root, 'index.json');
   for (const [content, reason] of [

@@ -1,6 +1,15 @@
 // The evaluation as a whole: protocols, lists, what is kept, reports, ranks and the command.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -359,6 +368,20 @@ describe('dagan evaluate', () => {
       /tiny.safetensors: is not an ONNX model that can be run/,
     );
   });
+});
+
+test('clips to evaluate on are those in test, be it a folder or a link to one, with train and without', async () => {
+  const linked = join(root, 'linked');
+  mkdirSync(linked);
+  const casesOf = async (data: string) => (await findCases(data, { protocol: 'self' })).map(({ name }) => name);
+  const expected = ['test/anna/a', 'test/ben/b'];
+  assert.deepEqual(await casesOf(clips), expected);
+  symlinkSync(join(clips, 'test', 'anna'), join(linked, 'train'));
+  await assert.rejects(casesOf(linked), /holds clips to train on and no folder 'test'/);
+  symlinkSync(join(clips, 'test'), join(linked, 'test'));
+  assert.deepEqual(await casesOf(linked), expected);
+  rmSync(join(linked, 'train'));
+  assert.deepEqual(await casesOf(linked), expected);
 });
 
 test('the copy of the source is a column by itself', async () => {

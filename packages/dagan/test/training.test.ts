@@ -1,7 +1,7 @@
 // Training runs as people have them: they end, are killed, go on, run out of disk, diverge, and leave a model to use.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -25,6 +25,7 @@ import {
   type BatchProvider,
   CheckpointFolder,
   crc32c,
+  datasetPairs,
   encodeRecord,
   type FramePair,
   finalSize,
@@ -37,6 +38,7 @@ import {
   trainingPreset,
 } from '../src/training/index.js';
 import { largestDifference } from './compare.js';
+import { makeFolderClip } from './data-fixtures.js';
 import { edges, runTraining, type Scenario, syntheticPairs, tinyConfig } from './training-worker.js';
 
 const worker = fileURLToPath(new URL('./training-worker.js', import.meta.url));
@@ -335,6 +337,26 @@ describe('a run', () => {
     }
     assert.equal(kernels, 4);
   });
+});
+
+test('a test folder is what a run is judged by, and is not passed over if nothing in it can be used', async () => {
+  const data = join(root, 'clips');
+  for (const clip of ['train/anna', 'train/ben', 'train/cleo']) await makeFolderClip(join(data, clip), 0, 3);
+  const options = { seed: 0, heldOut: 0.4, heldOutSamples: 1, workers: 1 };
+  const request = { size: 16, batchSize: 1, rank: 0, worldSize: 1 };
+  const judgedBy = async (): Promise<string[]> => {
+    const names: string[] = [];
+    for await (const batch of (await datasetPairs(data, options)).heldOut(request)!) {
+      names.push(...batch.names);
+      batch[Symbol.dispose]();
+    }
+    return names;
+  };
+  assert.match((await judgedBy())[0]!, /^train\//);
+  mkdirSync(join(data, 'test'));
+  await assert.rejects(judgedBy(), /clips.test: /);
+  await makeFolderClip(join(data, 'test', 'dora'), 0, 3);
+  assert.deepEqual(await judgedBy(), ['test/dora']);
 });
 
 test('a phase can do without the discriminator, which learns nothing until it takes part', async () => {

@@ -30,8 +30,6 @@ struct Blackboard::Slot {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 std::string lineOf(const char* path) {
   std::ifstream file(path);
   std::string line;
@@ -158,8 +156,9 @@ std::vector<std::string> Blackboard::exchange(const void* own, size_t size) {
   std::memcpy(mine.bytes, own, size);
   mine.turn.store(turn, std::memory_order_release);
   std::vector<std::string> told;
+  const auto start = Clock::now();
   for (int rank = 0; rank < worldSize_; ++rank) {
-    waitFor(rank, turn);
+    waitFor(rank, turn, start);
     const Slot& theirs = slot(turn, rank);
     told.emplace_back(theirs.bytes, theirs.size);
   }
@@ -167,9 +166,8 @@ std::vector<std::string> Blackboard::exchange(const void* own, size_t size) {
 }
 
 /// Looks without pause at first, since another rank is mostly as far; then lets others compute; then sleeps.
-void Blackboard::waitFor(int rank, uint64_t turn) const {
+void Blackboard::waitFor(int rank, uint64_t turn, Clock::time_point start) const {
   const auto arrived = [&] { return slot(turn, rank).turn.load(std::memory_order_acquire) >= turn; };
-  const auto start = Clock::now();
   auto nextCheck = start + Milliseconds(100);
   for (int looks = 0; !arrived(); ++looks) {
     if (looks < 1000) continue;

@@ -31,15 +31,17 @@ class Blackboard {
   Blackboard& operator=(const Blackboard&) = delete;
 
   /// What every rank tells, in the order of ranks; all ranks must call it equally often. Blocks until all have.
-  /// Throws if a rank has ended, or does not come in time.
+  /// Throws if a rank has ended, or if not all come within the timeout.
   std::vector<std::string> exchange(const void* own, size_t size);
 
  private:
   struct Slot;
+  using Clock = std::chrono::steady_clock;
 
   Blackboard(int file, int rank, int worldSize, Milliseconds timeout);
   Slot& slot(uint64_t turn, int rank) const;
-  void waitFor(int rank, uint64_t turn) const;
+  /// The timeout counts from `start`, so that ranks that come one after another do not add up.
+  void waitFor(int rank, uint64_t turn, Clock::time_point start) const;
   bool hasEnded(int rank) const;
 
   const int file_;

@@ -260,10 +260,6 @@ std::vector<at::Tensor> gatherWireForm(const GroupPtr& group, const std::string&
   return gathered;
 }
 
-}  // namespace
-
-namespace {
-
 std::vector<std::string> exchangeOnBlackboard(const GroupPtr& group, const std::string& what, const void* own, size_t size) {
   try {
     return group->blackboard->exchange(own, size);

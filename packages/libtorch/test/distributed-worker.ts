@@ -206,6 +206,19 @@ const scenarios = {
     return { message };
   },
 
+  /** Rank 0 waits for both others, of whom each comes within the timeout after the one before. */
+  oneAfterAnother(group: Group) {
+    const { MASTER_ADDR: masterAddress, MASTER_PORT: port } = process.env;
+    const { rank, worldSize } = group;
+    const place = { rank, worldSize, masterAddress, masterPort: Number(port), storePrefix: 'short' };
+    using second = distributed.init({ ...place, timeoutSeconds: 2 });
+    group.barrier();
+    sleep([0, 1500, 3200][rank]!);
+    const message = failureOf(() => second.barrier());
+    group.barrier();
+    return { message };
+  },
+
   dies(group: Group) {
     if (group.rank === 1) process.kill(process.pid, 'SIGKILL');
     return { messages: [1, 2].map(() => failureOf(() => group.allReduce(tensor([1])))) };

@@ -352,6 +352,11 @@ describe('what goes wrong', () => {
     );
   });
 
+  test('in other processes ends in an error after the timeout: ranks that each come a little later', async () => {
+    const [{ oneAfterAnother }] = (await seenBy(3, 'oneAfterAnother')) as [Seen, Seen, Seen];
+    assert.equal(oneAfterAnother.message, 'rank 0: barrier timed out after 2 s; has another rank ended?');
+  });
+
   test('while joining ends in an error that names the place: nobody else comes, nobody is there', async () => {
     const place = { worldSize: 2, masterAddress: '127.0.0.1', masterPort: await freePort(), timeoutSeconds: 0.5 };
     for (const rank of [0, 1]) {

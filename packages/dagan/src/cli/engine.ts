@@ -1,19 +1,20 @@
 // Which engine animates: LibTorch, or ONNX Runtime with an exported model.
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { isBuilt } from '@dagan/libtorch';
-import { openCheckpoint } from '@dagan/libtorch/checkpoint';
+import { buildInfo, isBuilt } from '@dagan/libtorch';
 import { type Command, Option } from 'commander';
 import {
   EXECUTION_PROVIDERS,
+  ExportedModelError,
   LibtorchEngine,
   loadOnnxRuntimeEngine,
   readManifest,
 } from '../animation/engines/index.js';
 import type { Engine } from '../animation/index.js';
 import { type ExportPrecision, exportModel, MANIFEST_FORMAT, MANIFEST_NAME } from '../export/index.js';
-import { type ModelMetadata, weightsHash } from '../models/index.js';
+import { identifyModel, type ModelIdentity, type ModelMetadata, weightsHash } from '../models/index.js';
 import { defaultCheckpoint, defaultExport } from './default-model.js';
 import { UserError } from './errors.js';
 import { applyThreads, chooseDevice, chooseModel, choosePrecision, isExportedModel, NETWORK_SIZE } from './model.js';
@@ -31,7 +32,7 @@ export function addEngineOption(command: Command): Command {
       '--engine <name>',
       'what runs the networks; onnx: ONNX Runtime, which needs no LibTorch but an exported model (a folder as ' +
         '--checkpoint) and takes dml, coreml and webgpu as --device too, where they are there; auto: for an exported ' +
-        'model ONNX Runtime, for another LibTorch, for the default model the faster that is there',
+        'model ONNX Runtime, for another LibTorch, for the default model the faster that is there, on cuda what has it',
     )
       .choices(['auto', 'libtorch', 'onnx'])
       .default('auto'),
@@ -45,7 +46,8 @@ export function addEngineOption(command: Command): Command {
  */
 export async function chooseEngine(options: EngineOptions, reporter: Reporter): Promise<ChosenEngine> {
   const exported = exportedFolder(options);
-  if (exported !== undefined && takesOnnx(options)) return onnxEngine(exported, options);
+  if (exported !== undefined && runtimeOfExported(options, cudaDevices) === 'onnx')
+    return onnxEngine(exported, options);
   if (!isBuilt()) {
     const model = options.checkpoint ?? defaultCheckpoint() ?? 'a model';
     const remedy = 'run "npm run setup", or name the folder of an exported model (`dagan export`) with --checkpoint';
@@ -69,17 +71,31 @@ function exportedFolder({ checkpoint, depthEncoder, depthDecoder }: EngineOption
   throw new UserError(`${checkpoint}: is complete; leave --depth-encoder and --depth-decoder out`);
 }
 
+/** How many GPUs LibTorch can use; null if it has not been set up. */
+const cudaDevices = (): number | null => (isBuilt() ? buildInfo().cudaDevices : null);
+
 /**
- * Whether ONNX Runtime runs a model for which there are both: as the options say, else if the model was named as an
- * exported one. The default model runs where it is faster: LibTorch is on GPUs and where it computes in bfloat16.
+ * What runs an exported model, which both can run: as the options say, else on a GPU that is asked for LibTorch if it has
+ * one. Otherwise ONNX Runtime runs a model that was named. The default model runs where it is faster: LibTorch is on GPUs
+ * and where it computes in bfloat16.
+ *
+ * @param gpusOfLibtorch how many it can use; null if it has not been set up. Called only where it matters, since it loads
+ *   LibTorch
  */
-function takesOnnx({ engine, checkpoint, device, precision }: EngineOptions): boolean {
-  if (engine !== 'auto') return engine === 'onnx';
-  if (checkpoint !== undefined || !isBuilt()) return true;
-  const itsOwn = EXECUTION_PROVIDERS.some((name) => name === device && name !== 'cpu' && name !== 'cuda');
-  if (itsOwn) return true;
-  const chosen = chooseDevice(device);
-  return chosen === 'cpu' && choosePrecision(precision, chosen) === 'float32';
+export function runtimeOfExported(
+  { engine, checkpoint, device, precision }: Pick<EngineOptions, 'engine' | 'checkpoint' | 'device' | 'precision'>,
+  gpusOfLibtorch: () => number | null,
+): 'libtorch' | 'onnx' {
+  if (engine !== 'auto') return engine;
+  const onGpu = /^cuda(:\d+)?$/.test(device);
+  if (checkpoint !== undefined && !onGpu) return 'onnx';
+  const gpus = gpusOfLibtorch();
+  if (gpus === null) return 'onnx';
+  if (gpus > 0 && (onGpu || device === 'auto')) return 'libtorch';
+  if (checkpoint !== undefined) return 'onnx';
+  const onProcessor = device === 'auto' || device === 'cpu';
+  if (onProcessor && choosePrecision(precision, 'cpu') === 'bfloat16') return 'libtorch';
+  return onProcessor || EXECUTION_PROVIDERS.some((name) => name === device) ? 'onnx' : 'libtorch';
 }
 
 async function onnxEngine(folder: string, { device, precision, threads }: EngineOptions): Promise<ChosenEngine> {
@@ -91,14 +107,31 @@ async function onnxEngine(folder: string, { device, precision, threads }: Engine
   if (provider === undefined) {
     throw new UserError(`ONNX Runtime has no device '${device}': name auto, ${EXECUTION_PROVIDERS.join(', ')}`);
   }
-  const engine = await loadOnnxRuntimeEngine(folder, { size: manifest.size ?? NETWORK_SIZE, threads, provider });
-  return { engine, metadata: manifest.metadata };
+  try {
+    const engine = await loadOnnxRuntimeEngine(folder, { size: manifest.size ?? NETWORK_SIZE, threads, provider });
+    return { engine, metadata: manifest.metadata };
+  } catch (error) {
+    if (provider !== 'cuda' || !(error instanceof ExportedModelError) || error.cause === undefined) throw error;
+    throw withoutCuda(error.cause as Error, cudaDevices());
+  }
+}
+
+/** Says why there is no CUDA for an exported model, and what helps. @param gpus that LibTorch can use; null if it has not been set up */
+export function withoutCuda(refusal: Error, gpus: number | null): UserError {
+  const onnx = `ONNX Runtime cannot use it (${refusal.message.trim()})`;
+  if (gpus !== null && gpus > 0) return new UserError(`cannot use cuda: ${onnx}; LibTorch can: --engine libtorch`);
+  const libtorch = gpus === null ? 'LibTorch has not been set up' : 'LibTorch finds no CUDA device here';
+  return new UserError(
+    `cannot use cuda: ${libtorch}, and ${onnx}; build with a LibTorch that has CUDA or add ONNX Runtime's CUDA ` +
+      'libraries (docs/troubleshooting.md, GPU), or leave --device out',
+  );
 }
 
 /**
- * Exports the model into the user's cache, unless the same weights have been.
+ * Exports the model into the user's cache, unless the same one has been.
  *
  * @returns the exported model's folder
+ * @throws CheckpointError if the file is damaged, also where an undamaged one has been exported
  */
 export async function exportOnce(
   options: ModelFileOptions,
@@ -106,13 +139,14 @@ export async function exportOnce(
   precision: ExportPrecision = 'float32',
 ): Promise<string> {
   const path = options.checkpoint ?? defaultCheckpoint();
-  const known = path?.endsWith('.safetensors') ? statedHash(path) : undefined;
-  if (known !== undefined && existsSync(join(cacheFolder(known, precision), MANIFEST_NAME))) {
+  const alone = options.depthEncoder === undefined && options.depthDecoder === undefined;
+  const known = path !== undefined && alone ? identifyModel(path) : null;
+  if (known !== null && existsSync(join(cacheFolder(known, precision), MANIFEST_NAME))) {
     return cacheFolder(known, precision);
   }
   const { model, metadata } = chooseModel(options, reporter);
-  const hash = metadata.sha256 ?? weightsHash(model.stateDict());
-  const folder = cacheFolder(hash, precision);
+  const identity = known ?? { config: model.config, sha256: weightsHash(model.stateDict()) };
+  const folder = cacheFolder(identity, precision);
   if (!existsSync(join(folder, MANIFEST_NAME))) {
     reporter.notice(`exporting the model to ${folder}`);
     await exportModel(model, folder, { precision, metadata, exportedBy: `dagan ${VERSION}` });
@@ -121,13 +155,10 @@ export async function exportOnce(
   return folder;
 }
 
-function statedHash(path: string): string | undefined {
-  using file = openCheckpoint(path);
-  return file.metadata.sha256;
-}
-
-/** Where exported graphs of these weights are kept; another version of this program may export others. */
-function cacheFolder(hash: string, precision: ExportPrecision): string {
+/** Where exported graphs of this model are kept; another version of this program may export others. */
+function cacheFolder({ config, sha256 }: ModelIdentity, precision: ExportPrecision): string {
+  const identity = `${sha256} ${JSON.stringify(config)}`;
+  const hash = createHash('sha256').update(identity).digest('hex');
   const root = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
   return join(root, 'dagan', `${MANIFEST_FORMAT}-${VERSION}`, precision === 'float32' ? hash : `${hash}-${precision}`);
 }

@@ -1,5 +1,5 @@
 // A data set: clips in a folder, each with the identity of the person it shows.
-import { readdir, stat } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import { extname, join, posix } from 'node:path';
 import { toMediaError } from '../media/errors.js';
 import { MediaError, PICTURE_EXTENSIONS } from '../media/index.js';
@@ -50,15 +50,17 @@ const hasExtension = (name: string, extensions: readonly string[]) => extensions
 
 /**
  * Finds the clips of a data set, without opening them. Below `root/train` (or another split) a clip is a video file, or a
- * folder with pictures and no video file; folders of clips may be nested. A root that has neither `train` nor `test` but
- * clips of its own is a training set as it is. Names that begin with a dot are left out.
+ * folder with pictures and no video file; folders of clips may be nested. Symbolic links stand for what they lead to. A
+ * root that has neither `train` nor `test` but clips of its own is a training set as it is. Names that begin with a dot
+ * are left out.
  *
  * The identity of a clip is, in this order: what the list or `root/index.json` says (an array of objects with `file`
  * and, if wanted, `id` or `identity`, `tier` and `motion`); what stands before the first `#` of its name, as VoxCeleb's
  * clips are called (`id10270#5r0dWxy17C8#...`); the first folder that it lies in below the root, not counting `train`,
  * `test` and the split; its name without ending and number (`anna_01.mp4` shows `anna`).
  *
- * Throws a `MediaError` if a file is not what it should be, a clip of the list is missing, or no clip is left.
+ * Throws a `MediaError` if a file is not what it should be, a clip of the list is missing, a link leads nowhere or in a
+ * circle, or no clip is left.
  */
 export async function openDataset(root: string, options: DatasetOptions = {}): Promise<Dataset> {
   const { split = 'train', list, tiers, identities } = options;
@@ -72,7 +74,7 @@ export async function openDataset(root: string, options: DatasetOptions = {}): P
     .sort(byName);
   const where = list ?? root;
   if (all.length === 0) {
-    throw new MediaError(where, `holds no clips (${VIDEO_EXTENSIONS.join(' ')}, folders of frames)`);
+    throw new MediaError(list ?? join(root, split), `holds no clips (${VIDEO_EXTENSIONS.join(' ')}, folders of frames)`);
   }
   if (identities) {
     const known = new Set(all.map(({ identity }) => identity));
@@ -148,32 +150,52 @@ async function clipsOfSplit(root: string, split: string): Promise<FoundClip[]> {
   );
 }
 
-/** The clips in and below `root/folder`, which is a clip itself if it holds pictures only, except at the top. */
-async function scan(root: string, folder: string, top = false): Promise<FoundClip[]> {
+/**
+ * The clips in and below `root/folder`, which is a clip itself if it holds pictures only, except at the top.
+ *
+ * @param above where the folders around it really lie
+ */
+async function scan(root: string, folder: string, top = false, above: readonly string[] = []): Promise<FoundClip[]> {
   const entries = await listFolder(root, folder);
+  const real = await realpath(join(root, folder));
+  if (above.includes(real)) {
+    throw new MediaError(join(root, folder), 'is a link to a folder that it lies in: remove it');
+  }
   const videos = entries.filter((entry) => !entry.folder && hasExtension(entry.name, VIDEO_EXTENSIONS));
   const pictures = entries.some((entry) => !entry.folder && hasExtension(entry.name, PICTURE_EXTENSIONS));
   if (pictures && videos.length === 0 && !top) return [{ name: folder, kind: 'folder' }];
   const clips: FoundClip[] = videos.map(({ name }) => ({ name: posix.join(folder, name), kind: 'video' }));
   for (const { name } of entries.filter((entry) => entry.folder)) {
-    clips.push(...(await scan(root, posix.join(folder, name))));
+    clips.push(...(await scan(root, posix.join(folder, name), false, [...above, real])));
   }
   return clips;
 }
 
-async function listFolder(root: string, folder: string): Promise<{ name: string; folder: boolean }[]> {
+/**
+ * What lies in `root/folder`, and whether that is a folder or a link to one. Names that begin with a dot are left out.
+ *
+ * @throws MediaError if it cannot be read, or a link leads nowhere
+ */
+export async function listFolder(root: string, folder: string): Promise<{ name: string; folder: boolean }[]> {
   const path = join(root, folder);
-  try {
-    const entries = (await readdir(path, { withFileTypes: true })).filter(({ name }) => !name.startsWith('.'));
-    return await Promise.all(
-      entries.map(async (entry) => ({
-        name: entry.name,
-        folder: entry.isSymbolicLink() ? (await stat(join(path, entry.name))).isDirectory() : entry.isDirectory(),
-      })),
-    );
-  } catch (error) {
+  const entries = await readdir(path, { withFileTypes: true }).catch((error: unknown) => {
     throw toMediaError(path, error, 'cannot be read as a folder of clips');
-  }
+  });
+  return Promise.all(
+    entries
+      .filter(({ name }) => !name.startsWith('.'))
+      .map(async (entry) => ({
+        name: entry.name,
+        folder: entry.isSymbolicLink() ? await leadsToFolder(join(path, entry.name)) : entry.isDirectory(),
+      })),
+  );
+}
+
+async function leadsToFolder(link: string): Promise<boolean> {
+  const found = await stat(link).catch((error: unknown) => {
+    throw toMediaError(link, error, 'is a link that cannot be followed');
+  });
+  return found.isDirectory();
 }
 
 /** The clips of a list. What the list says of them goes into `facts`. */

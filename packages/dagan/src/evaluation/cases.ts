@@ -1,6 +1,7 @@
 // What is generated and compared: a source, what drives it, and which driving frame counts as the source's own pose.
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, relative } from 'node:path';
+import { listFolder } from '../data/dataset.js';
 import { readClipIndex } from '../data/dataset-index.js';
 import { type Dataset, openDataset, Random, type TrainingClip } from '../data/index.js';
 import { framesIn } from '../media/folder-reader.js';
@@ -56,8 +57,7 @@ export async function findCases(root: string, options: CaseOptions): Promise<Eva
 
 /** The clips to evaluate on. */
 async function clipsOf(root: string): Promise<Dataset> {
-  const folders = (await readdir(root, { withFileTypes: true }).catch(() => [])).filter((entry) => entry.isDirectory());
-  const names = folders.map(({ name }) => name);
+  const names = (await listFolder(root, '')).filter(({ folder }) => folder).map(({ name }) => name);
   if (names.includes('test')) return openDataset(root, { split: 'test' });
   if (names.includes('train')) {
     throw new MediaError(

@@ -21,6 +21,13 @@ export type LoadedModel = {
   unused: readonly string[];
 };
 
+/** What decides what a model computes. */
+export type ModelIdentity = {
+  config: ModelConfig;
+  /** Hash of the weights as they are stored; see `weightsHash`. */
+  sha256: string;
+};
+
 /** Value of `format` in the metadata of our files. */
 const FORMAT = 'dagan-model-1';
 
@@ -127,12 +134,28 @@ function addPart(records: Map<string, TensorRecord>, file: CheckpointFile, part:
   }
 }
 
-function loadOwn(file: CheckpointFile): LoadedModel {
+/**
+ * The configuration of the model in one of our files and the hash of its weights, without making the model; null for
+ * another kind of file.
+ *
+ * @throws CheckpointError, naming the file, if it is damaged
+ */
+export function identifyModel(path: string): ModelIdentity | null {
+  using file = openCheckpoint(path);
+  return file.metadata.format === FORMAT ? identityOf(file) : null;
+}
+
+function identityOf(file: CheckpointFile): ModelIdentity {
   const { metadata, tensors } = file;
   const config = located(file, () => storedConfig(metadata));
-  if (metadata.sha256 !== undefined && metadata.sha256 !== hashOf(tensors.values(), (record) => record.read())) {
-    throw new CheckpointError(file.path, 'is damaged: its weights are not those whose hash it states; copy it again');
-  }
+  const sha256 = hashOf(tensors.values(), (record) => record.read());
+  if (metadata.sha256 === undefined || metadata.sha256 === sha256) return { config, sha256 };
+  throw new CheckpointError(file.path, 'is damaged: its weights are not those whose hash it states; copy it again');
+}
+
+function loadOwn(file: CheckpointFile): LoadedModel {
+  const { metadata, tensors } = file;
+  const { config } = identityOf(file);
   const model = new DaGAN(config);
   const files = { generator: file, kp_detector: file, depth_encoder: file, depth_decoder: file };
   const used = fill(model, tensors, files, 'own');

@@ -1,4 +1,6 @@
 // Batches of frames from a folder of clips, for the training loop.
+
+import { listFolder } from '../data/dataset.js';
 import {
   type AugmentationOptions,
   augmentationSettings,
@@ -175,10 +177,9 @@ async function partsOf(
   const dataset = await openDataset(root);
   const { heldOut: fraction, seed, onWarning } = options;
   if (fraction === 0) return { training: dataset, heldOut: null };
-  try {
+  const folders = await listFolder(root, '');
+  if (folders.some(({ name, folder }) => folder && name === 'test')) {
     return { training: dataset, heldOut: await openDataset(root, { split: 'test' }) };
-  } catch (error) {
-    if (!(error instanceof MediaError)) throw error;
   }
   if (identitiesOf(dataset).length > 1) return holdOut(dataset, { fraction, seed });
   onWarning?.(

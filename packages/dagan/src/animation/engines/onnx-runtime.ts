@@ -22,7 +22,8 @@ export type OnnxRuntimeOptions = {
 /**
  * The engine for an exported model's folder. The files must be the ones that the manifest was written for.
  *
- * @throws ExportedModelError for missing or damaged files and for providers that are not there
+ * @throws ExportedModelError for missing or damaged files and for providers that are not there; what ONNX Runtime itself
+ *   refuses is its `cause`
  */
 export async function loadOnnxRuntimeEngine(
   folder: string,
@@ -54,6 +55,7 @@ export async function loadOnnxRuntimeEngine(
     );
   } catch (error) {
     if (error instanceof ExportedModelError || error instanceof RangeError) throw error;
-    throw new ExportedModelError(`${folder} cannot be run on ${provider}: ${(error as Error).message}`);
+    const message = `${folder} cannot be run on ${provider}: ${(error as Error).message}`;
+    throw new ExportedModelError(message, { cause: error });
   }
 }
