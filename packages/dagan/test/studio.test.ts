@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { createServer } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { startStudioServer } from '../src/cli/studio-server.js';
@@ -79,6 +80,28 @@ test('nothing but the page and the named files of the model is given away, nothi
   assert.equal((await ask(url, '/', { headers: { Host: 'elsewhere.example' } })).status, 403);
   assert.equal((await ask(url, '/', { headers: { Host: `localhost:${new URL(url).port}` } })).status, 200);
   await close();
+});
+
+test('on an address of its own the server answers to that address and port alone, on all addresses to any name', async (t) => {
+  // Where there is no network, another one of this machine's own.
+  const outward = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  const host = outward.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '127.0.0.2';
+  const { url, close } = await startStudioServer({ ...served, host });
+  t.after(close);
+  const { port } = new URL(url);
+  const status = async (name: string) => (await ask(url, '/', { headers: { Host: name } })).status;
+  assert.equal(url, `http://${host}:${port}/`);
+  assert.equal((await ask(url, '/')).status, 200);
+  assert.equal(await status(`${host}:${port}`), 200);
+  for (const name of [host, `${host}:${Number(port) ^ 1}`, `elsewhere.example:${port}`, `localhost:${port}`, '[']) {
+    assert.equal(await status(name), 403, name);
+  }
+
+  const everywhere = await startStudioServer({ ...served, host: '0.0.0.0' });
+  t.after(() => everywhere.close());
+  const { port: other } = new URL(everywhere.url);
+  const named = await ask(`http://127.0.0.1:${other}/`, '/', { headers: { Host: 'studio.example' } });
+  assert.equal(named.status, 200);
 });
 
 test('the command says what is missing or taken, and what to do', async () => {

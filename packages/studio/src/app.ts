@@ -5,6 +5,7 @@ import { button, element } from './dom.js';
 import type { GeneratedFrame, LoadedModel, Portrait, StudioEngine } from './engine/api.js';
 import { EngineStatus } from './engine-status.js';
 import { InsightPanel } from './insight-panel.js';
+import { KeptModels } from './kept-models.js';
 import { Live } from './live.js';
 import { Recording, writableFormats } from './media/recording.js';
 import { type ChosenPortrait, PortraitPanel } from './portrait-panel.js';
@@ -40,7 +41,7 @@ export class Studio {
   readonly #portraits: PortraitPanel;
   readonly #clips: ClipPanel;
   readonly #result = new ResultPanel();
-  readonly #settings = new SettingsPanel();
+  readonly #settings: SettingsPanel;
   readonly #insight: InsightPanel;
   readonly #problem = element('p', { class: 'problem', hidden: true, attributes: { role: 'alert' } });
   readonly #notice = element('p', { class: 'notice', attributes: { role: 'status' } });
@@ -65,6 +66,7 @@ export class Studio {
     const onProblem = (error: unknown): void => this.#tellProblem(error);
     const onNotice = (text: string): void => this.#tell(text);
     this.#status = new EngineStatus(() => void this.#loadModel());
+    this.#settings = new SettingsPanel(new KeptModels(engine, onProblem));
     this.#portraits = new PortraitPanel(engine, {
       onChange: (portrait) => this.#portraitChanged(portrait),
       onProblem,

@@ -1,5 +1,5 @@
-// Our pictures on canvases.
-import type { Picture } from 'dagan/media/portable';
+// Our pictures on canvases, and the browser's as ours.
+import { type Picture, type Rectangle, rgbaToPicture } from 'dagan/media/portable';
 
 /** Shows a picture on a canvas, which takes its size. */
 export function show(canvas: HTMLCanvasElement, picture: Picture): void {
@@ -18,4 +18,14 @@ export function show(canvas: HTMLCanvasElement, picture: Picture): void {
     }
     return image;
   }
+}
+
+/** The pixels of a bitmap, or of a part of it; transparency on white. */
+export function pixelsOf(bitmap: ImageBitmap, part?: Rectangle): Picture {
+  const { left, top, width, height } = part ?? { left: 0, top: 0, width: bitmap.width, height: bitmap.height };
+  const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+  if (!context) throw new Error('the browser is out of memory: close other tabs, or choose a smaller picture');
+  context.drawImage(bitmap, -left, -top);
+  const { data } = context.getImageData(0, 0, width, height);
+  return rgbaToPicture({ width, height, data: new Uint8Array(data.buffer), stride: 4 * width }, 'rgba', false);
 }

@@ -5,9 +5,10 @@ import { show } from './canvas.js';
 import { button, element } from './dom.js';
 import { type ClipFace, type Square, type StudioEngine, StudioEngineError } from './engine/api.js';
 import { exampleFile } from './example.js';
+import { FaceChooser } from './face-chooser.js';
 import { Clip } from './media/clip.js';
+import { newestOnly } from './newest.js';
 import { panel } from './panel.js';
-import { isStopped } from './problems.js';
 import { Stage } from './stage.js';
 
 /** A clip that can drive. */
@@ -39,11 +40,20 @@ export class ClipPanel {
   /** Where the camera's picture is shown. */
   readonly video = element('video', { muted: true, playsInline: true, hidden: true });
   readonly #stage: Stage;
-  readonly #again: HTMLButtonElement;
+  readonly #faces: FaceChooser;
   readonly #camera: HTMLButtonElement;
   readonly #facts = element('p', { class: 'facts' });
+  readonly #choosing = newestOnly((error) => {
+    if (!this.#chosen) {
+      this.#stage.empty();
+      this.#faces.hide();
+    }
+    this.#tellFacts();
+    this.events.onProblem(error);
+  });
   #chosen: ChosenClip | null = null;
-  #choosing = new AbortController();
+  /** The clip that is shown, also while its face is still being followed. */
+  #file: File | null = null;
   #live = false;
 
   constructor(
@@ -54,24 +64,29 @@ export class ClipPanel {
       name: 'Driving clip',
       invitation: 'Choose a clip of a face, or drop one here',
       accept: 'video/*,.mkv,.ts',
-      onFile: (file) => void this.choose(file),
+      onFile: (file) => void this.#choosing((signal) => this.#take(file, signal)),
       onCrop: (square) => {
         if (!this.#chosen) return;
         this.#chosen = { ...this.#chosen, square };
+        this.#tellFacts();
         this.events.onChange(this.#chosen);
       },
     });
     this.video.setAttribute('aria-label', 'Camera');
     this.#stage.element.append(this.video);
-    this.#again = button('Change', () => this.#stage.choose(), 'quiet');
-    this.#again.setAttribute('aria-label', 'Change the clip');
-    this.#again.hidden = true;
+    this.#faces = new FaceChooser('clip', (face) => {
+      this.events.onNotice(''); // that it was the largest is over
+      void this.#choosing((signal) => this.#take(this.#file!, signal, face));
+    });
     this.#camera = button('Use the camera', () => this.events.onCamera(!this.#live), 'link');
+    const example = (): void =>
+      void this.#choosing(async (signal) => this.#take(await exampleFile(exampleClip, 'driving.mp4'), signal));
     this.element = panel(
       'Motion',
-      this.#again,
+      this.#stage.change,
       this.#stage,
-      button('Use the example clip', () => void this.chooseExample(), 'link'),
+      this.#faces.element,
+      button('Use the example clip', example, 'link'),
       this.#camera,
       this.#facts,
     );
@@ -89,19 +104,9 @@ export class ClipPanel {
     this.#camera.textContent = live ? 'Stop the camera' : 'Use the camera';
   }
 
-  async chooseExample(): Promise<void> {
-    try {
-      await this.choose(await exampleFile(exampleClip, 'driving.mp4'));
-    } catch (error) {
-      this.events.onProblem(error);
-    }
-  }
-
-  /** Takes a clip: opens it and follows the face through some of its frames. */
-  async choose(file: File): Promise<void> {
-    this.#choosing.abort();
-    this.#choosing = new AbortController();
-    const { signal } = this.#choosing;
+  /** Takes a clip: opens it and follows a face, by default the largest, through some of its frames. */
+  async #take(file: File, signal: AbortSignal, face?: number): Promise<void> {
+    signal.throwIfAborted(); // the example may have come too late
     if (this.#live) this.events.onCamera(false);
     this.#facts.textContent = 'Reading …';
     let clip: Clip | undefined;
@@ -109,7 +114,9 @@ export class ClipPanel {
       clip = await Clip.open(file);
       signal.throwIfAborted();
       this.#forget();
-      const chosen = await this.#follow(clip, signal);
+      this.#file = file;
+      if (face === undefined) this.#faces.hide();
+      const chosen = await this.#follow(clip, signal, face);
       signal.throwIfAborted();
       this.#chosen = chosen;
       this.#stage.crop.place(chosen.square, clip.facts.width, clip.facts.height);
@@ -117,10 +124,7 @@ export class ClipPanel {
       this.events.onChange(chosen);
     } catch (error) {
       clip?.close();
-      if (signal.aborted || isStopped(error)) return;
-      if (!this.#chosen) this.#stage.empty();
-      this.#tellFacts();
-      this.events.onProblem(error);
+      throw error;
     }
   }
 
@@ -132,13 +136,13 @@ export class ClipPanel {
     this.events.onChange(null);
   }
 
-  async #follow(clip: Clip, signal: AbortSignal): Promise<ChosenClip> {
+  async #follow(clip: Clip, signal: AbortSignal, number?: number): Promise<ChosenClip> {
     const { width, height, frameRate, frameCount } = clip.facts;
     const most = Math.max(1, Math.floor(frameRate / LOOK.perSecond));
     const every = frameCount === undefined ? most : Math.max(1, Math.min(most, Math.ceil(frameCount / LOOK.frames)));
     const shrink = Math.min(1, LOOK.side / Math.max(width, height));
     const size = [Math.max(1, Math.round(width * shrink)), Math.max(1, Math.round(height * shrink))] as const;
-    const face = this.engine.followClip();
+    const face = this.engine.followClip({ face: number });
     try {
       let looked = 0;
       for await (const { picture } of clip.frames({ every, transform: { size } })) {
@@ -146,14 +150,17 @@ export class ClipPanel {
         if (looked === 0) {
           show(this.#stage.canvas, picture);
           this.#stage.filled(width, height);
-          this.#again.hidden = false;
         }
         await face.see(picture, { signal });
         looked++;
         const of = frameCount === undefined ? '' : ` of ${Math.ceil(frameCount / every)}`;
         this.#facts.textContent = `Looking for the face: ${looked}${of}`;
       }
-      const { square, seen, of } = await face.framing({ signal });
+      const { square, seen, of, face: followed, faces } = await face.framing({ signal });
+      this.#faces.show(followed, faces);
+      if (number === undefined && faces > 1) {
+        this.events.onNotice(`${faces} faces in the clip: the largest is followed.`);
+      }
       if (1 - seen / of > MUCH_MISSING) {
         this.events.onNotice(`The face is missing in ${Math.round(100 * (1 - seen / of))} % of the clip.`);
       }
@@ -181,7 +188,9 @@ export class ClipPanel {
       `${Number(frameRate.toFixed(2))} a second`,
       sound ? 'with sound' : 'no sound',
     ];
-    this.#facts.textContent = parts.filter((part) => part).join(', ');
+    this.#facts.textContent = [parts.filter((part) => part).join(', '), this.#stage.crop.warning]
+      .filter((part) => part)
+      .join('. ');
   }
 }
 

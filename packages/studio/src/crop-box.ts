@@ -1,4 +1,5 @@
 // The square that the networks see, drawn over a picture: moved and resized by pointer or keys.
+import { outsideOf } from 'dagan/animation';
 import { element } from './dom.js';
 import type { Square } from './engine/api.js';
 
@@ -64,6 +65,13 @@ export class CropBox {
 
   get square(): Square | null {
     return this.#square;
+  }
+
+  /** What is to be said if the square reaches outside of the picture; nothing if it does not. */
+  get warning(): string {
+    const { width, height } = this.#size;
+    const outside = this.#square ? outsideOf(this.#square, width, height) : 0;
+    return outside > 0 ? `${Math.ceil(100 * outside)} % of the square lies outside, where edges are repeated.` : '';
   }
 
   /** Shows a square over a picture of that size. */

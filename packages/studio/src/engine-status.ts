@@ -1,8 +1,6 @@
 // What runs the networks, and how far the model's download has come.
-import { button, element } from './dom.js';
+import { button, element, megabytes } from './dom.js';
 import type { LoadedModel } from './engine/api.js';
-
-const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 
 export class EngineStatus {
   readonly element: HTMLElement;

@@ -90,9 +90,9 @@ export class Live {
       if (this.#ended) return;
       try {
         if (!this.#square) {
-          const { square } = await engine.findFace(await createImageBitmap(video));
+          const { squares, largest } = await engine.findFaces(await createImageBitmap(video));
           await engine.resetReference();
-          this.#square = square;
+          this.#square = squares[largest - 1]!;
           mean = undefined;
           last = performance.now();
           if (seen !== true) events.onFace(true);

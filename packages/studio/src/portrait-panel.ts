@@ -4,11 +4,12 @@ import type { Picture } from 'dagan/media/portable';
 import examplePortrait from '../../../examples/portrait.png?url';
 import { show } from './canvas.js';
 import { button, element } from './dom.js';
-import { type Square, type StudioEngine, StudioEngineError } from './engine/api.js';
+import { type FoundFaces, type Square, type StudioEngine, StudioEngineError } from './engine/api.js';
 import { exampleFile } from './example.js';
+import { FaceChooser } from './face-chooser.js';
 import { readPictureFile } from './media/picture-file.js';
+import { newestOnly } from './newest.js';
 import { panel } from './panel.js';
-import { isStopped } from './problems.js';
 import { Stage } from './stage.js';
 
 /** A portrait that can be animated. */
@@ -24,10 +25,15 @@ export type PortraitEvents = {
 export class PortraitPanel {
   readonly element: HTMLElement;
   readonly #stage: Stage;
-  readonly #again: HTMLButtonElement;
+  readonly #faces: FaceChooser;
   readonly #facts = element('p', { class: 'facts' });
+  readonly #choosing = newestOnly((error) => {
+    this.#tellFacts();
+    this.events.onProblem(error);
+  });
   #portrait: ChosenPortrait | null = null;
-  #choosing = new AbortController();
+  /** For each face. */
+  #squares: readonly Square[] = [];
 
   constructor(
     private readonly engine: StudioEngine,
@@ -37,22 +43,23 @@ export class PortraitPanel {
       name: 'Portrait',
       invitation: 'Choose a portrait, or drop one here',
       accept: 'image/*',
-      onFile: (file) => void this.choose(file),
-      onCrop: (square) => {
-        if (!this.#portrait) return;
-        this.#portrait = { ...this.#portrait, square };
-        this.#tellFacts();
-        this.events.onChange(this.#portrait);
-      },
+      onFile: (file) => void this.#choosing((signal) => this.#take(file, signal)),
+      onCrop: (square) => this.#reframe(square),
     });
-    this.#again = button('Change', () => this.#stage.choose(), 'quiet');
-    this.#again.setAttribute('aria-label', 'Change the portrait');
-    this.#again.hidden = true;
+    this.#faces = new FaceChooser('portrait', (face) => {
+      const { width, height } = this.#portrait!.picture;
+      this.#stage.crop.place(this.#squares[face - 1]!, width, height);
+      this.#reframe(this.#squares[face - 1]!);
+      this.events.onNotice(''); // that it was the largest is over
+    });
+    const example = (): void =>
+      void this.#choosing(async (signal) => this.#take(await exampleFile(examplePortrait, 'portrait.png'), signal));
     this.element = panel(
       'Portrait',
-      this.#again,
+      this.#stage.change,
       this.#stage,
-      button('Use the example portrait', () => void this.chooseExample(), 'link'),
+      this.#faces.element,
+      button('Use the example portrait', example, 'link'),
       this.#facts,
     );
   }
@@ -61,50 +68,45 @@ export class PortraitPanel {
     return this.#portrait;
   }
 
-  async chooseExample(): Promise<void> {
-    try {
-      await this.choose(await exampleFile(examplePortrait, 'portrait.png'));
-    } catch (error) {
-      this.events.onProblem(error);
-    }
+  /** Takes a picture file: reads it and finds its faces. */
+  async #take(file: File, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted(); // the example may have come too late
+    this.#facts.textContent = 'Reading …';
+    const picture = await readPictureFile(file);
+    signal.throwIfAborted();
+    this.#portrait = null;
+    this.events.onChange(null);
+    const { width, height } = picture;
+    show(this.#stage.canvas, picture);
+    this.#stage.filled(width, height);
+    this.#stage.crop.clear();
+    this.#faces.hide();
+    this.#facts.textContent = 'Looking for the face …';
+    const { squares, largest } = await this.#facesOf(picture, signal);
+    signal.throwIfAborted();
+    this.#squares = squares;
+    this.#faces.show(largest, squares.length);
+    const square = squares[largest - 1]!;
+    this.#stage.crop.place(square, width, height);
+    this.#portrait = { name: file.name, picture, square };
+    this.#tellFacts();
+    this.events.onChange(this.#portrait);
   }
 
-  /** Takes a picture file: reads it and finds its face. */
-  async choose(file: File): Promise<void> {
-    this.#choosing.abort();
-    this.#choosing = new AbortController();
-    const { signal } = this.#choosing;
-    try {
-      this.#facts.textContent = 'Reading …';
-      const picture = await readPictureFile(file);
-      if (signal.aborted) return;
-      this.#portrait = null;
-      this.events.onChange(null);
-      const { width, height } = picture;
-      show(this.#stage.canvas, picture);
-      this.#stage.filled(width, height);
-      this.#stage.crop.clear();
-      this.#again.hidden = false;
-      this.#facts.textContent = 'Looking for the face …';
-      const square = await this.#squareOf(picture, signal);
-      if (signal.aborted) return;
-      this.#stage.crop.place(square, width, height);
-      this.#portrait = { name: file.name, picture, square };
-      this.#tellFacts();
-      this.events.onChange(this.#portrait);
-    } catch (error) {
-      if (signal.aborted || isStopped(error)) return;
-      this.#tellFacts();
-      this.events.onProblem(error);
-    }
+  #reframe(square: Square): void {
+    if (!this.#portrait) return;
+    this.#portrait = { ...this.#portrait, square };
+    this.#tellFacts();
+    this.events.onChange(this.#portrait);
   }
 
-  /** The square around the face; where there is none, the centre, and a word that it can be moved. */
-  async #squareOf(picture: Picture, signal: AbortSignal): Promise<Square> {
+  /** The squares around the faces; where there is none, the centre, and a word that it can be moved. */
+  async #facesOf(picture: Picture, signal: AbortSignal): Promise<FoundFaces> {
     try {
-      const found = await this.engine.findFace(picture, { signal });
-      if (found.faces > 1) this.events.onNotice('Several faces: the largest was taken. Move the square for another.');
-      return found.square;
+      const found = await this.engine.findFaces(picture, { signal });
+      const { length } = found.squares;
+      if (length > 1) this.events.onNotice(`${length} faces in the portrait: the largest was taken.`);
+      return found;
     } catch (error) {
       if (!(error instanceof StudioEngineError && error.code === 'no-face')) throw error;
       this.events.onProblem(
@@ -112,7 +114,7 @@ export class PortraitPanel {
           'No face was found in the portrait. Move the square over the face by hand, or choose another picture',
         ),
       );
-      return centeredSquare(picture.width, picture.height);
+      return { squares: [centeredSquare(picture.width, picture.height)], largest: 1 };
     }
   }
 
@@ -122,7 +124,8 @@ export class PortraitPanel {
       return;
     }
     const { picture, square } = this.#portrait;
-    const small = square.side < 128 ? ' Small: the result will be blurred.' : '';
-    this.#facts.textContent = `${picture.width} × ${picture.height}, square of ${square.side}.${small}`;
+    const size = `${picture.width} × ${picture.height}, square of ${square.side}.`;
+    const small = square.side < 128 ? 'Small: the result will be blurred.' : '';
+    this.#facts.textContent = [size, small, this.#stage.crop.warning].filter((part) => part).join(' ');
   }
 }

@@ -1,5 +1,6 @@
-// How the portrait is to move and what is to be saved, as chosen by the user.
+// How the portrait is to move and what is to be saved, as chosen by the user, and what the browser keeps.
 import { choices, element, labelled } from './dom.js';
+import type { KeptModels } from './kept-models.js';
 import type { SavedFormat } from './media/formats.js';
 
 export type Settings = {
@@ -19,7 +20,7 @@ export type Settings = {
 const checkbox = (checked: boolean): HTMLInputElement => element('input', { type: 'checkbox', checked });
 
 export class SettingsPanel {
-  readonly element: HTMLElement;
+  readonly element: HTMLDetailsElement;
   readonly #motion = choices({ relative: 'its change (relative)', absolute: 'as it is (absolute)' }, 'relative');
   readonly #reference = choices({ auto: 'the most alike frame', first: 'the first frame' }, 'auto');
   readonly #smoothing = choices({ off: 'off', '0.25': 'a little', '0.5': 'medium', '0.75': 'a lot' }, 'off');
@@ -29,7 +30,7 @@ export class SettingsPanel {
   readonly #format = element('select', { disabled: true });
   #formats: readonly SavedFormat[] = [];
 
-  constructor() {
+  constructor(kept: KeptModels) {
     this.element = element(
       'details',
       { class: 'settings' },
@@ -45,7 +46,11 @@ export class SettingsPanel {
         labelled('Adapt scale', this.#adaptScale, 'scales movement by the sizes of the two faces'),
         labelled('Sound', this.#sound, 'takes the clip’s sound along'),
       ),
+      kept.element,
     );
+    this.element.addEventListener('toggle', () => {
+      if (this.element.open) void kept.refresh();
+    });
   }
 
   get value(): Settings {

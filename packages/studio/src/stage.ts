@@ -1,6 +1,6 @@
 // The place of one picture in a panel: a canvas with its square over it, or the words that ask for one, and files dropped on it.
 import { CropBox } from './crop-box.js';
-import { element } from './dom.js';
+import { button, element } from './dom.js';
 import type { Square } from './engine/api.js';
 
 export type StageOptions = {
@@ -18,6 +18,8 @@ export class Stage {
   readonly element: HTMLElement;
   readonly canvas = element('canvas', { width: 256, height: 256 });
   readonly crop: CropBox;
+  /** Chooses another file; there as soon as something is shown. */
+  readonly change = button('Change', () => this.#input?.click(), 'quiet');
   readonly #picture: HTMLElement;
   readonly #input: HTMLInputElement | undefined;
 
@@ -25,6 +27,8 @@ export class Stage {
     this.canvas.setAttribute('role', 'img');
     this.canvas.setAttribute('aria-label', name);
     this.crop = new CropBox(name.toLowerCase(), onCrop);
+    this.change.hidden = true;
+    this.change.setAttribute('aria-label', `Change the ${name.toLowerCase()}`);
     this.#picture = element('div', { class: 'picture', hidden: true }, this.canvas, this.crop.element);
     this.element = element('div', { class: 'stage empty' }, this.#picture);
     if (!accept || !onFile) {
@@ -52,15 +56,11 @@ export class Stage {
     });
   }
 
-  /** Lets the user choose a file, as if the invitation had been pressed. */
-  choose(): void {
-    this.#input?.click();
-  }
-
   /** Shows the canvas, at the proportions of what is on it. */
   filled(width: number, height: number): void {
     this.element.classList.remove('empty');
     this.#picture.hidden = false;
+    this.change.hidden = false;
     this.#picture.style.aspectRatio = `${width} / ${height}`;
     // As large as the stage allows, whichever way round.
     this.#picture.classList.toggle('upright', height > width);
@@ -69,6 +69,7 @@ export class Stage {
   empty(): void {
     this.element.classList.add('empty');
     this.#picture.hidden = true;
+    this.change.hidden = true;
     this.crop.clear();
   }
 }

@@ -32,6 +32,7 @@ import {
 } from 'mediabunny';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import { CHROMIUM_ARGUMENTS, findChromium } from './chromium.js';
+import { onGrey, pairOf } from './pictures.js';
 
 /** Seen from the compiled file in dist/test. */
 const ROOT = new URL('../../../../', import.meta.url);
@@ -51,6 +52,8 @@ export async function makeFixtures() {
   await copyFile(example('driving.mp4'), path('long.mp4'));
   const frames = await picturesOf(path('long.mp4'), { every: 15 });
   await makeTalkingClip(path('short.mp4'), frames.slice(0, SHORT));
+  await writePicture(path('pair.png'), pairOf(await readPicture(path('portrait.png'))));
+  await makeTalkingClip(path('pair.mp4'), frames.slice(0, 2).map(pairOf));
   await writeFile(path('camera.y4m'), y4m(frames));
   return { folder, path };
 }
@@ -108,7 +111,7 @@ const YUV = { matrix: 'bt601', fullRange: false } as const;
 
 /** A grey picture. */
 export async function writeGreyPicture(path: string): Promise<void> {
-  await writePicture(path, { width: 300, height: 200, data: new Uint8Array(300 * 200 * 3).fill(120) });
+  await writePicture(path, onGrey(300, 200));
 }
 
 /** Runs `dagan` to its end. */

@@ -132,6 +132,55 @@ test('files that are no pictures, show no face, or are damaged clips are named, 
   await context.close();
 });
 
+test('of several faces the user chooses one, in the portrait and in the clip; a square that reaches outside is told', async () => {
+  const { context, page, faults } = await openStudio(browser, url);
+  await closeInsight(page);
+  for (const [choose, name, panel] of [
+    [choosePortrait, 'portrait', 1],
+    [chooseClip, 'clip', 2],
+  ] as const) {
+    const faces = page.getByRole('group', { name: `Face of the ${name}` });
+    const square = page.getByRole('group', { name: `Square of the ${name === 'clip' ? 'driving clip' : name}` });
+    const left = async () => Number(/(-?\d+) from the left/.exec((await square.textContent())!)![1]);
+    await choose(page, name === 'clip' ? 'pair.mp4' : 'pair.png');
+    await faces.getByText('Face 2 of 2').waitFor();
+    await page.getByText(`2 faces in the ${name}: the largest`).waitFor();
+    await square.waitFor();
+    assert.ok((await left()) > 200, `the largest face of the ${name} is on the right`);
+    await page.getByRole('button', { name: `Next face of the ${name}` }).press('Enter');
+    await faces.getByText('Face 1 of 2').waitFor();
+    await facts(page, panel).getByText('560 × 320').waitFor();
+    assert.ok((await left()) < 100, `the first face of the ${name} is on the left`);
+    assert.equal(await facts(page, panel).getByText('lies outside').isVisible(), false);
+    for (let i = 0; i < 10; i++) await square.press('Shift+ArrowLeft');
+    await facts(page, panel)
+      .getByText(/\d % of the square lies outside, where edges are repeated/)
+      .waitFor();
+    await choose(page, name === 'clip' ? 'short.mp4' : 'portrait.png');
+    await facts(page, panel).getByText('256 × 256').waitFor();
+    assert.equal(await faces.isVisible(), false);
+  }
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('what the browser keeps of models is told, and can be forgotten', async () => {
+  const { context, page, faults } = await openStudio(browser, url);
+  await closeInsight(page);
+  await page.getByText('Options', { exact: true }).click();
+  await page.getByText(/This browser keeps \d[\d.]* MB of models/).waitFor();
+  const forget = page.getByRole('button', { name: 'Forget downloaded models' });
+  await forget.click();
+  await page.getByText('This browser keeps no model').waitFor();
+  assert.equal(await forget.isVisible(), false);
+  await choosePortrait(page, 'portrait.png');
+  await chooseClip(page, 'short.mp4');
+  await animate(page).click(); // the model that is loaded stays of use
+  await page.getByText(`Done: ${SHORT} frames`).waitFor();
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
 test('the camera drives the portrait: frames a second are shown, a key resets the pose, a recording can be saved', async () => {
   const { context, page, faults } = await openStudio(browser, url);
   await closeInsight(page);

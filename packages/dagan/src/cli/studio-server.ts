@@ -65,6 +65,12 @@ export const STUDIO_HEADERS: Readonly<Record<string, string>> = {
   'X-Content-Type-Options': 'nosniff',
 };
 
+/** Names of this machine's own address, which nobody else reaches. */
+const OWN_NAMES: readonly string[] = ['127.0.0.1', 'localhost', '::1'];
+
+/** Hosts that mean all addresses of this machine. */
+const ALL_ADDRESSES: readonly string[] = ['0.0.0.0', '::'];
+
 /**
  * Starts serving.
  *
@@ -83,7 +89,7 @@ export async function startStudioServer({
   });
   await listen(server, host, port);
   const { port: chosen } = server.address() as AddressInfo;
-  const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
+  const name = ALL_ADDRESSES.includes(host) ? 'localhost' : host;
   return {
     url: `http://${name.includes(':') ? `[${name}]` : name}:${chosen}/`,
     close: () =>
@@ -125,7 +131,8 @@ async function answer(
   response: ServerResponse,
 ): Promise<void> {
   for (const [name, value] of Object.entries(STUDIO_HEADERS)) response.setHeader(name, value);
-  if (!isOwnName(request.headers.host, host)) return refuse(response, 403, 'this name does not belong to the studio');
+  if (!isOwnName(request.headers.host, host, request.socket.localPort))
+    return refuse(response, 403, 'this name does not belong to the studio');
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('Allow', 'GET, HEAD');
     return refuse(response, 405, 'files are only read here');
@@ -147,14 +154,16 @@ async function answer(
 }
 
 /**
- * Whether a request was meant for this server. On this machine's own address only its own names count: a page from
- * elsewhere whose name has been made to lead here (DNS rebinding) is turned away.
+ * Whether a request was meant for this server, by the name that it was asked for: a page from elsewhere whose name has been
+ * made to lead here (DNS rebinding) is turned away. On this machine's own address its names count, with any port, which
+ * forwarding may change; on another one, that address with the port; on all addresses, whatever name leads here.
  */
-function isOwnName(header: string | undefined, host: string): boolean {
-  const own = ['127.0.0.1', 'localhost', '::1'];
-  if (!own.includes(host)) return true;
-  const name = header?.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
-  return name !== undefined && own.includes(name);
+function isOwnName(header: string | undefined, host: string, port: number | undefined): boolean {
+  if (ALL_ADDRESSES.includes(host)) return true;
+  const [, bracketed, plain, asked = '80'] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d+))?$/.exec(header ?? '') ?? [];
+  const name = (bracketed ?? plain ?? '').toLowerCase();
+  if (OWN_NAMES.includes(host.toLowerCase())) return OWN_NAMES.includes(name);
+  return name === host.toLowerCase() && Number(asked) === port;
 }
 
 type FoundFile = { path: string; facts: Stats; fixed: boolean };

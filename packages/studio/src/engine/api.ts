@@ -1,16 +1,15 @@
 // What the page sees of the engine: the networks, run in a worker of their own. Types and errors only.
 import type { AnimateOptions, KeypointSet, ScalarMap } from 'dagan/animation';
-import type { Box, Square } from 'dagan/faces';
+import type { Square } from 'dagan/faces';
 import type { Picture } from 'dagan/media/portable';
 
-export type { Box, KeypointSet, Picture, ScalarMap, Square };
+export type { KeypointSet, Picture, ScalarMap, Square };
 
 /**
- * A picture that goes in. Bitmaps and video frames are handed over: the engine closes them, and the caller's object is
- * of no use afterwards. Pixels are copied. Transparency goes on white. A video frame counts as it is shown, square
- * pixels; who needs the bytes that `dagan animate` sees converts it and hands over a `Picture`.
+ * A picture that goes in. Bitmaps are handed over: the engine closes them, and the caller's object is of no use
+ * afterwards. Pixels are copied. Transparency goes on white.
  */
-export type PictureInput = Picture | ImageData | ImageBitmap | VideoFrame;
+export type PictureInput = Picture | ImageBitmap;
 
 /** What may go wrong, for code; the message says it for people, with the remedy. */
 export const ENGINE_ERROR_CODES = [
@@ -61,17 +60,12 @@ export type LoadedModel = {
   provider: Provider;
   /** Why WebGPU is not used, for people; null where it is, or was not wanted. */
   fallback: string | null;
-  /** Threads of the wasm runtime; 1 unless the page is cross-origin isolated. */
-  threads: number;
   /** For people: "ONNX Runtime 1.30.0, wasm, float16, 2 threads". */
   description: string;
   /** Side of the pictures that the networks see and make, in pixels. */
   size: number;
-  keypoints: number;
-  precision: 'float32' | 'float16';
-  /** Bytes of all of the model's files, and how many of them came over the network this time. */
+  /** Of all of the model's files. */
   bytes: number;
-  bytesFetched: number;
   /** What of the model can be shown. */
   hasDepth: boolean;
   hasAttention: boolean;
@@ -80,42 +74,36 @@ export type LoadedModel = {
   weights: Readonly<Record<string, string>>;
 };
 
-/** A face that was found, and the square around it. In pixels of the picture. */
-export type FoundFace = {
-  /** What the networks should see of the picture; it may reach outside. */
-  square: Square;
-  /** `whole`: the picture is framed as training clips are. `face`: the square is cut around the face. */
-  kind: 'whole' | 'face';
-  /** The part of the square's area that lies outside of the picture, where edges are repeated: 0 to 1. */
-  outside: number;
-  /** Around the mesh. */
-  box: Box;
-  /** x, y of the 478 points of the mesh: [478, 2]. */
-  points: Float32Array;
-  /** Faces in the picture. The largest was taken, unless another was asked for. */
-  faces: number;
+/** The faces of a picture, at least one. Faces are counted from the left: 1 is the leftmost. */
+export type FoundFaces = {
+  /** What the networks should see of the picture for each face, in its pixels; it may reach outside. */
+  squares: Square[];
+  /** The number of the largest face. */
+  largest: number;
 };
 
-/** How one frame of a clip was seen. In pixels of the frame. */
-export type SeenFrame = {
-  /** The frame's number among those that were seen, from 0. */
-  index: number;
-  /** Around the face; null where it was not found. */
-  box: Box | null;
+/** How the face of a clip is framed. */
+export type ClipFraming = {
+  /** Around all places where the face was seen, in pixels of the frames; it may reach outside. */
+  square: Square;
+  /** In how many frames it was seen, and how many were looked at. */
+  seen: number;
+  of: number;
+  /** Its number from the left, and how many faces there were beside each other when it was first seen. */
+  face: number;
+  faces: number;
 };
 
 /** Follows the face of a clip through frames that need not be neighbours, such as one of every ten. */
 export interface ClipFace {
   /** Looks at a frame. All frames of a clip have one size. */
-  see(frame: PictureInput, options?: CallOptions): Promise<SeenFrame>;
+  see(frame: PictureInput, options?: CallOptions): Promise<void>;
   /**
-   * One square for the whole clip, around all places where the face was seen, and how often it was.
+   * One square for the whole clip, and how often the face was seen.
    *
    * @throws StudioEngineError `no-face` if it was not seen at all
    */
-  framing(
-    options?: CallOptions,
-  ): Promise<Pick<FoundFace, 'square' | 'kind' | 'outside'> & { seen: number; of: number }>;
+  framing(options?: CallOptions): Promise<ClipFraming>;
   /**
    * Which of the frames is most like the portrait in pose and expression: a good one for `setReference`. Null if the
    * portrait has no face, or no frame has.
@@ -128,8 +116,6 @@ export interface ClipFace {
 export type PortraitOptions = CallOptions & {
   /** What the networks see of the portrait; null is the largest square around its centre. Whole pixels. */
   square: Square | null;
-  /** Longer side of the whole portrait in `pasteBack` frames, in pixels, at most. Default 1920. */
-  longestSide?: number;
 };
 
 /** A portrait that is ready to be animated. */
@@ -140,7 +126,7 @@ export type Portrait = {
   keypoints: KeypointSet;
   /** Disparity of the square, 1 is near; null if the model knows no depth. */
   disparity: ScalarMap | null;
-  /** Size of `pasteBack` frames: that of the portrait, or smaller. */
+  /** Size of `pasteBack` frames: that of the portrait, or smaller, so that the longer side has at most 1920 pixels. */
   whole: { width: number; height: number };
 };
 
@@ -209,13 +195,12 @@ export interface StudioEngine {
    */
   load(url: string | URL, options?: LoadOptions): Promise<LoadedModel>;
   /**
-   * Finds the face of a picture. Loads the face networks when first used (4 MB). Needs no model.
+   * Finds the faces of a picture. Loads the face networks when first used (4 MB). Needs no model.
    *
-   * @param options.face which one, counted from the left, 1 is the leftmost; by default the largest
    * @throws StudioEngineError `no-face`
    */
-  findFace(picture: PictureInput, options?: CallOptions & { face?: number }): Promise<FoundFace>;
-  /** Begins to follow the face of a clip. @param options.face as for `findFace` */
+  findFaces(picture: PictureInput, options?: CallOptions): Promise<FoundFaces>;
+  /** Begins to follow one face of a clip. @param options.face counted from the left, 1 is the leftmost; by default the largest */
   followClip(options?: { face?: number }): ClipFace;
   /** Takes a portrait as the one to animate; replaces the one before and frees its memory. Resets the reference. */
   setPortrait(picture: PictureInput, options: PortraitOptions): Promise<Portrait>;
@@ -234,7 +219,9 @@ export interface StudioEngine {
    * @returns null if the model has no attention or there is no frame yet
    */
   attention(x: number, y: number, options?: CallOptions): Promise<Attention | null>;
-  /** Deletes all kept models. */
+  /** How many bytes of models are kept. */
+  keptModels(): Promise<number>;
+  /** Deletes all kept models. The one that is loaded stays of use. */
   forgetModels(): Promise<void>;
   /** Ends the worker and frees all memory. Calls that wait are rejected with `ended`. */
   dispose(): void;

@@ -1,16 +1,7 @@
-// Faces for the page: the square of a picture, the square of a clip, and which frame is most like the portrait.
-import {
-  chooseFace,
-  FaceFollower,
-  faceLook,
-  facesFromLeft,
-  frameFace,
-  type Look,
-  nearestLook,
-  outsideOf,
-} from 'dagan/animation';
+// Faces for the page: the squares of a picture, the square of a clip, and which frame is most like the portrait.
+import { chooseFace, FaceFollower, faceLook, facesFromLeft, frameFace, type Look, nearestLook } from 'dagan/animation';
 import { FaceAnalyzer, type FaceMesh } from 'dagan/faces';
-import { type FoundFace, type Picture, type PictureInput, type SeenFrame, StudioEngineError } from './api.js';
+import { type ClipFraming, type FoundFaces, type Picture, type PictureInput, StudioEngineError } from './api.js';
 import { readPicture, shrink, sizeOf } from './pictures.js';
 import type { Runtime } from './runtime.js';
 import { FACE_ASSETS_URL } from './runtime-files.js';
@@ -32,23 +23,19 @@ export class FaceFinder {
 
   constructor(private readonly runtime: Runtime) {}
 
-  /** The face of a picture. @param number counted from the left; by default the largest */
-  async find(input: PictureInput, number: number | undefined): Promise<FoundFace> {
+  /** The faces of a picture. */
+  async find(input: PictureInput): Promise<FoundFaces> {
     const picture = readPicture(input);
     const faces = await facesFromLeft(await this.#load(), picture);
-    const mesh = chooseFace(faces, number);
-    if (!mesh) {
+    const largest = chooseFace(faces);
+    if (!largest) {
       throw noFace(
-        faces.length === 0
-          ? 'No face was found in this picture: take one that shows a face from the front, large and in good light, or set the square by hand.'
-          : `There is no face ${number} in this picture: it has ${faces.length}, counted from the left.`,
+        'No face was found in this picture: take one that shows a face from the front, large and in good light, or set the square by hand.',
       );
     }
     const { width, height } = picture;
-    const { square, kind } = frameFace([mesh.box], width, height);
-    const points = new Float32Array((mesh.points.length / 3) * 2);
-    for (let i = 0; i < points.length; i++) points[i] = mesh.points[Math.floor(i / 2) * 3 + (i % 2)]!;
-    return { square, kind, outside: outsideOf(square, width, height), box: mesh.box, points, faces: faces.length };
+    const squares = faces.map(({ box }) => frameFace([box], width, height).square);
+    return { squares, largest: faces.indexOf(largest) + 1 };
   }
 
   /** The look of the face nearest to a place of a picture; undefined where there is none. */
@@ -62,7 +49,7 @@ export class FaceFinder {
   }
 
   /** Looks at a frame of the clip of this number. */
-  async see(clip: number, input: PictureInput, face: number | undefined): Promise<SeenFrame> {
+  async see(clip: number, input: PictureInput, face: number | undefined): Promise<void> {
     const analyzer = await this.#load();
     let known = this.#clips.get(clip);
     if (!known) {
@@ -81,22 +68,27 @@ export class FaceFinder {
     const index = known.follower.looked;
     const mesh = await known.follower.see(small);
     if (mesh) known.looks.push({ index, look: lookOf(analyzer, mesh) });
-    return { index, box: mesh ? enlarged(mesh.box, width / small.width, height / small.height) : null };
   }
 
   /** One square for all frames of a clip. */
-  framing(clip: number): Pick<FoundFace, 'square' | 'kind' | 'outside'> & { seen: number; of: number } {
+  framing(clip: number): ClipFraming {
     const { follower, size } = this.#clips.get(clip) ?? {};
-    if (!follower || !size || follower.boxes.length === 0) {
+    const [first] = follower?.boxes ?? [];
+    if (!follower || !size || !first) {
       throw noFace(
         'No face was found in this clip: take one that shows a face from the front, large and in good light.',
       );
     }
     const { width, height } = size;
     const scale = Math.max(1, Math.max(width, height) / ANALYSIS_SIDE);
-    const boxes = follower.boxes.map((box) => enlarged(box, scale, scale));
-    const { square, kind } = frameFace(boxes, width, height);
-    return { square, kind, outside: outsideOf(square, width, height), seen: boxes.length, of: follower.looked };
+    const { boxes, choice, looked: of } = follower;
+    const { square } = frameFace(
+      boxes.map((box) => enlarged(box, scale)),
+      width,
+      height,
+    );
+    const face = choice.findIndex(({ box }) => box === first) + 1;
+    return { square, seen: boxes.length, of, face, faces: choice.length };
   }
 
   /** The number of the clip's frame that is most like a look; null if none shows a face. */
@@ -141,11 +133,11 @@ async function loadAnalyzer(runtime: Runtime): Promise<FaceAnalyzer> {
 const lookOf = (analyzer: FaceAnalyzer, mesh: FaceMesh): Look =>
   faceLook(analyzer.pose(mesh), analyzer.expression(mesh));
 
-const enlarged = (box: FaceMesh['box'], x: number, y: number): FaceMesh['box'] => ({
-  left: box.left * x,
-  top: box.top * y,
-  width: box.width * x,
-  height: box.height * y,
+const enlarged = ({ left, top, width, height }: FaceMesh['box'], scale: number): FaceMesh['box'] => ({
+  left: left * scale,
+  top: top * scale,
+  width: width * scale,
+  height: height * scale,
 });
 
 const noFace = (message: string): StudioEngineError => new StudioEngineError('no-face', message);

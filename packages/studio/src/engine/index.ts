@@ -1,8 +1,10 @@
 // The page's end of the engine: starts the worker and calls it.
+import { type Failure, RemoteWorker } from '../rpc.js';
 import {
   type CallOptions,
   type ClipFace,
   type DrivingOptions,
+  type EngineErrorCode,
   type FrameOptions,
   type LoadOptions,
   type PictureInput,
@@ -11,7 +13,6 @@ import {
   StudioEngineError,
   type StudioEngineOptions,
 } from './api.js';
-import { Caller } from './rpc.js';
 import type { StudioHandlers } from './worker.js';
 
 export * from './api.js';
@@ -22,74 +23,85 @@ export function createStudioEngine(options: StudioEngineOptions = {}): StudioEng
 }
 
 class WorkerEngine implements StudioEngine {
-  readonly #worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module', name: 'networks' });
-  readonly #caller = new Caller<StudioHandlers>(this.#worker, (error) => this.#end(error));
+  readonly #worker: RemoteWorker<StudioHandlers>;
   #clips = 0;
 
   constructor(options: StudioEngineOptions) {
-    this.#worker.postMessage(options);
-    this.#worker.addEventListener('error', (event) => {
-      event.preventDefault();
-      const why = event.message || 'a part of it could not be loaded';
-      this.#end(new StudioEngineError('ended', `The engine has stopped (${why}): load the page again.`));
-    });
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module', name: 'networks' });
+    worker.postMessage(options);
+    this.#worker = new RemoteWorker(worker, { pixels: 'copied', errorOf: engineErrorOf });
   }
 
   load(url: string | URL, { provider, onProgress, signal }: LoadOptions = {}) {
     const address = new URL(url, document.baseURI).href;
     const tell = ({ done, total }: { done: number; total: number }): void => onProgress?.(done, total);
-    return this.#caller.call('load', { url: address, provider }, { signal, onProgress: tell });
+    return this.#worker.remote.load({ url: address, provider }, { signal, onProgress: tell });
   }
 
-  findFace(picture: PictureInput, { face, signal }: CallOptions & { face?: number } = {}) {
-    return this.#caller.call('findFace', { picture, face }, { signal });
+  findFaces(picture: PictureInput, { signal }: CallOptions = {}) {
+    return this.#worker.remote.findFaces({ picture }, { signal });
   }
 
   followClip({ face }: { face?: number } = {}): ClipFace {
     const clip = this.#clips++;
-    const caller = this.#caller;
+    const { remote } = this.#worker;
     return {
-      see: (frame, { signal } = {}) => caller.call('seeFrame', { clip, frame, face }, { signal }),
-      framing: ({ signal } = {}) => caller.call('clipFraming', { clip }, { signal }),
-      nearest: ({ signal } = {}) => caller.call('nearestFrame', { clip }, { signal }),
-      close: () => void caller.call('forgetClip', { clip }).catch(() => {}), // an engine that has ended holds nothing
+      see: (frame, { signal } = {}) => remote.seeFrame({ clip, frame, face }, { signal }),
+      framing: ({ signal } = {}) => remote.clipFraming({ clip }, { signal }),
+      nearest: ({ signal } = {}) => remote.nearestFrame({ clip }, { signal }),
+      close: () => void remote.forgetClip({ clip }).catch(() => {}), // an engine that has ended holds nothing
     };
   }
 
   setPortrait(picture: PictureInput, { signal, ...options }: PortraitOptions) {
-    return this.#caller.call('setPortrait', { picture, options }, { signal });
+    return this.#worker.remote.setPortrait({ picture, options }, { signal });
   }
 
   clearPortrait() {
-    return this.#caller.call('clearPortrait', undefined);
+    return this.#worker.remote.clearPortrait(undefined);
   }
 
   setReference(frame: PictureInput, { signal, ...options }: DrivingOptions) {
-    return this.#caller.call('setReference', { frame, options }, { signal });
+    return this.#worker.remote.setReference({ frame, options }, { signal });
   }
 
   resetReference() {
-    return this.#caller.call('resetReference', undefined);
+    return this.#worker.remote.resetReference(undefined);
   }
 
   animate(frame: PictureInput, { signal, ...options }: FrameOptions) {
-    return this.#caller.call('animate', { frame, options }, { signal });
+    return this.#worker.remote.animate({ frame, options }, { signal });
   }
 
   attention(x: number, y: number, { signal }: CallOptions = {}) {
-    return this.#caller.call('attention', { x, y }, { signal });
+    return this.#worker.remote.attention({ x, y }, { signal });
+  }
+
+  keptModels() {
+    return this.#worker.remote.keptModels(undefined);
   }
 
   forgetModels() {
-    return this.#caller.call('forgetModels', undefined);
+    return this.#worker.remote.forgetModels(undefined);
   }
 
   dispose(): void {
-    this.#end(new StudioEngineError('ended', 'The engine has been closed.'));
+    this.#worker.terminate(new StudioEngineError('ended', 'The engine has been closed.'));
   }
+}
 
-  #end(error: StudioEngineError): void {
-    this.#worker.terminate();
-    this.#caller.end(error);
+function engineErrorOf(failure: Failure): StudioEngineError {
+  switch (failure.kind) {
+    case 'thrown':
+      return new StudioEngineError(failure.code as EngineErrorCode, failure.message);
+    case 'not-sent':
+      return new StudioEngineError(
+        'bad-picture',
+        'The picture cannot be handed over: it has been closed, or handed over before.',
+      );
+    case 'died': {
+      const why = failure.why || 'a part of it could not be loaded';
+      return new StudioEngineError('ended', `The engine has stopped (${why}): load the page again.`);
+    }
   }
 }

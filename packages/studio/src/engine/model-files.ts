@@ -10,8 +10,8 @@ export type FetchedModel = {
   manifest: Manifest;
   /** The bytes of a file. */
   read: (file: string) => Promise<Uint8Array>;
+  /** Of all files. */
   bytes: number;
-  bytesFetched: number;
 };
 
 export type FetchOptions = { signal: AbortSignal; onProgress: (bytesDone: number, bytesTotal: number) => void };
@@ -36,7 +36,7 @@ export async function fetchModel(url: string, { signal, onProgress }: FetchOptio
   const files = [manifest.weights, ...Object.values(manifest.graphs)];
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   const contents = new Map<string, Uint8Array>();
-  let [done, bytesFetched] = [0, 0];
+  let done = 0;
   onProgress(0, bytes);
   for (const { file, bytes: length, sha256 } of files) {
     const address = new URL(file, folder);
@@ -50,7 +50,6 @@ export async function fetchModel(url: string, { signal, onProgress }: FetchOptio
           `${file} is not the file that the manifest was written for, or it was damaged on the way: load the page again; if that does not help, the host has to put the model there anew`,
         );
       }
-      bytesFetched += length;
       await keep(cache, key, content);
     }
     signal.throwIfAborted();
@@ -65,7 +64,18 @@ export async function fetchModel(url: string, { signal, onProgress }: FetchOptio
     signal.throwIfAborted();
     return contents.get(file)!;
   };
-  return { manifest, read, bytes, bytesFetched };
+  return { manifest, read, bytes };
+}
+
+/** Bytes of all files that are kept. */
+export async function keptBytes(): Promise<number> {
+  const cache = await openCache();
+  let bytes = 0;
+  for (const request of (await cache?.keys()) ?? []) {
+    const response = await cache!.match(request);
+    bytes += (await response?.blob())?.size ?? 0;
+  }
+  return bytes;
 }
 
 /** Deletes all files that are kept. */

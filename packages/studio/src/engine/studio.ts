@@ -9,10 +9,12 @@ import {
 } from 'dagan/animation';
 import { type InspectedFrame, type Manifest, OnnxEngine } from 'dagan/onnx';
 import { carryToSource } from 'dagan/visualization';
+import type { CallContext } from '../rpc.js';
 import {
   type Attention,
+  type ClipFraming,
   type DrivingOptions,
-  type FoundFace,
+  type FoundFaces,
   type FrameOptions,
   type GeneratedFrame,
   type LoadedModel,
@@ -22,20 +24,18 @@ import {
   type Portrait,
   type PortraitOptions,
   type Provider,
-  type SeenFrame,
   type Square,
   StudioEngineError,
 } from './api.js';
 import { FaceFinder } from './face-finder.js';
-import { type FetchedModel, fetchModel, forgetModels } from './model-files.js';
+import { type FetchedModel, fetchModel, forgetModels, keptBytes } from './model-files.js';
 import { readPicture, readSquare, shrink } from './pictures.js';
-import type { CallContext } from './rpc.js';
 import { obstacleToWebGpu, Runtime } from './runtime.js';
 
 /** Seconds between frames that carry no time stamps. */
 const FRAME_TIME = 1 / 25;
 
-/** Longer side of whole portraits, where nothing else is said. */
+/** Longer side of whole portraits, in pixels, at most: each frame is encoded at that size. */
 const LONGEST_SIDE = 1920;
 
 type Model = { engine: OnnxEngine; facts: LoadedModel };
@@ -80,15 +80,15 @@ export class Studio {
     return this.#model.facts;
   }
 
-  findFace({ picture, face }: { picture: PictureInput; face?: number }): Promise<FoundFace> {
-    return this.#faces.find(picture, face);
+  findFaces({ picture }: { picture: PictureInput }): Promise<FoundFaces> {
+    return this.#faces.find(picture);
   }
 
-  seeFrame({ clip, frame, face }: { clip: number; frame: PictureInput; face?: number }): Promise<SeenFrame> {
+  seeFrame({ clip, frame, face }: { clip: number; frame: PictureInput; face?: number }): Promise<void> {
     return this.#faces.see(clip, frame, face);
   }
 
-  clipFraming({ clip }: { clip: number }) {
+  clipFraming({ clip }: { clip: number }): ClipFraming {
     return this.#faces.framing(clip);
   }
 
@@ -106,7 +106,7 @@ export class Studio {
 
   async setPortrait({
     picture: input,
-    options: { square: wanted, longestSide = LONGEST_SIDE },
+    options: { square: wanted },
   }: {
     picture: PictureInput;
     options: Without<PortraitOptions>;
@@ -116,7 +116,7 @@ export class Studio {
     const original = readPicture(input);
     const { square, picture } = readSquare(original, wanted, engine.size);
     const analysis = await engine.setSource(picture);
-    const whole = shrink(original, longestSide);
+    const whole = shrink(original, LONGEST_SIDE);
     const scale = whole.width / original.width;
     this.#portrait = {
       analysis,
@@ -197,6 +197,10 @@ export class Studio {
     return { frame, portrait: carryToSource(frame, deformation.data) };
   }
 
+  keptModels(): Promise<number> {
+    return keptBytes();
+  }
+
   forgetModels(): Promise<void> {
     return forgetModels();
   }
@@ -223,7 +227,7 @@ export class Studio {
   }
 
   async #start(fetched: FetchedModel, provider: Provider, fallback: string | null): Promise<Model> {
-    const { manifest, read, bytes, bytesFetched } = fetched;
+    const { manifest, read, bytes } = fetched;
     const ort = provider === 'webgpu' ? await this.#runtime.withWebGpu() : await this.#runtime.withWasm();
     const { threads } = this.#runtime;
     const version = ort.env.versions.web ?? ort.env.versions.common;
@@ -243,15 +247,8 @@ export class Studio {
     );
     if (provider === 'webgpu') await tryOut(engine);
     const { size, description } = engine;
-    const { keypoints, precision, metadata } = manifest;
-    return {
-      engine,
-      facts: {
-        ...{ provider, fallback, threads, description, size, keypoints, precision, bytes, bytesFetched },
-        ...abilities(manifest),
-        weights: metadata,
-      },
-    };
+    const facts = { provider, fallback, description, size, bytes, ...abilities(manifest), weights: manifest.metadata };
+    return { engine, facts };
   }
 
   #currentModel(): Model {

@@ -1,20 +1,24 @@
 // The worker's first module: waits for its options and answers the page's calls.
+import { type Handlers, serve, type ToldError } from '../rpc.js';
 import type { StudioEngineOptions } from './api.js';
-import { answerCalls, type Handlers, type Line } from './rpc.js';
+import { asEngineError } from './errors.js';
 import { Studio } from './studio.js';
-
-const scope = globalThis as unknown as Line & { removeEventListener: Worker['removeEventListener'] };
 
 /** The functions of a `Studio` by name. */
 export type StudioHandlers = { [Name in Exclude<keyof Studio, symbol>]: Studio[Name] };
 
 const start = ({ data }: MessageEvent<StudioEngineOptions>): void => {
-  scope.removeEventListener('message', start as EventListener);
+  removeEventListener('message', start);
   const studio = new Studio(data);
   const handlers = new Proxy({} as Handlers, {
     get: (_none, name) => (studio[name as keyof Studio] as (...args: unknown[]) => unknown).bind(studio),
   });
-  answerCalls(scope, handlers);
+  serve(handlers, tellEngineError);
 };
 
-scope.addEventListener('message', start);
+function tellEngineError(thrown: unknown): ToldError {
+  const { name, message, code } = asEngineError(thrown);
+  return { name, message, code, fatal: code === 'out-of-memory' };
+}
+
+addEventListener('message', start);

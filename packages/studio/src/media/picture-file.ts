@@ -1,5 +1,6 @@
 // Picture files of any kind that the browser can read, as pixels.
-import { checkReadableSize, type Picture, rgbaToPicture } from 'dagan/media/portable';
+import { checkReadableSize, type Picture } from 'dagan/media/portable';
+import { pixelsOf } from '../canvas.js';
 
 /**
  * Reads a picture: turned upright as its file says, in sRGB, transparency on white.
@@ -22,14 +23,4 @@ export async function readPictureFile(file: File): Promise<Picture> {
   } finally {
     bitmap.close();
   }
-}
-
-function pixelsOf(bitmap: ImageBitmap): Picture {
-  const { width, height } = bitmap;
-  const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
-  if (!context)
-    throw new Error('the browser gave no memory for the picture: close other tabs, or choose a smaller one');
-  context.drawImage(bitmap, 0, 0);
-  const { data } = context.getImageData(0, 0, width, height);
-  return rgbaToPicture({ width, height, data: new Uint8Array(data.buffer), stride: 4 * width }, 'rgba', false);
 }

@@ -21,6 +21,7 @@ import {
 } from 'dagan';
 import { FaceFollower, faceLook, facesFromLeft, frameFace, nearestLook } from 'dagan/animation';
 import { FaceAnalyzer } from 'dagan/faces';
+import { onGrey, pairOf } from '../pictures.js';
 
 /** The models, all of one network; where the size is free the engines take 256. */
 const MODELS: Readonly<Record<string, ExportOptions>> = {
@@ -33,7 +34,8 @@ const folder = process.argv[2]!;
 const example = (name: string): string => fileURLToPath(new URL(`../../../../../examples/${name}`, import.meta.url));
 
 const portrait = await readPicture(example('portrait.png'));
-const whole = onGrey(resizePicture(portrait, 220, 220), 400, 320, 130, 60);
+const whole = onGrey(400, 320, [resizePicture(portrait, 220, 220), 130, 60]);
+const pair = pairOf(portrait);
 const clip: Picture[] = [];
 {
   await using reader = await openClip(example('driving.mp4'), { start: 20, end: 80, every: 15 });
@@ -42,7 +44,8 @@ const clip: Picture[] = [];
 
 await exportModels();
 savePicture('whole', whole);
-savePicture('faceless', onGrey(resizePicture(portrait, 1, 1), 300, 200, 0, 0));
+savePicture('pair', pair);
+savePicture('faceless', onGrey(300, 200));
 for (const [i, frame] of clip.entries()) savePicture(`frame${i}`, frame);
 const faces = await lookForFaces();
 save('faces', faces);
@@ -71,7 +74,7 @@ async function exportModels(): Promise<void> {
 async function lookForFaces() {
   await using analyzer = await FaceAnalyzer.load({ mesh: 'refined' });
   const [mesh] = await facesFromLeft(analyzer, whole);
-  const { square, kind } = frameFace([mesh!.box], whole.width, whole.height);
+  const { square } = frameFace([mesh!.box], whole.width, whole.height);
   const follower = new FaceFollower(analyzer);
   const looks: (readonly number[])[] = [];
   for (const frame of clip) {
@@ -80,7 +83,10 @@ async function lookForFaces() {
   }
   const look = faceLook(analyzer.pose(mesh!), analyzer.expression(mesh!));
   const framing = frameFace(follower.boxes, clip[0]!.width, clip[0]!.height);
-  return { box: mesh!.box, square, kind, clipSquare: framing.square, nearest: nearestLook(look, looks) };
+  const pairSquares = (await facesFromLeft(analyzer, pair)).map(
+    ({ box }) => frameFace([box], pair.width, pair.height).square,
+  );
+  return { square, pairSquares, clipSquare: framing.square, nearest: nearestLook(look, looks) };
 }
 
 /** What the engine makes in Node of the portrait, the first frame of the clip as reference, and the third. */
@@ -113,16 +119,6 @@ async function animate(name: string) {
     /** Of the place at half of the width and a quarter of the height. */
     attention: numbers(attention!((occlusion!.height / 4) * occlusion!.width + occlusion!.width / 2).data),
   };
-}
-
-/** A picture in the middle of nothing. */
-function onGrey(picture: Picture, width: number, height: number, left: number, top: number): Picture {
-  const data = new Uint8Array(width * height * 3).fill(128);
-  for (let y = 0; y < picture.height; y++) {
-    const row = picture.data.subarray(y * picture.width * 3, (y + 1) * picture.width * 3);
-    data.set(row, ((top + y) * width + left) * 3);
-  }
-  return { width, height, data };
 }
 
 function savePicture(name: string, { width, height, data }: Picture): void {
