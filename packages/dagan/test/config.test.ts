@@ -156,6 +156,11 @@ test('a damaged configuration of ours is named by the value that is wrong', () =
   says({ ...dagan, depth: null }, /depth must not be null where generator\.attention is 'residual'/);
   says({ ...MODEL_PRESETS['baseline-fdn'], depth: null }, /depth must not be null where depthGuidedKeypoints is true/);
   says({ ...dagan, numKeypoints: 1e9 }, /numKeypoints must be a whole number from 1 to 256, not 1000000000/);
+  const denseMotion = { ...dagan.generator.denseMotion, alignCorners: 1 };
+  says(
+    { ...dagan, generator: { ...dagan.generator, denseMotion } },
+    /generator\.denseMotion\.alignCorners must be .* not 1/,
+  );
   says({ ...dagan, color: 'red' }, /has unknown keys: color/);
   const generator = (part: Partial<ModelConfig['generator']>) => ({
     ...dagan,

@@ -48,6 +48,16 @@ const OFFSETS: ModelConfig = {
   generator: { ...MODEL_PRESETS.dagan.generator, attention: 'literal', estimateOcclusionMap: false },
 };
 
+/** Sampled on the grid that motion is built on, as models trained here are; features are smaller than the field. */
+const ALIGNED: ModelConfig = {
+  ...MODEL_PRESETS.dagan,
+  generator: {
+    ...MODEL_PRESETS.dagan.generator,
+    numDownBlocks: 3,
+    denseMotion: { ...MODEL_PRESETS.dagan.generator.denseMotion, alignCorners: true },
+  },
+};
+
 /** Hourglasses that halve pictures less often than the depth network, as trainings at small sizes have them. */
 const SHALLOW: ModelConfig = {
   ...MODEL_PRESETS.dagan,
@@ -58,7 +68,12 @@ const SHALLOW: ModelConfig = {
   },
 };
 
-const VARIANTS: Readonly<Record<string, ModelConfig>> = { ...MODEL_PRESETS, offsets: OFFSETS, shallow: SHALLOW };
+const VARIANTS: Readonly<Record<string, ModelConfig>> = {
+  ...MODEL_PRESETS,
+  offsets: OFFSETS,
+  aligned: ALIGNED,
+  shallow: SHALLOW,
+};
 
 /** What an exported model's folder holds. */
 const FILES = ['drive.onnx', 'generate.onnx', 'manifest.json', 'model.safetensors', 'source.onnx'];

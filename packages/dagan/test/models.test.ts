@@ -148,6 +148,31 @@ test(
 );
 
 test(
+  'where sampling agrees with the grid of motion, no motion moves nothing; as published it shrinks the picture by a 64th',
+  computing(() => {
+    const { generator } = MODEL_PRESETS.dagan;
+    for (const size of [128, 256]) {
+      const image = noise(size);
+      for (const alignCorners of [true, false]) {
+        const denseMotion = { ...generator.denseMotion, alignCorners, scaleFactor: 64 / size };
+        using model = formulaModel(narrow({ ...MODEL_PRESETS.dagan, generator: { ...generator, denseMotion } }));
+        const source = model.source(image);
+        const { deformed, sparseDeformed, deformation } = model.generate(source, source.keypoints);
+        const grid = coordinateGrid(64, 64).reshape(1, 64, 64, 2);
+        assertClose(deformation, grid, 1e-5);
+        if (alignCorners) {
+          assertClose(deformed, image, 1e-3);
+          const small = model.generator.denseMotionNetwork.shrink(image).unsqueeze(1);
+          assertClose(sparseDeformed.narrow(1, 0, 1), small, 1e-3);
+        } else assertClose(deformed, warp(image, grid), 1e-3);
+        // Half a pixel of the field is lost at either side, as much as the field is finer than the picture.
+        assert.equal(largestDifference(deformed, image) > 0.1, !alignCorners, `${size}, ${alignCorners}`);
+      }
+    }
+  }),
+);
+
+test(
   'sizes from 128 to 512 work, upright and oblong',
   computing(() => {
     using model = formulaModel(narrow(MODEL_PRESETS.dagan));

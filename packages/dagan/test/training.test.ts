@@ -18,6 +18,7 @@ import {
 } from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { ThinPlateSpline } from '../src/geometry/index.js';
+import { OBJECTIVE_WEIGHTS, type ObjectiveWeights } from '../src/losses/index.js';
 import { DaGAN, loadModel } from '../src/models/index.js';
 import {
   type AnimationLosses,
@@ -402,6 +403,29 @@ describe('a step', () => {
     manualSeed(1);
     return new AnimationState(tinyConfig(changes), 64, edges, place);
   };
+
+  test('with the warp loss alone teaches where things move, not how they look', () => {
+    const none = Object.fromEntries(Object.keys(OBJECTIVE_WEIGHTS).map((name) => [name, 0])) as ObjectiveWeights;
+    const state = stateOf({ weights: { ...none, warp: 1 } });
+    const before = new Map([...state.model.namedParameters()].map(([name, value]) => [name, value.detach().clone()]));
+    const { losses, seen } = state.step.run(batch, transform);
+    const pyramid = state.step.objective.pyramid(batch.driving);
+    const expected = tidy(() => {
+      const scales = [...state.step.objective.pyramid(seen.generated.deformed)];
+      return scales.reduce((sum, [scale, image]) => sum + image.sub(pyramid.get(scale)!).abs().mean().item(), 0);
+    });
+    assert.deepEqual(Object.keys(losses), ['warp', 'total']);
+    assert.ok(Math.abs(losses.warp! - expected) < 1e-5 && expected > 0.01, `${losses.warp}, ${expected}`);
+    const changed = [...state.model.namedParameters()]
+      .filter(([name, value]) => largestDifference(value, before.get(name)!) > 0)
+      .map(([name]) => name.split('.').slice(0, 2).join('.'));
+    assert.deepEqual([...new Set(changed)].sort(), [
+      'generator.dense_motion_network',
+      'keypoint_detector.jacobian',
+      'keypoint_detector.kp',
+      'keypoint_detector.predictor',
+    ]);
+  });
 
   test('of a batch in two parts adds up to the step of one part, if both are the same', () => {
     const one = { source: batch.source.narrow(0, 0, 1), driving: batch.driving.narrow(0, 0, 1) };

@@ -74,7 +74,10 @@ export async function openDataset(root: string, options: DatasetOptions = {}): P
     .sort(byName);
   const where = list ?? root;
   if (all.length === 0) {
-    throw new MediaError(list ?? join(root, split), `holds no clips (${VIDEO_EXTENSIONS.join(' ')}, folders of frames)`);
+    throw new MediaError(
+      list ?? join(root, split),
+      `holds no clips (${VIDEO_EXTENSIONS.join(' ')}, folders of frames)`,
+    );
   }
   if (identities) {
     const known = new Set(all.map(({ identity }) => identity));

@@ -78,7 +78,7 @@ export function ablationConfig({ preset }: AblationRow, plan: AblationPlan): Ani
       generator: {
         ...generator,
         ...{ blockExpansion: channels, maxFeatures: 4 * channels },
-        denseMotion: { ...generator.denseMotion, ...hourglass },
+        denseMotion: { ...generator.denseMotion, ...hourglass, alignCorners: true },
       },
     },
   };

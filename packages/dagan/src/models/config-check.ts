@@ -132,7 +132,12 @@ const modelConfig = fields<ModelConfig>({
     estimateOcclusionMap: flag,
     attention: oneOf('residual', 'literal', 'none'),
     decoder: oneOf('residual', 'spade'),
-    denseMotion: fields({ ...hourglass, scaleFactor: unitFraction, keypointVariance: positive }),
+    denseMotion: fields({
+      ...hourglass,
+      scaleFactor: unitFraction,
+      keypointVariance: positive,
+      alignCorners: optional(flag),
+    }),
   }),
 });
 

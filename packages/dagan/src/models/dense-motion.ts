@@ -10,6 +10,12 @@ export type DenseMotionConfig = HourglassConfig & {
   scaleFactor: number;
   /** Variance of the keypoints' heatmaps, in units of the [-1, 1] square. */
   keypointVariance: number;
+  /**
+   * Whether pictures and features are sampled on the grid that motion is built on, whose corners are the centres of the
+   * outermost pixels, so that no motion moves nothing. Default false: the published models sample as if the corners were
+   * edges, which shrinks what is moved by a 64th, and have learned it.
+   */
+  alignCorners?: boolean;
 };
 
 /** What the network found, with the pictures behind it. */
@@ -32,6 +38,7 @@ export class DenseMotionNetwork extends nn.Module {
   readonly occlusion: nn.Conv2d | null;
   readonly down: AntiAliasDownsample | null;
   readonly #variance: number;
+  readonly #alignCorners: boolean;
 
   constructor(config: DenseMotionConfig, { numKeypoints, estimateOcclusionMap }: DenseMotionOptions) {
     super();
@@ -42,6 +49,7 @@ export class DenseMotionNetwork extends nn.Module {
     this.occlusion = estimateOcclusionMap ? new nn.Conv2d(this.hourglass.outChannels, 1, KERNEL, same) : null;
     this.down = config.scaleFactor === 1 ? null : new AntiAliasDownsample(3, config.scaleFactor);
     this.#variance = config.keypointVariance;
+    this.#alignCorners = config.alignCorners ?? false;
   }
 
   /** The source as this network sees it, [N, 3, H, W] -> [N, 3, h, w]. It depends on the source alone. */
@@ -61,7 +69,8 @@ export class DenseMotionNetwork extends nn.Module {
       .unsqueeze(1)
       .expand(n, k + 1, 3, height, width)
       .reshape(-1, 3, height, width);
-    const sparseDeformed = F.gridSample(repeated, motions.reshape(-1, height, width, 2)) // [N (K + 1), 3, h, w]
+    const places = motions.reshape(-1, height, width, 2); // [N (K + 1), h, w, 2]
+    const sparseDeformed = F.gridSample(repeated, places, { alignCorners: this.#alignCorners }) // [N (K + 1), 3, h, w]
       .reshape(n, k + 1, 3, height, width);
     const input = cat([heatmaps, sparseDeformed], 2).reshape(n, -1, height, width); // [N, 4 (K + 1), h, w]
     const features = matching(this.hourglass.forward(input), this.mask);

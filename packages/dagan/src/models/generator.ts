@@ -7,7 +7,7 @@ import type { Keypoints } from './keypoints.js';
 import { matching, widened } from './precision.js';
 import { ResidualDecoder } from './residual-decoder.js';
 import { SpadeDecoder } from './spade-decoder.js';
-import { occlude, warp } from './warp.js';
+import { occlude, type WarpOptions, warp } from './warp.js';
 
 export type GeneratorConfig = {
   /** Channels at the picture's size; every halving doubles them. */
@@ -57,6 +57,7 @@ export class Generator extends nn.Module {
   readonly depthDownBlocks: nn.ModuleList<DownBlock> | null;
   readonly attention: CrossModalAttention | null;
   readonly decoder: ResidualDecoder | SpadeDecoder;
+  readonly #grid: WarpOptions;
 
   constructor(config: GeneratorConfig, numKeypoints: number) {
     super();
@@ -66,6 +67,7 @@ export class Generator extends nn.Module {
     );
     const encoder = () => new nn.ModuleList(channels.slice(1).map((out, i) => new DownBlock(channels[i]!, out)));
     this.denseMotionNetwork = new DenseMotionNetwork(config.denseMotion, { numKeypoints, estimateOcclusionMap });
+    this.#grid = { alignCorners: config.denseMotion.alignCorners };
     this.first = new SameBlock(3, channels[0]!, 7);
     this.downBlocks = encoder();
     const attends = config.attention !== 'none';
@@ -98,9 +100,9 @@ export class Generator extends nn.Module {
   /** A frame per driving keypoint set; one source may serve a whole batch. */
   forward(encoded: EncodedSource, driving: Keypoints, source: Keypoints): Generated {
     const motion = this.denseMotionNetwork.forward(encoded.smallImage, driving, source);
-    const moved = warp(encoded.features, motion.deformation); // [N, C, h, w]
+    const moved = warp(encoded.features, motion.deformation, this.#grid); // [N, C, h, w]
     const warpedFeatures = motion.occlusionMap ? occlude(moved, motion.occlusionMap) : moved;
-    const deformed = warp(encoded.image, motion.deformation); // [N, 3, H, W]
+    const deformed = warp(encoded.image, motion.deformation, this.#grid); // [N, 3, H, W]
     const refinedFeatures =
       this.attention && encoded.query ? this.attention.forward(encoded.query, warpedFeatures) : warpedFeatures;
     // The published SPADE decoder sees the warped picture without its occluded parts.

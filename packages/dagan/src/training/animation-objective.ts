@@ -113,6 +113,7 @@ export class AnimationObjective {
       const terms: Partial<Record<ObjectiveTerm, Tensor>> = {};
       if (weights.perceptual > 0) terms.perceptual = perceptualLoss(this.perceptual!, fake, real);
       if (weights.pixel > 0) terms.pixel = pixelLoss(fake, real);
+      if (weights.warp > 0) terms.warp = pixelLoss(this.#pyramid.forward(seen.generated.deformed), real);
       if (this.adversarial) {
         const [ofFake, ofReal] = this.#judge(fake, real, drivingKeypoints);
         terms.generatorAdversarial = generatorAdversarialLoss(ofFake);

@@ -40,7 +40,10 @@ const starterModel: ModelConfig = {
     ...MODEL_PRESETS.dagan.generator,
     blockExpansion: 32,
     maxFeatures: 128,
-    denseMotion: { ...MODEL_PRESETS.dagan.generator.denseMotion, blockExpansion: 32, maxFeatures: 256 },
+    denseMotion: {
+      ...MODEL_PRESETS.dagan.generator.denseMotion,
+      ...{ blockExpansion: 32, maxFeatures: 256, alignCorners: true },
+    },
   },
 };
 
