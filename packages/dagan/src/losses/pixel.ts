@@ -1,5 +1,6 @@
 // Pixel loss: generated and real frames must have the same colours in the same places. Not in the paper, whose perceptual
-// network (VGG-19) sees every pixel; the default one begins with a stride and overlooks shifts of colour.
+// network (VGG-19) sees every pixel; the default one begins with a stride and overlooks shifts of colour. The same of the
+// source as the motion field alone moves it is the term `warp`.
 import { type Tensor, tidy } from '@dagan/libtorch';
 import { meanAbsoluteDifference } from './difference.js';
 import type { Pyramid } from './pyramid.js';
@@ -7,7 +8,7 @@ import type { Pyramid } from './pyramid.js';
 /**
  * `sum over scales of mean |generated - real|` -> []. The real frame gets no gradient.
  *
- * @param generated pyramid of the generated frame
+ * @param generated pyramid of the generated frame, or of the warped source
  * @param real pyramid of the driving frame, with the same scales
  */
 export function pixelLoss(generated: Pyramid, real: Pyramid): Tensor {

@@ -59,10 +59,10 @@ const starter: AnimationTrainingConfig = {
     { size: 256, share: 0.25, adversarial: false },
   ],
   augmentation: { zoom: 0.2 },
-  learningRate: 4e-4,
   schedule: { kind: 'cosine', warmup: 500, floor: 0.05 },
-  // The default perceptual network overlooks colours, which made copying the source better than learning.
-  weights: { ...OBJECTIVE_WEIGHTS, pixel: 100 },
+  // The default perceptual network overlooks colours, which made copying the source better than learning. The warp loss
+  // tells the motion networks directly what they would learn through the decoder in many more steps.
+  weights: { ...OBJECTIVE_WEIGHTS, pixel: 100, warp: 100 },
   clipNorm: 100,
   precision: 'bfloat16',
 };
