@@ -1,5 +1,4 @@
 // Batches of frames from a folder of clips, for the training loop.
-
 import { listFolder } from '../data/dataset.js';
 import {
   type AugmentationOptions,
@@ -143,17 +142,8 @@ async function datasetBatches<Batch extends Disposable>(
       // What cannot be read is better known before the first step than at the first evaluation.
       if (heldOut) await prepare(heldOut, 'held-out', request);
       return open(clips, {
-        ...{
-          batchSize,
-          rank,
-          worldSize,
-          seed,
-          numRepeats,
-          workers,
-          acceptChangedData,
-          augmentation,
-          size: request.size,
-        },
+        ...{ size: request.size, batchSize, rank, worldSize, seed },
+        ...{ numRepeats, workers, acceptChangedData, augmentation },
         state: state as LoaderState | undefined,
       });
     },
