@@ -352,5 +352,5 @@ test('who a video shows is told by #, by folder, by name; no two videos share a 
       ['dora_2', 'dora_2#dora_2-2'],
     ],
   );
-  assert.deepEqual(findRawVideos([join(folder, 'p/carl#9.mp4')], 'eve')[0]?.identity, 'eve');
+  assert.deepEqual(findRawVideos([join(folder, 'p/carl#9.mp4')], { identity: 'eve' })[0]?.identity, 'eve');
 });

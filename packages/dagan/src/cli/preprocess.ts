@@ -1,4 +1,4 @@
-// `dagan preprocess`: raw videos in, training clips out.
+// `dagan preprocess`: raw videos and stills in, training clips out.
 import { Command, InvalidArgumentError, Option } from 'commander';
 import {
   findRawVideos,
@@ -25,6 +25,7 @@ type PreprocessCommandOptions = CommonOptions & {
   maxSeconds: number;
   minSide?: number;
   every: number;
+  stills?: number;
   jobs: number;
 };
 
@@ -37,6 +38,9 @@ The largest face is followed from frame to frame. The video is cut where the fac
 where it was, and where the shot changes; each part is cut out by one fixed square in which the face, if it kept still,
 would fill 55 % of the height. Parts that are too short, too small, or whose square does not fit are left out.
 
+With --stills, pictures become clips too: the head is turned and moved at random, by the relief of its face mesh, before
+an unmoved background. Trained on beside videos they show a model more people; they do not speak or blink. GIFs are videos.
+
 Output: OUT/train/IDENTITY#VIDEO#START-END.mp4 (frames of the raw video), OUT/index.json, OUT/${REPORT}.
 The same command again goes on where it was ended: videos that are done are passed over. With RANK and WORLD_SIZE in the
 environment (as torchrun and Slurm scripts set them) each process takes its share of the videos.
@@ -45,13 +49,14 @@ Examples:
   dagan preprocess videos/ -o data/
   dagan preprocess talk.mp4 interview.mov -o data/ --size 512 --min-seconds 4
   dagan preprocess people/ -o data/ --format png --jobs 8
+  dagan preprocess videos/ portraits/ -o data/ --stills 4
   dagan preprocess held-out/ -o data/ --split test
   RANK=3 WORLD_SIZE=16 dagan preprocess voxceleb/ -o /shared/data/`;
 
 export function preprocessCommand(): Command {
   const command = new Command('preprocess')
     .description('make training clips of faces from raw videos')
-    .argument('<videos...>', 'raw videos, or folders of them')
+    .argument('<videos...>', 'raw videos, or folders of them; with --stills, pictures too')
     .requiredOption('-o, --output <folder>', 'the data set to make or to go on with')
     .option('--split <name>', 'folder of the data set that the clips go to', folderName, 'train')
     .option('--identity <name>', 'the person that all these videos show')
@@ -68,6 +73,7 @@ export function preprocessCommand(): Command {
       wholeNumber(1),
     )
     .option('--every <n>', 'look at the face in every nth frame', wholeNumber(1, 100), 4)
+    .option('--stills <s>', 'make clips of so many seconds out of pictures, too: the head is made to move', seconds)
     .option('--jobs <n>', 'videos at the same time, each in processes of its own', wholeNumber(1, 1024), 1);
   return addCommonOptions(command)
     .addHelpText('after', EXAMPLES)
@@ -91,24 +97,31 @@ function folderName(text: string): string {
 
 /** Prepares this process's share of the videos and returns the exit code. */
 async function runPreprocess(inputs: readonly string[], options: PreprocessCommandOptions): Promise<number> {
-  const { size, fps, format, minSeconds, maxSeconds, every, split, jobs } = options;
+  const { size, fps, format, minSeconds, maxSeconds, every, split, jobs, stills, identity } = options;
   if (maxSeconds < 2 * minSeconds) {
     throw new UsageError(`--max-seconds ${maxSeconds} must be at least twice --min-seconds ${minSeconds}`);
   }
   const minSide = options.minSide ?? Math.round(0.75 * size);
-  const settings: PreprocessSettings = { size, frameRate: fps, format, minSeconds, maxSeconds, minSide, every };
+  const ofVideos: PreprocessSettings = { size, frameRate: fps, format, minSeconds, maxSeconds, minSide, every };
+  const settingsOf = ({ still }: RawVideo) => (still ? { ...ofVideos, stillSeconds: stills } : ofVideos);
   const { rank, worldSize } = shareOf(process.env);
   const reporter = new Reporter(options);
-  const all = findRawVideos(inputs, options.identity);
+  const all = findRawVideos(inputs, { identity, stills: stills !== undefined });
+  const picture = stills === undefined ? all.find(({ still }) => still) : undefined;
+  if (picture) {
+    throw new UsageError(
+      `${picture.path} is a single picture; --stills SECONDS makes a clip of it in which the head moves`,
+    );
+  }
   const store = await RecordStore.open(options.output);
   const mine = all.filter((_, index) => index % worldSize === rank);
   const due: RawVideo[] = [];
-  for (const video of mine) if (!(await store.isDone(video, split, settings))) due.push(video);
+  for (const video of mine) if (!(await store.isDone(video, split, settingsOf(video)))) due.push(video);
   if (due.length < mine.length) {
     reporter.notice(`${mine.length - due.length} of ${mine.length} videos are done already`);
   }
   const started = performance.now();
-  const failed = await prepareAll(due, { store, split, settings, jobs, reporter });
+  const failed = await prepareAll(due, { store, split, settingsOf, jobs, reporter });
   await store.publish();
   const named = new Set(mine.map(({ name }) => name));
   const records = (await store.all()).filter((record) => record.split === split && named.has(record.video.name));
@@ -139,10 +152,16 @@ async function prepareAll(
   {
     store,
     split,
-    settings,
+    settingsOf,
     jobs,
     reporter,
-  }: { store: RecordStore; split: string; settings: PreprocessSettings; jobs: number; reporter: Reporter },
+  }: {
+    store: RecordStore;
+    split: string;
+    settingsOf: (video: RawVideo) => PreprocessSettings;
+    jobs: number;
+    reporter: Reporter;
+  },
 ): Promise<string[]> {
   const failed: string[] = [];
   const progress = reporter.progress('preprocess', undefined);
@@ -169,7 +188,9 @@ async function prepareAll(
       }
       await store.clear(video, split);
       const started = performance.now();
-      const outcome = await pool.run({ path: video.path, name: video.name, root: store.root, split, settings });
+      const { path, still, name } = video;
+      const settings = settingsOf(video);
+      const outcome = await pool.run({ path, still, name, root: store.root, split, settings });
       await store.put({ video, split, settings, seconds: (performance.now() - started) / 1000, ...outcome });
       const label = `[${++done}/${videos.length}]`;
       if (outcome.error !== undefined) {

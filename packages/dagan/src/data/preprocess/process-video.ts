@@ -4,7 +4,15 @@ import { join } from 'node:path';
 import type { FaceAnalyzer, FaceMesh } from '../../faces/index.js';
 import { createClipWriter, MediaError, openClip, type PictureTransform } from '../../media/index.js';
 import { ShotCuts } from './shot-cuts.js';
-import { type ClipPlan, type ClipRules, type DroppedPart, type FaceTrack, planClips, TrackBuilder } from './tracks.js';
+import {
+  type ClipPlan,
+  type ClipRules,
+  type DroppedPart,
+  type FaceSample,
+  type FaceTrack,
+  planClips,
+  TrackBuilder,
+} from './tracks.js';
 
 /** How videos become clips. */
 export type PreprocessSettings = ClipRules & {
@@ -16,6 +24,8 @@ export type PreprocessSettings = ClipRules & {
   format: 'mp4' | 'png';
   /** The face is looked at in every so many frames. */
   every: number;
+  /** Length of the clips that are made of stills; without it stills are not taken. */
+  stillSeconds?: number;
 };
 
 /** A clip that was made. */
@@ -54,10 +64,10 @@ export type ProcessOptions = PreprocessSettings & {
 const ANALYSIS_SIDE = 640;
 
 /** Seconds that decoding may stand still: all processors may be busy. */
-const TIME_LIMIT = 120;
+export const TIME_LIMIT = 120;
 
 /** Points of the mesh that tell motion: nose tip, outer eye corners, mouth corners, lips, chin, brows. */
-const MARKS = [1, 33, 263, 61, 291, 13, 14, 152, 105, 334];
+export const MARKS = [1, 33, 263, 61, 291, 13, 14, 152, 105, 334];
 
 /**
  * Makes the clips of a video. Each appears whole or not at all.
@@ -93,8 +103,7 @@ async function followFace(
   onWarning: (text: string) => void,
 ): Promise<FollowedVideo> {
   const { width, height } = await sizeOf(path);
-  const shrink = Math.min(1, ANALYSIS_SIDE / Math.max(width, height));
-  const size = [Math.max(1, Math.round(width * shrink)), Math.max(1, Math.round(height * shrink))] as const;
+  const size = analysisSize(width, height);
   await using clip = await openClip(path, { transform: { size }, timeLimit: TIME_LIMIT, onWarning });
   const cuts = new ShotCuts();
   const tracks = new TrackBuilder();
@@ -112,17 +121,7 @@ async function followFace(
       mesh = await analyzer.track(picture, mesh);
       due = frame + every;
       if (mesh) {
-        const { points, box } = mesh;
-        tracks.seen({
-          frame,
-          box: {
-            left: box.left * scaleX,
-            top: box.top * scaleY,
-            width: box.width * scaleX,
-            height: box.height * scaleY,
-          },
-          marks: MARKS.flatMap((index) => [points[index * 3]! * scaleX, points[index * 3 + 1]! * scaleY]),
-        });
+        tracks.seen(sampleOf(mesh, frame, scaleX, scaleY));
       } else {
         tracks.lost();
       }
@@ -133,9 +132,27 @@ async function followFace(
   return { width, height, frameRate: clip.frameRate, frames: frame, tracks: tracks.finish(frame) };
 }
 
+/** The size of the picture in which the face of a `width` x `height` one is looked for. */
+export function analysisSize(width: number, height: number): [width: number, height: number] {
+  const shrink = Math.min(1, ANALYSIS_SIDE / Math.max(width, height));
+  return [Math.max(1, Math.round(width * shrink)), Math.max(1, Math.round(height * shrink))];
+}
+
+/** A face seen in a frame, in pixels `scaleX` and `scaleY` times as small as the mesh's. */
+export function sampleOf({ points, box }: FaceMesh, frame: number, scaleX: number, scaleY: number): FaceSample {
+  const { left, top, width, height } = box;
+  return {
+    frame,
+    box: { left: left * scaleX, top: top * scaleY, width: width * scaleX, height: height * scaleY },
+    marks: MARKS.flatMap((index) => [points[index * 3]! * scaleX, points[index * 3 + 1]! * scaleY]),
+  };
+}
+
 async function sizeOf(path: string): Promise<{ width: number; height: number }> {
   await using clip = await openClip(path, { timeLimit: TIME_LIMIT });
-  if (clip.kind === 'image') throw new MediaError(path, 'is a single picture, not a video');
+  if (clip.kind === 'image') {
+    throw new MediaError(path, 'is a single picture, not a video; with --stills SECONDS its head is made to move');
+  }
   return { width: clip.sourceWidth, height: clip.sourceHeight };
 }
 
@@ -164,6 +181,7 @@ async function cutOut(
   return frames;
 }
 
-function frameNumber(frame: number): string {
+/** As it stands in the names of clips. */
+export function frameNumber(frame: number): string {
   return String(frame).padStart(6, '0');
 }

@@ -194,7 +194,8 @@ function smoothed(boxes: readonly Box[]): Box[] {
   });
 }
 
-function motionOf(samples: readonly FaceSample[], faceHeight: number): number {
+/** The motion measure of a clip: see `ClipPlan`. */
+export function motionOf(samples: readonly Pick<FaceSample, 'marks'>[], faceHeight: number): number {
   const length = samples[0]?.marks.length ?? 0;
   let squares = 0;
   for (let at = 0; at < length; at++) {

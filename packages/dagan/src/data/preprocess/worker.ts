@@ -1,10 +1,12 @@
 // A process that prepares one video after the other, as the program tells it to.
 import { FaceAnalyzer } from '../../faces/index.js';
+import { processStill } from './process-still.js';
 import { type PreprocessSettings, processVideo, type VideoResult } from './process-video.js';
 
-/** An order: prepare this video. */
+/** An order: prepare this video or still. */
 export type PreprocessOrder = {
   path: string;
+  still?: boolean;
   name: string;
   root: string;
   split: string;
@@ -26,11 +28,11 @@ const send = (report: PreprocessReport): void => {
 
 let analyzer: Promise<FaceAnalyzer> | undefined;
 
-async function prepare({ path, name, root, split, settings }: PreprocessOrder): Promise<void> {
+async function prepare({ path, still, name, root, split, settings }: PreprocessOrder): Promise<void> {
   let frames = 0;
   try {
     analyzer ??= FaceAnalyzer.load();
-    const result = await processVideo(path, {
+    const result = await (still ? processStill : processVideo)(path, {
       ...settings,
       analyzer: await analyzer,
       root,
