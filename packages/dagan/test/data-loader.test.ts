@@ -21,7 +21,15 @@ import {
   SampleSequence,
   type SamplingOptions,
 } from '../src/data/index.js';
-import { createPicture, cropPicture, MediaError, resizePicture, writePicture } from '../src/media/index.js';
+import { FaceAnalyzer } from '../src/faces/index.js';
+import {
+  createPicture,
+  cropPicture,
+  MediaError,
+  readPicture,
+  resizePicture,
+  writePicture,
+} from '../src/media/index.js';
 import { makeFolderClip, makeMarkedSet, makeVideoClip, markedFrame, markOf, SIDE } from './data-fixtures.js';
 import { temporaryFolder } from './media-fixtures.js';
 import { sharedMissing, sharedPath } from './shared.js';
@@ -484,6 +492,44 @@ test('closing ends a loader that is being waited for, and an open one does not k
     timeout: 60_000,
   });
   assert.equal(stdout, '2 the loader is closed\n');
+});
+
+test('mouth and eyes of the driving frame are marked where they are, mirrored or not; without a face nothing is', async () => {
+  const root = join(folder, 'faces');
+  const portrait = await readPicture(fileURLToPath(new URL('../../../../examples/portrait.png', import.meta.url)));
+  for (const [name, picture] of [
+    ['face', portrait],
+    ['wall', createPicture(64, 64)],
+  ] as const) {
+    await mkdir(join(root, 'train', name), { recursive: true });
+    for (const frame of [0, 1]) await writePicture(join(root, 'train', name, `${frame}.png`), picture);
+  }
+  const prepared = await prepareFrames(await openDataset(root), { size: 128 });
+  await using analyzer = await FaceAnalyzer.load();
+  const mesh = (await analyzer.track(resizePicture(portrait, 128, 128)))!;
+  const inside = (index: number, mirror: boolean): number => {
+    const x = Math.floor(mesh.points[index * 3]!);
+    return Math.floor(mesh.points[index * 3 + 1]!) * 128 + (mirror ? 127 - x : x);
+  };
+  const [lips, eye, forehead, brow] = [13, 159, 10, 9];
+  for (const mirror of [false, true]) {
+    const still = { timeFlip: 0, brightness: 0, contrast: 0, saturation: 0, hue: 0 };
+    const augmentation = { ...still, horizontalFlip: mirror ? 1 : 0 };
+    await using loader = openPairLoader(prepared, { batchSize: 2, seed: 1, regions: true, augmentation });
+    using batch = await loader.next();
+    assert.deepEqual(batch.regions?.shape, [2, 1, 128, 128]);
+    const masks = batch.regions.toFloat32Array();
+    const of = (name: string): Float32Array => {
+      const n = batch.names.indexOf(`train/${name}`);
+      return masks.subarray(n * 128 * 128, (n + 1) * 128 * 128);
+    };
+    const marked = (index: number): number => of('face')[inside(index, mirror)]!;
+    assert.deepEqual([lips, eye, forehead, brow].map(marked), [1, 1, 0, 0], `mirrored: ${mirror}`);
+    assert.ok(of('wall').every((value) => value === 0));
+  }
+  await using plain = openPairLoader(prepared, { batchSize: 2, seed: 1 });
+  using batch = await plain.next();
+  assert.equal(batch.regions, undefined);
 });
 
 test('real clips: both frames of a pair are pictures of the same scene', { skip: sharedMissing }, async () => {

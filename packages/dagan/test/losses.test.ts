@@ -368,6 +368,15 @@ test('the pixel loss adds the mean difference of every scale and leaves the real
   assert.throws(() => pixelLoss(generated, pyramid(0.25)), /lacks scale 0.5; it has 1/);
 });
 
+test('pixel loss counts every place as often as its importance says', () => {
+  const [generated, real] = [new Map([[1, zeros([1, 3, 2, 2])]]), new Map([[1, full([1, 3, 2, 2], 0.5)]])];
+  const importance = tensor([
+    [1, 1],
+    [1, 5],
+  ]).expand(1, 3, 2, 2);
+  assert.equal(pixelLoss(generated, real, new Map([[1, importance]])).item(), 0.5 * ((1 + 1 + 1 + 5) / 4));
+});
+
 test('the objective adds its terms by weight and names a term that is missing', () => {
   const weights = { ...OBJECTIVE_WEIGHTS, featureMatching: 0, equivarianceJacobian: 0, keypointDistance: 0 };
   const terms = { perceptual: tensor(2), generatorAdversarial: tensor(3), equivarianceValue: tensor(0.5) };

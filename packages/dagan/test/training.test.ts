@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import {
   cat,
+  full,
   getThreads,
   liveTensors,
   manualSeed,
@@ -15,6 +16,7 @@ import {
   setThreads,
   type Tensor,
   tidy,
+  zeros,
 } from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { ThinPlateSpline } from '../src/geometry/index.js';
@@ -427,6 +429,31 @@ describe('a step', () => {
     ]);
   });
 
+  test('counts mouth and eyes as often as it is told to, in what is painted and in what is warped', () => {
+    const none = Object.fromEntries(Object.keys(OBJECTIVE_WEIGHTS).map((name) => [name, 0])) as ObjectiveWeights;
+    const weights = { ...none, pixel: 1, warp: 1 };
+    const lossesWith = (share: number, regionWeight?: number) =>
+      stateOf({ weights, regionWeight }).step.run({ ...batch, regions: full([2, 1, 64, 64], share) }, transform).losses;
+    const plain = lossesWith(1);
+    const ratio = (losses: typeof plain, name: 'pixel' | 'warp'): number => losses[name]! / plain[name]!;
+    for (const name of ['pixel', 'warp'] as const) {
+      // Regions fade out at the border of the picture, where the smaller scales see beyond it.
+      const three = ratio(lossesWith(1, 3), name);
+      assert.ok(three > 2.7 && three < 3.001, `${three}`);
+      assert.ok(Math.abs(ratio(lossesWith(0, 3), name) - 1) < 1e-5);
+      assert.ok(
+        Math.abs(ratio(stateOf({ weights, regionWeight: 3 }).step.run(batch, transform).losses, name) - 1) < 1e-5,
+      );
+    }
+    const halves = cat([full([1, 1, 64, 64], 1), zeros([1, 1, 64, 64])]);
+    for (const accumulate of [1, 2]) {
+      const warpOf = (regions: Tensor): number =>
+        stateOf({ weights, regionWeight: 3, accumulate }).step.run({ ...batch, regions }, transform).losses.warp!;
+      const share = warpOf(halves) / warpOf(zeros([2, 1, 64, 64]));
+      assert.ok(share > 1.2 && share < 2.8, `${share} in ${accumulate}`);
+    }
+  });
+
   test('of a batch in two parts adds up to the step of one part, if both are the same', () => {
     const one = { source: batch.source.narrow(0, 0, 1), driving: batch.driving.narrow(0, 0, 1) };
     const twice = { source: cat([one.source, one.source]), driving: cat([one.driving, one.driving]) };
@@ -532,6 +559,7 @@ describe('a configuration', () => {
     await refused({ phases: [{ size: 64, share: 0.5 }] }, /shares of the phases add up to 0.5/);
     await refused({ learningRate: 0 }, /learningRate must be positive, not 0/);
     await refused({ averageDecay: 1 }, /averageDecay must be from 0 to below 1/);
+    await refused({ regionWeight: -1 }, /regionWeight must be a number from 0, not -1/);
     assert.ok(!existsSync(folder));
   });
 });

@@ -109,12 +109,12 @@ async function runTrainAnimation(options: AnimationOptions, session: TrainingSes
   perceptual?.to({ device, memoryFormat: 'channels_last' });
   const depth = saved ? null : depthOf(options, wanted);
   const config = depth ? { ...wanted, model: { ...wanted.model, depth: depth.config } } : wanted;
-  const { seed, augmentation } = config;
-  const heldOutSamples = options.evaluationPairs;
+  const { seed, augmentation, regionWeight = 1 } = config;
+  const what = { seed, augmentation, heldOutSamples: options.evaluationPairs, regions: regionWeight !== 1 };
   const outcome = await trainAnimation({
     ...runOptions(session),
     config,
-    data: await datasetPairs(options.data, datasetOptions(session, { seed, heldOutSamples, augmentation })),
+    data: await datasetPairs(options.data, datasetOptions(session, what)),
     perceptual,
     start: (state) => {
       model?.load(state);

@@ -6,6 +6,8 @@ import type { FrameClip } from './prepare.js';
 export type WorkerSetup = {
   /** Width and height of the frames. */
   size: number;
+  /** Whether mouth and eyes are looked for. */
+  regions: boolean;
 };
 
 /** A batch to make. */
@@ -14,7 +16,10 @@ export type BatchOrder = {
   samples: { kind: FrameClip['kind']; store: string; frames: number[]; augmentation: Augmentation }[];
 };
 
-/** A batch made: [frame of the sample, sample, 3, size, size] in [0, 1]; or the file that prevents it. */
+/**
+ * A batch made: [frame of the sample, sample, 3, size, size] in [0, 1], then, where regions are looked for,
+ * [sample, 1, size, size], 1 in mouth and eyes of the last frame; or the file that prevents it.
+ */
 export type BatchReport =
   | { number: number; data: Float32Array }
   | { number: number; failure: { path?: string; reason: string } };

@@ -28,6 +28,8 @@ export type LoaderOptions = {
   /** This process among those that share the data: each step's samples are dealt out to them. Default 0 of 1. */
   rank?: number;
   worldSize?: number;
+  /** Whether mouth and eyes of the last frame are looked for; see `FramePairBatch`. Default false. */
+  regions?: boolean;
   /** Worker threads. One delivers about 100 pairs a second of 128 x 128, 60 of 256 x 256. Default 1. */
   workers?: number;
   /**
@@ -49,8 +51,11 @@ type BatchOrigin = {
   frames: number[][];
 } & Disposable;
 
-/** Two frames of the same person each: [N, 3, H, W] in [0, 1], float32 on the CPU. Disposing of it frees the tensors. */
-export type FramePairBatch = { source: Tensor; driving: Tensor } & BatchOrigin;
+/**
+ * Two frames of the same person each: [N, 3, H, W] in [0, 1], float32 on the CPU; and, if they were looked for, `regions`
+ * [N, 1, H, W], 1 in mouth and eyes of the driving frame and 0 elsewhere. Disposing of it frees the tensors.
+ */
+export type FramePairBatch = { source: Tensor; driving: Tensor; regions?: Tensor } & BatchOrigin;
 
 /** Three frames at equal distance, in time's order or against it; like a `FramePairBatch` otherwise. */
 export type FrameTripletBatch = { previous: Tensor; target: Tensor; next: Tensor } & BatchOrigin;
@@ -79,9 +84,10 @@ export function openPairLoader(
   options: LoaderOptions & { frames?: FrameChoice },
 ): PairLoader {
   const sampling: SamplingOptions = { ...options, count: 2, frames: options.frames ?? { kind: 'random' } };
-  return new Loader(dataset, sampling, options, ([source, driving], origin) => ({
+  return new Loader(dataset, sampling, options, ([source, driving, regions], origin) => ({
     source: source!,
     driving: driving!,
+    ...(regions && { regions }),
     ...origin,
   }));
 }
@@ -111,7 +117,9 @@ type Pending = { samples: Sample[]; data: Promise<Float32Array> };
 class Loader<Batch> implements BatchLoader<Batch> {
   readonly epochLength: number;
   readonly #sequence: SampleSequence;
-  readonly #options: Required<Pick<LoaderOptions, 'batchSize' | 'rank' | 'worldSize' | 'prefetch' | 'size'>>;
+  readonly #options: Required<
+    Pick<LoaderOptions, 'batchSize' | 'rank' | 'worldSize' | 'prefetch' | 'size' | 'regions'>
+  >;
   readonly #workers: BatchWorker[];
   /** Batches ordered and not yet handed out, in their order. */
   readonly #pending: Pending[] = [];
@@ -129,6 +137,7 @@ class Loader<Batch> implements BatchLoader<Batch> {
     private readonly batchOf: (tensors: Tensor[], origin: BatchOrigin) => Batch,
   ) {
     const { batchSize, rank = 0, worldSize = 1, workers = 1, prefetch = 4, size = dataset.size, state } = options;
+    const { regions = false } = options;
     for (const [name, value] of Object.entries({ batchSize, worldSize, workers, prefetch, size })) {
       if (!Number.isInteger(value) || value < 1) {
         throw new RangeError(`${name} must be a positive integer, not ${value}`);
@@ -137,7 +146,7 @@ class Loader<Batch> implements BatchLoader<Batch> {
     if (!Number.isInteger(rank) || rank < 0 || rank >= worldSize) {
       throw new RangeError(`the rank must be from 0 to ${worldSize - 1}, not ${rank}`);
     }
-    this.#options = { batchSize, rank, worldSize, prefetch, size };
+    this.#options = { batchSize, rank, worldSize, prefetch, size, regions };
     this.#sequence = new SampleSequence(dataset, sampling);
     this.epochLength = this.#sequence.epochLength;
     this.#fingerprint = this.#sequence.fingerprint;
@@ -151,7 +160,7 @@ class Loader<Batch> implements BatchLoader<Batch> {
       );
     }
     this.#start = state?.samples ?? 0;
-    this.#workers = Array.from({ length: workers }, () => new BatchWorker({ size }));
+    this.#workers = Array.from({ length: workers }, () => new BatchWorker({ size, regions }));
     while (this.#pending.length < prefetch) this.#order();
   }
 
@@ -217,13 +226,15 @@ class Loader<Batch> implements BatchLoader<Batch> {
     });
   }
 
-  /** One tensor for each frame of the samples. */
+  /** One tensor for each frame of the samples, and one for the regions. */
   #tensors(values: Float32Array): Tensor[] {
     const { count } = this.sampling;
-    const { size } = this.#options;
-    const length = values.length / count;
-    const shape = [this.#options.batchSize, 3, size, size];
-    return Array.from({ length: count }, (_, i) => tensor(values.subarray(i * length, (i + 1) * length), { shape }));
+    const { batchSize, size, regions } = this.#options;
+    const area = batchSize * size * size;
+    const part = (start: number, channels: number): Tensor =>
+      tensor(values.subarray(start, start + channels * area), { shape: [batchSize, channels, size, size] });
+    const frames = Array.from({ length: count }, (_, i) => part(i * 3 * area, 3));
+    return regions ? [...frames, part(count * 3 * area, 1)] : frames;
   }
 }
 

@@ -2,7 +2,8 @@
 import type { Tensor } from '@dagan/libtorch';
 import { widened } from '../geometry/precision.js';
 
-/** Mean absolute difference of two tensors of one shape -> []. */
-export function meanAbsoluteDifference(a: Tensor, b: Tensor): Tensor {
-  return widened(a).sub(widened(b)).abs().mean();
+/** Mean absolute difference of two tensors of one shape, each place times its importance -> []. */
+export function meanAbsoluteDifference(a: Tensor, b: Tensor, importance?: Tensor): Tensor {
+  const difference = widened(a).sub(widened(b)).abs();
+  return (importance ? difference.mul(importance) : difference).mean();
 }

@@ -29,6 +29,8 @@ export type AnimationTrainingConfig = TrainingPlan & {
   augmentation?: AugmentationOptions;
   weights: ObjectiveWeights;
   keypointDistance: KeypointDistanceOptions;
+  /** How many times as much as others pixels of mouth and eyes count in the pixel and warp losses; default 1. */
+  regionWeight?: number;
   deformation: DeformationOptions;
   /** Decay of the exponential moving average of generator and keypoint detector, which is the model that comes out. */
   averageDecay: number;
@@ -89,11 +91,14 @@ export function modelForSize(
 
 /** @throws TrainingSetupError naming the first value that cannot be */
 export function checkTrainingConfig(config: AnimationTrainingConfig, worldSize = 1): void {
-  const { phases, accumulate, averageDecay } = config;
+  const { phases, accumulate, averageDecay, regionWeight = 1 } = config;
   checkWhole('accumulate', accumulate);
   checkTrainingPlan(config, { worldSize, parts: accumulate });
   if (!(averageDecay >= 0 && averageDecay < 1)) {
     throw new TrainingSetupError(`averageDecay must be from 0 to below 1, not ${averageDecay}`);
+  }
+  if (!(regionWeight >= 0 && Number.isFinite(regionWeight))) {
+    throw new TrainingSetupError(`regionWeight must be a number from 0, not ${regionWeight}`);
   }
   const shares = phases.reduce((sum, { share }) => sum + share, 0);
   if (Math.abs(shares - 1) > 1e-6) {

@@ -22,8 +22,8 @@ import type { Generated } from '../models/generator.js';
 import type { Keypoints } from '../models/keypoints.js';
 import type { PerceptualNetwork } from '../models/vgg19.js';
 
-/** Two frames of the same person: [N, 3, H, W] in [0, 1] each. */
-export type FramePair = { source: Tensor; driving: Tensor };
+/** Two frames of the same person, [N, 3, H, W] in [0, 1] each, and where the driving one shows mouth and eyes, [N, 1, H, W]. */
+export type FramePair = { source: Tensor; driving: Tensor; regions?: Tensor };
 
 /** Everything that the networks made of a pair. Disparities are null for models without depth. */
 export type AnimationSeen = {
@@ -38,6 +38,8 @@ export type AnimationObjectiveOptions = {
   /** A term of weight 0 is not computed. */
   weights: ObjectiveWeights;
   keypointDistance: KeypointDistanceOptions;
+  /** How many times as much as others pixels of mouth and eyes count in the pixel and warp losses. */
+  regionWeight: number;
   /** Arithmetic of convolutions and matrix products. */
   precision: 'float32' | 'bfloat16';
   /** Where the networks are. */
@@ -81,6 +83,20 @@ export class AnimationObjective {
     return noGrad(() => this.#pyramid.forward(image));
   }
 
+  /**
+   * How much every pixel of the driving frame counts in the pixel and warp losses, at the scales at which frames are
+   * compared; null if all count alike.
+   *
+   * @param regions 1 in mouth and eyes, 0 elsewhere, [N, 1, H, W]
+   */
+  importance(regions: Tensor | undefined): Pyramid | null {
+    const { regionWeight, weights } = this.options;
+    if (!regions || regionWeight === 1 || (weights.pixel === 0 && weights.warp === 0)) return null;
+    const [count, , height, width] = regions.shape as [number, number, number, number];
+    const scales = this.pyramid(regions.expand(count, 3, height, width));
+    return new Map([...scales].map(([scale, inside]) => [scale, inside.mul(regionWeight - 1).add(1)]));
+  }
+
   /** The pair through all networks: depth, keypoints, and the driving frame rebuilt from the source. */
   reconstruct({ source, driving }: FramePair): AnimationSeen {
     return this.#inPrecision(() => {
@@ -99,12 +115,14 @@ export class AnimationObjective {
    *
    * @param real pyramid of the driving frame
    * @param transform deformation of the driving frame, with which its keypoints must move
+   * @param importance of its pixels
    */
   generatorTerms(
     seen: AnimationSeen,
     driving: Tensor,
     real: Pyramid,
     transform: ThinPlateSpline,
+    importance: Pyramid | null = null,
   ): Partial<Record<ObjectiveTerm, Tensor>> {
     return this.#inPrecision(() => {
       const { weights } = this;
@@ -112,8 +130,10 @@ export class AnimationObjective {
       const fake = this.#pyramid.forward(seen.generated.prediction);
       const terms: Partial<Record<ObjectiveTerm, Tensor>> = {};
       if (weights.perceptual > 0) terms.perceptual = perceptualLoss(this.perceptual!, fake, real);
-      if (weights.pixel > 0) terms.pixel = pixelLoss(fake, real);
-      if (weights.warp > 0) terms.warp = pixelLoss(this.#pyramid.forward(seen.generated.deformed), real);
+      if (weights.pixel > 0) terms.pixel = pixelLoss(fake, real, importance ?? undefined);
+      if (weights.warp > 0) {
+        terms.warp = pixelLoss(this.#pyramid.forward(seen.generated.deformed), real, importance ?? undefined);
+      }
       if (this.adversarial) {
         const [ofFake, ofReal] = this.#judge(fake, real, drivingKeypoints);
         terms.generatorAdversarial = generatorAdversarialLoss(ofFake);

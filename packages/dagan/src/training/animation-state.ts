@@ -49,10 +49,11 @@ export class AnimationState {
     }).to(layout);
     joinRanks([this.model, this.discriminator], [this.model.generator, this.model.keypointDetector], place);
     freeze(this.model, config.freeze);
-    const { weights, keypointDistance, deformation, learningRate, accumulate, clipNorm, precision } = config;
+    const { weights, keypointDistance, regionWeight, deformation } = config;
+    const { learningRate, accumulate, clipNorm, precision } = config;
     this.step = new AnimationStep(this.model, this.discriminator, perceptual, {
       weights: { ...weights, equivarianceJacobian: config.model.estimateJacobian ? weights.equivarianceJacobian : 0 },
-      ...{ keypointDistance, deformation, learningRate, accumulate, clipNorm, precision, device, group },
+      ...{ keypointDistance, regionWeight, deformation, learningRate, accumulate, clipNorm, precision, device, group },
     });
     this.averages = {
       generator: new optim.ExponentialMovingAverage(this.model.generator, config.averageDecay),

@@ -59,6 +59,7 @@ export class AnimationStep {
     const {
       weights = OBJECTIVE_WEIGHTS,
       keypointDistance = {},
+      regionWeight = 1,
       precision = 'float32',
       device = 'cpu',
       ...own
@@ -68,6 +69,7 @@ export class AnimationStep {
     this.objective = new AnimationObjective(model, discriminator, perceptual, {
       weights,
       keypointDistance,
+      regionWeight,
       precision,
       device,
     });
@@ -120,15 +122,19 @@ export class AnimationStep {
   }
 
   /** Adds the gradients of a part of the batch; both losses see the networks as they were before the step. */
-  #learn({ source, driving, transform }: Part, last: boolean): { losses: AnimationLosses; seen: AnimationSeen } {
+  #learn(
+    { source, driving, regions, transform }: Part,
+    last: boolean,
+  ): { losses: AnimationLosses; seen: AnimationSeen } {
     return tidy(() => {
       const share = 1 / this.#options.accumulate;
       const real = this.objective.pyramid(driving);
+      const importance = this.objective.importance(regions);
       const seen = this.objective.reconstruct({ source, driving });
 
       // The discriminator is a fixed judge here; it must not collect gradients of the generator's loss.
       this.discriminator.requiresGrad_(false);
-      const terms = this.objective.generatorTerms(seen, driving, real, transform);
+      const terms = this.objective.generatorTerms(seen, driving, real, transform, importance);
       this.discriminator.requiresGrad_(true);
       const total = objective(terms, this.objective.weights);
       const losses: AnimationLosses = this.#finite({ ...terms, total });
@@ -164,7 +170,7 @@ export class AnimationStep {
   }
 
   /** The batch in parts, each with its deformation. */
-  #partsOf({ source, driving }: FramePair, given?: ThinPlateSpline): Part[] {
+  #partsOf({ source, driving, regions }: FramePair, given?: ThinPlateSpline): Part[] {
     const { accumulate, deformation } = this.#options;
     const { device } = this.objective.options;
     const count = driving.size(0);
@@ -175,10 +181,11 @@ export class AnimationStep {
       count / accumulate,
       (of: Tensor, i: number) => of.narrow(0, i * (count / accumulate), count / accumulate),
     ];
-    if (size === count) return [{ source, driving, transform: new ThinPlateSpline(theta, weights) }];
+    if (size === count) return [{ source, driving, regions, transform: new ThinPlateSpline(theta, weights) }];
     return Array.from({ length: accumulate }, (_, i) => ({
       source: part(source, i),
       driving: part(driving, i),
+      regions: regions && part(regions, i),
       transform: new ThinPlateSpline(part(theta, i), part(weights, i)),
     }));
   }

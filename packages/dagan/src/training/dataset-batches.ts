@@ -32,6 +32,8 @@ export type DatasetBatchesOptions = {
   numRepeats?: number;
   /** How samples are varied; by default as the published models' were. */
   augmentation?: AugmentationOptions;
+  /** Whether mouth and eyes of the driving frame are looked for. */
+  regions?: boolean;
   /** Threads that make batches ahead of time. */
   workers?: number;
   /** Where decoded frames are kept; by default below the data set. */
@@ -116,7 +118,7 @@ async function datasetBatches<Batch extends Disposable>(
   options: DatasetBatchesOptions,
   { ready = async (dataset) => dataset, open }: Sampling<Batch>,
 ): Promise<BatchProvider<Batch>> {
-  const { seed, numRepeats, workers, cacheFolder, acceptChangedData, onProgress, onWarning, signal } = options;
+  const { seed, numRepeats, regions, workers, cacheFolder, acceptChangedData, onProgress, onWarning, signal } = options;
   const { training, heldOut } = await partsOf(root, options);
   const augmentation = augmentationSettings(options.augmentation ?? {});
   const prepared = new Map<string, Promise<PreparedDataset>>();
@@ -143,7 +145,7 @@ async function datasetBatches<Batch extends Disposable>(
       if (heldOut) await prepare(heldOut, 'held-out', request);
       return open(clips, {
         ...{ size: request.size, batchSize, rank, worldSize, seed },
-        ...{ numRepeats, workers, acceptChangedData, augmentation },
+        ...{ numRepeats, regions, workers, acceptChangedData, augmentation },
         state: state as LoaderState | undefined,
       });
     },
