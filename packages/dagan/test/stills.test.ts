@@ -100,13 +100,35 @@ test('a head goes where it is told to and grows, and the rim of the picture stay
   const motion = { ...STILL, right: 0.08, down: -0.05, larger: 1.06 };
   const moved = still.moved(motion);
   const seen = (await analyzer.track(moved))!;
-  const nose = still.places([still.point(1)], motion)[0]!;
+  const nose = still.places([1], motion)[0]!;
   near([seen.points[3]!, seen.points[4]!], nose, 0.02 * mesh.box.height);
   assert.ok(Math.abs(seen.box.height / mesh.box.height - 1.06) < 0.02);
   const { height } = portrait;
   const atTheSide = (x: number, y: number): boolean => x < 3 && y > 0.1 * height && y < 0.6 * height;
   assert.ok(meanDifference(moved, portrait, atTheSide) < 4);
   assert.ok(meanDifference(moved, portrait) > 8);
+});
+
+test('a mouth opens and is dark inside, eyes close, and the rest of the face stays', async () => {
+  await using refined = await FaceAnalyzer.load({ mesh: 'refined' });
+  const signals = async (picture: Picture) => refined.expression((await refined.track(picture))!);
+  const was = await signals(portrait);
+  const open = still.moved({ ...STILL, jaw: 0.07 });
+  const speaking = await signals(open);
+  assert.ok(speaking.lipsParted > was.lipsParted + 0.04, `${was.lipsParted} to ${speaking.lipsParted}`);
+  const [closedLip] = still.places([14], STILL);
+  const [openLip] = still.places([14], { ...STILL, jaw: 0.07 });
+  assert.ok(openLip![1] - closedLip![1] > 0.06 * mesh.box.height);
+  const brightness = ({ width, data }: Picture, [x, y]: Point): number =>
+    data[(Math.floor(y) * width + Math.floor(x)) * 3]!;
+  const inside: Point = [closedLip![0], (closedLip![1] + openLip![1]) / 2];
+  assert.ok(brightness(open, inside) < 60 && brightness(portrait, inside) > 80);
+
+  const blinking = await signals(still.moved({ ...STILL, blink: 1 }));
+  assert.ok(blinking.eyeOpenLeft < 0.75 * was.eyeOpenLeft, `${was.eyeOpenLeft} to ${blinking.eyeOpenLeft}`);
+  assert.ok(blinking.eyeOpenRight < 0.75 * was.eyeOpenRight);
+  const pose = await poseOf({ jaw: 0.07, blink: 1 });
+  assert.ok(Math.abs(pose.yaw) < 2 && Math.abs(pose.roll) < 1, JSON.stringify(pose));
 });
 
 test('a path of the head is smooth, keeps its limits, uses them, and is the same for the same key', () => {
@@ -117,6 +139,10 @@ test('a path of the head is smooth, keeps its limits, uses them, and is the same
   assert.ok(Math.max(...yaws) - Math.min(...yaws) > 12);
   assert.ok(yaws.slice(1).every((yaw, i) => Math.abs(yaw - yaws[i]!) < 3));
   assert.ok(times.every((time) => Math.abs(path.at(time).larger - 1) <= 0.08));
+  const jaws = times.map((time) => path.at(time).jaw);
+  assert.ok(Math.min(...jaws) === 0 && Math.max(...jaws) > 0.04 && Math.max(...jaws) <= 0.07);
+  const closed = times.filter((time) => path.at(time).blink > 0.5).length;
+  assert.ok(closed > 5 && closed < 200, `${closed}`);
   assert.deepEqual(new HeadPath(new Random('test', 1)).at(3), path.at(3));
   assert.notDeepEqual(new HeadPath(new Random('test', 2)).at(3), path.at(3));
 });

@@ -39,7 +39,7 @@ where it was, and where the shot changes; each part is cut out by one fixed squa
 would fill 55 % of the height. Parts that are too short, too small, or whose square does not fit are left out.
 
 With --stills, pictures become clips too: the head is turned and moved at random, by the relief of its face mesh, before
-an unmoved background. Trained on beside videos they show a model more people; they do not speak or blink. GIFs are videos.
+an unmoved background; mouth and eyes open and close. Beside videos they show a model more people. GIFs are videos.
 
 Output: OUT/train/IDENTITY#VIDEO#START-END.mp4 (frames of the raw video), OUT/index.json, OUT/${REPORT}.
 The same command again goes on where it was ended: videos that are done are passed over. With RANK and WORLD_SIZE in the

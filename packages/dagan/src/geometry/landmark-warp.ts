@@ -6,8 +6,8 @@ export type Point = readonly [x: number, y: number];
 export type LandmarkWarpOptions = {
   /** The length that is taken for 1, so that `smoothing` does not depend on the picture's size. Default 1. */
   scale?: number;
-  /** 0 (default) meets every point; more bends less and misses them a little. */
-  smoothing?: number;
+  /** 0 (default) meets every point; more bends less and misses them a little. One for all, or one for each. */
+  smoothing?: number | readonly number[];
 };
 
 /**
@@ -31,9 +31,10 @@ export class LandmarkWarp {
     this.#scale = scale;
     this.#centers = from.map(([x, y]): Point => [x / scale, y / scale]);
     const count = from.length;
+    const give = (i: number): number => (typeof smoothing === 'number' ? smoothing : smoothing[i]!);
     const matrix = Array.from({ length: count + 3 }, () => new Float64Array(count + 3));
     for (const [i, p] of this.#centers.entries()) {
-      for (const [j, q] of this.#centers.entries()) matrix[i]![j] = i === j ? smoothing : bump(p, q);
+      for (const [j, q] of this.#centers.entries()) matrix[i]![j] = i === j ? give(i) : bump(p, q);
       for (const [k, value] of [1, ...p].entries()) {
         matrix[i]![count + k] = value;
         matrix[count + k]![i] = value;

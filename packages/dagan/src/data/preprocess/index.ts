@@ -5,7 +5,7 @@ export { type MadeClip, type PreprocessSettings, processVideo, type VideoResult 
 export { findRawVideos, RAW_EXTENSIONS, type RawVideo, type RawVideoOptions } from './raw-videos.js';
 export { type PreprocessTotals, REPORT, RecordStore, reportOf, totalsOf, type VideoRecord } from './records.js';
 export { ShotCuts } from './shot-cuts.js';
-export { type HeadMotion, HeadPath, MovableStill, type Point3, STILL } from './still-motion.js';
+export { type HeadMotion, HeadPath, MovableStill, STILL } from './still-motion.js';
 export {
   type ClipPlan,
   type ClipRules,

@@ -56,12 +56,11 @@ export async function processStill(path: string, options: ProcessOptions): Promi
   const file = `${split}/${name}#${frameNumber(0)}-${frameNumber(frames)}${format === 'mp4' ? '.mp4' : ''}`;
   const target = join(root, format === 'mp4' ? file : `${file}/`);
   await using writer = await createClipWriter(target, { width: size, height: size, frameRate, timeLimit: TIME_LIMIT });
-  const marks = MARKS.map((index) => still.point(index));
   const samples: Pick<FaceSample, 'marks'>[] = [];
   for (let frame = 0; frame < frames; frame++) {
     const motion = headPath.at(frame / frameRate);
     await writer.add(resizePicture(still.moved(motion), size, size));
-    samples.push({ marks: still.places(marks, motion).flat() });
+    samples.push({ marks: still.places(MARKS, motion).flat() });
     onProgress?.(1);
   }
   await writer.finish();

@@ -1,11 +1,12 @@
-// Made-up motion of a still portrait: the head is turned and moved in space, the rim of the picture stays.
+// Made-up motion of a still portrait: the head is turned and moved in space, mouth and eyes open and close, the rim of the
+// picture stays.
 import { boundsOf } from '../../faces/geometry.js';
 import type { FaceMesh } from '../../faces/index.js';
 import { LandmarkWarp, type Point } from '../../geometry/landmark-warp.js';
 import { createPicture, type Picture } from '../../media/picture.js';
 import type { Random } from '../random.js';
 
-/** Where a head is, as against where the portrait has it. */
+/** Where a head is and what it does, as against the portrait. */
 export type HeadMotion = {
   /** Degrees, with the signs of `HeadPose`. */
   yaw: number;
@@ -16,42 +17,55 @@ export type HeadMotion = {
   down: number;
   /** How many times as large the head is. */
   larger: number;
+  /** How far the lower jaw goes down, in heights of the face. */
+  jaw: number;
+  /** How far the eyes close: 1 is as far as they go. */
+  blink: number;
 };
 
-/** The head where the portrait has it. */
-export const STILL: HeadMotion = { yaw: 0, pitch: 0, roll: 0, right: 0, down: 0, larger: 1 };
+/** The portrait as it is. */
+export const STILL: HeadMotion = { yaw: 0, pitch: 0, roll: 0, right: 0, down: 0, larger: 1, jaw: 0, blink: 0 };
 
 /** How far heads move at most, either way (`larger` from 1); beyond it the hidden side of the head would have to show. */
-const LARGEST: HeadMotion = { yaw: 18, pitch: 10, roll: 10, right: 0.1, down: 0.08, larger: 0.08 };
+const LARGEST = { yaw: 18, pitch: 10, roll: 10, right: 0.1, down: 0.08, larger: 0.08 } as const;
 
-/** Cycles per second of the swings that a motion is made of. */
-const SWINGS = { count: 2, slowest: 0.1, fastest: 0.6 } as const;
+/** How far the mouth opens. */
+const WIDEST_JAW = 0.07;
 
-/** How a head moves about: each way of moving is the sum of slow swings, drawn at random. */
+/** Cycles per second of the swings that a motion is made of, slowest and fastest. */
+const RATES = { head: [0.1, 0.6], jaw: [1, 3], blink: [0.2, 0.5] } as const;
+
+type Swing = { rate: number; phase: number };
+
+/** How a head moves about: each way of moving is the sum of two swings, drawn at random. */
 export class HeadPath {
-  readonly #swings: Readonly<Record<keyof HeadMotion, readonly { rate: number; phase: number }[]>>;
+  readonly #swings: Readonly<Record<keyof HeadMotion, readonly Swing[]>>;
 
   constructor(random: Random) {
-    const draw = () =>
-      Array.from({ length: SWINGS.count }, () => ({
-        rate: random.between(SWINGS.slowest, SWINGS.fastest),
-        phase: random.between(0, 2 * Math.PI),
-      }));
-    this.#swings = { yaw: draw(), pitch: draw(), roll: draw(), right: draw(), down: draw(), larger: draw() };
+    const draw = ([slowest, fastest]: readonly [number, number]): Swing[] =>
+      [0, 1].map(() => ({ rate: random.between(slowest, fastest), phase: random.between(0, 2 * Math.PI) }));
+    const head = () => draw(RATES.head);
+    this.#swings = {
+      ...{ yaw: head(), pitch: head(), roll: head(), right: head(), down: head(), larger: head() },
+      ...{ jaw: draw(RATES.jaw), blink: draw(RATES.blink) },
+    };
   }
 
   /** The motion after so many seconds. */
   at(seconds: number): HeadMotion {
-    const part = (way: keyof HeadMotion): number =>
-      (LARGEST[way] / SWINGS.count) *
-      this.#swings[way].reduce((sum, { rate, phase }) => sum + Math.sin(2 * Math.PI * rate * seconds + phase), 0);
+    const swing = (way: keyof HeadMotion): number => {
+      const both = this.#swings[way].map(({ rate, phase }) => Math.sin(2 * Math.PI * rate * seconds + phase));
+      return (both[0]! + both[1]!) / 2; // [-1, 1]
+    };
     return {
-      yaw: part('yaw'),
-      pitch: part('pitch'),
-      roll: part('roll'),
-      right: part('right'),
-      down: part('down'),
-      larger: 1 + part('larger'),
+      yaw: LARGEST.yaw * swing('yaw'),
+      pitch: LARGEST.pitch * swing('pitch'),
+      roll: LARGEST.roll * swing('roll'),
+      right: LARGEST.right * swing('right'),
+      down: LARGEST.down * swing('down'),
+      larger: 1 + LARGEST.larger * swing('larger'),
+      jaw: WIDEST_JAW * Math.max(0, swing('jaw')),
+      blink: Math.min(1, Math.max(0, 4 * swing('blink') - 2)),
     };
   }
 }
@@ -61,8 +75,25 @@ export type Point3 = readonly [x: number, y: number, z: number];
 
 /** Points of the mesh that take part: enough for the face's relief, few enough to solve for. */
 const MESH_POINTS = 72;
-/** Landmarks at the ears. */
+/** Landmarks at the ears, between the eyes, at the chin and at the mouth's corners. */
 const EARS = [234, 454] as const;
+const BRIDGE = 168;
+const CHIN = 152;
+const MOUTH_CORNERS = [61, 291] as const;
+/** Upper and lower lid of both eyes, point by point, without the corners. */
+const UPPER_LIDS = [246, 161, 160, 159, 158, 157, 173, 466, 388, 387, 386, 385, 384, 398];
+const LOWER_LIDS = [7, 163, 144, 145, 153, 154, 155, 249, 390, 373, 374, 380, 381, 382];
+const BROWS = [70, 63, 105, 66, 107, 55, 65, 52, 53, 46, 300, 293, 334, 296, 336, 285, 295, 282, 283, 276];
+/** Lips: the inner rims with the corners, from one corner to the other, and the outer rims without. */
+const INNER_UPPER = [78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308];
+const INNER_LOWER = [78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308];
+const OUTER_UPPER = [185, 40, 39, 37, 0, 267, 269, 270, 409];
+const OUTER_LOWER = [146, 91, 181, 84, 17, 314, 405, 321, 375];
+const FEATURES: readonly number[] = [
+  ...new Set([UPPER_LIDS, LOWER_LIDS, BROWS, INNER_UPPER, INNER_LOWER, OUTER_UPPER, OUTER_LOWER].flat()),
+];
+/** What is seen between the lips where the portrait does not show it. */
+const INSIDE_MOUTH = [48, 22, 20] as const;
 /** Rings on the head around the face (hair, ears), in half-widths and half-heights of the face. */
 const HEAD_RINGS = [1.2, 1.45];
 const RING_POINTS = 17;
@@ -73,6 +104,12 @@ const STILL_FROM = 1.9;
 const RIM_POINTS = 9;
 /** Where a turn folds the face over, points contradict one another: it is better to miss them by a little. */
 const SMOOTHING = 1e-3;
+/** Lids, brows and lips lie close together and must be met. */
+const FEATURE_SMOOTHING = 1e-4;
+/** Of the way to the lower lid that the upper one goes in a blink. */
+const LID_WAY = 0.7;
+/** Where a pixel is asked whether it is inside. */
+const SUBPIXELS = [1 / 6, 1 / 2, 5 / 6];
 /** The warp is computed at the corners of squares of so many pixels and interpolated inside. */
 const STRIDE = 4;
 
@@ -83,7 +120,9 @@ const STRIDE = 4;
  */
 export class MovableStill {
   readonly #mesh: readonly Point3[];
-  readonly #body: readonly Point3[];
+  /** Indices of the mesh's points that take part. */
+  readonly #chosen: readonly number[];
+  readonly #rings: readonly Point3[];
   readonly #rim: readonly Point[];
   readonly #neck: Point3;
   readonly #height: number;
@@ -110,7 +149,8 @@ export class MovableStill {
           depth,
         ],
       );
-    this.#body = [...spreadOut(this.#mesh, MESH_POINTS), ...HEAD_RINGS.flatMap(ring)];
+    this.#chosen = [...new Set([...FEATURES, ...spreadOut(this.#mesh, MESH_POINTS)])];
+    this.#rings = HEAD_RINGS.flatMap(ring);
     this.#neck = [centerX, top + height, depth];
     this.#height = height;
     this.#rim = rimOf(picture).filter(
@@ -118,13 +158,60 @@ export class MovableStill {
     );
   }
 
-  /** A point of the face's mesh, in pixels, z away from the viewer. */
-  point(index: number): Point3 {
-    return this.#mesh[index]!;
+  /** Where points of the mesh are after a motion, [x, y] each, in pixels. */
+  places(indices: readonly number[], motion: HeadMotion): Point[] {
+    return this.#turned(
+      indices.map((index) => this.#expressed(index, motion)),
+      motion,
+    );
   }
 
-  /** Where points of the head go, [x, y] each, in pixels. */
-  places(points: readonly Point3[], { right, down, larger, ...angles }: HeadMotion): Point[] {
+  /** The portrait with its head moved. */
+  moved(motion: HeadMotion): Picture {
+    const places = [...this.places(this.#chosen, motion), ...this.#turned(this.#rings, motion), ...this.#rim];
+    const flat = [...this.#chosen.map((index) => this.#mesh[index]!), ...this.#rings].map(([x, y]): Point => [x, y]);
+    const backwards = new LandmarkWarp(places, [...flat, ...this.#rim], {
+      scale: this.#height,
+      smoothing: places.map((_, i) => (i < FEATURES.length ? FEATURE_SMOOTHING : SMOOTHING)),
+    });
+    const picture = resample(this.picture, backwards);
+    if (motion.jaw > 0) {
+      const closed = this.places(INNER_LOWER, { ...motion, jaw: 0 });
+      const open = this.places(INNER_LOWER, motion);
+      paint(picture, [...closed, ...open.reverse()], INSIDE_MOUTH);
+    }
+    return picture;
+  }
+
+  /** A point of the mesh, the head unmoved. */
+  #expressed(index: number, { jaw, blink }: HeadMotion): Point3 {
+    const point = this.#mesh[index]!;
+    const lid = UPPER_LIDS.indexOf(index);
+    if (lid >= 0) return between(point, this.#mesh[LOWER_LIDS[lid]!]!, LID_WAY * blink);
+    const share = jaw === 0 ? 0 : this.#jawShare(index);
+    if (share === 0) return point;
+    const [bridge, chin] = [this.#mesh[BRIDGE]!, this.#mesh[CHIN]!];
+    const length = Math.hypot(chin[0] - bridge[0], chin[1] - bridge[1], chin[2] - bridge[2]);
+    return between(
+      point,
+      [0, 1, 2].map((k) => point[k]! + chin[k]! - bridge[k]!) as unknown as Point3,
+      (share * jaw * this.#height) / length,
+    );
+  }
+
+  /** How much of the jaw's way a point goes: all of it at the chin and the middle of the lower lip, nothing above. */
+  #jawShare(index: number): number {
+    const [left, right] = MOUTH_CORNERS.map((corner) => this.#mesh[corner]!) as [Point3, Point3];
+    const [x, y] = this.#mesh[index]!;
+    const middle = [(left[0] + right[0]) / 2, (left[1] + right[1]) / 2] as const;
+    const across = Math.abs(x - middle[0]) / (Math.abs(right[0] - left[0]) / 2);
+    if (INNER_LOWER.includes(index) || OUTER_LOWER.includes(index)) return Math.max(0, 1 - across ** 2);
+    if (INNER_UPPER.includes(index) || OUTER_UPPER.includes(index)) return 0;
+    const below = (y - middle[1]) / (this.#mesh[CHIN]![1] - middle[1]);
+    return rising(below / 0.6) * (1 - rising((across - 1.2) / 1.2));
+  }
+
+  #turned(points: readonly Point3[], { right, down, larger, ...angles }: HeadMotion): Point[] {
     const turn = rotationOf(angles);
     const [x0, y0, z0] = this.#neck;
     return points.map(([x, y, z]): Point => {
@@ -132,17 +219,42 @@ export class MovableStill {
       return [x0 + larger * across + right * this.#height, y0 + larger * along + down * this.#height];
     });
   }
+}
 
-  /** The portrait with its head moved. */
-  moved(motion: HeadMotion): Picture {
-    const moved = this.places(this.#body, motion);
-    const still = this.#body.map(([x, y]): Point => [x, y]);
-    const backwards = new LandmarkWarp([...moved, ...this.#rim], [...still, ...this.#rim], {
-      scale: this.#height,
-      smoothing: SMOOTHING,
-    });
-    return resample(this.picture, backwards);
+function between(a: Point3, b: Point3, part: number): Point3 {
+  return [a[0] + part * (b[0] - a[0]), a[1] + part * (b[1] - a[1]), a[2] + part * (b[2] - a[2])];
+}
+
+/** From 0 to 1 as `value` goes from 0 to 1, smoothly. */
+function rising(value: number): number {
+  const t = Math.min(1, Math.max(0, value));
+  return t * t * (3 - 2 * t);
+}
+
+/** Fills a polygon with a colour, its edges smooth. */
+function paint({ width, height, data }: Picture, polygon: readonly Point[], color: readonly number[]): void {
+  const { left, top, width: across, height: along } = boundsOf(polygon.flat(), 2);
+  for (let y = Math.max(0, Math.floor(top)); y < Math.min(height, top + along); y++) {
+    for (let x = Math.max(0, Math.floor(left)); x < Math.min(width, left + across); x++) {
+      let inside = 0;
+      for (const v of SUBPIXELS) for (const u of SUBPIXELS) inside += contains(polygon, x + u, y + v) ? 1 : 0;
+      const cover = inside / SUBPIXELS.length ** 2;
+      for (let channel = 0; channel < 3; channel++) {
+        const at = (y * width + x) * 3 + channel;
+        data[at] = Math.round((1 - cover) * data[at]! + cover * color[channel]!);
+      }
+    }
   }
+}
+
+/** Whether a ray from the point crosses the polygon's sides an odd number of times. */
+function contains(polygon: readonly Point[], x: number, y: number): boolean {
+  let inside = false;
+  for (const [i, [x1, y1]] of polygon.entries()) {
+    const [x2, y2] = polygon[(i + 1) % polygon.length]!;
+    if (y1 > y !== y2 > y && x < x1 + ((y - y1) / (y2 - y1)) * (x2 - x1)) inside = !inside;
+  }
+  return inside;
 }
 
 /** The two rows that give x and y of Rz(roll) Ry(yaw) Rx(pitch) in the axes of pictures: y down, z away from the viewer. */
@@ -155,13 +267,13 @@ function rotationOf({ yaw, pitch, roll }: Pick<HeadMotion, 'yaw' | 'pitch' | 'ro
   ];
 }
 
-/** Points far from one another: each next one is the farthest, as the picture shows them, from those taken. */
-function spreadOut(points: readonly Point3[], count: number): Point3[] {
+/** Indices of points far from one another: each next one is the farthest, as the picture shows them, from those taken. */
+function spreadOut(points: readonly Point3[], count: number): number[] {
   const distance = points.map(() => Infinity);
-  const taken: Point3[] = [];
+  const taken: number[] = [];
   for (let next = 0; taken.length < Math.min(count, points.length); next = distance.indexOf(Math.max(...distance))) {
     const [x, y] = points[next]!;
-    taken.push(points[next]!);
+    taken.push(next);
     for (const [i, [u, v]] of points.entries()) distance[i] = Math.min(distance[i]!, Math.hypot(u - x, v - y));
   }
   return taken;
