@@ -350,6 +350,29 @@ test('a new portrait replaces the one before; what an engine cannot do is said',
   );
 });
 
+test('several engines in threads give what one gives, in its order, and end with it', async () => {
+  const folder = await exported('dagan', { size: SIZE });
+  const one = await loadOnnxRuntimeEngine(folder, { threads: 1 });
+  const several = await loadOnnxRuntimeEngine(folder, { threads: 3 });
+  assert.equal(one.batchSize, 1);
+  assert.equal(several.batchSize, 3);
+  assert.equal(several.size, SIZE);
+  assert.match(several.description, /^ONNX Runtime [\d.]+, cpu, float32, 3 threads$/);
+  const frames = [2, 3, 4, 5, 6, 7, 8].map((seed) => noisyPicture(seed)); // more than engines
+  await assert.rejects(several.generate([{ value: new Float32Array(30), jacobian: null }]), /no portrait yet/);
+  const [a, b] = [await animated(one, noisyPicture(1), frames), await animated(several, noisyPicture(1), frames)];
+  assert.ok(differenceOf(a.source.keypoints.value, b.source.keypoints.value) < 1e-6);
+  for (const [i, picture] of a.pictures.entries()) {
+    assert.ok(differenceOf(picture.data, b.pictures[i]!.data) <= 1, `frame ${i}`);
+    assert.ok(differenceOf(a.driving[i]!.disparity!.data, b.driving[i]!.disparity!.data) < 1e-5, `frame ${i}`);
+    assert.ok(i === 0 || differenceOf(picture.data, a.pictures[i - 1]!.data) > 1, `frame ${i} is like that before it`);
+  }
+  await assert.rejects(several.setSource(noisyPicture(1, 64)), RangeError);
+  one.dispose();
+  several.dispose();
+  await assert.rejects(several.drive(frames), /the engine is disposed of/);
+});
+
 test('a model may be exported for one size, which makes smaller graphs that take no other', async () => {
   const fixed = await exported('dagan', { size: SIZE });
   const manifest = readManifest(fixed);

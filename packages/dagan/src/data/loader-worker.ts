@@ -1,12 +1,13 @@
 // The worker thread of a loader: reads frames, augments them and lays them out as batches, in the order it is asked to.
-import { parentPort, workerData } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
 import { FaceAnalyzer } from '../faces/index.js';
 import { regionRectangles } from '../faces/regions.js';
-import { MediaError, type Picture, transformPicture } from '../media/index.js';
+import { type Picture, transformPicture } from '../media/index.js';
+import { answerRequests } from '../threads/answer-requests.js';
 import { changeColors, viewRectangle, writePlanes } from './augmentation.js';
 import { readFolderFrames } from './frame-folder.js';
 import { readPacked } from './frame-pack.js';
-import type { BatchOrder, BatchReport, WorkerSetup } from './loader-messages.js';
+import type { BatchOrder, WorkerSetup } from './loader-messages.js';
 
 const { size, regions } = workerData as WorkerSetup;
 const area = size * size;
@@ -49,21 +50,7 @@ async function markRegions(faces: FaceAnalyzer, picture: Picture, mask: Float32A
   }
 }
 
-async function follow(order: BatchOrder): Promise<void> {
-  const report = (message: BatchReport, transfer: ArrayBuffer[] = []) => parentPort?.postMessage(message, transfer);
-  try {
-    const data = await makeBatch(order);
-    report({ number: order.number, data }, [data.buffer]);
-  } catch (error) {
-    const failure =
-      error instanceof MediaError
-        ? { path: error.path, reason: error.reason }
-        : { reason: error instanceof Error ? (error.stack ?? error.message) : String(error) };
-    report({ number: order.number, failure });
-  }
-}
-
-let work: Promise<void> = Promise.resolve();
-parentPort?.on('message', (order: BatchOrder) => {
-  work = work.then(() => follow(order));
+answerRequests<BatchOrder, Float32Array>(async (order) => {
+  const batch = await makeBatch(order);
+  return { answer: batch, transfer: [batch.buffer] };
 });

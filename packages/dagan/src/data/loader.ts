@@ -1,9 +1,10 @@
 // Batches of frames for training, made ahead of time in worker threads, at a position that can be saved and taken up again.
-import { Worker } from 'node:worker_threads';
 import { type Tensor, tensor } from '@dagan/libtorch';
 import { MediaError } from '../media/index.js';
+import type { ThreadFailure } from '../threads/messages.js';
+import { Thread } from '../threads/thread.js';
 import type { AugmentationOptions } from './augmentation.js';
-import type { BatchOrder, BatchReport, WorkerSetup } from './loader-messages.js';
+import type { BatchOrder, WorkerSetup } from './loader-messages.js';
 import type { PreparedDataset } from './prepare.js';
 import { type FrameChoice, type Sample, SampleSequence, type SamplingOptions } from './sampling.js';
 
@@ -112,6 +113,8 @@ export function openTripletLoader(
   }));
 }
 
+const WORKER = new URL('./loader-worker.js', import.meta.url);
+
 type Pending = { samples: Sample[]; data: Promise<Float32Array> };
 
 class Loader<Batch> implements BatchLoader<Batch> {
@@ -120,7 +123,7 @@ class Loader<Batch> implements BatchLoader<Batch> {
   readonly #options: Required<
     Pick<LoaderOptions, 'batchSize' | 'rank' | 'worldSize' | 'prefetch' | 'size' | 'regions'>
   >;
-  readonly #workers: BatchWorker[];
+  readonly #workers: Thread<BatchOrder, Float32Array>[];
   /** Batches ordered and not yet handed out, in their order. */
   readonly #pending: Pending[] = [];
   readonly #start: number;
@@ -160,7 +163,11 @@ class Loader<Batch> implements BatchLoader<Batch> {
       );
     }
     this.#start = state?.samples ?? 0;
-    this.#workers = Array.from({ length: workers }, () => new BatchWorker({ size, regions }));
+    const setup: WorkerSetup = { size, regions };
+    this.#workers = Array.from(
+      { length: workers },
+      () => new Thread(WORKER, { setup, name: "a loader's worker", errorOf }),
+    );
     while (this.#pending.length < prefetch) this.#order();
   }
 
@@ -177,7 +184,7 @@ class Loader<Batch> implements BatchLoader<Batch> {
 
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all(this.#workers.map((worker) => worker.close()));
+    await Promise.all(this.#workers.map((worker) => worker.close('the loader is closed')));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -189,9 +196,8 @@ class Loader<Batch> implements BatchLoader<Batch> {
     const { batchSize, rank, worldSize } = this.#options;
     const first = this.#start + (this.#ordered * worldSize + rank) * batchSize;
     const samples = Array.from({ length: batchSize }, (_, i) => this.#sequence.at(first + i));
-    const worker = this.#workers[this.#ordered % this.#workers.length]!;
-    const data = worker.make({
-      number: this.#ordered++,
+    const worker = this.#workers[this.#ordered++ % this.#workers.length]!;
+    const data = worker.ask({
       samples: samples.map(({ clip: { kind, store }, frames, augmentation }) => ({
         kind,
         store,
@@ -238,65 +244,7 @@ class Loader<Batch> implements BatchLoader<Batch> {
   }
 }
 
-/** A worker thread. It keeps the program alive only while something waits for it. */
-class BatchWorker {
-  readonly #worker: Worker;
-  readonly #waiting = new Map<number, { resolve: (data: Float32Array) => void; reject: (error: Error) => void }>();
-  #failure: Error | undefined;
-  #closing = false;
-
-  constructor(setup: WorkerSetup) {
-    this.#worker = new Worker(new URL('./loader-worker.js', import.meta.url), { workerData: setup, execArgv: [] });
-    this.#worker.unref();
-    this.#worker.on('message', (report: BatchReport) => this.#receive(report));
-    this.#worker.on('error', (error) =>
-      this.#fail(new Error(`a loader's worker failed: ${error.message}`, { cause: error })),
-    );
-    this.#worker.on('exit', (code) =>
-      this.#fail(new Error(`a loader's worker ended unexpectedly (exit code ${code})`)),
-    );
-  }
-
-  make(order: BatchOrder): Promise<Float32Array> {
-    return new Promise((resolve, reject) => {
-      if (this.#failure) {
-        reject(this.#failure);
-        return;
-      }
-      this.#waiting.set(order.number, { resolve, reject });
-      this.#worker.postMessage(order);
-    });
-  }
-
-  /** Whether the thread keeps the program alive. */
-  hold(on: boolean): void {
-    if (on || this.#closing) this.#worker.ref();
-    else this.#worker.unref();
-  }
-
-  /** Ends the thread, and the program does not end before it. */
-  async close(): Promise<void> {
-    this.#closing = true;
-    this.hold(true);
-    this.#fail(new Error('the loader is closed'));
-    await this.#worker.terminate();
-  }
-
-  #receive(report: BatchReport): void {
-    const waiting = this.#waiting.get(report.number);
-    this.#waiting.delete(report.number);
-    if ('data' in report) waiting?.resolve(report.data);
-    else {
-      const { path, reason } = report.failure;
-      waiting?.reject(
-        path === undefined ? new Error(`a loader's worker failed: ${reason}`) : new MediaError(path, reason),
-      );
-    }
-  }
-
-  #fail(error: Error): void {
-    this.#failure ??= error;
-    for (const { reject } of this.#waiting.values()) reject(this.#failure);
-    this.#waiting.clear();
-  }
+/** The error of a worker thread, which names the file if it has one. */
+function errorOf({ path, reason }: ThreadFailure): Error | undefined {
+  return path === undefined ? undefined : new MediaError(path, reason!);
 }

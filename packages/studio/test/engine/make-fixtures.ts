@@ -9,7 +9,7 @@ import {
   type ExportOptions,
   exportModel,
   fillByFormula,
-  loadOnnxRuntimeEngine,
+  loadOnnxEngine,
   openClip,
   PasteBack,
   type Picture,
@@ -91,7 +91,7 @@ async function lookForFaces() {
 
 /** What the engine makes in Node of the portrait, the first frame of the clip as reference, and the third. */
 async function animate(name: string) {
-  const engine = await loadOnnxRuntimeEngine(join(folder, name), { threads: 1 });
+  const engine = await loadOnnxEngine(join(folder, name), { threads: 1 });
   const source = await engine.setSource(cutSquare(whole, faces.square, engine.size));
   const [reference, driving] = await engine.drive(
     [clip[0]!, clip[2]!].map((frame) => cutSquare(frame, faces.clipSquare, engine.size)),

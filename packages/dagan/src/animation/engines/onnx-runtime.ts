@@ -2,7 +2,9 @@
 import { availableParallelism } from 'node:os';
 import { ExportedModelError, exportedFiles, readExportedFile, readManifest } from '../../export/exported-folder.js';
 import { loadOnnxRuntime } from '../../onnx-runtime.js';
+import type { Engine } from '../engine.js';
 import { OnnxEngine } from './onnx.js';
+import { OnnxThreads } from './onnx-threads.js';
 
 /** Where ONNX Runtime can compute, by the names that its package gives. */
 export const EXECUTION_PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'dml', 'coreml', 'webgpu'] as const;
@@ -12,6 +14,7 @@ export type ExecutionProvider = (typeof EXECUTION_PROVIDERS)[number];
 export type OnnxRuntimeOptions = {
   /** Side of the pictures in pixels; 256 if not given and not fixed by the export. */
   size?: number;
+  /** Frames that one engine computes together; if not given, as many engines as are of use have one frame each. */
   batchSize?: number;
   /** Threads of the processor; one per processor if not given. */
   threads?: number;
@@ -19,13 +22,29 @@ export type OnnxRuntimeOptions = {
   provider?: ExecutionProvider;
 };
 
+/** Engines side by side at most: each holds the weights and what it computes of a frame. */
+const MOST_ENGINES = 4;
+
 /**
- * The engine for an exported model's folder. The files must be the ones that the manifest was written for.
+ * The engine for an exported model's folder. The files must be the ones that the manifest was written for. On a processor
+ * with several threads it is several engines that work on different frames.
  *
  * @throws ExportedModelError for missing or damaged files and for providers that are not there; what ONNX Runtime itself
- *   refuses is its `cause`
+ *   refuses is its `cause`, as long as there is one engine
  */
-export async function loadOnnxRuntimeEngine(
+export async function loadOnnxRuntimeEngine(folder: string, options: OnnxRuntimeOptions = {}): Promise<Engine> {
+  const { threads = availableParallelism(), provider = 'cpu', batchSize } = options;
+  const count = Math.min(threads, MOST_ENGINES);
+  if (provider !== 'cpu' || batchSize !== undefined || count === 1) {
+    return loadOnnxEngine(folder, { ...options, threads });
+  }
+  return OnnxThreads.load(count, { folder, options: { ...options, threads: Math.floor(threads / count) } }, (one) =>
+    one.replace(/\d+ threads?$/, `${threads} threads`),
+  );
+}
+
+/** One engine in this thread; see `loadOnnxRuntimeEngine`. */
+export async function loadOnnxEngine(
   folder: string,
   { size, batchSize, threads = availableParallelism(), provider = 'cpu' }: OnnxRuntimeOptions = {},
 ): Promise<OnnxEngine> {

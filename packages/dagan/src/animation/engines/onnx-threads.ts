@@ -1,0 +1,110 @@
+// Several ONNX Runtime engines in threads of their own, which work on different frames: networks of this size gain little from
+// more threads per frame, and the program is free in the meantime.
+import { ExportedModelError } from '../../export/exported-folder.js';
+import type { Picture } from '../../media/picture.js';
+import type { ThreadFailure } from '../../threads/messages.js';
+import { Thread } from '../../threads/thread.js';
+import type { Analysis, Engine, KeypointSet } from '../engine.js';
+import type { OnnxRuntimeOptions } from './onnx-runtime.js';
+
+/** What a thread is started with. */
+export type OnnxThreadSetup = { folder: string; options: OnnxRuntimeOptions };
+
+/** What a thread is asked for: what the methods of `Engine` are called with. */
+export type OnnxThreadRequest =
+  | { call: 'load' }
+  | { call: 'setSource'; portrait: Picture }
+  | { call: 'drive'; frame: Picture; withDisparity: boolean }
+  | { call: 'generate'; keypoints: KeypointSet };
+
+/** What it answers, by call. */
+export type OnnxThreadAnswer = {
+  load: { description: string; size: number };
+  setSource: Analysis;
+  drive: Analysis;
+  generate: Picture;
+};
+
+type Answers = OnnxThreadAnswer[keyof OnnxThreadAnswer];
+
+const SCRIPT = new URL('./onnx-thread.js', import.meta.url);
+
+/** Errors that callers tell apart. */
+function errorOf({ name, message }: ThreadFailure): Error {
+  if (name === 'ExportedModelError') return new ExportedModelError(message);
+  return name === 'RangeError' ? new RangeError(message) : new Error(message);
+}
+
+/** An engine whose batches are dealt out to threads, a frame each. */
+export class OnnxThreads implements Engine {
+  readonly batchSize: number;
+  #closed = false;
+  /** Calls that are waited for. */
+  #calls = 0;
+
+  private constructor(
+    readonly description: string,
+    readonly size: number,
+    private readonly threads: readonly Thread<OnnxThreadRequest, Answers>[],
+  ) {
+    this.batchSize = threads.length;
+  }
+
+  /**
+   * @param count of engines
+   * @param setup of each
+   * @param describe tells what runs the networks, from one engine's description
+   * @throws as `loadOnnxRuntimeEngine`
+   */
+  static async load(count: number, setup: OnnxThreadSetup, describe: (one: string) => string): Promise<OnnxThreads> {
+    const threads = Array.from(
+      { length: count },
+      () => new Thread<OnnxThreadRequest, Answers>(SCRIPT, { setup, name: 'an engine', errorOf }),
+    );
+    try {
+      for (const thread of threads) thread.hold(true);
+      const [loaded] = await Promise.all(threads.map((thread) => thread.ask({ call: 'load' })));
+      for (const thread of threads) thread.hold(false);
+      const { description, size } = loaded as OnnxThreadAnswer['load'];
+      return new OnnxThreads(describe(description), size, threads);
+    } catch (error) {
+      await Promise.all(threads.map((thread) => thread.close('the engine could not be loaded')));
+      throw error;
+    }
+  }
+
+  async setSource(portrait: Picture): Promise<Analysis> {
+    const [first] = await this.#answers<Analysis>(this.threads.map(() => ({ call: 'setSource', portrait })));
+    return first!;
+  }
+
+  drive(frames: readonly Picture[], { withDisparity = false } = {}): Promise<Analysis[]> {
+    return this.#answers(frames.map((frame) => ({ call: 'drive', frame, withDisparity })));
+  }
+
+  generate(keypoints: readonly KeypointSet[]): Promise<Picture[]> {
+    return this.#answers(keypoints.map((each) => ({ call: 'generate', keypoints: each })));
+  }
+
+  dispose(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const thread of this.threads) void thread.close('the engine is disposed of');
+  }
+
+  /** Deals requests out to the threads in turn, and keeps the program alive until all are answered. */
+  async #answers<Answer extends Answers>(requests: readonly OnnxThreadRequest[]): Promise<Answer[]> {
+    this.#hold(1);
+    try {
+      const asked = requests.map((request, i) => this.threads[i % this.threads.length]!.ask(request));
+      return (await Promise.all(asked)) as Answer[];
+    } finally {
+      this.#hold(-1);
+    }
+  }
+
+  #hold(more: 1 | -1): void {
+    this.#calls += more;
+    for (const thread of this.threads) thread.hold(this.#calls > 0);
+  }
+}

@@ -1,0 +1,18 @@
+// What the program and its worker threads say to each other.
+
+export type ThreadRequest<Request> = { number: number; request: Request };
+
+/** An error as it can be sent. */
+export type ThreadFailure = {
+  /** Of the error's class. */
+  name: string;
+  message: string;
+  stack?: string;
+  /** Of a `MediaError`. */
+  path?: string;
+  reason?: string;
+};
+
+export type ThreadAnswer<Answer> =
+  | { number: number; answer: Answer; failure?: undefined }
+  | { number: number; answer?: undefined; failure: ThreadFailure };
