@@ -1,10 +1,12 @@
 // The engine on LibTorch, and animation with any engine.
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { liveTensors } from '@dagan/libtorch';
 import {
   keypointsToTensors,
   LibtorchEngine,
+  loadLibtorchEngine,
   pictureToTensor,
   tensorsToKeypoints,
   tensorToMaps,
@@ -12,8 +14,9 @@ import {
 } from '../src/animation/engines/index.js';
 import { type Analysis, animate, type Engine, type KeypointSet } from '../src/animation/index.js';
 import type { Picture } from '../src/media/picture.js';
-import { MODEL_PRESETS, type ModelConfig } from '../src/models/index.js';
+import { MODEL_PRESETS, type ModelConfig, saveModel } from '../src/models/index.js';
 import { scatter } from './compare.js';
+import { temporaryFolder } from './media-fixtures.js';
 import { formulaModel, narrow } from './small-models.js';
 
 const SIZE = 128;
@@ -186,6 +189,37 @@ test('what an engine cannot do is said: no portrait yet, a picture of another si
   assert.throws(() => engineOf(MODEL_PRESETS.fomm, { size: 200 }), /must be a multiple of 128, not 200/);
   assert.match(engine.description, /^LibTorch .*, cpu, float32, \d+ threads?$/);
   engine.dispose();
+});
+
+test('several engines in threads give what one gives, in its order, and do not outlive their use', async () => {
+  const checkpoint = join(await temporaryFolder(), 'model.safetensors');
+  {
+    using model = formulaModel(narrow(MODEL_PRESETS.dagan));
+    saveModel(checkpoint, model);
+  }
+  const one = await loadLibtorchEngine({ checkpoint }, { size: SIZE }, 1);
+  const several = await loadLibtorchEngine({ checkpoint }, { size: SIZE }, 2);
+  assert.ok(one instanceof LibtorchEngine && !(several instanceof LibtorchEngine));
+  assert.equal(several.batchSize, 2);
+  assert.match(several.description, /^LibTorch [\d.]+, cpu, float32, 2 threads$/);
+  const [a, b] = [await one.setSource(picture(1)), await several.setSource(picture(1))];
+  assert.ok(furthest(a.keypoints.value, b.keypoints.value) < 1e-5);
+  const made = [];
+  for (const [engine, source] of [
+    [one, a],
+    [several, b],
+  ] as const) {
+    made.push((await collect(animate(engine, source, clip(5)))).map((frame) => frame.picture.data));
+  }
+  for (const i of [0, 1, 2, 3, 4]) {
+    assert.ok(furthest(made[0]![i]!, made[1]![i]!) <= 1, `frame ${i}`);
+    assert.ok(i === 0 || furthest(made[0]![i]!, made[0]![i - 1]!) > 1, `frame ${i} is like that before it`);
+  }
+  await assert.rejects(several.drive([picture(1, 64)]), RangeError);
+  one.dispose();
+  several.dispose();
+  await assert.rejects(several.drive([picture(1)]), /the engine is disposed of/);
+  await assert.rejects(loadLibtorchEngine({ checkpoint: `${checkpoint}.not` }, {}, 2), /model\.safetensors\.not/);
 });
 
 test('animation hands any engine batches of its size, and stops reading when its consumer does', async () => {

@@ -9,6 +9,7 @@ import {
   EXECUTION_PROVIDERS,
   ExportedModelError,
   LibtorchEngine,
+  loadLibtorchEngine,
   loadOnnxRuntimeEngine,
   readManifest,
 } from '../animation/engines/index.js';
@@ -17,7 +18,15 @@ import { type ExportPrecision, exportModel, MANIFEST_FORMAT, MANIFEST_NAME } fro
 import { identifyModel, type ModelIdentity, type ModelMetadata, weightsHash } from '../models/index.js';
 import { defaultCheckpoint, defaultExport } from './default-model.js';
 import { UserError } from './errors.js';
-import { applyThreads, chooseDevice, chooseModel, choosePrecision, isExportedModel, NETWORK_SIZE } from './model.js';
+import {
+  applyThreads,
+  chooseDevice,
+  chooseModel,
+  chooseModelFiles,
+  choosePrecision,
+  isExportedModel,
+  NETWORK_SIZE,
+} from './model.js';
 import { checkFiles, type ModelFileOptions, type ModelOptions } from './options.js';
 import { VERSION } from './provenance.js';
 import type { Reporter } from './report.js';
@@ -57,9 +66,12 @@ export async function chooseEngine(options: EngineOptions, reporter: Reporter): 
   applyThreads(options);
   const device = chooseDevice(options.device);
   const precision = choosePrecision(options.precision, device);
-  const { model, metadata } = chooseModel(options, reporter);
-  const engine = new LibtorchEngine(model, { size: NETWORK_SIZE, precision, device });
-  return { engine, metadata };
+  const { model, metadata, trained } = chooseModel(options, reporter);
+  const settings = { size: NETWORK_SIZE, precision, device };
+  const files = trained && device === 'cpu' ? chooseModelFiles(options) : undefined;
+  if (!files) return { engine: new LibtorchEngine(model, settings), metadata };
+  model.dispose();
+  return { engine: await loadLibtorchEngine(files, settings), metadata };
 }
 
 /** The folder of the exported model that the options name, or that is the default. */

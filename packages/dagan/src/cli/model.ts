@@ -3,7 +3,15 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildInfo, setThreads } from '@dagan/libtorch';
 import { MANIFEST_NAME, weightsIn } from '../export/index.js';
-import { DaGAN, fillByFormula, loadModel, MODEL_PRESETS, type ModelMetadata, publishedName } from '../models/index.js';
+import {
+  DaGAN,
+  fillByFormula,
+  loadModel,
+  MODEL_PRESETS,
+  type ModelFiles,
+  type ModelMetadata,
+  publishedName,
+} from '../models/index.js';
 import { defaultModel } from './default-model.js';
 import { UserError } from './errors.js';
 import type { ModelFileOptions, ModelOptions } from './options.js';
@@ -24,18 +32,27 @@ export type ChosenModel = {
   trained: boolean;
 };
 
-/** Loads the model that the options name, else the default one, else makes up one without training (and warns). */
-export function chooseModel(options: ModelFileOptions, reporter: Reporter): ChosenModel {
+/** The files of the model that the options name, else of the default one; undefined if there is none. */
+export function chooseModelFiles(options: ModelFileOptions): ModelFiles | undefined {
   const byDefault = options.checkpoint === undefined ? defaultModel() : undefined;
   const checkpoint = options.checkpoint ?? byDefault?.folder ?? byDefault?.checkpoint;
-  if (checkpoint !== undefined) {
-    for (const file of [checkpoint, options.depthEncoder, options.depthDecoder]) {
-      if (file !== undefined && !existsSync(file)) throw new UserError(`${file}: no such file`);
-    }
-    const { model, metadata } = loadModel({
-      ...options,
-      checkpoint: isExportedModel(checkpoint) ? weightsIn(checkpoint) : checkpoint,
-    });
+  if (checkpoint === undefined) return undefined;
+  const { depthEncoder, depthDecoder } = options;
+  for (const file of [checkpoint, depthEncoder, depthDecoder]) {
+    if (file !== undefined && !existsSync(file)) throw new UserError(`${file}: no such file`);
+  }
+  return {
+    checkpoint: isExportedModel(checkpoint) ? weightsIn(checkpoint) : checkpoint,
+    ...(depthEncoder !== undefined && { depthEncoder }),
+    ...(depthDecoder !== undefined && { depthDecoder }),
+  };
+}
+
+/** Loads the model that the options name, else the default one, else makes up one without training (and warns). */
+export function chooseModel(options: ModelFileOptions, reporter: Reporter): ChosenModel {
+  const files = chooseModelFiles(options);
+  if (files) {
+    const { model, metadata } = loadModel(files);
     return { model, metadata, trained: true };
   }
   if (options.depthEncoder !== undefined || options.depthDecoder !== undefined) {

@@ -5,7 +5,9 @@ import { sizeMultiple } from '../../models/config.js';
 import type { DaGAN, SourceState } from '../../models/dagan.js';
 import { type Precision, prepareForInference } from '../../models/inference.js';
 import type { Keypoints } from '../../models/keypoints.js';
+import { loadModel, type ModelFiles } from '../../models/model-file.js';
 import type { Analysis, Engine, KeypointSet, ScalarMap } from '../engine.js';
+import { EngineThreads, shareThreads } from './engine-threads.js';
 
 export type LibtorchEngineOptions = {
   /** Side of the pictures, in pixels; a multiple of the model's `sizeMultiple`, which is 128 for the published ones. */
@@ -70,6 +72,26 @@ export function tensorToMaps(maps: Tensor): ScalarMap[] {
   const data = maps.toFloat32Array();
   const size = height * width;
   return Array.from({ length: n }, (_, i) => ({ width, height, data: data.slice(i * size, (i + 1) * size) }));
+}
+
+/**
+ * The engine for a model of files. On a processor with several threads it is several engines that work on different frames.
+ *
+ * @param threads for all of them; by default as many as LibTorch has
+ * @throws as `loadModel`, and RangeError as `LibtorchEngine`
+ */
+export async function loadLibtorchEngine(
+  files: ModelFiles,
+  options: LibtorchEngineOptions = {},
+  threads = getThreads(),
+): Promise<Engine> {
+  const { engines, each } = shareThreads(threads);
+  const { device = 'cpu', batchSize } = options;
+  if (device !== 'cpu' || batchSize !== undefined || engines === 1) {
+    return new LibtorchEngine(loadModel(files).model, options);
+  }
+  const setup = { runtime: 'libtorch', files, options, threads: each } as const;
+  return EngineThreads.load(engines, setup, (one) => one.replace(/\d+ threads$/, `${threads} threads`));
 }
 
 export class LibtorchEngine implements Engine {

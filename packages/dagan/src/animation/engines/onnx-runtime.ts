@@ -3,8 +3,8 @@ import { availableParallelism } from 'node:os';
 import { ExportedModelError, exportedFiles, readExportedFile, readManifest } from '../../export/exported-folder.js';
 import { loadOnnxRuntime } from '../../onnx-runtime.js';
 import type { Engine } from '../engine.js';
+import { EngineThreads, shareThreads } from './engine-threads.js';
 import { OnnxEngine } from './onnx.js';
-import { OnnxThreads } from './onnx-threads.js';
 
 /** Where ONNX Runtime can compute, by the names that its package gives. */
 export const EXECUTION_PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'dml', 'coreml', 'webgpu'] as const;
@@ -22,9 +22,6 @@ export type OnnxRuntimeOptions = {
   provider?: ExecutionProvider;
 };
 
-/** Engines side by side at most: each holds the weights and what it computes of a frame. */
-const MOST_ENGINES = 4;
-
 /**
  * The engine for an exported model's folder. The files must be the ones that the manifest was written for. On a processor
  * with several threads it is several engines that work on different frames.
@@ -34,13 +31,12 @@ const MOST_ENGINES = 4;
  */
 export async function loadOnnxRuntimeEngine(folder: string, options: OnnxRuntimeOptions = {}): Promise<Engine> {
   const { threads = availableParallelism(), provider = 'cpu', batchSize } = options;
-  const count = Math.min(threads, MOST_ENGINES);
-  if (provider !== 'cpu' || batchSize !== undefined || count === 1) {
+  const { engines, each } = shareThreads(threads);
+  if (provider !== 'cpu' || batchSize !== undefined || engines === 1) {
     return loadOnnxEngine(folder, { ...options, threads });
   }
-  return OnnxThreads.load(count, { folder, options: { ...options, threads: Math.floor(threads / count) } }, (one) =>
-    one.replace(/\d+ threads?$/, `${threads} threads`),
-  );
+  const setup = { runtime: 'onnx', folder, options: { ...options, threads: each } } as const;
+  return EngineThreads.load(engines, setup, (one) => one.replace(/\d+ threads$/, `${threads} threads`));
 }
 
 /** One engine in this thread; see `loadOnnxRuntimeEngine`. */

@@ -1,33 +1,46 @@
-// Several ONNX Runtime engines in threads of their own, which work on different frames: networks of this size gain little from
-// more threads per frame, and the program is free in the meantime.
+// Several engines in threads of their own, which work on different frames: networks of this size gain less from more threads
+// per frame, and the program is free in the meantime.
 import { ExportedModelError } from '../../export/exported-folder.js';
 import type { Picture } from '../../media/picture.js';
+import type { ModelFiles } from '../../models/model-file.js';
 import type { ThreadFailure } from '../../threads/messages.js';
 import { Thread } from '../../threads/thread.js';
 import type { Analysis, Engine, KeypointSet } from '../engine.js';
+import type { LibtorchEngineOptions } from './libtorch.js';
 import type { OnnxRuntimeOptions } from './onnx-runtime.js';
 
-/** What a thread is started with. */
-export type OnnxThreadSetup = { folder: string; options: OnnxRuntimeOptions };
+/** The engine that each thread has. */
+export type EngineSetup =
+  | { runtime: 'onnx'; folder: string; options: OnnxRuntimeOptions }
+  | { runtime: 'libtorch'; files: ModelFiles; options: LibtorchEngineOptions; threads: number };
+
+/** Engines side by side at most: each holds the weights and what it computes of a frame. */
+const MOST_ENGINES = 4;
+
+/** How many engines so many threads are for, and how many threads each of them gets. */
+export function shareThreads(threads: number): { engines: number; each: number } {
+  const engines = Math.max(1, Math.min(threads, MOST_ENGINES));
+  return { engines, each: Math.max(1, Math.floor(threads / engines)) };
+}
 
 /** What a thread is asked for: what the methods of `Engine` are called with. */
-export type OnnxThreadRequest =
+export type EngineRequest =
   | { call: 'load' }
   | { call: 'setSource'; portrait: Picture }
   | { call: 'drive'; frame: Picture; withDisparity: boolean }
   | { call: 'generate'; keypoints: KeypointSet };
 
 /** What it answers, by call. */
-export type OnnxThreadAnswer = {
+export type EngineAnswer = {
   load: { description: string; size: number };
   setSource: Analysis;
   drive: Analysis;
   generate: Picture;
 };
 
-type Answers = OnnxThreadAnswer[keyof OnnxThreadAnswer];
+type Answers = EngineAnswer[keyof EngineAnswer];
 
-const SCRIPT = new URL('./onnx-thread.js', import.meta.url);
+const SCRIPT = new URL('./engine-thread.js', import.meta.url);
 
 /** Errors that callers tell apart. */
 function errorOf({ name, message }: ThreadFailure): Error {
@@ -36,7 +49,7 @@ function errorOf({ name, message }: ThreadFailure): Error {
 }
 
 /** An engine whose batches are dealt out to threads, a frame each. */
-export class OnnxThreads implements Engine {
+export class EngineThreads implements Engine {
   readonly batchSize: number;
   #closed = false;
   /** Calls that are waited for. */
@@ -45,28 +58,28 @@ export class OnnxThreads implements Engine {
   private constructor(
     readonly description: string,
     readonly size: number,
-    private readonly threads: readonly Thread<OnnxThreadRequest, Answers>[],
+    private readonly threads: readonly Thread<EngineRequest, Answers>[],
   ) {
     this.batchSize = threads.length;
   }
 
   /**
-   * @param count of engines
+   * @param engines how many
    * @param setup of each
    * @param describe tells what runs the networks, from one engine's description
-   * @throws as `loadOnnxRuntimeEngine`
+   * @throws as loading one does
    */
-  static async load(count: number, setup: OnnxThreadSetup, describe: (one: string) => string): Promise<OnnxThreads> {
+  static async load(engines: number, setup: EngineSetup, describe: (one: string) => string): Promise<EngineThreads> {
     const threads = Array.from(
-      { length: count },
-      () => new Thread<OnnxThreadRequest, Answers>(SCRIPT, { setup, name: 'an engine', errorOf }),
+      { length: engines },
+      () => new Thread<EngineRequest, Answers>(SCRIPT, { setup, name: 'an engine', errorOf }),
     );
     try {
       for (const thread of threads) thread.hold(true);
       const [loaded] = await Promise.all(threads.map((thread) => thread.ask({ call: 'load' })));
       for (const thread of threads) thread.hold(false);
-      const { description, size } = loaded as OnnxThreadAnswer['load'];
-      return new OnnxThreads(describe(description), size, threads);
+      const { description, size } = loaded as EngineAnswer['load'];
+      return new EngineThreads(describe(description), size, threads);
     } catch (error) {
       await Promise.all(threads.map((thread) => thread.close('the engine could not be loaded')));
       throw error;
@@ -93,7 +106,7 @@ export class OnnxThreads implements Engine {
   }
 
   /** Deals requests out to the threads in turn, and keeps the program alive until all are answered. */
-  async #answers<Answer extends Answers>(requests: readonly OnnxThreadRequest[]): Promise<Answer[]> {
+  async #answers<Answer extends Answers>(requests: readonly EngineRequest[]): Promise<Answer[]> {
     this.#hold(1);
     try {
       const asked = requests.map((request, i) => this.threads[i % this.threads.length]!.ask(request));

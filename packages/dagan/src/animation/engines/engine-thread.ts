@@ -1,0 +1,41 @@
+// A thread with an engine in it.
+import { workerData } from 'node:worker_threads';
+import { answerRequests } from '../../threads/answer-requests.js';
+import type { Engine } from '../engine.js';
+import type { EngineAnswer, EngineRequest, EngineSetup } from './engine-threads.js';
+
+/** Imports what the engine needs and nothing else: ONNX Runtime works where LibTorch has not been set up. */
+async function load(setup: EngineSetup): Promise<Engine> {
+  if (setup.runtime === 'onnx') {
+    const { loadOnnxEngine } = await import('./onnx-runtime.js');
+    return loadOnnxEngine(setup.folder, setup.options);
+  }
+  const [{ setThreads }, { loadModel }, { LibtorchEngine }] = await Promise.all([
+    import('@dagan/libtorch'),
+    import('../../models/model-file.js'),
+    import('./libtorch.js'),
+  ]);
+  setThreads(setup.threads);
+  return new LibtorchEngine(loadModel(setup.files).model, { ...setup.options, batchSize: 1 });
+}
+
+let loading: Promise<Engine> | undefined;
+
+answerRequests<EngineRequest, EngineAnswer[keyof EngineAnswer]>(async (request) => {
+  loading ??= load(workerData as EngineSetup);
+  const engine = await loading;
+  switch (request.call) {
+    case 'load':
+      return { answer: { description: engine.description, size: engine.size } };
+    case 'setSource':
+      return { answer: await engine.setSource(request.portrait) };
+    case 'drive': {
+      const [analysis] = await engine.drive([request.frame], { withDisparity: request.withDisparity });
+      return { answer: analysis! };
+    }
+    case 'generate': {
+      const [picture] = await engine.generate([request.keypoints]);
+      return { answer: picture! };
+    }
+  }
+});
