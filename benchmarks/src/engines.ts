@@ -8,7 +8,7 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildInfo, setThreads } from '@dagan/libtorch';
-import { exportModel, LibtorchEngine, loadOnnxRuntimeEngine, TRAINING_PRESETS } from 'dagan';
+import { exportModel, loadLibtorchEngine, loadOnnxRuntimeEngine, saveModel, TRAINING_PRESETS } from 'dagan';
 import { compareFlows, engineFlow, type Flow, formulaModel, publishedFlow } from './flows.js';
 
 const { values } = parseArgs({
@@ -31,20 +31,22 @@ const folder = mkdtempSync(join(tmpdir(), 'dagan-benchmark-'));
 try {
   for (const name of values.models.split(',')) {
     const { model: config } = TRAINING_PRESETS[name as keyof typeof TRAINING_PRESETS];
-    const libtorch = (precision: 'float32' | 'bfloat16'): Flow =>
-      engineFlow(`LibTorch, ${precision}`, new LibtorchEngine(formulaModel(config), { precision }));
+    const checkpoint = join(folder, `${name}.safetensors`);
     const exported = join(folder, name);
     {
       using model = formulaModel(config);
+      saveModel(checkpoint, model);
       const { graphs, weights } = await exportModel(model, exported);
       const megabytes = [...Object.values(graphs), weights].reduce((sum, { bytes }) => sum + bytes / 1e6, 0);
       console.log(`\n${name}: ${megabytes.toFixed(0)} MB as ONNX in float32`);
     }
+    const libtorch = async (precision: 'float32' | 'bfloat16'): Promise<Flow> =>
+      engineFlow(`LibTorch, ${precision}`, await loadLibtorchEngine({ checkpoint }, { precision }));
     const onnx = await loadOnnxRuntimeEngine(exported, { threads });
     const flows = [
       publishedFlow(config),
-      libtorch('float32'),
-      libtorch('bfloat16'),
+      await libtorch('float32'),
+      await libtorch('bfloat16'),
       engineFlow('ONNX Runtime, float32', onnx),
     ];
     await compareFlows(flows, { frameCount, rounds });
