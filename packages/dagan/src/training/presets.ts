@@ -61,8 +61,10 @@ const starter: AnimationTrainingConfig = {
   augmentation: { zoom: 0.2 },
   schedule: { kind: 'cosine', warmup: 500, floor: 0.05 },
   // The default perceptual network overlooks colours, which made copying the source better than learning. The warp loss
-  // tells the motion networks directly what they would learn through the decoder in many more steps.
+  // tells the motion networks directly what they would learn through the decoder in many more steps; mouth and eyes are few
+  // pixels, which both would overlook.
   weights: { ...OBJECTIVE_WEIGHTS, pixel: 100, warp: 100 },
+  regionWeight: 4,
   clipNorm: 100,
   precision: 'bfloat16',
 };

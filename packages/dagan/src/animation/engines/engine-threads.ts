@@ -20,7 +20,7 @@ const MOST_ENGINES = 4;
 /** How many engines so many threads are for, and how many threads each of them gets. */
 export function shareThreads(threads: number): { engines: number; each: number } {
   const engines = Math.max(1, Math.min(threads, MOST_ENGINES));
-  return { engines, each: Math.max(1, Math.floor(threads / engines)) };
+  return { engines, each: Math.max(1, Math.round(threads / engines)) };
 }
 
 /** What a thread is asked for: what the methods of `Engine` are called with. */
