@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { liveTensors } from '@dagan/libtorch';
+import { shareThreads } from '../src/animation/engines/engine-threads.js';
 import {
   keypointsToTensors,
   LibtorchEngine,
@@ -189,6 +190,22 @@ test('what an engine cannot do is said: no portrait yet, a picture of another si
   assert.throws(() => engineOf(MODEL_PRESETS.fomm, { size: 200 }), /must be a multiple of 128, not 200/);
   assert.match(engine.description, /^LibTorch .*, cpu, float32, \d+ threads?$/);
   engine.dispose();
+});
+
+test('threads are shared among as many engines as are of use and fit into memory', () => {
+  const plenty = 64 * 2 ** 30;
+  assert.deepEqual(
+    [1, 2, 4, 6, 16].map((threads) => shareThreads(threads, plenty)),
+    [
+      { engines: 1, each: 1 },
+      { engines: 2, each: 1 },
+      { engines: 4, each: 1 },
+      { engines: 4, each: 2 },
+      { engines: 4, each: 4 },
+    ],
+  );
+  assert.deepEqual(shareThreads(8, 4 * 2 ** 30), { engines: 2, each: 4 });
+  assert.deepEqual(shareThreads(8, 2 ** 29), { engines: 1, each: 8 });
 });
 
 test('several engines in threads give what one gives, in its order, and do not outlive their use', async () => {

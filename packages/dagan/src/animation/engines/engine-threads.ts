@@ -1,5 +1,6 @@
 // Several engines in threads of their own, which work on different frames: networks of this size gain less from more threads
 // per frame, and the program is free in the meantime.
+import { freemem } from 'node:os';
 import { ExportedModelError } from '../../export/exported-folder.js';
 import type { Picture } from '../../media/picture.js';
 import type { ModelFiles } from '../../models/model-file.js';
@@ -14,12 +15,15 @@ export type EngineSetup =
   | { runtime: 'onnx'; folder: string; options: OnnxRuntimeOptions }
   | { runtime: 'libtorch'; files: ModelFiles; options: LibtorchEngineOptions; threads: number };
 
-/** Engines side by side at most: each holds the weights and what it computes of a frame. */
+/** Engines side by side at most. */
 const MOST_ENGINES = 4;
 
-/** How many engines so many threads are for, and how many threads each of them gets. */
-export function shareThreads(threads: number): { engines: number; each: number } {
-  const engines = Math.max(1, Math.min(threads, MOST_ENGINES));
+/** Memory that an engine of the full-size model takes for weights and frames at most, in bytes. */
+const ENGINE_MEMORY = 1.5 * 2 ** 30;
+
+/** How many engines so many threads are for, as far as there is memory, and how many threads each of them gets. */
+export function shareThreads(threads: number, memory = freemem()): { engines: number; each: number } {
+  const engines = Math.max(1, Math.min(threads, MOST_ENGINES, Math.floor(memory / ENGINE_MEMORY)));
   return { engines, each: Math.max(1, Math.round(threads / engines)) };
 }
 
