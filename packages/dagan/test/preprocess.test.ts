@@ -352,5 +352,9 @@ test('who a video shows is told by #, by folder, by name; no two videos share a 
       ['dora_2', 'dora_2#dora_2-2'],
     ],
   );
+  await writeFile(join(folder, 'p/dora_2.jpg'), 'x');
+  const namesOf = (stills: boolean) => findRawVideos([join(folder, 'p')], { stills }).map(({ name }) => name);
+  assert.deepEqual(namesOf(true).slice(0, -1), namesOf(false));
+  assert.equal(namesOf(true).at(-1), 'dora_2#dora_2-3');
   assert.deepEqual(findRawVideos([join(folder, 'p/carl#9.mp4')], { identity: 'eve' })[0]?.identity, 'eve');
 });

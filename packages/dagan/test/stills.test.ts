@@ -182,8 +182,8 @@ test('pictures in a folder become clips of moving heads, and what shows no face 
 
 test('without --stills folders are searched for videos alone, and a picture is refused with the remedy', async () => {
   const single = await dagan(folder, ['preprocess', 'stills/anna/passport.png', '-o', 'none', ...settings]);
-  assert.equal(single.code, 2);
-  assert.match(single.stderr, /passport\.png is a single picture; --stills SECONDS/);
+  assert.equal(single.code, 1);
+  assert.match(single.stderr, /passport\.png: is a single picture, not a video; .* with --stills SECONDS/);
   const whole = await dagan(folder, ['preprocess', 'stills', '-o', 'none', ...settings]);
   assert.equal(whole.code, 1);
   assert.match(whole.stderr, /stills: holds no videos/);

@@ -107,12 +107,6 @@ async function runPreprocess(inputs: readonly string[], options: PreprocessComma
   const { rank, worldSize } = shareOf(process.env);
   const reporter = new Reporter(options);
   const all = findRawVideos(inputs, { identity, stills: stills !== undefined });
-  const picture = stills === undefined ? all.find(({ still }) => still) : undefined;
-  if (picture) {
-    throw new UsageError(
-      `${picture.path} is a single picture; --stills SECONDS makes a clip of it in which the head moves`,
-    );
-  }
   const store = await RecordStore.open(options.output);
   const mine = all.filter((_, index) => index % worldSize === rank);
   const due: RawVideo[] = [];

@@ -12,11 +12,11 @@ import type { BatchOrder, WorkerSetup } from './loader-messages.js';
 const { size, regions } = workerData as WorkerSetup;
 const area = size * size;
 const frameLength = 3 * area;
-const analyzer = regions ? FaceAnalyzer.load() : null;
+let analyzer: Promise<FaceAnalyzer> | undefined;
 
 async function makeBatch({ samples }: BatchOrder): Promise<Float32Array<ArrayBuffer>> {
   const count = samples[0]!.frames.length;
-  const batch = new Float32Array(samples.length * (count * frameLength + (analyzer ? area : 0)));
+  const batch = new Float32Array(samples.length * (count * frameLength + (regions ? area : 0)));
   for (const [n, { kind, store, frames, augmentation }] of samples.entries()) {
     const pictures = kind === 'video' ? await readPacked(store, frames) : await readFolderFrames(store, frames);
     const shown = pictures.map((picture) => {
@@ -30,7 +30,8 @@ async function makeBatch({ samples }: BatchOrder): Promise<Float32Array<ArrayBuf
       return target;
     });
     changeColors(planes, augmentation.colors);
-    if (analyzer) {
+    if (regions) {
+      analyzer ??= FaceAnalyzer.load();
       const start = count * samples.length * frameLength + n * area;
       await markRegions(await analyzer, shown.at(-1)!, batch.subarray(start, start + area), augmentation.mirror);
     }

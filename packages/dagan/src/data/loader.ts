@@ -29,7 +29,7 @@ export type LoaderOptions = {
   /** This process among those that share the data: each step's samples are dealt out to them. Default 0 of 1. */
   rank?: number;
   worldSize?: number;
-  /** Whether mouth and eyes of the last frame are looked for; see `FramePairBatch`. Default false. */
+  /** Whether mouth and eyes of the driving frame of a pair are looked for, in some 10 ms a pair; see `FramePairBatch`. Default false. */
   regions?: boolean;
   /** Worker threads. One delivers about 100 pairs a second of 128 x 128, 60 of 256 x 256. Default 1. */
   workers?: number;
@@ -105,7 +105,7 @@ export function openTripletLoader(
   };
   const short = dataset.clips.find(({ frames }) => frames < 3);
   if (short) throw new MediaError(short.path, `has ${short.frames} frames; a sample needs 3`);
-  return new Loader(dataset, sampling, options, ([previous, target, next], origin) => ({
+  return new Loader(dataset, sampling, { ...options, regions: false }, ([previous, target, next], origin) => ({
     previous: previous!,
     target: target!,
     next: next!,
@@ -246,5 +246,5 @@ class Loader<Batch> implements BatchLoader<Batch> {
 
 /** The error of a worker thread, which names the file if it has one. */
 function errorOf({ path, reason }: ThreadFailure): Error | undefined {
-  return path === undefined ? undefined : new MediaError(path, reason!);
+  return path === undefined || reason === undefined ? undefined : new MediaError(path, reason);
 }

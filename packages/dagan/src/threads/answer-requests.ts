@@ -1,5 +1,6 @@
 // The thread's side of `Thread`.
 import { parentPort } from 'node:worker_threads';
+import { CheckpointError } from '@dagan/libtorch/checkpoint';
 import { MediaError } from '../media/errors.js';
 import type { ThreadAnswer, ThreadFailure, ThreadRequest } from './messages.js';
 
@@ -28,7 +29,9 @@ export function answerRequests<Request, Answer>(
 function failureOf(error: unknown): ThreadFailure {
   if (!(error instanceof Error)) return { name: 'Error', message: String(error) };
   const { name, message, stack } = error;
-  return error instanceof MediaError
-    ? { name, message, path: error.path, reason: error.reason }
-    : { name, message, ...(stack !== undefined && { stack }) };
+  return {
+    ...{ name, message, stack },
+    ...(error instanceof CheckpointError && { path: error.path }),
+    ...(error instanceof MediaError && { path: error.path, reason: error.reason }),
+  };
 }

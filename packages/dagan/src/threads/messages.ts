@@ -8,7 +8,7 @@ export type ThreadFailure = {
   name: string;
   message: string;
   stack?: string;
-  /** Of a `MediaError`. */
+  /** Of errors that name a file: which one; of a `MediaError` also what is wrong with it. */
   path?: string;
   reason?: string;
 };

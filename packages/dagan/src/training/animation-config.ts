@@ -29,7 +29,10 @@ export type AnimationTrainingConfig = TrainingPlan & {
   augmentation?: AugmentationOptions;
   weights: ObjectiveWeights;
   keypointDistance: KeypointDistanceOptions;
-  /** How many times as much as others pixels of mouth and eyes count in the pixel and warp losses; default 1. */
+  /**
+   * How many times as much as others pixels of mouth and eyes count in the pixel and warp losses; default 1. It takes batches
+   * that say where these are (`regions`).
+   */
   regionWeight?: number;
   deformation: DeformationOptions;
   /** Decay of the exponential moving average of generator and keypoint detector, which is the model that comes out. */

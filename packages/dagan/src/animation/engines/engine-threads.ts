@@ -1,6 +1,6 @@
 // Several engines in threads of their own, which work on different frames: networks of this size gain less from more threads
 // per frame, and the program is free in the meantime.
-import { freemem } from 'node:os';
+import { CheckpointError } from '@dagan/libtorch/checkpoint';
 import { ExportedModelError } from '../../export/exported-folder.js';
 import type { Picture } from '../../media/picture.js';
 import type { ModelFiles } from '../../models/model-file.js';
@@ -21,10 +21,14 @@ const MOST_ENGINES = 4;
 /** Memory that an engine of the full-size model takes for weights and frames at most, in bytes. */
 const ENGINE_MEMORY = 1.5 * 2 ** 30;
 
-/** How many engines so many threads are for, as far as there is memory, and how many threads each of them gets. */
-export function shareThreads(threads: number, memory = freemem()): { engines: number; each: number } {
+/**
+ * How many threads each engine gets, where several share so many. There are no more engines than there is memory for.
+ *
+ * @param memory that this process may still take, in bytes
+ */
+export function shareThreads(threads: number, memory = process.availableMemory()): number[] {
   const engines = Math.max(1, Math.min(threads, MOST_ENGINES, Math.floor(memory / ENGINE_MEMORY)));
-  return { engines, each: Math.max(1, Math.round(threads / engines)) };
+  return Array.from({ length: engines }, (_, i) => Math.floor(threads / engines) + (i < threads % engines ? 1 : 0));
 }
 
 /** What a thread is asked for: what the methods of `Engine` are called with. */
@@ -47,9 +51,13 @@ type Answers = EngineAnswer[keyof EngineAnswer];
 const SCRIPT = new URL('./engine-thread.js', import.meta.url);
 
 /** Errors that callers tell apart. */
-function errorOf({ name, message }: ThreadFailure): Error {
+function errorOf({ name, message, path, stack }: ThreadFailure): Error {
   if (name === 'ExportedModelError') return new ExportedModelError(message);
-  return name === 'RangeError' ? new RangeError(message) : new Error(message);
+  if (name === 'CheckpointError' && path !== undefined) {
+    return new CheckpointError(path, message.slice(`${path}: `.length));
+  }
+  const error = name === 'RangeError' ? new RangeError(message) : new Error(message);
+  return Object.assign(error, { stack });
 }
 
 /** An engine whose batches are dealt out to threads, a frame each. */
@@ -68,15 +76,13 @@ export class EngineThreads implements Engine {
   }
 
   /**
-   * @param engines how many
-   * @param setup of each
+   * @param setups of the engines
    * @param describe tells what runs the networks, from one engine's description
    * @throws as loading one does
    */
-  static async load(engines: number, setup: EngineSetup, describe: (one: string) => string): Promise<EngineThreads> {
-    const threads = Array.from(
-      { length: engines },
-      () => new Thread<EngineRequest, Answers>(SCRIPT, { setup, name: 'an engine', errorOf }),
+  static async load(setups: readonly EngineSetup[], describe: (one: string) => string): Promise<EngineThreads> {
+    const threads = setups.map(
+      (setup) => new Thread<EngineRequest, Answers>(SCRIPT, { setup, name: 'an engine', errorOf }),
     );
     try {
       for (const thread of threads) thread.hold(true);

@@ -83,15 +83,17 @@ export function tensorToMaps(maps: Tensor): ScalarMap[] {
 export async function loadLibtorchEngine(
   files: ModelFiles,
   options: LibtorchEngineOptions = {},
-  threads = getThreads(),
+  threads?: number,
 ): Promise<Engine> {
-  const { engines, each } = shareThreads(threads);
+  // Asked for in any case: the addon's settings for the whole process are made where it is loaded first.
+  const most = getThreads();
+  const shares = shareThreads(threads ?? most);
   const { device = 'cpu', batchSize } = options;
-  if (device !== 'cpu' || batchSize !== undefined || engines === 1) {
+  if (device !== 'cpu' || batchSize !== undefined || shares.length === 1) {
     return new LibtorchEngine(loadModel(files).model, options);
   }
-  const setup = { runtime: 'libtorch', files, options, threads: each } as const;
-  return EngineThreads.load(engines, setup, (one) => one.replace(/\d+ threads$/, `${threads} threads`));
+  const setups = shares.map((share) => ({ runtime: 'libtorch', files, options, threads: share }) as const);
+  return EngineThreads.load(setups, (one) => one.replace(/\d+ threads$/, `${threads ?? most} threads`));
 }
 
 export class LibtorchEngine implements Engine {

@@ -31,12 +31,12 @@ export type OnnxRuntimeOptions = {
  */
 export async function loadOnnxRuntimeEngine(folder: string, options: OnnxRuntimeOptions = {}): Promise<Engine> {
   const { threads = availableParallelism(), provider = 'cpu', batchSize } = options;
-  const { engines, each } = shareThreads(threads);
-  if (provider !== 'cpu' || batchSize !== undefined || engines === 1) {
+  const shares = shareThreads(threads);
+  if (provider !== 'cpu' || batchSize !== undefined || shares.length === 1) {
     return loadOnnxEngine(folder, { ...options, threads });
   }
-  const setup = { runtime: 'onnx', folder, options: { ...options, threads: each } } as const;
-  return EngineThreads.load(engines, setup, (one) => one.replace(/\d+ threads$/, `${threads} threads`));
+  const setups = shares.map((share) => ({ runtime: 'onnx', folder, options: { ...options, threads: share } }) as const);
+  return EngineThreads.load(setups, (one) => one.replace(/\d+ threads$/, `${threads} threads`));
 }
 
 /** One engine in this thread; see `loadOnnxRuntimeEngine`. */

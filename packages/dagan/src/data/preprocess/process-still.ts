@@ -27,7 +27,7 @@ export async function processStill(path: string, options: ProcessOptions): Promi
   const { analyzer, root, split, name, size, frameRate, format, stillSeconds, onProgress } = options;
   const picture = await readPicture(path);
   const { width, height } = picture;
-  const frames = Math.max(2, Math.round((stillSeconds ?? 0) * frameRate));
+  const frames = Math.max(3, Math.round((stillSeconds ?? 0) * frameRate));
   const none: VideoResult = {
     width,
     height,

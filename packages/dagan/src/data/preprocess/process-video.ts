@@ -151,7 +151,10 @@ export function sampleOf({ points, box }: FaceMesh, frame: number, scaleX: numbe
 async function sizeOf(path: string): Promise<{ width: number; height: number }> {
   await using clip = await openClip(path, { timeLimit: TIME_LIMIT });
   if (clip.kind === 'image') {
-    throw new MediaError(path, 'is a single picture, not a video; with --stills SECONDS its head is made to move');
+    throw new MediaError(
+      path,
+      'is a single picture, not a video; as .png or .jpg, and with --stills SECONDS, its head is made to move',
+    );
   }
   return { width: clip.sourceWidth, height: clip.sourceHeight };
 }

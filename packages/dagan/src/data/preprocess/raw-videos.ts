@@ -29,7 +29,7 @@ const isStill = (path: string): boolean =>
 export type RawVideoOptions = {
   /** The person that all of them show. */
   identity?: string;
-  /** Whether stills in folders are taken too. Default false. */
+  /** Whether pictures are taken too, as stills. Default false. */
   stills?: boolean;
 };
 
@@ -54,6 +54,8 @@ export function findRawVideos(
     }
     return videos.map((path) => ({ path, below: path === input ? '' : relative(input, path) }));
   });
+  // What videos are called must not depend on whether stills are taken.
+  found.sort((a, b) => Number(stills && isStill(a.path)) - Number(stills && isStill(b.path)));
   const paths = new Set<string>();
   const names = new Set<string>();
   const videos: RawVideo[] = [];
@@ -72,7 +74,7 @@ export function findRawVideos(
     const { size, mtimeMs } = statSync(path);
     videos.push({
       ...{ path, identity: person, name },
-      ...(isStill(path) && { still: true }),
+      ...(stills && isStill(path) && { still: true }),
       ...{ bytes: size, modified: Math.round(mtimeMs) },
     });
   }
