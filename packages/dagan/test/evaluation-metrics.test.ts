@@ -17,14 +17,13 @@ import {
   poseError,
   psnr,
   regionErrors,
-  regionRectangles,
   SSIM_PUBLISHED,
   ssim,
   unitAgreement,
   unitFeatures,
   withoutMedianPitch,
 } from '../src/evaluation/index.js';
-import { FaceAnalyzer } from '../src/faces/index.js';
+import { FaceAnalyzer, regionRectangles } from '../src/faces/index.js';
 import { createPicture, type Picture, readPicture, resizePicture } from '../src/media/index.js';
 import { brightened, moved, PORTRAIT, turned } from './evaluation-fixtures.js';
 

@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { buildInfo, isBuilt } from '@dagan/libtorch';
+import { buildInfo, getThreads, isBuilt } from '@dagan/libtorch';
 import { type Command, Option } from 'commander';
+import { shareThreads } from '../animation/engines/engine-threads.js';
 import {
   EXECUTION_PROVIDERS,
   ExportedModelError,
@@ -68,8 +69,9 @@ export async function chooseEngine(options: EngineOptions, reporter: Reporter): 
   const precision = choosePrecision(options.precision, device);
   const { model, metadata, trained } = chooseModel(options, reporter);
   const settings = { size: NETWORK_SIZE, precision, device };
-  const files = trained && device === 'cpu' ? chooseModelFiles(options) : undefined;
+  const files = trained && device === 'cpu' && shareThreads(getThreads()).length > 1 && chooseModelFiles(options);
   if (!files) return { engine: new LibtorchEngine(model, settings), metadata };
+  // Loading it here has shown that the files are sound; each engine reads them for itself.
   model.dispose();
   return { engine: await loadLibtorchEngine(files, settings), metadata };
 }

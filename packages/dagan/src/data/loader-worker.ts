@@ -1,7 +1,6 @@
 // The worker thread of a loader: reads frames, augments them and lays them out as batches, in the order it is asked to.
 import { workerData } from 'node:worker_threads';
-import { FaceAnalyzer } from '../faces/index.js';
-import { regionRectangles } from '../faces/regions.js';
+import { FaceAnalyzer, regionRectangles } from '../faces/index.js';
 import { type Picture, transformPicture } from '../media/index.js';
 import { answerRequests } from '../threads/answer-requests.js';
 import { changeColors, viewRectangle, writePlanes } from './augmentation.js';

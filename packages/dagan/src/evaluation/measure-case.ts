@@ -2,7 +2,7 @@
 import type { Tensor } from '@dagan/libtorch';
 import { batches } from '../animation/animate.js';
 import type { TransferOptions } from '../animation/transfer.js';
-import { expressionUnits, MESH_POINTS, neutralExpression } from '../faces/index.js';
+import { expressionUnits, MESH_POINTS, neutralExpression, regionRectangles } from '../faces/index.js';
 import type { Picture } from '../media/picture.js';
 import type { EvaluationCase } from './cases.js';
 import type { Contestant } from './contestants.js';
@@ -21,7 +21,6 @@ import {
   poseError,
   psnr,
   regionErrors,
-  regionRectangles,
   SSIM_PUBLISHED,
   ssim,
   unitAgreement,

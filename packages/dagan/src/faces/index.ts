@@ -6,3 +6,4 @@ export {
   type IdentityNetworkOptions,
   loadIdentityNetwork,
 } from './identity.js';
+export { type FaceRegion, regionRectangles } from './regions.js';

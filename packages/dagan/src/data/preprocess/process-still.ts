@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { createClipWriter, readPicture, resizePicture, transformPicture } from '../../media/index.js';
 import { Random } from '../random.js';
+import { HeadPath } from './head-motion.js';
 import {
   analysisSize,
   frameNumber,
@@ -11,7 +12,7 @@ import {
   TIME_LIMIT,
   type VideoResult,
 } from './process-video.js';
-import { HeadPath, MovableStill } from './still-motion.js';
+import { MovableStill } from './still-motion.js';
 import { type FaceSample, motionOf, planClips } from './tracks.js';
 
 /** The head is moved in a picture up to so many times as large as the clip: what is made smaller after stays sharp. */

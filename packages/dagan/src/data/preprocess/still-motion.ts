@@ -1,74 +1,10 @@
-// Made-up motion of a still portrait: the head is turned and moved in space, mouth and eyes open and close, the rim of the
-// picture stays.
+// A still portrait whose head is turned and moved in space, and whose mouth and eyes open and close.
 import { boundsOf } from '../../faces/geometry.js';
 import type { FaceMesh } from '../../faces/index.js';
 import { LandmarkWarp, type Point } from '../../geometry/landmark-warp.js';
-import { createPicture, type Picture } from '../../media/picture.js';
-import type { Random } from '../random.js';
-
-/** Where a head is and what it does, as against the portrait. */
-export type HeadMotion = {
-  /** Degrees, with the signs of `HeadPose`. */
-  yaw: number;
-  pitch: number;
-  roll: number;
-  /** To the right and down, in heights of the face. */
-  right: number;
-  down: number;
-  /** How many times as large the head is. */
-  larger: number;
-  /** How far the lower jaw goes down, in heights of the face. */
-  jaw: number;
-  /** How far the eyes close: 1 is as far as they go. */
-  blink: number;
-};
-
-/** The portrait as it is. */
-export const STILL: HeadMotion = { yaw: 0, pitch: 0, roll: 0, right: 0, down: 0, larger: 1, jaw: 0, blink: 0 };
-
-/** How far heads move at most, either way (`larger` from 1); beyond it the hidden side of the head would have to show. */
-const LARGEST = { yaw: 18, pitch: 10, roll: 10, right: 0.1, down: 0.08, larger: 0.08 } as const;
-
-/** How far the mouth opens. */
-const WIDEST_JAW = 0.07;
-
-/** Cycles per second of the swings that a motion is made of, slowest and fastest. */
-const RATES = { head: [0.1, 0.6], jaw: [1, 3], blink: [0.2, 0.5] } as const;
-
-type Swing = { rate: number; phase: number };
-
-/** How a head moves about: each way of moving is the sum of two swings, drawn at random. */
-export class HeadPath {
-  readonly #swings: Readonly<Record<keyof HeadMotion, readonly Swing[]>>;
-
-  constructor(random: Random) {
-    const draw = ([slowest, fastest]: readonly [number, number]): Swing[] =>
-      [0, 1].map(() => ({ rate: random.between(slowest, fastest), phase: random.between(0, 2 * Math.PI) }));
-    const head = () => draw(RATES.head);
-    this.#swings = {
-      ...{ yaw: head(), pitch: head(), roll: head(), right: head(), down: head(), larger: head() },
-      ...{ jaw: draw(RATES.jaw), blink: draw(RATES.blink) },
-    };
-  }
-
-  /** The motion after so many seconds. */
-  at(seconds: number): HeadMotion {
-    const swing = (way: keyof HeadMotion): number => {
-      const both = this.#swings[way].map(({ rate, phase }) => Math.sin(2 * Math.PI * rate * seconds + phase));
-      return (both[0]! + both[1]!) / 2; // [-1, 1]
-    };
-    return {
-      yaw: LARGEST.yaw * swing('yaw'),
-      pitch: LARGEST.pitch * swing('pitch'),
-      roll: LARGEST.roll * swing('roll'),
-      right: LARGEST.right * swing('right'),
-      down: LARGEST.down * swing('down'),
-      larger: 1 + LARGEST.larger * swing('larger'),
-      jaw: WIDEST_JAW * Math.max(0, swing('jaw')),
-      blink: Math.min(1, Math.max(0, 4 * swing('blink') - 2)),
-    };
-  }
-}
+import type { Picture } from '../../media/picture.js';
+import type { HeadMotion } from './head-motion.js';
+import { paint, resample } from './warped-picture.js';
 
 /** In pixels; z grows away from the viewer. */
 export type Point3 = readonly [x: number, y: number, z: number];
@@ -108,10 +44,6 @@ const SMOOTHING = 1e-3;
 const FEATURE_SMOOTHING = 1e-4;
 /** Of the way to the lower lid that the upper one goes in a blink. */
 const LID_WAY = 0.7;
-/** Where a pixel is asked whether it is inside. */
-const SUBPIXELS = [1 / 6, 1 / 2, 5 / 6];
-/** The warp is computed at the corners of squares of so many pixels and interpolated inside. */
-const STRIDE = 4;
 
 /**
  * A portrait whose head can be moved. The points of its face mesh, and rings around it in the depth of the ears, turn as
@@ -231,32 +163,6 @@ function rising(value: number): number {
   return t * t * (3 - 2 * t);
 }
 
-/** Fills a polygon with a colour, its edges smooth. */
-function paint({ width, height, data }: Picture, polygon: readonly Point[], color: readonly number[]): void {
-  const { left, top, width: across, height: along } = boundsOf(polygon.flat(), 2);
-  for (let y = Math.max(0, Math.floor(top)); y < Math.min(height, top + along); y++) {
-    for (let x = Math.max(0, Math.floor(left)); x < Math.min(width, left + across); x++) {
-      let inside = 0;
-      for (const v of SUBPIXELS) for (const u of SUBPIXELS) inside += contains(polygon, x + u, y + v) ? 1 : 0;
-      const cover = inside / SUBPIXELS.length ** 2;
-      for (let channel = 0; channel < 3; channel++) {
-        const at = (y * width + x) * 3 + channel;
-        data[at] = Math.round((1 - cover) * data[at]! + cover * color[channel]!);
-      }
-    }
-  }
-}
-
-/** Whether a ray from the point crosses the polygon's sides an odd number of times. */
-function contains(polygon: readonly Point[], x: number, y: number): boolean {
-  let inside = false;
-  for (const [i, [x1, y1]] of polygon.entries()) {
-    const [x2, y2] = polygon[(i + 1) % polygon.length]!;
-    if (y1 > y !== y2 > y && x < x1 + ((y - y1) / (y2 - y1)) * (x2 - x1)) inside = !inside;
-  }
-  return inside;
-}
-
 /** The two rows that give x and y of Rz(roll) Ry(yaw) Rx(pitch) in the axes of pictures: y down, z away from the viewer. */
 function rotationOf({ yaw, pitch, roll }: Pick<HeadMotion, 'yaw' | 'pitch' | 'roll'>): readonly Point3[] {
   const [a, b, c] = [yaw, pitch, roll].map((degrees) => (degrees * Math.PI) / 180) as [number, number, number];
@@ -288,40 +194,4 @@ function rimOf({ width, height }: Picture): Point[] {
     [(1 - part) * width, height],
     [0, (1 - part) * height],
   ]);
-}
-
-/** The picture that shows at p what `picture` shows at `warp.at(p)`, mirrored beyond its border. */
-function resample(picture: Picture, warp: LandmarkWarp): Picture {
-  const { width, height, data } = picture;
-  const result = createPicture(width, height);
-  const columns = Math.ceil(width / STRIDE) + 1;
-  const corners = Array.from({ length: columns * (Math.ceil(height / STRIDE) + 1) }, (_, i) =>
-    warp.at((i % columns) * STRIDE + 0.5, Math.floor(i / columns) * STRIDE + 0.5),
-  );
-  for (let y = 0, to = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const at = Math.floor(y / STRIDE) * columns + Math.floor(x / STRIDE);
-      const [s, t] = [(x % STRIDE) / STRIDE, (y % STRIDE) / STRIDE];
-      const between = (axis: 0 | 1): number =>
-        (1 - t) * ((1 - s) * corners[at]![axis] + s * corners[at + 1]![axis]) +
-        t * ((1 - s) * corners[at + columns]![axis] + s * corners[at + columns + 1]![axis]);
-      const [u, v] = [mirrored(between(0) - 0.5, width - 1), mirrored(between(1) - 0.5, height - 1)];
-      const [left, top] = [Math.min(Math.floor(u), width - 2), Math.min(Math.floor(v), height - 2)];
-      const [p, q] = [u - left, v - top];
-      for (let channel = 0; channel < 3; channel++, to++) {
-        const from = (top * width + left) * 3 + channel;
-        const below = from + width * 3;
-        const value =
-          (1 - q) * ((1 - p) * data[from]! + p * data[from + 3]!) + q * ((1 - p) * data[below]! + p * data[below + 3]!);
-        result.data[to] = Math.round(value);
-      }
-    }
-  }
-  return result;
-}
-
-/** A coordinate folded into [0, last]. */
-function mirrored(value: number, last: number): number {
-  const folded = Math.abs(value) % (2 * last);
-  return folded <= last ? folded : 2 * last - folded;
 }

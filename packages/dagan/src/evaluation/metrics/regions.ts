@@ -3,8 +3,6 @@ import type { Rectangle } from '../../media/picture.js';
 import { checkSameSize, type Picture } from './pictures.js';
 import { psnrOfError } from './psnr.js';
 
-export { type FaceRegion, regionRectangles } from '../../faces/regions.js';
-
 /** L1 (colours in [0, 1]) and PSNR (dB) inside rectangles; null if there is nothing inside. */
 export function regionErrors(
   a: Picture,
