@@ -84,16 +84,17 @@ export class EngineThreads implements Engine {
     const threads = setups.map(
       (setup) => new Thread<EngineRequest, Answers>(SCRIPT, { setup, name: 'an engine', errorOf }),
     );
-    try {
-      for (const thread of threads) thread.hold(true);
-      const [loaded] = await Promise.all(threads.map((thread) => thread.ask({ call: 'load' })));
-      for (const thread of threads) thread.hold(false);
-      const { description, size } = loaded as EngineAnswer['load'];
-      return new EngineThreads(describe(description), size, threads);
-    } catch (error) {
+    for (const thread of threads) thread.hold(true);
+    // All are waited for, also where one fails: a thread that is ended while it loads native code can take the program with it.
+    const loaded = await Promise.allSettled(threads.map((thread) => thread.ask({ call: 'load' })));
+    const failed = loaded.find((each) => each.status === 'rejected');
+    if (failed) {
       await Promise.all(threads.map((thread) => thread.close('the engine could not be loaded')));
-      throw error;
+      throw failed.reason;
     }
+    for (const thread of threads) thread.hold(false);
+    const { description, size } = (loaded[0] as PromiseFulfilledResult<EngineAnswer['load']>).value;
+    return new EngineThreads(describe(description), size, threads);
   }
 
   async setSource(portrait: Picture): Promise<Analysis> {
