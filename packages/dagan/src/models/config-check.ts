@@ -132,6 +132,7 @@ const modelConfig = fields<ModelConfig>({
     estimateOcclusionMap: flag,
     attention: oneOf('residual', 'literal', 'none'),
     decoder: oneOf('residual', 'spade'),
+    keepsPixels: optional(flag),
     denseMotion: fields({
       ...hourglass,
       scaleFactor: unitFraction,
@@ -168,6 +169,9 @@ export function checkModelConfig(value: unknown): ModelConfig {
   }
   if (generator.decoder === 'spade' && generator.numDownBlocks !== 2) {
     throw new ConfigError(`generator.numDownBlocks must be 2 for the SPADE decoder, not ${generator.numDownBlocks}`);
+  }
+  if (generator.decoder === 'spade' && generator.keepsPixels) {
+    throw new ConfigError('generator.keepsPixels must be false for the SPADE decoder');
   }
   return config;
 }

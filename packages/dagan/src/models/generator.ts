@@ -22,6 +22,12 @@ export type GeneratorConfig = {
   /** Cross-modal attention of Eq. 9 in one of its forms, or none (the first-order model). */
   attention: AttentionForm | 'none';
   decoder: 'residual' | 'spade';
+  /**
+   * Whether the frame is a mixture, pixel by pixel, of the moved source picture and of what the `residual` decoder paints.
+   * Default false, as published: everything is painted anew from features, also what has not moved. That moved pixels can be
+   * taken over is from Siarohin et al., "Motion Representations for Articulated Animation" (CVPR 2021).
+   */
+  keepsPixels?: boolean;
   denseMotion: DenseMotionConfig;
 };
 
@@ -77,7 +83,11 @@ export class Generator extends nn.Module {
     this.decoder =
       config.decoder === 'spade'
         ? new SpadeDecoder(channels.at(-1)!)
-        : new ResidualDecoder({ channels, numBottleneckBlocks: config.numBottleneckBlocks });
+        : new ResidualDecoder({
+            channels,
+            numBottleneckBlocks: config.numBottleneckBlocks,
+            keepsPixels: config.keepsPixels ?? false,
+          });
   }
 
   /**
@@ -105,10 +115,14 @@ export class Generator extends nn.Module {
     const deformed = warp(encoded.image, motion.deformation, this.#grid); // [N, 3, H, W]
     const refinedFeatures =
       this.attention && encoded.query ? this.attention.forward(encoded.query, warpedFeatures) : warpedFeatures;
-    // The published SPADE decoder sees the warped picture without its occluded parts.
-    const visible = motion.occlusionMap ? occlude(deformed, motion.occlusionMap) : deformed;
-    const prediction = this.decoder.forward(refinedFeatures, visible);
+    const prediction = this.#paint(refinedFeatures, deformed, motion.occlusionMap);
     return { ...motion, warpedFeatures, refinedFeatures, deformed, prediction };
+  }
+
+  #paint(features: Tensor, deformed: Tensor, occlusionMap: Tensor | null): Tensor {
+    if (this.decoder instanceof ResidualDecoder) return this.decoder.forward(features, deformed);
+    // The published SPADE decoder sees the warped picture without its occluded parts.
+    return this.decoder.forward(features, occlusionMap ? occlude(deformed, occlusionMap) : deformed);
   }
 
   /** Disparity [N, 1, H, W] -> depth features F_d, [N, C, h, w]. */

@@ -4,6 +4,7 @@ import type { DeformationOptions } from '../geometry/thin-plate-spline.js';
 import type { KeypointDistanceOptions, ObjectiveWeights } from '../losses/index.js';
 import type { ModelConfig } from '../models/config.js';
 import type { DiscriminatorConfig } from '../models/discriminator.js';
+import type { ReshapeOptions } from './reshape.js';
 import { TrainingSetupError } from './setup-error.js';
 import { checkTrainingPlan, checkWhole, type TrainingPlan } from './training-plan.js';
 
@@ -34,6 +35,9 @@ export type AnimationTrainingConfig = TrainingPlan & {
    * that say where these are (`regions`).
    */
   regionWeight?: number;
+  /** Deformation that both frames of some pairs undergo alike; default none, as in the paper. */
+  reshape?: ReshapeOptions;
+  /** Deformation of the driving frames with which their keypoints must move (equivariance losses). */
   deformation: DeformationOptions;
   /** Decay of the exponential moving average of generator and keypoint detector, which is the model that comes out. */
   averageDecay: number;
@@ -94,7 +98,7 @@ export function modelForSize(
 
 /** @throws TrainingSetupError naming the first value that cannot be */
 export function checkTrainingConfig(config: AnimationTrainingConfig, worldSize = 1): void {
-  const { phases, accumulate, averageDecay, regionWeight = 1 } = config;
+  const { phases, accumulate, averageDecay, regionWeight = 1, reshape } = config;
   checkWhole('accumulate', accumulate);
   checkTrainingPlan(config, { worldSize, parts: accumulate });
   if (!(averageDecay >= 0 && averageDecay < 1)) {
@@ -102,6 +106,9 @@ export function checkTrainingConfig(config: AnimationTrainingConfig, worldSize =
   }
   if (!(regionWeight >= 0 && Number.isFinite(regionWeight))) {
     throw new TrainingSetupError(`regionWeight must be a number from 0, not ${regionWeight}`);
+  }
+  if (reshape && !(reshape.share >= 0 && reshape.share <= 1)) {
+    throw new TrainingSetupError(`reshape.share must be from 0 to 1, not ${reshape.share}`);
   }
   const shares = phases.reduce((sum, { share }) => sum + share, 0);
   if (Math.abs(shares - 1) > 1e-6) {

@@ -49,11 +49,12 @@ export class AnimationState {
     }).to(layout);
     joinRanks([this.model, this.discriminator], [this.model.generator, this.model.keypointDetector], place);
     freeze(this.model, config.freeze);
-    const { weights, keypointDistance, regionWeight, deformation } = config;
+    const { weights, keypointDistance, regionWeight, deformation, reshape = null } = config;
     const { learningRate, accumulate, clipNorm, precision } = config;
     this.step = new AnimationStep(this.model, this.discriminator, perceptual, {
       weights: { ...weights, equivarianceJacobian: config.model.estimateJacobian ? weights.equivarianceJacobian : 0 },
-      ...{ keypointDistance, regionWeight, deformation, learningRate, accumulate, clipNorm, precision, device, group },
+      ...{ keypointDistance, regionWeight, deformation, reshape },
+      ...{ learningRate, accumulate, clipNorm, precision, device, group },
     });
     this.averages = {
       generator: new optim.ExponentialMovingAverage(this.model.generator, config.averageDecay),

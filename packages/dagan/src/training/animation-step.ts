@@ -14,9 +14,12 @@ import {
 } from './animation-objective.js';
 import { BufferSnapshot } from './buffers.js';
 import { NonFiniteLossError } from './non-finite-loss.js';
+import { type ReshapeOptions, reshapePairs } from './reshape.js';
 
 export type AnimationStepOptions = Partial<AnimationObjectiveOptions> & {
   deformation?: DeformationOptions;
+  /** Deformation that both frames of a pair undergo alike before anything else; null for none. */
+  reshape?: ReshapeOptions | null;
   learningRate?: number;
   /** Parts that the batch is cut into, one after another, so that it needs less memory. */
   accumulate?: number;
@@ -65,7 +68,8 @@ export class AnimationStep {
       ...own
     } = options;
     const learningRate = own.learningRate ?? 2e-4;
-    this.#options = { deformation: {}, accumulate: 1, clipNorm: null, group: null, ...own, learningRate };
+    const defaults = { deformation: {}, reshape: null, accumulate: 1, clipNorm: null, group: null };
+    this.#options = { ...defaults, ...own, learningRate };
     this.objective = new AnimationObjective(model, discriminator, perceptual, {
       weights,
       keypointDistance,
@@ -101,8 +105,8 @@ export class AnimationStep {
   }
 
   #run(batch: FramePair, transform?: ThinPlateSpline): AnimationStepResult {
-    const { accumulate, clipNorm } = this.#options;
-    const parts = this.#partsOf(batch, transform);
+    const { accumulate, clipNorm, reshape } = this.#options;
+    const parts = this.#partsOf(reshape ? reshapePairs(batch, reshape) : batch, transform);
     for (const optimizer of this.optimizers) optimizer.zeroGrad();
     let seen: AnimationSeen | undefined;
     const losses = parts.map((part, i) => {

@@ -40,6 +40,7 @@ const starterModel: ModelConfig = {
     ...MODEL_PRESETS.dagan.generator,
     blockExpansion: 32,
     maxFeatures: 128,
+    keepsPixels: true,
     denseMotion: {
       ...MODEL_PRESETS.dagan.generator.denseMotion,
       ...{ blockExpansion: 32, maxFeatures: 256, alignCorners: true },
