@@ -171,5 +171,10 @@ test('a damaged configuration of ours is named by the value that is wrong', () =
     generator({ decoder: 'spade', numDownBlocks: 3 }),
     /generator\.numDownBlocks must be 2 for the SPADE decoder, not 3/,
   );
+  says(generator({ keepsPixels: 1 as unknown as boolean }), /generator\.keepsPixels must be true or false, not 1/);
+  says(
+    generator({ decoder: 'spade', keepsPixels: true }),
+    /generator\.keepsPixels must be false for the SPADE decoder/,
+  );
   says(generator({ numDownBlocks: 0 }), /generator\.numDownBlocks must be a whole number from 1 to 5, not 0/);
 });

@@ -48,12 +48,13 @@ const OFFSETS: ModelConfig = {
   generator: { ...MODEL_PRESETS.dagan.generator, attention: 'literal', estimateOcclusionMap: false },
 };
 
-/** Sampled on the grid that motion is built on, as models trained here are; features are smaller than the field. */
+/** Sampled on the grid that motion is built on, and with kept pixels, as models trained here are; features are smaller than the field. */
 const ALIGNED: ModelConfig = {
   ...MODEL_PRESETS.dagan,
   generator: {
     ...MODEL_PRESETS.dagan.generator,
     numDownBlocks: 3,
+    keepsPixels: true,
     denseMotion: { ...MODEL_PRESETS.dagan.generator.denseMotion, alignCorners: true },
   },
 };

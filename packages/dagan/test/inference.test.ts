@@ -77,10 +77,13 @@ test(
 );
 
 test(
-  'offsets alone, the literal attention and a model without occlusion run in both precisions',
+  'offsets alone, the literal attention, kept pixels and a model without occlusion run in both precisions',
   computing(() => {
     const { dagan } = MODEL_PRESETS;
-    const generator = { ...dagan.generator, attention: 'literal', estimateOcclusionMap: false } as const;
+    const generator = {
+      ...dagan.generator,
+      ...({ attention: 'literal', estimateOcclusionMap: false, keepsPixels: true } as const),
+    };
     const config = narrow({ ...dagan, estimateJacobian: false, generator });
     using plain = formulaModel(config);
     const images = [noise(128, { seed: 3 }), noise(128, { seed: 4 })] as const;

@@ -22,6 +22,7 @@ import {
   sparseMotions,
   warp,
 } from '../src/models/index.js';
+import type { ResidualDecoder } from '../src/models/residual-decoder.js';
 import { assertClose, largestDifference, scatter } from './compare.js';
 import { formulaModel, narrow, noise } from './small-models.js';
 
@@ -169,6 +170,27 @@ test(
         assert.equal(largestDifference(deformed, image) > 0.1, !alignCorners, `${size}, ${alignCorners}`);
       }
     }
+  }),
+);
+
+test(
+  'kept pixels are those of the moved source, others are painted, as the decoder says',
+  computing(() => {
+    const { generator } = MODEL_PRESETS.dagan;
+    const images = [noise(128, { seed: 1 }), noise(128, { seed: 2 })] as const;
+    const paint = (keepsPixels: boolean, bias = 0) => {
+      using model = formulaModel(narrow({ ...MODEL_PRESETS.dagan, generator: { ...generator, keepsPixels } }));
+      if (keepsPixels) (model.generator.decoder as ResidualDecoder).kept!.bias!.fill_(bias);
+      return model.generate(model.source(images[0]), model.driving(images[1]).keypoints);
+    };
+    const painted = paint(false).prediction;
+    const { prediction: kept, deformed } = paint(true, 1e4);
+    assertClose(kept, deformed, 1e-6);
+    assertClose(paint(true, -1e4).prediction, painted, 1e-6);
+    assert.ok(largestDifference(kept, painted) > 0.1);
+    const mixed = paint(true).prediction;
+    const beyond = mixed.sub(painted).mul(mixed.sub(deformed)).toFloat32Array(); // below 0 between the two
+    assert.ok(beyond.every((product) => product < 1e-6));
   }),
 );
 

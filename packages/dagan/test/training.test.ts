@@ -36,6 +36,7 @@ import {
   modelForSize,
   NonFiniteLossError,
   phaseOf,
+  reshapePairs,
   TRAINING_PRESETS,
   trainAnimation,
   trainingPreset,
@@ -454,6 +455,25 @@ describe('a step', () => {
     }
   });
 
+  test('bends both frames of as many pairs as it is told to, and what says where mouth and eyes are, in the same way', () => {
+    const picture = batch.source;
+    const pair: FramePair = { source: picture, driving: picture, regions: picture.narrow(1, 0, 1) };
+    manualSeed(5);
+    const bent = reshapePairs(pair, { share: 0.5 });
+    assert.ok(largestDifference(bent.source.narrow(0, 0, 1), picture.narrow(0, 0, 1)) > 0.05);
+    assert.equal(largestDifference(bent.source.narrow(0, 1, 1), picture.narrow(0, 1, 1)), 0);
+    assert.equal(largestDifference(bent.driving, bent.source), 0);
+    assert.equal(largestDifference(bent.regions!, bent.source.narrow(1, 0, 1)), 0);
+    assert.equal(reshapePairs(pair, { share: 0 }), pair);
+
+    const stepOf = (share?: number) => {
+      const { step } = stateOf({ reshape: share === undefined ? undefined : { share } });
+      return step.run(batch, transform).losses;
+    };
+    assert.deepEqual(stepOf(0), stepOf());
+    assert.notDeepEqual(stepOf(1), stepOf());
+  });
+
   test('of a batch in two parts adds up to the step of one part, if both are the same', () => {
     const one = { source: batch.source.narrow(0, 0, 1), driving: batch.driving.narrow(0, 0, 1) };
     const twice = { source: cat([one.source, one.source]), driving: cat([one.driving, one.driving]) };
@@ -559,6 +579,7 @@ describe('a configuration', () => {
     await refused({ phases: [{ size: 64, share: 0.5 }] }, /shares of the phases add up to 0.5/);
     await refused({ learningRate: 0 }, /learningRate must be positive, not 0/);
     await refused({ averageDecay: 1 }, /averageDecay must be from 0 to below 1/);
+    await refused({ reshape: { share: 1.5 } }, /reshape.share must be from 0 to 1, not 1.5/);
     await refused({ regionWeight: -1 }, /regionWeight must be a number from 0, not -1/);
     assert.ok(!existsSync(folder));
   });

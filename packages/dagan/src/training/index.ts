@@ -29,6 +29,7 @@ export * from './observers.js';
 export * from './picture-folder.js';
 export * from './presets.js';
 export * from './ranks.js';
+export * from './reshape.js';
 export * from './run-folder.js';
 export * from './run-log.js';
 export * from './schedule.js';
