@@ -540,13 +540,14 @@ describe('a step', () => {
 describe('a configuration', () => {
   test('is there for the paper, for the rows of its Table 4 and for small machines, each of which can be built', () => {
     const rows = ['baseline', 'baseline-fdn', 'baseline-cam', 'dagan', 'fomm', 'fomm-fdn', 'fomm-cam', 'fomm-fdn-cam'];
-    for (const name of [...rows, 'vox-256', 'starter-256', 'debug']) {
+    for (const name of [...rows, 'vox-256', 'starter-256', 'starter-fomm-256', 'debug']) {
       const preset = trainingPreset(name);
       const { model, weights } = preset;
-      assert.equal(model.numKeypoints, name === 'debug' ? 5 : name.startsWith('fomm') ? 10 : 15, name);
-      assert.equal(weights.keypointDistance, name.startsWith('fomm') ? 0 : 10, name);
-      assert.equal(model.depthGuidedKeypoints, !/^(baseline|fomm)(-cam)?$/.test(name), name);
-      assert.equal(model.generator.attention !== 'none', !/^(baseline|fomm)(-fdn)?$/.test(name), name);
+      const row = name === 'starter-fomm-256' ? 'fomm' : name;
+      assert.equal(model.numKeypoints, name === 'debug' ? 5 : row.startsWith('fomm') ? 10 : 15, name);
+      assert.equal(weights.keypointDistance, row.startsWith('fomm') ? 0 : 10, name);
+      assert.equal(model.depthGuidedKeypoints, !/^(baseline|fomm)(-cam)?$/.test(row), name);
+      assert.equal(model.generator.attention !== 'none', !/^(baseline|fomm)(-fdn)?$/.test(row), name);
       for (const { size } of preset.phases) {
         const { scaleFactor } = modelForSize(preset, size).generator.denseMotion;
         assert.equal(scaleFactor * size, name === 'debug' ? 32 : 64, name);

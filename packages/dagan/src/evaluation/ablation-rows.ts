@@ -71,13 +71,15 @@ export function ablationConfig({ preset }: AblationRow, plan: AblationPlan): Ani
     clipNorm: clipNorm === undefined ? starter.clipNorm : clipNorm,
     schedule: { kind: 'cosine', warmup: Math.min(500, Math.round(WARMUP * steps)), floor: 0.05 },
     discriminator: { blockExpansion: Math.min(32, channels), maxFeatures: 8 * channels },
+    augmentation: starter.augmentation,
+    reshape: starter.reshape,
     model: {
       ...base.model,
       depth: depth && (plan.depth ?? { ...depth, width: channels / 64 }),
       keypointDetector: { ...keypointDetector, ...hourglass },
       generator: {
         ...generator,
-        ...{ blockExpansion: channels, maxFeatures: 4 * channels },
+        ...{ blockExpansion: channels, maxFeatures: 4 * channels, keepsPixels: true },
         denseMotion: { ...generator.denseMotion, ...hourglass, alignCorners: true },
       },
     },
