@@ -221,7 +221,7 @@ const differenceOf = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
 
 test('on a real portrait and clip the ONNX engine gives the keypoints, disparity and frames of the LibTorch engine', async () => {
   const { portrait, frames } = await realPictures();
-  for (const name of ['dagan', 'fomm-cam', 'fomm', 'dagan-spade']) {
+  for (const name of ['dagan', 'fomm-cam', 'fomm', 'dagan-spade', 'aligned']) {
     const libtorch = new LibtorchEngine(formulaModel(narrow(VARIANTS[name]!)), { size: 256 });
     const onnx = await loadOnnxRuntimeEngine(await exported(name), { threads: 1 });
     const [expected, actual] = [await animated(libtorch, portrait, frames), await animated(onnx, portrait, frames)];
@@ -243,7 +243,7 @@ test('on a real portrait and clip the ONNX engine gives the keypoints, disparity
 });
 
 /** Between them all parts that compute in float16. */
-const HALVED = ['dagan', 'dagan-spade', 'dagan-resnet50', 'fomm', 'offsets'];
+const HALVED = ['dagan', 'dagan-spade', 'dagan-resnet50', 'fomm', 'offsets', 'aligned'];
 
 test('float16 halves the weights and keeps 40 dB', async () => {
   const { portrait, frames } = await realPictures();

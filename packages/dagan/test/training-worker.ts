@@ -70,7 +70,7 @@ export const syntheticPairs: BatchProvider<FramePair> = {
   }),
 };
 
-/** The preset `debug` with pictures of 64 x 64. */
+/** The preset `debug` with pictures of 64 x 64, and with what the starter preset has beyond the paper's. */
 export function tinyConfig(changes: Partial<AnimationTrainingConfig> = {}): AnimationTrainingConfig {
   const preset = trainingPreset('debug');
   const { model } = preset;
@@ -79,8 +79,13 @@ export function tinyConfig(changes: Partial<AnimationTrainingConfig> = {}): Anim
     model: {
       ...model,
       keypointDetector: { ...model.keypointDetector, scaleFactor: 0.5 },
-      generator: { ...model.generator, denseMotion: { ...model.generator.denseMotion, scaleFactor: 0.5 } },
+      generator: {
+        ...model.generator,
+        keepsPixels: true,
+        denseMotion: { ...model.generator.denseMotion, scaleFactor: 0.5 },
+      },
     },
+    reshape: { share: 0.5 },
     phases: [{ size: 64, share: 1 }],
     ...changes,
   };

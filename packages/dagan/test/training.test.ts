@@ -12,6 +12,7 @@ import {
   getThreads,
   liveTensors,
   manualSeed,
+  noGrad,
   readStateDict,
   setThreads,
   type Tensor,
@@ -41,7 +42,7 @@ import {
   trainAnimation,
   trainingPreset,
 } from '../src/training/index.js';
-import { largestDifference } from './compare.js';
+import { assertClose, largestDifference } from './compare.js';
 import { makeFolderClip } from './data-fixtures.js';
 import { edges, runTraining, type Scenario, syntheticPairs, tinyConfig } from './training-worker.js';
 
@@ -404,7 +405,7 @@ describe('a step', () => {
 
   const stateOf = (changes: Parameters<typeof tinyConfig>[0] = {}): AnimationState => {
     manualSeed(1);
-    return new AnimationState(tinyConfig(changes), 64, edges, place);
+    return new AnimationState(tinyConfig({ reshape: undefined, ...changes }), 64, edges, place);
   };
 
   test('with the warp loss alone teaches where things move, not how they look', () => {
@@ -465,13 +466,26 @@ describe('a step', () => {
     assert.equal(largestDifference(bent.driving, bent.source), 0);
     assert.equal(largestDifference(bent.regions!, bent.source.narrow(1, 0, 1)), 0);
     assert.equal(reshapePairs(pair, { share: 0 }), pair);
+    const one = picture.narrow(0, 0, 1);
+    const twins = reshapePairs({ source: cat([one, one]), driving: cat([one, one]) }, { share: 1 }).source;
+    assert.ok(largestDifference(twins.narrow(0, 0, 1), twins.narrow(0, 1, 1)) > 0.05, 'each in its own way');
+  });
 
-    const stepOf = (share?: number) => {
-      const { step } = stateOf({ reshape: share === undefined ? undefined : { share } });
-      return step.run(batch, transform).losses;
-    };
-    assert.deepEqual(stepOf(0), stepOf());
-    assert.notDeepEqual(stepOf(1), stepOf());
+  test('learns from bent pairs, and says what it saw', () => {
+    for (const accumulate of [1, 2]) {
+      const { step, model } = stateOf({ reshape: { share: 1 }, accumulate });
+      const { pairs, seen } = step.run(batch, transform);
+      const last = batch.source.narrow(0, 2 - pairs.source.size(0), pairs.source.size(0));
+      assert.ok(largestDifference(pairs.source, last) > 0.05);
+      assertClose(
+        seen.sourceDisparity!,
+        noGrad(() => model.depthNetwork!.forward(pairs.source)),
+        1e-5,
+      );
+    }
+    const lossesOf = (reshape?: { share: number }) => stateOf({ reshape }).step.run(batch, transform).losses;
+    assert.deepEqual(lossesOf({ share: 0 }), lossesOf(undefined));
+    assert.notDeepEqual(lossesOf({ share: 1 }), lossesOf(undefined));
   });
 
   test('of a batch in two parts adds up to the step of one part, if both are the same', () => {
@@ -581,6 +595,11 @@ describe('a configuration', () => {
     await refused({ learningRate: 0 }, /learningRate must be positive, not 0/);
     await refused({ averageDecay: 1 }, /averageDecay must be from 0 to below 1/);
     await refused({ reshape: { share: 1.5 } }, /reshape.share must be from 0 to 1, not 1.5/);
+    await refused({ reshape: { share: 1, sigmaSpline: -1 } }, /reshape.sigmaSpline must be a number from 0, not -1/);
+    await refused(
+      { reshape: { share: 1, controlPoints: 1 } },
+      /reshape.controlPoints must be a whole number from 2, not 1/,
+    );
     await refused({ regionWeight: -1 }, /regionWeight must be a number from 0, not -1/);
     assert.ok(!existsSync(folder));
   });

@@ -13,6 +13,7 @@ export function describeModel(config: ModelConfig): string {
     `${config.numKeypoints} keypoints ${config.estimateJacobian ? 'with jacobians' : 'without jacobians'}`,
     depth ? `ResNet-${depth.layers} face depth for ${uses}` : 'no face depth',
     `${generator.decoder === 'spade' ? 'SPADE' : 'residual'} decoder`,
+    ...(generator.keepsPixels ? ['pixels of the source kept'] : []),
     ...(generator.estimateOcclusionMap ? [] : ['no occlusion map']),
     ...(generator.attention === 'literal' ? ['attention as in Eq. 9'] : []),
   ];

@@ -38,7 +38,9 @@ export function inspectionSheet(found: ReadonlyMap<string, Tensor>): Picture {
   add('sparse_deformed', (value) => mosaic(tensorToPictures(value.flatten(0, 1))));
   add('mask', (value) => mosaic(channels(value).map((map) => heatPicture(map, [0, value.amax().item()]))));
   add('deformation', (value) => motionPicture(value.size(2), value.size(1), value.toFloat32Array()));
-  add('occlusion_map', (value) => heatPicture(tensorToMaps(value)[0]!, [0, 1]));
+  const share = (value: Tensor): Picture => heatPicture(tensorToMaps(value)[0]!, [0, 1]);
+  add('occlusion_map', share);
+  add('kept_pixels', share);
   for (const stage of ['source', 'warped', 'refined']) {
     add(`${stage}_feature_every8`, (value) => mosaic(channels(value).map((map) => heatPicture(map))));
   }

@@ -95,7 +95,7 @@ function checkSaved(config: AnimationTrainingConfig, folder: string): void {
   if (!saved || isDeepStrictEqual(saved, JSON.parse(JSON.stringify(config)))) return;
   throw new TrainingSetupError(
     `${folder} was trained on another budget (${saved.steps} steps of ${saved.batchSize} at ${saved.phases.at(-1)?.size} ` +
-      'pixels, or other widths): rows compare on one budget only; name another folder',
+      'pixels, or other settings): rows compare on one budget only; name another folder',
   );
 }
 

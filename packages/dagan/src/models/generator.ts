@@ -5,7 +5,7 @@ import { DownBlock, SameBlock } from './blocks.js';
 import { type DenseMotion, type DenseMotionConfig, DenseMotionNetwork } from './dense-motion.js';
 import type { Keypoints } from './keypoints.js';
 import { matching, widened } from './precision.js';
-import { ResidualDecoder } from './residual-decoder.js';
+import { type Painted, ResidualDecoder } from './residual-decoder.js';
 import { SpadeDecoder } from './spade-decoder.js';
 import { occlude, type WarpOptions, warp } from './warp.js';
 
@@ -44,16 +44,15 @@ export type EncodedSource = {
 };
 
 /** A frame, and everything on the way to it. */
-export type Generated = DenseMotion & {
-  /** Source features moved by the deformation and multiplied by the occlusion map: F_w, [N, C, h, w]. */
-  warpedFeatures: Tensor;
-  /** After cross-modal attention: F_g, [N, C, h, w]. */
-  refinedFeatures: Tensor;
-  /** The source picture moved by the deformation, [N, 3, H, W]. */
-  deformed: Tensor;
-  /** The frame, [N, 3, H, W] in [0, 1]. */
-  prediction: Tensor;
-};
+export type Generated = DenseMotion &
+  Painted & {
+    /** Source features moved by the deformation and multiplied by the occlusion map: F_w, [N, C, h, w]. */
+    warpedFeatures: Tensor;
+    /** After cross-modal attention: F_g, [N, C, h, w]. */
+    refinedFeatures: Tensor;
+    /** The source picture moved by the deformation, [N, 3, H, W]. */
+    deformed: Tensor;
+  };
 
 export class Generator extends nn.Module {
   readonly denseMotionNetwork: DenseMotionNetwork;
@@ -115,14 +114,15 @@ export class Generator extends nn.Module {
     const deformed = warp(encoded.image, motion.deformation, this.#grid); // [N, 3, H, W]
     const refinedFeatures =
       this.attention && encoded.query ? this.attention.forward(encoded.query, warpedFeatures) : warpedFeatures;
-    const prediction = this.#paint(refinedFeatures, deformed, motion.occlusionMap);
-    return { ...motion, warpedFeatures, refinedFeatures, deformed, prediction };
+    const painted = this.#paint(refinedFeatures, deformed, motion.occlusionMap);
+    return { ...motion, warpedFeatures, refinedFeatures, deformed, ...painted };
   }
 
-  #paint(features: Tensor, deformed: Tensor, occlusionMap: Tensor | null): Tensor {
+  #paint(features: Tensor, deformed: Tensor, occlusionMap: Tensor | null): Painted {
     if (this.decoder instanceof ResidualDecoder) return this.decoder.forward(features, deformed);
     // The published SPADE decoder sees the warped picture without its occluded parts.
-    return this.decoder.forward(features, occlusionMap ? occlude(deformed, occlusionMap) : deformed);
+    const visible = occlusionMap ? occlude(deformed, occlusionMap) : deformed;
+    return { prediction: this.decoder.forward(features, visible), keptPixels: null };
   }
 
   /** Disparity [N, 1, H, W] -> depth features F_d, [N, C, h, w]. */

@@ -1,7 +1,7 @@
 // The generator's decoder as in the paper: residual blocks on the refined features, then up to the picture.
-import { nn, type Tensor } from '@dagan/libtorch';
+import { cat, nn, type Tensor } from '@dagan/libtorch';
 import { ResidualBlock, UpBlock } from './blocks.js';
-import { matching, widened } from './precision.js';
+import { matching } from './precision.js';
 import { BlockwiseConv2d } from './subpixel-conv.js';
 
 export type ResidualDecoderOptions = {
@@ -12,7 +12,15 @@ export type ResidualDecoderOptions = {
   keepsPixels: boolean;
 };
 
-/** [N, C, h, w] -> picture [N, 3, H, W] in [0, 1]. */
+/** What a decoder painted. */
+export type Painted = {
+  /** The frame, [N, 3, H, W] in [0, 1]. */
+  prediction: Tensor;
+  /** How much of each pixel was taken over from the moved source, 0 to 1, [N, 1, H, W]; null where all is painted. */
+  keptPixels: Tensor | null;
+};
+
+/** Features [N, C, h, w] -> picture. */
 export class ResidualDecoder extends nn.Module {
   readonly bottleneck: nn.ModuleList<ResidualBlock>;
   readonly upBlocks: nn.ModuleList<UpBlock>;
@@ -33,26 +41,24 @@ export class ResidualDecoder extends nn.Module {
     this.kept = keepsPixels ? new nn.Conv2d(channels[0]!, 1, 7, { padding: 3 }) : null;
   }
 
-  /** The last convolutions, 2x2 pixels at a time, once fused. */
-  blockwiseFinal: BlockwiseConv2d | null = null;
-  blockwiseKept: BlockwiseConv2d | null = null;
+  /** The last convolutions as one, 2x2 pixels at a time, once fused. */
+  blockwise: BlockwiseConv2d | null = null;
 
   /** Rearranges the decoder for use without training. */
   fuse(): void {
-    this.blockwiseFinal = new BlockwiseConv2d(this.final);
-    this.blockwiseKept = this.kept && new BlockwiseConv2d(this.kept);
+    this.blockwise = new BlockwiseConv2d(this.final, ...(this.kept ? [this.kept] : []));
   }
 
   /** @param deformed the source moved by the deformation, [N, 3, H, W]; looked at only if its pixels may be kept */
-  forward(features: Tensor, deformed: Tensor): Tensor {
+  forward(features: Tensor, deformed: Tensor): Painted {
     let x = matching(features, this.upBlocks.at(0).conv);
     for (const block of this.bottleneck) x = block.forward(x);
     for (const block of this.upBlocks) x = block.forward(x);
     x = matching(x, this.final);
-    const painted = (this.blockwiseFinal ?? this.final).forward(x).sigmoid(); // [N, 3, H, W]
-    if (!this.kept) return painted;
-    const kept = widened((this.blockwiseKept ?? this.kept).forward(x)).sigmoid(); // [N, 1, H, W]
-    const own = widened(painted);
-    return own.add(deformed.sub(own).mul(kept));
+    if (!this.kept) return { prediction: (this.blockwise ?? this.final).forward(x).sigmoid(), keptPixels: null };
+    const both = this.blockwise?.forward(x) ?? cat([this.final.forward(x), this.kept.forward(x)], 1); // [N, 4, H, W]
+    const exact = both.to({ dtype: deformed.dtype }).sigmoid();
+    const [painted, keptPixels] = [exact.narrow(1, 0, 3), exact.narrow(1, 3, 1)];
+    return { prediction: painted.add(deformed.sub(painted).mul(keptPixels)), keptPixels };
   }
 }

@@ -1,5 +1,5 @@
 // Convolutions at a larger size than they are computed at: exact rewrites that do the same with fewer multiplications.
-import { empty, F, isTracing, nn, stack, type Tensor, tensor, tidy, zeros } from '@dagan/libtorch';
+import { cat, empty, F, isTracing, nn, stack, type Tensor, tensor, tidy, zeros } from '@dagan/libtorch';
 
 /** Four phases (0, 0), (0, 1), (1, 0), (1, 1), [N, C, H, W] each -> [N, C, 2 H, 2 W] with out(2 i + a, 2 j + b). */
 function interleave(phases: readonly Tensor[]): Tensor {
@@ -117,23 +117,25 @@ export class BlockwiseConv2d extends nn.Module {
   bias: nn.Parameter; // [4 O]
   readonly #padding: number;
 
-  /** @param conv a convolution that keeps the size (which must be even), k x k with k odd */
-  constructor(conv: nn.Conv2d) {
+  /** @param convs convolutions of one input that keep its size (which must be even), k x k with k odd; their channels follow one another */
+  constructor(...convs: readonly [nn.Conv2d, ...nn.Conv2d[]]) {
     super();
-    const kernel = conv.weight.size(2);
+    const kernel = convs[0].weight.size(2);
     this.#padding = (kernel - 1) / 2;
+    const biasOf = ({ bias, weight }: nn.Conv2d): Tensor => bias ?? zeros([weight.size(0)]);
     // Phase (a, b) is the same kernel moved down by a and right by b; pixelShuffle wants the phases behind the channels.
-    const weight = tidy(() =>
-      stack(
+    const weight = tidy(() => {
+      const whole = cat(convs.map((conv) => conv.weight));
+      return stack(
         [0, 1, 2, 3].map((phase) => {
           const [a, b] = [phase >> 1, phase & 1];
-          return F.pad(conv.weight, [b, 1 - b, a, 1 - a]);
+          return F.pad(whole, [b, 1 - b, a, 1 - a]);
         }),
         1,
-      ).flatten(0, 1),
-    );
+      ).flatten(0, 1);
+    });
     this.weight = new nn.Parameter(weight).requiresGrad_(false);
-    const bias = tidy(() => (conv.bias ?? zeros([conv.weight.size(0)])).unsqueeze(1).repeat(1, 4).flatten());
+    const bias = tidy(() => cat(convs.map(biasOf)).unsqueeze(1).repeat(1, 4).flatten());
     this.bias = new nn.Parameter(bias).requiresGrad_(false);
   }
 

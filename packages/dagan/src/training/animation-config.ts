@@ -96,6 +96,19 @@ export function modelForSize(
   };
 }
 
+function checkReshape({ share, sigmaAffine = 0, sigmaSpline = 0, controlPoints = 5 }: ReshapeOptions): void {
+  const refuse = (name: string, what: string, value: number): never => {
+    throw new TrainingSetupError(`reshape.${name} must be ${what}, not ${value}`);
+  };
+  if (!(share >= 0 && share <= 1)) refuse('share', 'from 0 to 1', share);
+  for (const [name, value] of Object.entries({ sigmaAffine, sigmaSpline })) {
+    if (!(value >= 0 && Number.isFinite(value))) refuse(name, 'a number from 0', value);
+  }
+  if (!(Number.isInteger(controlPoints) && controlPoints >= 2)) {
+    refuse('controlPoints', 'a whole number from 2', controlPoints);
+  }
+}
+
 /** @throws TrainingSetupError naming the first value that cannot be */
 export function checkTrainingConfig(config: AnimationTrainingConfig, worldSize = 1): void {
   const { phases, accumulate, averageDecay, regionWeight = 1, reshape } = config;
@@ -107,9 +120,7 @@ export function checkTrainingConfig(config: AnimationTrainingConfig, worldSize =
   if (!(regionWeight >= 0 && Number.isFinite(regionWeight))) {
     throw new TrainingSetupError(`regionWeight must be a number from 0, not ${regionWeight}`);
   }
-  if (reshape && !(reshape.share >= 0 && reshape.share <= 1)) {
-    throw new TrainingSetupError(`reshape.share must be from 0 to 1, not ${reshape.share}`);
-  }
+  if (reshape) checkReshape(reshape);
   const shares = phases.reduce((sum, { share }) => sum + share, 0);
   if (Math.abs(shares - 1) > 1e-6) {
     throw new TrainingSetupError(`the shares of the phases add up to ${shares} instead of 1`);

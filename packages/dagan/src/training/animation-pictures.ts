@@ -7,15 +7,11 @@ import { drawKeypoints, heatPicture, motionPicture } from '../visualization/inde
 import type { AnimationSeen, FramePair } from './animation-objective.js';
 import { pictureSheet, SHEET_ROWS } from './picture-sheet.js';
 
-/** One sheet with a row per pair: source, driving, warped, prediction, depths, occlusion, motion, keypoints. */
-export function animationSheet(batch: FramePair, seen: AnimationSeen): Picture {
+/** One sheet with a row per pair: source, driving, warped, prediction, depths, occlusion, kept pixels, motion, keypoints. */
+export function animationSheet({ source, driving }: FramePair, seen: AnimationSeen): Picture {
   return tidy(() => {
-    const { deformation, occlusionMap, deformed, prediction } = seen.generated;
-    // The batch's last part is what has been seen.
-    const shown = prediction.size(0);
-    const skipped = batch.driving.size(0) - shown;
-    const [source, driving] = [batch.source.narrow(0, skipped, shown), batch.driving.narrow(0, skipped, shown)];
-    const count = Math.min(SHEET_ROWS, shown);
+    const { deformation, occlusionMap, deformed, prediction, keptPixels } = seen.generated;
+    const count = Math.min(SHEET_ROWS, prediction.size(0));
     const first = (value: Tensor) => value.detach().narrow(0, 0, count).to({ dtype: 'float32' }).contiguous();
     const pictures = (value: Tensor) => tensorToPictures(first(value));
     const heat = (value: Tensor | null, range?: readonly [number, number]) =>
@@ -30,6 +26,7 @@ export function animationSheet(batch: FramePair, seen: AnimationSeen): Picture {
         ['src depth', heat(seen.sourceDisparity)],
         ['drv depth', heat(seen.drivingDisparity)],
         ['occlusion', heat(occlusionMap, [0, 1])],
+        ['kept', heat(keptPixels, [0, 1])],
         ['motion', fields.map((field) => motionPicture(field.size(1), field.size(0), field.toFloat32Array()))],
         ['src points', withPoints(pictures(source), seen.sourceKeypoints)],
         ['drv points', withPoints(pictures(driving), seen.drivingKeypoints)],

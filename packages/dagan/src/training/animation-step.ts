@@ -38,7 +38,9 @@ export type AnimationStepResult = {
   losses: AnimationLosses;
   /** Norms of the gradients before clipping. */
   gradientNorms: { generator: number; discriminator?: number };
-  /** What the networks made of the batch's (last) part. */
+  /** The batch's (last) part as the networks saw it. */
+  pairs: FramePair;
+  /** What they made of it. */
   seen: AnimationSeen;
 };
 
@@ -122,7 +124,7 @@ export class AnimationStep {
       gradientNorms.discriminator = this.#clip('the discriminator', this.discriminator.parameters(), clipNorm);
     }
     for (const optimizer of this.optimizers) optimizer.step();
-    return { losses: meanOf(losses), gradientNorms, seen: seen! };
+    return { losses: meanOf(losses), gradientNorms, pairs: parts.at(-1)!, seen: seen! };
   }
 
   /** Adds the gradients of a part of the batch; both losses see the networks as they were before the step. */

@@ -78,8 +78,8 @@ class AnimationTrainee implements Trainee<FramePair> {
     state.step.objective.useDiscriminator = phaseOf(this.run.config, step).adversarial ?? true;
     const learned = tidy(() => {
       const moved = batchOn(batch, this.run.place.device);
-      const { losses, gradientNorms, seen } = state.step.run(moved);
-      return { losses, gradientNorms, sheet: drawing ? animationSheet(moved, seen) : null };
+      const { losses, gradientNorms, pairs, seen } = state.step.run(moved);
+      return { losses, gradientNorms, sheet: drawing ? animationSheet(pairs, seen) : null };
     });
     state.average(step);
     return learned;

@@ -5,7 +5,10 @@ import type { FramePair } from './animation-objective.js';
 
 /** How many pairs are deformed, and how strongly. */
 export type ReshapeOptions = DeformationOptions & {
-  /** Part of every batch, 0 to 1. The others stay as they are to the last bit, for bent pictures are a little blurred. */
+  /**
+   * Part of every rank's batch, 0 to 1, rounded to whole pairs. The others stay as they are to the last bit, for bent
+   * pictures are a little blurred.
+   */
   share: number;
 };
 
