@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { copyFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { saveStateDict, type Tensor } from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { type DaGAN, publishedName, readPicture, saveModel, weightsHash, writePicture } from '../src/index.js';
@@ -108,6 +109,15 @@ test('inspect does not write over the model it uses', async () => {
   assert.equal(run.code, 1);
   assert.match(run.stderr, /flat\.safetensors: would replace the input/);
   assert.deepEqual(readFileSync(path('flat.safetensors')), before);
+});
+
+test('a model that keeps pixels of the source says so, and shows which', async () => {
+  const starter = fileURLToPath(new URL('../../../../weights/starter', import.meta.url));
+  const info = await dagan(folder, ['info', starter]);
+  assert.match(info.stdout, /residual decoder; pixels of the source kept/);
+  const run = await dagan(folder, ['inspect', 'face.png', 'face.png', '-o', 'kept.safetensors', '-q']);
+  assert.equal(run.code, 0, run.stderr);
+  assert.deepEqual(shapesIn('kept.safetensors').kept_pixels, [1, 1, 256, 256]);
 });
 
 test('published files are imported into one file: the same weights, the same hash, the same animation', async () => {

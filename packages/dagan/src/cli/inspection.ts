@@ -16,9 +16,9 @@ export type InspectionOptions = { precision: 'float32' | 'bfloat16'; device: str
  * In the shapes, K is the number of keypoints, `h` and `w` are the motion field's height and width (64 at 256):
  * `source`, `driving`, `deformed`, `prediction` [1, 3, H, W]; `source_disp0` to `3` [1, 1, H / 2^s, W / 2^s],
  * `driving_disp0`; `kp_source.value` [1, K, 2], `kp_source.jacobian` [1, K, 2, 2], `kp_driving.*`; `mask`
- * [1, K + 1, h, w]; `sparse_deformed` [1, K + 1, 3, h, w]; `deformation` [1, h, w, 2]; `occlusion_map` [1, 1, h, w]; `kept_pixels` [1, 1, H, W];
- * `source_feature_every8`, `warped_feature_every8`, `refined_feature_every8` [1, C / 8, h, w]; `attention_rows_every256`
- * [1, h w / 256, h w]. What a model does not have is not there.
+ * [1, K + 1, h, w]; `sparse_deformed` [1, K + 1, 3, h, w]; `deformation` [1, h, w, 2]; `occlusion_map` [1, 1, h, w];
+ * `kept_pixels` [1, 1, H, W]; `source_feature_every8`, `warped_feature_every8`, `refined_feature_every8` [1, C / 8, h, w];
+ * `attention_rows_every256` [1, h w / 256, h w]. What a model does not have is not there.
  *
  * @returns float32 tensors on the CPU, which belong to the caller
  */

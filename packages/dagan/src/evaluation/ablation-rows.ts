@@ -53,7 +53,8 @@ const WARMUP = 0.1;
 
 /**
  * The training of a row: its preset, with everything that decides effort set to the plan's. The rows then differ in nothing
- * but what the table is about: depth, attention, host.
+ * but what the table is about: depth, attention, host. What `starter-256` has beyond the paper for lack of people and time, all
+ * of them have, but for its losses.
  *
  * @throws TrainingSetupError for a size that the networks cannot see
  */

@@ -26,8 +26,8 @@ const present = (tensors: Readonly<Record<string, Tensor | null>>): Record<strin
  *
  * The portrait goes through drive too: so the weights of keypoints and depth are there once. A model without jacobians,
  * depth, occlusion or attention has no inputs and outputs of that kind; `image` is an input of generate only where the
- * moved source is looked at (SPADE decoder, kept pixels), `disparity` an output of drive where keypoints are guided by depth, else an output of source
- * where only attention looks at depth.
+ * moved source is looked at (SPADE decoder, kept pixels), `disparity` an output of drive where keypoints are guided by
+ * depth, else an output of source where only attention looks at depth.
  *
  * @param size side of the pictures where it shall be fixed; else height and width are free, and so is N in any case
  */

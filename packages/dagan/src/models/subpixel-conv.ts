@@ -117,7 +117,10 @@ export class BlockwiseConv2d extends nn.Module {
   bias: nn.Parameter; // [4 O]
   readonly #padding: number;
 
-  /** @param convs convolutions of one input that keep its size (which must be even), k x k with k odd; their channels follow one another */
+  /**
+   * @param convs convolutions of the same input, k x k with k odd, that keep its size (which must be even); the channels of
+   *   one follow those of the other
+   */
   constructor(...convs: readonly [nn.Conv2d, ...nn.Conv2d[]]) {
     super();
     const kernel = convs[0].weight.size(2);
