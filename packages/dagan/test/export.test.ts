@@ -48,7 +48,7 @@ const OFFSETS: ModelConfig = {
   generator: { ...MODEL_PRESETS.dagan.generator, attention: 'literal', estimateOcclusionMap: false },
 };
 
-/** Sampled on the grid that motion is built on, and with kept pixels, as models trained here are; features are smaller than the field. */
+/** As models trained here are: sampled on the grid that motion is built on, with kept pixels. Features are smaller than the field. */
 const ALIGNED: ModelConfig = {
   ...MODEL_PRESETS.dagan,
   generator: {

@@ -4,7 +4,7 @@ import type { DeformationOptions } from '../geometry/thin-plate-spline.js';
 import type { KeypointDistanceOptions, ObjectiveWeights } from '../losses/index.js';
 import type { ModelConfig } from '../models/config.js';
 import type { DiscriminatorConfig } from '../models/discriminator.js';
-import type { ReshapeOptions } from './reshape.js';
+import { checkReshape, type ReshapeOptions } from './reshape.js';
 import { TrainingSetupError } from './setup-error.js';
 import { checkTrainingPlan, checkWhole, type TrainingPlan } from './training-plan.js';
 
@@ -94,19 +94,6 @@ export function modelForSize(
       denseMotion: { ...generator.denseMotion, scaleFactor: scaled(generator.denseMotion.scaleFactor) },
     },
   };
-}
-
-function checkReshape({ share, sigmaAffine = 0, sigmaSpline = 0, controlPoints = 5 }: ReshapeOptions): void {
-  const refuse = (name: string, what: string, value: number): never => {
-    throw new TrainingSetupError(`reshape.${name} must be ${what}, not ${value}`);
-  };
-  if (!(share >= 0 && share <= 1)) refuse('share', 'from 0 to 1', share);
-  for (const [name, value] of Object.entries({ sigmaAffine, sigmaSpline })) {
-    if (!(value >= 0 && Number.isFinite(value))) refuse(name, 'a number from 0', value);
-  }
-  if (!(Number.isInteger(controlPoints) && controlPoints >= 2)) {
-    refuse('controlPoints', 'a whole number from 2', controlPoints);
-  }
 }
 
 /** @throws TrainingSetupError naming the first value that cannot be */

@@ -2,6 +2,7 @@
 import { cat, noGrad, type Tensor, tidy } from '@dagan/libtorch';
 import { type DeformationOptions, ThinPlateSpline } from '../geometry/thin-plate-spline.js';
 import type { FramePair } from './animation-objective.js';
+import { TrainingSetupError } from './setup-error.js';
 
 /** How many pairs are deformed, and how strongly. */
 export type ReshapeOptions = DeformationOptions & {
@@ -11,6 +12,20 @@ export type ReshapeOptions = DeformationOptions & {
    */
   share: number;
 };
+
+/** @throws TrainingSetupError naming the first value that cannot be */
+export function checkReshape({ share, sigmaAffine, sigmaSpline, controlPoints }: ReshapeOptions): void {
+  const refuse = (name: string, what: string, value: number): never => {
+    throw new TrainingSetupError(`reshape.${name} must be ${what}, not ${value}`);
+  };
+  if (!(share >= 0 && share <= 1)) refuse('share', 'from 0 to 1', share);
+  for (const [name, value] of Object.entries({ sigmaAffine, sigmaSpline })) {
+    if (value !== undefined && !(value >= 0 && Number.isFinite(value))) refuse(name, 'a number from 0', value);
+  }
+  if (controlPoints !== undefined && !(Number.isInteger(controlPoints) && controlPoints >= 2)) {
+    refuse('controlPoints', 'a whole number from 2', controlPoints);
+  }
+}
 
 /**
  * Deforms the first pairs of a batch (whose order is random), each in its own way, with libtorch's random numbers. All
