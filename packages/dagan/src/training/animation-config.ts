@@ -6,6 +6,7 @@ import type { ModelConfig } from '../models/config.js';
 import type { DiscriminatorConfig } from '../models/discriminator.js';
 import { checkReshape, type ReshapeOptions } from './reshape.js';
 import { TrainingSetupError } from './setup-error.js';
+import { checkSway, type SwayOptions } from './sway.js';
 import { checkTrainingPlan, checkWhole, type TrainingPlan } from './training-plan.js';
 
 /** A part of a run. */
@@ -37,6 +38,8 @@ export type AnimationTrainingConfig = TrainingPlan & {
   regionWeight?: number;
   /** Deformation that both frames of some pairs undergo alike; default none, as in the paper. */
   reshape?: ReshapeOptions;
+  /** Motion of the heads in some pairs, of each frame by itself; default none, as in the paper. */
+  sway?: SwayOptions;
   /** Deformation of the driving frames with which their keypoints must move (equivariance losses). */
   deformation: DeformationOptions;
   /** Decay of the exponential moving average of generator and keypoint detector, which is the model that comes out. */
@@ -98,7 +101,7 @@ export function modelForSize(
 
 /** @throws TrainingSetupError naming the first value that cannot be */
 export function checkTrainingConfig(config: AnimationTrainingConfig, worldSize = 1): void {
-  const { phases, accumulate, averageDecay, regionWeight = 1, reshape } = config;
+  const { phases, accumulate, averageDecay, regionWeight = 1, reshape, sway } = config;
   checkWhole('accumulate', accumulate);
   checkTrainingPlan(config, { worldSize, parts: accumulate });
   if (!(averageDecay >= 0 && averageDecay < 1)) {
@@ -108,6 +111,7 @@ export function checkTrainingConfig(config: AnimationTrainingConfig, worldSize =
     throw new TrainingSetupError(`regionWeight must be a number from 0, not ${regionWeight}`);
   }
   if (reshape) checkReshape(reshape);
+  if (sway) checkSway(sway);
   const shares = phases.reduce((sum, { share }) => sum + share, 0);
   if (Math.abs(shares - 1) > 1e-6) {
     throw new TrainingSetupError(`the shares of the phases add up to ${shares} instead of 1`);

@@ -15,11 +15,14 @@ import {
 import { BufferSnapshot } from './buffers.js';
 import { NonFiniteLossError } from './non-finite-loss.js';
 import { type ReshapeOptions, reshapePairs } from './reshape.js';
+import { type SwayOptions, swayPairs } from './sway.js';
 
 export type AnimationStepOptions = Partial<AnimationObjectiveOptions> & {
   deformation?: DeformationOptions;
   /** Deformation that both frames of a pair undergo alike before anything else; null for none. */
   reshape?: ReshapeOptions | null;
+  /** Motion of their heads, of each frame by itself, after that; null for none. */
+  sway?: SwayOptions | null;
   learningRate?: number;
   /** Parts that the batch is cut into, one after another, so that it needs less memory. */
   accumulate?: number;
@@ -70,7 +73,7 @@ export class AnimationStep {
       ...own
     } = options;
     const learningRate = own.learningRate ?? 2e-4;
-    const defaults = { deformation: {}, reshape: null, accumulate: 1, clipNorm: null, group: null };
+    const defaults = { deformation: {}, reshape: null, sway: null, accumulate: 1, clipNorm: null, group: null };
     this.#options = { ...defaults, ...own, learningRate };
     this.objective = new AnimationObjective(model, discriminator, perceptual, {
       weights,
@@ -107,8 +110,9 @@ export class AnimationStep {
   }
 
   #run(batch: FramePair, transform?: ThinPlateSpline): AnimationStepResult {
-    const { accumulate, clipNorm, reshape } = this.#options;
-    const parts = this.#partsOf(reshape ? reshapePairs(batch, reshape) : batch, transform);
+    const { accumulate, clipNorm, reshape, sway } = this.#options;
+    const reshaped = reshape ? reshapePairs(batch, reshape) : batch;
+    const parts = this.#partsOf(sway ? swayPairs(reshaped, sway) : reshaped, transform);
     for (const optimizer of this.optimizers) optimizer.zeroGrad();
     let seen: AnimationSeen | undefined;
     const losses = parts.map((part, i) => {

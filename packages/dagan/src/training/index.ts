@@ -35,6 +35,7 @@ export * from './run-log.js';
 export * from './schedule.js';
 export * from './setup-error.js';
 export * from './start-weights.js';
+export * from './sway.js';
 export * from './tensorboard.js';
 export * from './training-loop.js';
 export * from './training-plan.js';
