@@ -86,6 +86,7 @@ export function tinyConfig(changes: Partial<AnimationTrainingConfig> = {}): Anim
       },
     },
     reshape: { share: 0.5 },
+    sway: { share: 0.5 },
     phases: [{ size: 64, share: 1 }],
     ...changes,
   };

@@ -22,7 +22,7 @@ import {
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { ThinPlateSpline } from '../src/geometry/index.js';
 import { OBJECTIVE_WEIGHTS, type ObjectiveWeights } from '../src/losses/index.js';
-import { DaGAN, loadModel } from '../src/models/index.js';
+import { coordinateGrid, DaGAN, loadModel } from '../src/models/index.js';
 import {
   type AnimationLosses,
   AnimationState,
@@ -38,6 +38,8 @@ import {
   NonFiniteLossError,
   phaseOf,
   reshapePairs,
+  type SwayOptions,
+  swayPairs,
   TRAINING_PRESETS,
   trainAnimation,
   trainingPreset,
@@ -488,6 +490,63 @@ describe('a step', () => {
     assert.notDeepEqual(lossesOf({ share: 1 }), lossesOf(undefined));
   });
 
+  test('sways the heads of as many pairs as it is told to, of each frame by itself, and leaves the border', () => {
+    const picture = batch.source;
+    const pair: FramePair = { source: picture, driving: picture, regions: picture.narrow(1, 0, 1) };
+    const top = (frames: Tensor): Tensor => frames.narrow(0, 0, 1).narrow(2, 0, 1);
+    manualSeed(5);
+    const swayed = swayPairs(pair, { share: 0.5 });
+    const [source, driving] = [swayed.source.narrow(0, 0, 1), swayed.driving.narrow(0, 0, 1)];
+    assert.ok(largestDifference(source, picture.narrow(0, 0, 1)) > 0.05);
+    assert.ok(largestDifference(source, driving) > 0.05, 'each frame in its own way');
+    assert.equal(largestDifference(swayed.regions!, swayed.driving.narrow(1, 0, 1)), 0);
+    assert.equal(largestDifference(swayed.source.narrow(0, 1, 1), picture.narrow(0, 1, 1)), 0);
+    assert.equal(swayPairs(pair, { share: 0 }), pair);
+    const still = swayPairs(pair, { share: 1, tilt: 0, shift: 0, scale: 0 }).source;
+    assert.ok(largestDifference(top(swayed.source), top(still)) < 1e-5);
+  });
+
+  test('tilts, shifts and scales the middle of a swayed picture by what it says', () => {
+    const size = 65;
+    // Both coordinates of every pixel as a picture: what is sampled says where it was sampled.
+    const grid = coordinateGrid(size, size).permute(2, 0, 1).unsqueeze(0); // [1, 2, 65, 65]
+    const many = grid.expand(400, 2, size, size).contiguous();
+    const slopesOf = (options: Omit<SwayOptions, 'share'>): { shift: number[]; size: number[]; angle: number[] } => {
+      manualSeed(11);
+      const field = swayPairs({ source: many, driving: many }, { share: 1, ...options }).source;
+      const at = (axis: number, column: number): number[] => [
+        ...field.narrow(1, axis, 1).narrow(2, 32, 1).narrow(3, column, 1).toFloat32Array(),
+      ];
+      const slope = (axis: number): number[] => {
+        const left = at(axis, 28);
+        return at(axis, 36).map((value, i) => (value - left[i]!) / (8 / 32));
+      };
+      const [x, y] = [slope(0), slope(1)];
+      return {
+        shift: at(0, 32),
+        size: x.map((value, i) => Math.hypot(value, y[i]!)),
+        angle: x.map((value, i) => (Math.atan2(y[i]!, value) * 180) / Math.PI),
+      };
+    };
+    const deviation = (values: number[], from: number): number =>
+      Math.sqrt(values.reduce((sum, value) => sum + (value - from) ** 2, 0) / values.length);
+    const tilted = slopesOf({ tilt: 12, shift: 0, scale: 0 });
+    assert.ok(Math.abs(deviation(tilted.angle, 0) / 12 - 1) < 0.15, `${deviation(tilted.angle, 0)} degrees`);
+    assert.ok(deviation(tilted.shift, 0) < 0.03 && deviation(tilted.size, 1) < 0.05);
+    const shifted = slopesOf({ tilt: 0, shift: 0.08, scale: 0 });
+    assert.ok(Math.abs(deviation(shifted.shift, 0) / 0.08 - 1) < 0.15, `${deviation(shifted.shift, 0)}`);
+    assert.ok(deviation(shifted.angle, 0) < 1 && deviation(shifted.size, 1) < 0.05);
+    const scaled = slopesOf({ tilt: 0, shift: 0, scale: 0.1 });
+    assert.ok(Math.abs(deviation(scaled.size, 1) / 0.1 - 1) < 0.25, `${deviation(scaled.size, 1)}`);
+    assert.ok(deviation(scaled.angle, 0) < 1 && deviation(scaled.shift, 0) < 0.03);
+  });
+
+  test('learns from swayed pairs', () => {
+    const lossesOf = (sway?: SwayOptions) => stateOf({ sway }).step.run(batch, transform).losses;
+    assert.deepEqual(lossesOf({ share: 0 }), lossesOf(undefined));
+    assert.notDeepEqual(lossesOf({ share: 1 }), lossesOf(undefined));
+  });
+
   test('of a batch in two parts adds up to the step of one part, if both are the same', () => {
     const one = { source: batch.source.narrow(0, 0, 1), driving: batch.driving.narrow(0, 0, 1) };
     const twice = { source: cat([one.source, one.source]), driving: cat([one.driving, one.driving]) };
@@ -600,6 +659,8 @@ describe('a configuration', () => {
       { reshape: { share: 1, controlPoints: 1 } },
       /reshape.controlPoints must be a whole number from 2, not 1/,
     );
+    await refused({ sway: { share: -0.5 } }, /sway.share must be from 0 to 1, not -0.5/);
+    await refused({ sway: { share: 1, tilt: -3 } }, /sway.tilt must be a number from 0, not -3/);
     await refused({ regionWeight: -1 }, /regionWeight must be a number from 0, not -1/);
     assert.ok(!existsSync(folder));
   });
