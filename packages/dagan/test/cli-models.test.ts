@@ -5,10 +5,19 @@ import { copyFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { saveStateDict, type Tensor } from '@dagan/libtorch';
+import { noGrad, saveStateDict, type Tensor } from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
-import { type DaGAN, publishedName, readPicture, saveModel, weightsHash, writePicture } from '../src/index.js';
+import {
+  type DaGAN,
+  loadModel,
+  publishedName,
+  readPicture,
+  saveModel,
+  weightsHash,
+  writePicture,
+} from '../src/index.js';
 import { dagan, formulaModel, SMALL, SMALL_WITHOUT_DEPTH } from './cli-run.js';
+import { largestDifference } from './compare.js';
 import { makeMp4, names, readAll, scene, temporaryFolder } from './media-fixtures.js';
 
 const folder = await temporaryFolder();
@@ -175,6 +184,53 @@ test('import names what is missing, and never writes over what it reads', async 
   assert.deepEqual(await names(folder), before);
 });
 
+test('average writes the mean of models, each with its share, and says of what', async () => {
+  const other = formulaModel(SMALL);
+  noGrad(() => {
+    for (const value of other.stateDict().values()) if (value.dtype === 'float32') value.mul_(3);
+  });
+  saveModel(path('other.safetensors'), other, { name: 'deep', license: 'CC BY 4.0' });
+  const words = ['average', 'deep.safetensors', 'other.safetensors', '-o', 'mean.safetensors'];
+  for (const [more, factor] of [
+    [[], 2],
+    [['--shares', '3,1', '--name', 'mine'], 1.5],
+  ] as const) {
+    const run = await dagan(folder, [...words, ...more]);
+    assert.equal(run.code, 0, run.stderr);
+    assert.match(run.stdout, /^mean\.safetensors: the mean of 2 files that hold a model\n/);
+    const { model, metadata } = loadModel({ checkpoint: path('mean.safetensors') });
+    assert.deepEqual(model.config, deep.config);
+    const own = deep.stateDict();
+    for (const [name, value] of model.stateDict()) {
+      const expected = value.dtype === 'float32' ? own.get(name)!.mul(factor) : own.get(name)!;
+      assert.ok(largestDifference(value, expected) <= 1e-6 * factor * expected.abs().amax().item() + 1e-9, name);
+    }
+    assert.equal(metadata.name, factor === 2 ? 'deep' : 'mine');
+    assert.equal(metadata.license, 'CC0-1.0; CC BY 4.0');
+    assert.match(metadata.averaged_from!, factor === 2 ? /^deep.safetensors \(1\), other/ : /\(3\), .* \(1\)$/);
+  }
+});
+
+test('average refuses what has no mean, and writes nothing', async () => {
+  const before = await names(folder);
+  const cases: [words: string[], code: number, line: RegExp][] = [
+    [['deep.safetensors'], 2, /deep\.safetensors: a mean takes two models at least/],
+    [['deep.safetensors', 'absent.safetensors'], 1, /absent\.safetensors: no such file/],
+    [['deep.safetensors', 'flat.safetensors'], 1, /flat\.safetensors: cannot be averaged with deep.*architecture/],
+    [['deep.safetensors', 'deep.safetensors', '--shares', '1'], 2, /--shares has 1 numbers for 2 models/],
+    [['deep.safetensors', 'deep.safetensors', '--shares', '1,0'], 2, /must be positive numbers/],
+  ];
+  for (const [words, code, line] of cases) {
+    const run = await dagan(folder, ['average', ...words, '-o', 'x.safetensors']);
+    assert.equal(run.code, code, run.stderr);
+    assert.match(run.stderr, line);
+  }
+  const own = await dagan(folder, ['average', 'deep.safetensors', 'deep.safetensors', '-o', 'deep.safetensors']);
+  assert.equal(own.code, 1);
+  assert.match(own.stderr, /would replace the input/);
+  assert.deepEqual(await names(folder), before);
+});
+
 test('info tells what a checkpoint is, or why it is none', async () => {
   const own = await dagan(folder, ['info', 'deep.safetensors']);
   assert.equal(own.code, 0, own.stderr);
@@ -198,7 +254,7 @@ test('info tells what a checkpoint is, or why it is none', async () => {
 test('every command explains itself with examples, and an unknown one suggests a known one', async () => {
   const { code, stdout } = await dagan(folder, ['--help']);
   assert.equal(code, 0);
-  for (const command of ['animate', 'inspect', 'import', 'info', 'doctor']) {
+  for (const command of ['animate', 'inspect', 'import', 'average', 'info', 'doctor']) {
     assert.match(stdout, new RegExp(`^ {2}${command} `, 'm'));
     const help = await dagan(folder, [command, '--help']);
     assert.equal(help.code, 0);

@@ -8,7 +8,7 @@ import { getThreads, rand, saveStateDict, setThreads, type Tensor, tidy } from '
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { renderHeadClip } from '../src/data/synthetic-head.js';
 import { writePicture } from '../src/media/index.js';
-import { DepthNetwork, loadDepthFile, PoseNetwork, publishedName } from '../src/models/index.js';
+import { DaGAN, DepthNetwork, loadDepthFile, PoseNetwork, publishedName, saveModel } from '../src/models/index.js';
 import {
   type BatchProvider,
   CheckpointFolder,
@@ -20,7 +20,7 @@ import {
   runLog,
   trainDepth,
 } from '../src/training/index.js';
-import { dagan, startDagan } from './cli-run.js';
+import { dagan, SMALL_WITHOUT_DEPTH, startDagan } from './cli-run.js';
 import { largestDifference } from './compare.js';
 
 const SIZE = 64;
@@ -147,6 +147,29 @@ describe('a run', () => {
     for (const file of ['depth.safetensors', 'best.safetensors']) {
       assert.equal(metadataOf(join(root, 'killed', file)).sha256, metadataOf(join(root, 'whole', file)).sha256);
     }
+  });
+
+  test('leaves checkpoints whose mean is a depth network for stage 2, but not beside a whole model', async () => {
+    const [checkpoints, last] = [join(root, 'whole', 'checkpoints'), join(root, 'whole', 'depth.safetensors')];
+    const files = [last, ...readdirSync(checkpoints).map((file) => join(checkpoints, file))];
+    const { code, stdout, stderr } = await dagan(root, ['average', ...files, '-o', 'mean.safetensors']);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /mean\.safetensors: the mean of \d files that hold face depth alone/);
+    const parts = files.map((file) => loadDepthFile(file));
+    const mean = loadDepthFile(join(root, 'mean.safetensors'));
+    assert.deepEqual([mean.config, mean.poseConfig], [parts[0]!.config, parts[0]!.poseConfig]);
+    for (const kind of ['network', 'poseNetwork'] as const) {
+      const state = mean[kind]!.stateDict();
+      for (const [name, value] of state) {
+        if (value.dtype !== 'float32') continue;
+        const sum = parts.map((part) => part[kind]!.stateDict().get(name)!).reduce((total, each) => total.add(each));
+        assert.ok(largestDifference(value, sum.div(parts.length)) < 1e-5, name);
+      }
+    }
+    saveModel(join(root, 'model.safetensors'), new DaGAN(SMALL_WITHOUT_DEPTH));
+    const mixed = await dagan(root, ['average', last, 'model.safetensors', '-o', 'x.safetensors']);
+    assert.equal(mixed.code, 1);
+    assert.match(mixed.stderr, /model\.safetensors: holds a model, .*depth\.safetensors face depth alone/);
   });
 
   test('of two ranks has the losses of one process', async () => {

@@ -35,6 +35,7 @@ import {
   finalSize,
   learningRateFactor,
   modelForSize,
+  modelFrom,
   NonFiniteLossError,
   phaseOf,
   reshapePairs,
@@ -333,6 +334,17 @@ describe('a run', () => {
     );
     const { model } = loadModel({ checkpoint: join(folder, 'model.safetensors') });
     assert.equal(model.config.keypointDetector.scaleFactor, 0.25);
+    // What a checkpoint says before the pictures grew is a model for large ones too.
+    const early = freshFolder();
+    await runTraining(early, { config, every: { checkpoint: 2, evaluation: 0, pictures: 0 } });
+    const checkpoint = new CheckpointFolder(join(early, 'checkpoints'), 2).pathOf(2);
+    const grown = modelFrom({ checkpoint });
+    assert.deepEqual(grown.config, model.config);
+    const expected = model.stateDict();
+    assert.deepEqual(
+      [...grown.stateDict()].map(([name, { shape }]) => [name, [...shape]]),
+      [...expected].map(([name, { shape }]) => [name, [...shape]]),
+    );
 
     const small = new AnimationState(tinyConfig(config), 64, edges, { device: 'cpu', group: null });
     const before = new Map([...small.stateDict()].map(([name, value]) => [name, value.detach().clone()]));

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { ablateCommand } from './ablate.js';
 import { animateCommand } from './animate.js';
 import { attentionCommand } from './attention.js';
+import { averageCommand } from './average.js';
 import { depthCommand } from './depth.js';
 import { runDoctor } from './doctor.js';
 import { describeError, EXIT, UsageError } from './errors.js';
@@ -39,6 +40,7 @@ function program(): Command {
     keypointsCommand(),
     importCommand(),
     exportCommand(),
+    averageCommand(),
     infoCommand(),
     studioCommand(),
     preprocessCommand(),

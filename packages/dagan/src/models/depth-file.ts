@@ -1,9 +1,9 @@
 // The face-depth network by itself, from the files in which it may stand.
-import { nn, readStateDict, type Tensor } from '@dagan/libtorch';
+import { nn, readStateDict, saveStateDict, type Tensor } from '@dagan/libtorch';
 import { CheckpointError, openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { type DepthConfig, DepthNetwork } from './depth-network.js';
 import { ArchitectureError, depthConfig } from './infer-config.js';
-import type { ModelMetadata } from './model-file.js';
+import { type ModelMetadata, weightsHash } from './model-file.js';
 import { type PoseConfig, PoseNetwork } from './pose-network.js';
 import { publishedName } from './published-names.js';
 import { RESNET_WIDTHS } from './resnet.js';
@@ -63,6 +63,39 @@ export function loadDepthFile(...paths: readonly [string, ...string[]]): DepthFi
   } finally {
     for (const value of found.values()) value.dispose();
   }
+}
+
+/** What a depth network's file says of the networks in it. */
+export type DepthFileConfig = {
+  depth: DepthConfig;
+  /** Of the pose network; null if it is not in the file. */
+  pose: PoseConfig | null;
+  /** Side of the pictures that they were trained on, where it is known. */
+  size?: number;
+};
+
+/** Value of `format` in the metadata of a depth network's file. */
+export const DEPTH_FORMAT = 'dagan-depth-1';
+
+/**
+ * Writes a depth network, and the pose network if there is one, as a file that `dagan train animation --depth` takes, whole or
+ * not at all.
+ *
+ * @param state tensors whose names begin with `depth_network.` and `pose_network.`
+ */
+export function saveDepthFile(
+  path: string,
+  state: ReadonlyMap<string, Tensor>,
+  config: DepthFileConfig,
+  metadata: ModelMetadata = {},
+): void {
+  saveStateDict(path, state, {
+    ...metadata,
+    format: DEPTH_FORMAT,
+    architecture: 'dagan-depth',
+    config: JSON.stringify(config),
+    sha256: weightsHash(state),
+  });
 }
 
 type Found = ReadonlyMap<string, Tensor>;

@@ -1,6 +1,7 @@
 // The networks of the paper, their configuration, and their files.
 export * from './anti-alias.js';
 export * from './attention.js';
+export * from './average.js';
 export * from './config.js';
 export { ConfigError, checkModelConfig } from './config-check.js';
 export * from './dagan.js';

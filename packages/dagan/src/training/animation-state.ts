@@ -15,7 +15,7 @@ import { joinSections, loadSections, type Sections } from './state-sections.js';
 const isKernel = (name: string): boolean => /(^|\.)down\.weight$/.test(name);
 
 /** The state with another one's kernels in place of its own. */
-function withKernelsOf(other: nn.StateDict, state: readonly (readonly [string, Tensor])[]): Map<string, Tensor> {
+export function withKernelsOf(other: nn.StateDict, state: readonly (readonly [string, Tensor])[]): Map<string, Tensor> {
   const learned = state.filter(([name]) => !isKernel(name));
   return new Map([...learned, ...[...other].filter(([name]) => isKernel(name))]);
 }

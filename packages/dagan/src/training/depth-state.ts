@@ -1,16 +1,14 @@
 // Everything that depth training changes, in one object: networks and optimisers. What a checkpoint holds.
-import { type nn, saveStateDict, type Tensor } from '@dagan/libtorch';
+import type { nn, Tensor } from '@dagan/libtorch';
+import { saveDepthFile } from '../models/depth-file.js';
 import { DepthNetwork } from '../models/depth-network.js';
-import { type ModelMetadata, weightsHash } from '../models/model-file.js';
+import type { ModelMetadata } from '../models/model-file.js';
 import { PoseNetwork } from '../models/pose-network.js';
 import { initializeCamera } from './depth-camera.js';
 import type { DepthTrainingConfig } from './depth-config.js';
 import { DepthStep } from './depth-step.js';
 import { joinRanks, type TrainingPlace } from './ranks.js';
 import { joinSections, loadSections, type Sections } from './state-sections.js';
-
-/** Value of `format` in the metadata of a depth network's file. */
-export const DEPTH_FORMAT = 'dagan-depth-1';
 
 export class DepthState {
   readonly depthNetwork: DepthNetwork;
@@ -53,14 +51,7 @@ export class DepthState {
   /** Writes both networks as a file that `dagan train animation --depth` takes. */
   export(path: string, metadata: ModelMetadata): void {
     const { depth, pose, size } = this.config;
-    const state = joinSections(this.#networks);
-    saveStateDict(path, state, {
-      ...metadata,
-      format: DEPTH_FORMAT,
-      architecture: 'dagan-depth',
-      config: JSON.stringify({ depth, pose, size }),
-      sha256: weightsHash(state),
-    });
+    saveDepthFile(path, joinSections(this.#networks), { depth, pose, size }, metadata);
   }
 
   dispose(): void {
