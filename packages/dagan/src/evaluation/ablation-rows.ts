@@ -74,6 +74,7 @@ export function ablationConfig({ preset }: AblationRow, plan: AblationPlan): Ani
     discriminator: { blockExpansion: Math.min(32, channels), maxFeatures: 8 * channels },
     augmentation: starter.augmentation,
     reshape: starter.reshape,
+    sway: starter.sway,
     model: {
       ...base.model,
       depth: depth && (plan.depth ?? { ...depth, width: channels / 64 }),

@@ -63,6 +63,8 @@ function starter(wide: AnimationTrainingConfig, name: string): AnimationTraining
     augmentation: { zoom: 0.2, brightness: 0.35, contrast: 0.3, saturation: 0.25 },
     // A few dozen people have too few faces: in 160 steps this took L1 on people held out from 0.060 to 0.051.
     reshape: { share: 0.75, sigmaAffine: 0.1, sigmaSpline: 0.003 },
+    // Heads that tilt are rare in clips of a few seconds, and were not followed.
+    sway: { share: 0.5 },
     schedule: { kind: 'cosine', warmup: 500, floor: 0.05 },
     // The default perceptual network overlooks colours, which made copying the source better than learning. The warp loss
     // tells the motion networks directly what they would learn through the decoder in many more steps; mouth and eyes are few
