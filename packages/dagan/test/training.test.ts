@@ -419,7 +419,7 @@ describe('a step', () => {
 
   const stateOf = (changes: Parameters<typeof tinyConfig>[0] = {}): AnimationState => {
     manualSeed(1);
-    return new AnimationState(tinyConfig({ reshape: undefined, ...changes }), 64, edges, place);
+    return new AnimationState(tinyConfig({ reshape: undefined, sway: undefined, ...changes }), 64, edges, place);
   };
 
   test('with the warp loss alone teaches where things move, not how they look', () => {
