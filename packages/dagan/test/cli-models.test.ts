@@ -16,7 +16,7 @@ import {
   weightsHash,
   writePicture,
 } from '../src/index.js';
-import { dagan, formulaModel, SMALL, SMALL_WITHOUT_DEPTH } from './cli-run.js';
+import { dagan, formulaModel, SMALL, SMALL_WITHOUT_DEPTH, startDagan } from './cli-run.js';
 import { largestDifference } from './compare.js';
 import { makeMp4, names, readAll, scene, temporaryFolder } from './media-fixtures.js';
 
@@ -249,6 +249,13 @@ test('info tells what a checkpoint is, or why it is none', async () => {
   const page = await dagan(folder, ['info', 'page.pth']);
   assert.equal(page.code, 1);
   assert.match(page.stderr, /^dagan: page\.pth: .*a web page; the download saved a message/);
+});
+
+test('a reader of the output who has read enough stops nothing', async () => {
+  const { child, result } = startDagan(folder, ['info', 'deep.safetensors', '--tensors']);
+  child.stdout!.destroy();
+  const { code, stderr } = await result;
+  assert.deepEqual([code, stderr], [0, '']);
 });
 
 test('every command explains itself with examples, and an unknown one suggests a known one', async () => {

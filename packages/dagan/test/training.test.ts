@@ -35,7 +35,6 @@ import {
   finalSize,
   learningRateFactor,
   modelForSize,
-  modelFrom,
   NonFiniteLossError,
   phaseOf,
   reshapePairs,
@@ -338,7 +337,9 @@ describe('a run', () => {
     const early = freshFolder();
     await runTraining(early, { config, every: { checkpoint: 2, evaluation: 0, pictures: 0 } });
     const checkpoint = new CheckpointFolder(join(early, 'checkpoints'), 2).pathOf(2);
-    const grown = modelFrom({ checkpoint });
+    const { model: grown, metadata, unused } = loadModel({ checkpoint });
+    assert.match(metadata.name!, /, after step 2$/);
+    assert.ok(unused.some((name) => name.startsWith('discriminator.')));
     assert.deepEqual(grown.config, model.config);
     const expected = model.stateDict();
     assert.deepEqual(

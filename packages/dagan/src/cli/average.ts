@@ -11,12 +11,13 @@ import {
   DEPTH_FORMAT,
   type DepthFileConfig,
   loadDepthFile,
+  loadModel,
   type ModelConfig,
   type ModelMetadata,
   saveDepthFile,
   saveModel,
 } from '../models/index.js';
-import { modelFrom, stageOf } from '../training/index.js';
+import { stageOf } from '../training/index.js';
 import { joinSections } from '../training/state-sections.js';
 import { UsageError, UserError } from './errors.js';
 import { isExportedModel } from './model.js';
@@ -40,7 +41,7 @@ type Kind<Config> = {
 const MODEL: Kind<ModelConfig> = {
   holds: 'a model',
   read: (path) => {
-    const model = modelFrom({ checkpoint: path });
+    const { model } = loadModel({ checkpoint: path });
     return { config: model.config, state: model.stateDict() };
   },
   write: (output, { config, state }, metadata) => {

@@ -77,7 +77,17 @@ function stopOn(signal: NodeJS.Signals, code: number): void {
   });
 }
 
+/** Whoever read what is printed may have read enough (`dagan info ... | head`): the work goes on without being told of. */
+function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
+}
+
 async function main(): Promise<void> {
+  outliveReaders();
   stopOn('SIGINT', 130);
   stopOn('SIGTERM', 143);
   stopOn('SIGHUP', 129);

@@ -61,8 +61,8 @@ export function addDepthFileOptions(command: Command): Command {
 export function addModelOptions(command: Command): Command {
   command.option(
     '--checkpoint <file>',
-    'model: a file of ours (.safetensors), or published weights as they are (.pth, .pth.tar, .safetensors); ' +
-      'default: the one in weights/',
+    "model: a file of ours (.safetensors), a training's checkpoint (its averaged weights), or published weights as they are " +
+      '(.pth, .pth.tar, .safetensors); default: the one in weights/',
   );
   return addComputeOptions(addDepthFileOptions(command));
 }

@@ -44,3 +44,11 @@ export class AntiAliasDownsample extends nn.Module {
     return exactly(image, () => F.conv2d(wide, this.weight.to({ dtype: wide.dtype }), null, options));
   }
 }
+
+const isKernel = (name: string): boolean => /(^|\.)down\.weight$/.test(name);
+
+/** A model's state with another one's blurs in place of its own: they follow from the size of the pictures and are not learned. */
+export function withKernelsOf(other: nn.StateDict, state: readonly (readonly [string, Tensor])[]): Map<string, Tensor> {
+  const learned = state.filter(([name]) => !isKernel(name));
+  return new Map([...learned, ...[...other].filter(([name]) => isKernel(name))]);
+}

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { nn, readStateDict, saveStateDict, type Tensor, tidy } from '@dagan/libtorch';
 import { CheckpointError, type CheckpointFile, openCheckpoint, type TensorRecord } from '@dagan/libtorch/checkpoint';
+import { withKernelsOf } from './anti-alias.js';
 import type { ModelConfig } from './config.js';
 import { checkModelConfig } from './config-check.js';
 import { DaGAN } from './dagan.js';
@@ -30,6 +31,9 @@ export type ModelIdentity = {
 
 /** Value of `format` in the metadata of our files. */
 const FORMAT = 'dagan-model-1';
+
+/** The same of a training's checkpoints, which hold a model (`model.`) and averages of what was trained of it (`average.`). */
+export const TRAINING_FORMAT = 'dagan-training-1';
 
 /** A part of a model, which may stand in a file of its own. */
 type Part = {
@@ -64,15 +68,18 @@ const shapesOf = (records: ReadonlyMap<string, TensorRecord>) =>
   new Map([...records].map(([name, { shape }]) => [name, shape]));
 
 /**
- * A model from files, in float32, ready for use (not training). Our own files bring their configuration; that of
- * published ones is read off the tensors.
+ * A model from files, in float32, ready for use (not training). Our own files, and checkpoints of a training, bring their
+ * configuration; that of published ones is read off the tensors. Of a checkpoint it is the averaged model, for pictures of
+ * the final size.
  *
  * @throws CheckpointError, naming the file, if it cannot be read or its tensors do not make up a model
  */
 export function loadModel({ checkpoint, depthEncoder, depthDecoder }: ModelFiles): LoadedModel {
   using main = openCheckpoint(checkpoint);
-  if (main.metadata.format === FORMAT) {
-    if (depthEncoder === undefined && depthDecoder === undefined) return loadOwn(main);
+  if (describesItself(main)) {
+    if (depthEncoder === undefined && depthDecoder === undefined) {
+      return main.metadata.format === FORMAT ? loadOwn(main) : loadTrained(main);
+    }
     throw new CheckpointError(main.path, 'is complete; leave the files of the depth encoder and decoder out');
   }
   using encoder = depthEncoder === undefined ? undefined : openCheckpoint(depthEncoder);
@@ -93,15 +100,20 @@ export function loadModel({ checkpoint, depthEncoder, depthDecoder }: ModelFiles
  *
  * @throws ArchitectureError, naming what is missing or damaged, if there is no model for animation in it
  */
-export function configOf({ metadata, tensors }: CheckpointFile): ModelConfig {
-  if (metadata.format === FORMAT) return storedConfig(metadata);
+export function configOf(file: CheckpointFile): ModelConfig {
+  const { metadata, tensors } = file;
+  if (describesItself(file)) return storedConfig(metadata);
   return inferConfig(new Map([...tensors].map(([name, { shape }]) => [withoutModule(name), shape])));
 }
 
+const describesItself = ({ metadata }: CheckpointFile): boolean =>
+  metadata.format === FORMAT || metadata.format === TRAINING_FORMAT;
+
 /** The configuration in the metadata of one of our files. */
-function storedConfig({ config }: ModelMetadata): ModelConfig {
+function storedConfig({ format, config }: ModelMetadata): ModelConfig {
   try {
-    return checkModelConfig(config === undefined ? undefined : JSON.parse(config));
+    const stored = config === undefined ? undefined : JSON.parse(config);
+    return checkModelConfig(format === TRAINING_FORMAT ? stored?.model : stored);
   } catch (error) {
     throw new ArchitectureError(`has a damaged configuration in its metadata: ${(error as Error).message}`);
   }
@@ -160,6 +172,24 @@ function loadOwn(file: CheckpointFile): LoadedModel {
   const files = { generator: file, kp_detector: file, depth_encoder: file, depth_decoder: file };
   const used = fill(model, tensors, files, 'own');
   return { model, metadata, unused: [...tensors.keys()].filter((name) => !used.has(name)) };
+}
+
+function loadTrained(file: CheckpointFile): LoadedModel {
+  const { metadata, tensors } = file;
+  const model = new DaGAN(located(file, () => storedConfig(metadata)));
+  const below = (prefix: string): [string, TensorRecord][] =>
+    [...tensors].flatMap(([name, record]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), record]] : []));
+  try {
+    const records = new Map([...below('model.'), ...below('average.')]);
+    located(file, () => tidy(() => model.loadStateDict(withKernelsOf(model.stateDict(), [...readStateDict(records)]))));
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+  model.eval().requiresGrad_(false);
+  const { name = 'unnamed' } = JSON.parse(metadata.config!) as { name?: string };
+  const unused = [...tensors.keys()].filter((tensorName) => !/^(model|average)\./.test(tensorName));
+  return { model, metadata: { name: `${name}, after step ${metadata.step}` }, unused };
 }
 
 /**

@@ -1,5 +1,6 @@
 // Everything that training changes, in one object: networks, optimisers, averages. What a checkpoint holds.
 import { type nn, optim, type Tensor, tidy } from '@dagan/libtorch';
+import { withKernelsOf } from '../models/anti-alias.js';
 import { DaGAN } from '../models/dagan.js';
 import { MultiScaleDiscriminator } from '../models/discriminator.js';
 import { type ModelMetadata, saveModel } from '../models/model-file.js';
@@ -10,15 +11,6 @@ import { keepingRandomNumbers } from './random-state.js';
 import { joinRanks, type TrainingPlace } from './ranks.js';
 import { TrainingSetupError } from './setup-error.js';
 import { joinSections, loadSections, type Sections } from './state-sections.js';
-
-/** Anti-alias kernels follow from the size of the pictures; they are not learned. */
-const isKernel = (name: string): boolean => /(^|\.)down\.weight$/.test(name);
-
-/** The state with another one's kernels in place of its own. */
-export function withKernelsOf(other: nn.StateDict, state: readonly (readonly [string, Tensor])[]): Map<string, Tensor> {
-  const learned = state.filter(([name]) => !isKernel(name));
-  return new Map([...learned, ...[...other].filter(([name]) => isKernel(name))]);
-}
 
 export class AnimationState {
   readonly model: DaGAN;

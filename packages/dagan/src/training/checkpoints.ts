@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readStateDict, saveStateDict, type Tensor } from '@dagan/libtorch';
 import { CheckpointError, type CheckpointFile, openCheckpoint } from '@dagan/libtorch/checkpoint';
+import { TRAINING_FORMAT } from '../models/model-file.js';
 
 /** The stages of training. */
 export type StageName = 'depth' | 'animation';
@@ -10,7 +11,7 @@ export type StageName = 'depth' | 'animation';
 /** Value of `format` in the metadata of each stage's checkpoints. */
 export const TRAINING_FORMATS: Readonly<Record<StageName, string>> = {
   depth: 'dagan-depth-training-1',
-  animation: 'dagan-training-1',
+  animation: TRAINING_FORMAT,
 };
 
 /** A result on held-out samples, and after which step it came. */

@@ -3,12 +3,10 @@
 import { nn, readStateDict, type Tensor } from '@dagan/libtorch';
 import { CheckpointError, type CheckpointFile, openCheckpoint } from '@dagan/libtorch/checkpoint';
 import type { ModelConfig } from '../models/config.js';
-import { DaGAN } from '../models/dagan.js';
 import { loadDepthFile } from '../models/depth-file.js';
 import type { DepthConfig } from '../models/depth-network.js';
 import { loadModel, type ModelFiles } from '../models/model-file.js';
-import type { AnimationTrainingConfig } from './animation-config.js';
-import { type AnimationState, withKernelsOf } from './animation-state.js';
+import type { AnimationState } from './animation-state.js';
 import { stageOf } from './checkpoints.js';
 
 /** Runs `body`; what does not fit names the file. */
@@ -45,7 +43,7 @@ export function startingModel(files: ModelFiles): StartingModel {
   }
   const judge = below(file, 'discriminator.');
   const discriminator = judge.size > 0 ? judge : null;
-  const model = modelFrom(files);
+  const { model } = loadModel(files);
   return {
     config: model.config,
     load: (state) => {
@@ -53,21 +51,6 @@ export function startingModel(files: ModelFiles): StartingModel {
       if (discriminator && fits(discriminator, state.discriminator)) state.discriminator.loadStateDict(discriminator);
     },
   };
-}
-
-/**
- * A model of a file of ours, of a checkpoint of a training (averaged, for pictures of the final size), or published.
- *
- * @throws CheckpointError, naming the file, if it cannot be read
- */
-export function modelFrom(files: ModelFiles): DaGAN {
-  using file = openCheckpoint(files.checkpoint);
-  if (stageOf(file) !== 'animation') return loadModel(files).model;
-  const config = JSON.parse(file.metadata.config ?? '') as AnimationTrainingConfig;
-  const model = new DaGAN(config.model);
-  const averaged = [...below(file, 'model.'), ...below(file, 'average.')];
-  located(files.checkpoint, () => model.loadStateDict(withKernelsOf(model.stateDict(), averaged)));
-  return model;
 }
 
 function fits(weights: nn.StateDict, module: nn.Module): boolean {
