@@ -21,7 +21,7 @@ import {
   SampleSequence,
   type SamplingOptions,
 } from '../src/data/index.js';
-import { FaceAnalyzer } from '../src/faces/index.js';
+import { FACE_LANDMARKS, FaceAnalyzer, type FaceLandmark } from '../src/faces/index.js';
 import {
   createPicture,
   cropPicture,
@@ -494,7 +494,7 @@ test('closing ends a loader that is being waited for, and an open one does not k
   assert.equal(stdout, '2 the loader is closed\n');
 });
 
-test('mouth and eyes of the driving frame are marked where they are, mirrored or not; without a face nothing is', async () => {
+test('mouth, eyes and landmarks of the driving frame are marked where they are, mirrored or not; without a face nothing is', async () => {
   const root = join(folder, 'faces');
   const portrait = await readPicture(fileURLToPath(new URL('../../../../examples/portrait.png', import.meta.url)));
   for (const [name, picture] of [
@@ -526,10 +526,33 @@ test('mouth and eyes of the driving frame are marked where they are, mirrored or
     const marked = (index: number): number => of('face')[inside(index, mirror)]!;
     assert.deepEqual([lips, eye, forehead, brow].map(marked), [1, 1, 0, 0], `mirrored: ${mirror}`);
     assert.ok(of('wall').every((value) => value === 0));
+    const { landmarks } = batch;
+    assert.deepEqual(landmarks?.shape, [2, 6, 128, 128]);
+    const spot = (name: string, i: number): number[] => [
+      ...landmarks
+        .select(0, batch.names.indexOf(`train/${name}`))
+        .select(0, i)
+        .contiguous()
+        .toFloat32Array(),
+    ];
+    const shown: Readonly<Record<FaceLandmark, number>> = mirror
+      ? { ...FACE_LANDMARKS, rightMouthCorner: 291, leftMouthCorner: 61, rightUpperLid: 386, leftUpperLid: 159 }
+      : FACE_LANDMARKS;
+    for (const [i, index] of Object.values(shown).entries()) {
+      const weights = spot('face', i);
+      const mean = (of: (pixel: number) => number): number =>
+        weights.reduce((sum, weight, pixel) => sum + weight * of(pixel), 0);
+      const [x, y] = [mesh.points[index * 3]!, mesh.points[index * 3 + 1]!];
+      const expected = [1, mirror ? 127 - x : x, y];
+      const found = [mean(() => 1), mean((pixel) => pixel % 128), mean((pixel) => Math.floor(pixel / 128))];
+      for (const [k, value] of found.entries()) assert.ok(Math.abs(value - expected[k]!) < 0.05, `${i}: ${found}`);
+      assert.ok(spot('wall', i).every((value) => value === 0));
+    }
   }
   await using plain = openPairLoader(prepared, { batchSize: 2, seed: 1 });
   using batch = await plain.next();
   assert.equal(batch.regions, undefined);
+  assert.equal(batch.landmarks, undefined);
 });
 
 test('real clips: both frames of a pair are pictures of the same scene', { skip: sharedMissing }, async () => {

@@ -25,6 +25,7 @@ import {
   generatorAdversarialLoss,
   ImagePyramid,
   keypointDistanceLoss,
+  landmarkLoss,
   minimumReprojection,
   OBJECTIVE_WEIGHTS,
   objective,
@@ -267,6 +268,44 @@ test('gradients of the keypoint distance are right, also of keypoints in one pla
   assert.ok(gradient!.isFinite().all().item());
 });
 
+test('landmarks draw the keypoints that they lead, and only those; what cannot be seen draws nothing', () => {
+  const [height, width] = [17, 33];
+  const spots = zeros([1, 4, height, width]);
+  const put = (landmark: number, row: number, column: number, mass: number): void => {
+    spots.select(1, landmark).select(1, row).select(1, column).fill_(mass);
+  };
+  put(0, 8, 24, 1); // at (0.5, 0)
+  put(1, 4, 12, 0.5); // two halves, at (0, -0.5) together
+  put(1, 4, 20, 0.5);
+  put(2, 0, 0, 0.4); // mostly beyond the border
+  put(3, 16, 32, 1); // leads nothing
+  const value = tensor([
+    [
+      [0, 0],
+      [0.1, 0.2],
+      [0.7, -0.1],
+      [0.3, 0.3],
+    ],
+  ]).requiresGrad_();
+  const loss = landmarkLoss({ value }, spots, [2, 1, 0, null]);
+  // Keypoint 2 is (0.2, 0.1) from landmark 0, keypoint 1 is (0.1, 0.7) from landmark 1.
+  assertRelative(loss.item(), (0.15 + 0.4) / 2, 1e-5);
+  const [gradient] = grad([loss], [value]);
+  assertClose(
+    gradient!,
+    tensor([
+      [
+        [0, 0],
+        [0.25, 0.25],
+        [0.25, -0.25],
+        [0, 0],
+      ],
+    ]),
+    1e-6,
+  );
+  assert.equal(landmarkLoss({ value }, zeros([1, 4, height, width]), [2, 1, 0, null]).item(), 0);
+});
+
 test('structural similarity is what its definition gives, window by window', () => {
   const [x, y] = [pictures([1, 1, 5, 6]), pictures([1, 1, 5, 6], 2)];
   const at = (image: Tensor) => image.view(5, 6).toArray() as number[][];
@@ -391,6 +430,7 @@ test('losses free all tensors that they do not return', () => {
     photometricError(x, y).dispose();
     edgeAwareSmoothness(x.narrow(1, 0, 1), y).dispose();
     keypointDistanceLoss(keypoints).dispose();
+    landmarkLoss(keypoints, x, [3, null, 0]).dispose();
     perceptualLoss(tinyNetwork, new Map([[1, x]]), new Map([[1, y]])).dispose();
   };
   tidy(evaluate);

@@ -33,7 +33,7 @@ function tinyConfig(): ModelConfig {
 }
 
 /** Our names of the losses that the file calls otherwise. */
-const LOSS_NAMES: Readonly<Record<Exclude<ObjectiveTerm, 'pixel' | 'warp'> | 'discriminator', string>> = {
+const LOSS_NAMES: Readonly<Record<Exclude<ObjectiveTerm, 'pixel' | 'warp' | 'landmark'> | 'discriminator', string>> = {
   perceptual: 'perceptual',
   generatorAdversarial: 'gen_gan',
   featureMatching: 'feature_matching',

@@ -16,6 +16,7 @@ import {
   readStateDict,
   setThreads,
   type Tensor,
+  tensor,
   tidy,
   zeros,
 } from '@dagan/libtorch';
@@ -471,15 +472,40 @@ describe('a step', () => {
     }
   });
 
-  test('bends both frames of as many pairs as it is told to, and what says where mouth and eyes are, in the same way', () => {
+  test('leads keypoints to landmarks', () => {
+    const none = Object.fromEntries(Object.keys(OBJECTIVE_WEIGHTS).map((name) => [name, 0])) as ObjectiveWeights;
+    const weights = { ...none, landmark: 1 };
+    const landmarks = zeros([2, 6, 64, 64]);
+    landmarks.select(1, 1).select(1, 40).select(1, 20).fill_(1);
+    const losses: number[] = [];
+    for (const accumulate of [1, 2]) {
+      const { step } = stateOf({ weights, accumulate, landmarkKeypoints: { lowerLip: 3 }, learningRate: 5e-3 });
+      for (let i = 0; i < 40; i++) losses.push(step.run({ ...batch, landmarks }, transform).losses.landmark!);
+      const { drivingKeypoints } = step.run({ ...batch, landmarks }, transform).seen;
+      const [x, y] = [(2 * 20) / 63 - 1, (2 * 40) / 63 - 1];
+      const at = drivingKeypoints.value
+        .select(1, 3)
+        .sub(tensor([x, y]))
+        .abs()
+        .mean()
+        .item();
+      assert.ok(at < 0.6 * losses.at(-40)!, `${losses.at(-40)}, then ${at}`);
+    }
+    const { step } = stateOf({ weights, landmarkKeypoints: { lowerLip: 3 } });
+    assert.throws(() => step.run(batch, transform), /landmark term has a weight but the batch does not say where/);
+  });
+
+  test('bends both frames of as many pairs as it is told to, and what says where mouth, eyes and landmarks are, in the same way', () => {
     const picture = batch.source;
-    const pair: FramePair = { source: picture, driving: picture, regions: picture.narrow(1, 0, 1) };
+    const [regions, landmarks] = [picture.narrow(1, 0, 1), picture.narrow(1, 1, 2)];
+    const pair: FramePair = { source: picture, driving: picture, regions, landmarks };
     manualSeed(5);
     const bent = reshapePairs(pair, { share: 0.5 });
     assert.ok(largestDifference(bent.source.narrow(0, 0, 1), picture.narrow(0, 0, 1)) > 0.05);
     assert.equal(largestDifference(bent.source.narrow(0, 1, 1), picture.narrow(0, 1, 1)), 0);
     assert.equal(largestDifference(bent.driving, bent.source), 0);
     assert.equal(largestDifference(bent.regions!, bent.source.narrow(1, 0, 1)), 0);
+    assert.equal(largestDifference(bent.landmarks!, bent.source.narrow(1, 1, 2)), 0);
     assert.equal(reshapePairs(pair, { share: 0 }), pair);
     const one = picture.narrow(0, 0, 1);
     const twins = reshapePairs({ source: cat([one, one]), driving: cat([one, one]) }, { share: 1 }).source;
@@ -505,7 +531,8 @@ describe('a step', () => {
 
   test('sways the heads of as many pairs as it is told to, of each frame by itself, and leaves the border', () => {
     const picture = batch.source;
-    const pair: FramePair = { source: picture, driving: picture, regions: picture.narrow(1, 0, 1) };
+    const [regions, landmarks] = [picture.narrow(1, 0, 1), picture.narrow(1, 1, 2)];
+    const pair: FramePair = { source: picture, driving: picture, regions, landmarks };
     const top = (frames: Tensor): Tensor => frames.narrow(0, 0, 1).narrow(2, 0, 1);
     manualSeed(5);
     const swayed = swayPairs(pair, { share: 0.5 });
@@ -513,6 +540,7 @@ describe('a step', () => {
     assert.ok(largestDifference(source, picture.narrow(0, 0, 1)) > 0.05);
     assert.ok(largestDifference(source, driving) > 0.05, 'each frame in its own way');
     assert.equal(largestDifference(swayed.regions!, swayed.driving.narrow(1, 0, 1)), 0);
+    assert.equal(largestDifference(swayed.landmarks!, swayed.driving.narrow(1, 1, 2)), 0);
     assert.equal(largestDifference(swayed.source.narrow(0, 1, 1), picture.narrow(0, 1, 1)), 0);
     assert.equal(swayPairs(pair, { share: 0 }), pair);
     const still = swayPairs(pair, { share: 1, tilt: 0, shift: 0, scale: 0 }).source;
@@ -674,6 +702,18 @@ describe('a configuration', () => {
     );
     await refused({ sway: { share: -0.5 } }, /sway.share must be from 0 to 1, not -0.5/);
     await refused({ sway: { share: 1, tilt: -3 } }, /sway.tilt must be a number from 0, not -3/);
+    const { weights } = tinyConfig();
+    await refused(
+      { weights: { ...weights, landmark: 1 } },
+      /'landmark' has weight 1 but landmarkKeypoints names no keypoint/,
+    );
+    await refused({ landmarkKeypoints: { upperLip: 0, lowerLip: 0 } }, /two landmarks lead keypoint 0/);
+    await refused(
+      { landmarkKeypoints: { upperLip: 15 } },
+      /landmarkKeypoints.upperLip must be from 0 to \d+, .* not 15/,
+    );
+    const chin = { chin: 0 } as Record<string, number>;
+    await refused({ landmarkKeypoints: chin }, /there is no landmark 'chin'; known are upperLip, lowerLip/);
     await refused({ regionWeight: -1 }, /regionWeight must be a number from 0, not -1/);
     assert.ok(!existsSync(folder));
   });

@@ -110,7 +110,7 @@ async function runTrainAnimation(options: AnimationOptions, session: TrainingSes
   const depth = saved ? null : depthOf(options, wanted);
   const config = depth ? { ...wanted, model: { ...wanted.model, depth: depth.config } } : wanted;
   const { seed, augmentation, weights, regionWeight = 1 } = config;
-  const regions = regionWeight !== 1 && (weights.pixel > 0 || weights.warp > 0);
+  const regions = weights.landmark > 0 || (regionWeight !== 1 && (weights.pixel > 0 || weights.warp > 0));
   const what = { seed, augmentation, heldOutSamples: options.evaluationPairs, regions };
   const outcome = await trainAnimation({
     ...runOptions(session),

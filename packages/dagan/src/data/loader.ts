@@ -1,5 +1,6 @@
 // Batches of frames for training, made ahead of time in worker threads, at a position that can be saved and taken up again.
 import { type Tensor, tensor } from '@dagan/libtorch';
+import { FACE_LANDMARK_NAMES } from '../faces/index.js';
 import { MediaError } from '../media/index.js';
 import type { ThreadFailure } from '../threads/messages.js';
 import { Thread } from '../threads/thread.js';
@@ -29,7 +30,7 @@ export type LoaderOptions = {
   /** This process among those that share the data: each step's samples are dealt out to them. Default 0 of 1. */
   rank?: number;
   worldSize?: number;
-  /** Whether mouth and eyes of the driving frame of a pair are looked for, in some 10 ms a pair; see `FramePairBatch`. Default false. */
+  /** Whether mouth, eyes and landmarks of the driving frame of a pair are looked for, in some 10 ms a pair; see `FramePairBatch`. Default false. */
   regions?: boolean;
   /** Worker threads. One delivers about 100 pairs a second of 128 x 128, 60 of 256 x 256. Default 1. */
   workers?: number;
@@ -54,9 +55,15 @@ type BatchOrigin = {
 
 /**
  * Two frames of the same person each: [N, 3, H, W] in [0, 1], float32 on the CPU; and, if they were looked for, `regions`
- * [N, 1, H, W], 1 in mouth and eyes of the driving frame and 0 elsewhere. Disposing of it frees the tensors.
+ * [N, 1, H, W], 1 in mouth and eyes of the driving frame and 0 elsewhere, and `landmarks` [N, L, H, W], around each of
+ * `FACE_LANDMARK_NAMES` of that frame a spot that adds up to 1. Disposing of it frees the tensors.
  */
-export type FramePairBatch = { source: Tensor; driving: Tensor; regions?: Tensor } & BatchOrigin;
+export type FramePairBatch = {
+  source: Tensor;
+  driving: Tensor;
+  regions?: Tensor;
+  landmarks?: Tensor;
+} & BatchOrigin;
 
 /** Three frames at equal distance, in time's order or against it; like a `FramePairBatch` otherwise. */
 export type FrameTripletBatch = { previous: Tensor; target: Tensor; next: Tensor } & BatchOrigin;
@@ -85,10 +92,10 @@ export function openPairLoader(
   options: LoaderOptions & { frames?: FrameChoice },
 ): PairLoader {
   const sampling: SamplingOptions = { ...options, count: 2, frames: options.frames ?? { kind: 'random' } };
-  return new Loader(dataset, sampling, options, ([source, driving, regions], origin) => ({
+  return new Loader(dataset, sampling, options, ([source, driving, regions, landmarks], origin) => ({
     source: source!,
     driving: driving!,
-    ...(regions && { regions }),
+    ...(regions && { regions, landmarks }),
     ...origin,
   }));
 }
@@ -232,7 +239,7 @@ class Loader<Batch> implements BatchLoader<Batch> {
     });
   }
 
-  /** One tensor for each frame of the samples, and one for the regions. */
+  /** One tensor for each frame of the samples, one for the regions, and one for the landmarks. */
   #tensors(values: Float32Array): Tensor[] {
     const { count } = this.sampling;
     const { batchSize, size, regions } = this.#options;
@@ -240,7 +247,9 @@ class Loader<Batch> implements BatchLoader<Batch> {
     const part = (start: number, channels: number): Tensor =>
       tensor(values.subarray(start, start + channels * area), { shape: [batchSize, channels, size, size] });
     const frames = Array.from({ length: count }, (_, i) => part(i * 3 * area, 3));
-    return regions ? [...frames, part(count * 3 * area, 1)] : frames;
+    if (!regions) return frames;
+    const masks = count * 3 * area;
+    return [...frames, part(masks, 1), part(masks + area, FACE_LANDMARK_NAMES.length)];
   }
 }
 

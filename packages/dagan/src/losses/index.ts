@@ -3,6 +3,7 @@ export * from './adversarial.js';
 export * from './equivariance.js';
 export * from './feature-matching.js';
 export * from './keypoint-distance.js';
+export * from './landmark.js';
 export * from './objective.js';
 export * from './perceptual.js';
 export * from './photometric.js';

@@ -19,6 +19,8 @@ export const OBJECTIVE_WEIGHTS = {
   equivarianceJacobian: 10,
   /** L_D, of source and driving frame. */
   keypointDistance: 10,
+  /** Keypoints of the driving frame that landmarks of the face lead. */
+  landmark: 0,
 } as const;
 
 /** Name of a term. */

@@ -1,5 +1,6 @@
 // Everything that decides how an animation model is trained, in one object that checkpoints keep.
 import type { AugmentationOptions } from '../data/index.js';
+import { FACE_LANDMARKS, type FaceLandmark } from '../faces/index.js';
 import type { DeformationOptions } from '../geometry/thin-plate-spline.js';
 import type { KeypointDistanceOptions, ObjectiveWeights } from '../losses/index.js';
 import type { ModelConfig } from '../models/config.js';
@@ -36,6 +37,11 @@ export type AnimationTrainingConfig = TrainingPlan & {
    * that say where these are (`regions`).
    */
   regionWeight?: number;
+  /**
+   * Number of the keypoint that each landmark of the face leads, if the term `landmark` has a weight; default none. It takes
+   * batches that say where these are (`landmarks`).
+   */
+  landmarkKeypoints?: Partial<Record<FaceLandmark, number>>;
   /** Deformation that both frames of some pairs undergo alike; default none, as in the paper. */
   reshape?: ReshapeOptions;
   /** Motion of the heads in some pairs, of each frame by itself; default none, as in the paper. */
@@ -110,6 +116,7 @@ export function checkTrainingConfig(config: AnimationTrainingConfig, worldSize =
   if (!(regionWeight >= 0 && Number.isFinite(regionWeight))) {
     throw new TrainingSetupError(`regionWeight must be a number from 0, not ${regionWeight}`);
   }
+  checkLandmarkKeypoints(config);
   if (reshape) checkReshape(reshape);
   if (sway) checkSway(sway);
   const shares = phases.reduce((sum, { share }) => sum + share, 0);
@@ -117,4 +124,28 @@ export function checkTrainingConfig(config: AnimationTrainingConfig, worldSize =
     throw new TrainingSetupError(`the shares of the phases add up to ${shares} instead of 1`);
   }
   for (const { size } of phases) modelForSize(config, size);
+}
+
+function checkLandmarkKeypoints({ landmarkKeypoints = {}, weights, model }: AnimationTrainingConfig): void {
+  const led = Object.entries(landmarkKeypoints);
+  if (weights.landmark > 0 && led.length === 0) {
+    throw new TrainingSetupError(
+      `the loss 'landmark' has weight ${weights.landmark} but landmarkKeypoints names no keypoint: name some, or set its weight to 0`,
+    );
+  }
+  for (const [name, keypoint] of led) {
+    if (!(name in FACE_LANDMARKS)) {
+      throw new TrainingSetupError(
+        `landmarkKeypoints: there is no landmark '${name}'; known are ${Object.keys(FACE_LANDMARKS).join(', ')}`,
+      );
+    }
+    if (!(Number.isInteger(keypoint) && keypoint >= 0 && keypoint < model.numKeypoints)) {
+      throw new TrainingSetupError(
+        `landmarkKeypoints.${name} must be from 0 to ${model.numKeypoints - 1}, the model's keypoints, not ${keypoint}`,
+      );
+    }
+  }
+  const numbers = led.map(([, keypoint]) => keypoint);
+  const twice = numbers.find((keypoint, i) => numbers.indexOf(keypoint) !== i);
+  if (twice !== undefined) throw new TrainingSetupError(`landmarkKeypoints: two landmarks lead keypoint ${twice}`);
 }

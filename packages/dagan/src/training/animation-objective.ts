@@ -1,5 +1,6 @@
 // What the animation networks and the discriminator are judged by (Section 3.5, Eq. 10): one batch -> the terms of both losses.
 import { autocast, noGrad, type Tensor } from '@dagan/libtorch';
+import { FACE_LANDMARK_NAMES, type FaceLandmark } from '../faces/index.js';
 import type { ThinPlateSpline } from '../geometry/thin-plate-spline.js';
 import {
   discriminatorLoss,
@@ -10,6 +11,7 @@ import {
   ImagePyramid,
   type KeypointDistanceOptions,
   keypointDistanceLoss,
+  landmarkLoss,
   type ObjectiveTerm,
   type ObjectiveWeights,
   type Pyramid,
@@ -22,8 +24,11 @@ import type { Generated } from '../models/generator.js';
 import type { Keypoints } from '../models/keypoints.js';
 import type { PerceptualNetwork } from '../models/vgg19.js';
 
-/** Two frames of the same person, [N, 3, H, W] in [0, 1] each, and where the driving one shows mouth and eyes, [N, 1, H, W]. */
-export type FramePair = { source: Tensor; driving: Tensor; regions?: Tensor };
+/**
+ * Two frames of the same person, [N, 3, H, W] in [0, 1] each; where the driving one shows mouth and eyes, [N, 1, H, W]; and a
+ * spot around each of its `FACE_LANDMARK_NAMES`, [N, L, H, W].
+ */
+export type FramePair = { source: Tensor; driving: Tensor; regions?: Tensor; landmarks?: Tensor };
 
 /** Everything that the networks made of a pair. Disparities are null for models without depth. */
 export type AnimationSeen = {
@@ -40,6 +45,8 @@ export type AnimationObjectiveOptions = {
   keypointDistance: KeypointDistanceOptions;
   /** How many times as much as others pixels of mouth and eyes count in the pixel and warp losses. */
   regionWeight: number;
+  /** Number of the keypoint that a landmark of the face leads (landmark loss). */
+  landmarkKeypoints: Partial<Record<FaceLandmark, number>>;
   /** Arithmetic of convolutions and matrix products. */
   precision: 'float32' | 'bfloat16';
   /** Where the networks are. */
@@ -113,13 +120,14 @@ export class AnimationObjective {
   /**
    * The unweighted terms of Eq. 10 (and what was added to it), each [].
    *
+   * @param pair whose driving frame was rebuilt
    * @param real pyramid of the driving frame
    * @param transform deformation of the driving frame, with which its keypoints must move
    * @param importance of its pixels
    */
   generatorTerms(
     seen: AnimationSeen,
-    driving: Tensor,
+    { driving, landmarks }: Pick<FramePair, 'driving' | 'landmarks'>,
     real: Pyramid,
     transform: ThinPlateSpline,
     importance: Pyramid | null = null,
@@ -152,6 +160,13 @@ export class AnimationObjective {
         terms.keypointDistance = keypointDistanceLoss(sourceKeypoints, keypointDistance).add(
           keypointDistanceLoss(drivingKeypoints, keypointDistance),
         );
+      }
+      if (weights.landmark > 0) {
+        if (!landmarks)
+          throw new TypeError('the landmark term has a weight but the batch does not say where landmarks are');
+        const { landmarkKeypoints } = this.options;
+        const led = FACE_LANDMARK_NAMES.map((name) => landmarkKeypoints[name] ?? null);
+        terms.landmark = landmarkLoss(drivingKeypoints, landmarks, led);
       }
       return terms;
     });

@@ -41,11 +41,19 @@ export class AnimationState {
     }).to(layout);
     joinRanks([this.model, this.discriminator], [this.model.generator, this.model.keypointDetector], place);
     freeze(this.model, config.freeze);
-    const { weights, keypointDistance, regionWeight, deformation, reshape = null, sway = null } = config;
+    const {
+      weights,
+      keypointDistance,
+      regionWeight,
+      landmarkKeypoints,
+      deformation,
+      reshape = null,
+      sway = null,
+    } = config;
     const { learningRate, accumulate, clipNorm, precision } = config;
     this.step = new AnimationStep(this.model, this.discriminator, perceptual, {
       weights: { ...weights, equivarianceJacobian: config.model.estimateJacobian ? weights.equivarianceJacobian : 0 },
-      ...{ keypointDistance, regionWeight, deformation, reshape, sway },
+      ...{ keypointDistance, regionWeight, landmarkKeypoints, deformation, reshape, sway },
       ...{ learningRate, accumulate, clipNorm, precision, device, group },
     });
     this.averages = {

@@ -68,6 +68,7 @@ export class AnimationStep {
       weights = OBJECTIVE_WEIGHTS,
       keypointDistance = {},
       regionWeight = 1,
+      landmarkKeypoints = {},
       precision = 'float32',
       device = 'cpu',
       ...own
@@ -79,6 +80,7 @@ export class AnimationStep {
       weights,
       keypointDistance,
       regionWeight,
+      landmarkKeypoints,
       precision,
       device,
     });
@@ -133,7 +135,7 @@ export class AnimationStep {
 
   /** Adds the gradients of a part of the batch; both losses see the networks as they were before the step. */
   #learn(
-    { source, driving, regions, transform }: Part,
+    { source, driving, regions, landmarks, transform }: Part,
     last: boolean,
   ): { losses: AnimationLosses; seen: AnimationSeen } {
     return tidy(() => {
@@ -144,7 +146,7 @@ export class AnimationStep {
 
       // The discriminator is a fixed judge here; it must not collect gradients of the generator's loss.
       this.discriminator.requiresGrad_(false);
-      const terms = this.objective.generatorTerms(seen, driving, real, transform, importance);
+      const terms = this.objective.generatorTerms(seen, { driving, landmarks }, real, transform, importance);
       this.discriminator.requiresGrad_(true);
       const total = objective(terms, this.objective.weights);
       const losses: AnimationLosses = this.#finite({ ...terms, total });
@@ -180,7 +182,7 @@ export class AnimationStep {
   }
 
   /** The batch in parts, each with its deformation. */
-  #partsOf({ source, driving, regions }: FramePair, given?: ThinPlateSpline): Part[] {
+  #partsOf({ source, driving, regions, landmarks }: FramePair, given?: ThinPlateSpline): Part[] {
     const { accumulate, deformation } = this.#options;
     const { device } = this.objective.options;
     const count = driving.size(0);
@@ -191,11 +193,13 @@ export class AnimationStep {
       count / accumulate,
       (of: Tensor, i: number) => of.narrow(0, i * (count / accumulate), count / accumulate),
     ];
-    if (size === count) return [{ source, driving, regions, transform: new ThinPlateSpline(theta, weights) }];
+    if (size === count)
+      return [{ source, driving, regions, landmarks, transform: new ThinPlateSpline(theta, weights) }];
     return Array.from({ length: accumulate }, (_, i) => ({
       source: part(source, i),
       driving: part(driving, i),
       regions: regions && part(regions, i),
+      landmarks: landmarks && part(landmarks, i),
       transform: new ThinPlateSpline(part(theta, i), part(weights, i)),
     }));
   }

@@ -32,7 +32,7 @@ export function checkReshape({ share, sigmaAffine, sigmaSpline, controlPoints }:
  * tensors of the result belong to the caller's scope; where nothing is bent they are those that were given.
  */
 export function reshapePairs(pairs: FramePair, { share, ...deformation }: ReshapeOptions): FramePair {
-  const { source, driving, regions } = pairs;
+  const { source, driving, regions, landmarks } = pairs;
   const count = source.size(0);
   const bent = Math.round(share * count);
   if (bent === 0) return pairs;
@@ -41,7 +41,12 @@ export function reshapePairs(pairs: FramePair, { share, ...deformation }: Reshap
       const spline = ThinPlateSpline.random(bent, deformation, { device: source.device });
       const bend = (frames: Tensor): Tensor =>
         cat([spline.transformFrame(frames.narrow(0, 0, bent)), frames.narrow(0, bent, count - bent)]);
-      return { source: bend(source), driving: bend(driving), regions: regions && bend(regions) };
+      return {
+        source: bend(source),
+        driving: bend(driving),
+        regions: regions && bend(regions),
+        landmarks: landmarks && bend(landmarks),
+      };
     }),
   );
 }

@@ -37,7 +37,7 @@ export function checkSway({ share, tilt, shift, scale }: SwayOptions): void {
  * those that were given.
  */
 export function swayPairs(pairs: FramePair, { share, ...strength }: SwayOptions): FramePair {
-  const { source, driving, regions } = pairs;
+  const { source, driving, regions, landmarks } = pairs;
   const count = source.size(0);
   const swayed = Math.round(share * count);
   if (swayed === 0) return pairs;
@@ -53,6 +53,7 @@ export function swayPairs(pairs: FramePair, { share, ...strength }: SwayOptions)
         source: sway(source, randomGrid(source.narrow(0, 0, swayed), strength)),
         driving: sway(driving, drivingGrid),
         regions: regions && sway(regions, drivingGrid),
+        landmarks: landmarks && sway(landmarks, drivingGrid),
       };
     }),
   );
