@@ -85,6 +85,15 @@ test('a model is refined from a folder of frames, slowly, and goes on where it w
   assert.match(mistaken.stderr, /^dagan: the model has no part 'mouth' to freeze; parts are [^(]*\n$/);
   assert.equal(mistaken.code, 2);
   assert.ok(!existsSync(join(root, 'nothing')), 'a folder was left behind');
+  const led = await dagan(root, [...elsewhere, '--init', start, '--preset', 'starter-256', '--weight', 'landmark=1']);
+  assert.match(
+    led.stderr,
+    /^dagan: landmarkKeypoints.leftUpperLid must be from 0 to 4, the model's keypoints, not 5\n$/,
+  );
+  assert.equal(led.code, 2);
+  const notLed = await dagan(root, [...elsewhere, ...rare, '--init', start, '--preset', 'starter-256', '--steps', '1']);
+  assert.match(notLed.stderr, /step 1\/1 (?!.*landmark)/);
+  assert.equal(notLed.code, 0, notLed.stderr);
   const again = await dagan(root, [...words, ...rare, '--resume', '--steps', '2']);
   assert.equal(again.code, 0, again.stderr);
   assert.match(again.stderr, /going on after step 1.*step 2\/2 .*lr 2\.0e-5.*held out: L1/s);

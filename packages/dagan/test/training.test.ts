@@ -702,18 +702,13 @@ describe('a configuration', () => {
     );
     await refused({ sway: { share: -0.5 } }, /sway.share must be from 0 to 1, not -0.5/);
     await refused({ sway: { share: 1, tilt: -3 } }, /sway.tilt must be a number from 0, not -3/);
-    const { weights } = tinyConfig();
-    await refused(
-      { weights: { ...weights, landmark: 1 } },
-      /'landmark' has weight 1 but landmarkKeypoints names no keypoint/,
-    );
-    await refused({ landmarkKeypoints: { upperLip: 0, lowerLip: 0 } }, /two landmarks lead keypoint 0/);
-    await refused(
-      { landmarkKeypoints: { upperLip: 15 } },
-      /landmarkKeypoints.upperLip must be from 0 to \d+, .* not 15/,
-    );
-    const chin = { chin: 0 } as Record<string, number>;
-    await refused({ landmarkKeypoints: chin }, /there is no landmark 'chin'; known are upperLip, lowerLip/);
+    const weights = { ...tinyConfig().weights, landmark: 1 };
+    const refusedLandmarks = (landmarkKeypoints: Record<string, number>, message: RegExp) =>
+      refused({ weights, landmarkKeypoints }, message);
+    await refusedLandmarks({}, /'landmark' has weight 1 but landmarkKeypoints names no keypoint/);
+    await refusedLandmarks({ upperLip: 0, lowerLip: 0 }, /two landmarks lead keypoint 0/);
+    await refusedLandmarks({ upperLip: 15 }, /landmarkKeypoints.upperLip must be from 0 to \d+, .* not 15/);
+    await refusedLandmarks({ chin: 0 }, /there is no landmark 'chin'; known are upperLip, lowerLip/);
     await refused({ regionWeight: -1 }, /regionWeight must be a number from 0, not -1/);
     assert.ok(!existsSync(folder));
   });

@@ -133,7 +133,9 @@ function configure(
   model?: AnimationTrainingConfig['model'],
 ): AnimationTrainingConfig {
   const base = saved ?? trainingPreset(options.preset);
-  const refined = model ? { ...base, model, learningRate: REFINING_RATE } : base;
+  // Which of a trained model's keypoints stand on lips and lids, if any do, is not known here.
+  const weights = { ...base.weights, landmark: 0 };
+  const refined = model ? { ...base, model, weights, learningRate: REFINING_RATE } : base;
   const { accumulate, freeze } = options;
   return {
     ...refined,

@@ -127,8 +127,9 @@ export function checkTrainingConfig(config: AnimationTrainingConfig, worldSize =
 }
 
 function checkLandmarkKeypoints({ landmarkKeypoints = {}, weights, model }: AnimationTrainingConfig): void {
+  if (!(weights.landmark > 0)) return;
   const led = Object.entries(landmarkKeypoints);
-  if (weights.landmark > 0 && led.length === 0) {
+  if (led.length === 0) {
     throw new TrainingSetupError(
       `the loss 'landmark' has weight ${weights.landmark} but landmarkKeypoints names no keypoint: name some, or set its weight to 0`,
     );
