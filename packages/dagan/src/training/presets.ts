@@ -69,7 +69,7 @@ function starter(wide: AnimationTrainingConfig, name: string): AnimationTraining
     // The default perceptual network overlooks colours, which made copying the source better than learning. The warp loss
     // tells the motion networks directly what they would learn through the decoder in many more steps; mouth and eyes are few
     // pixels, which both would overlook.
-    weights: { ...wide.weights, pixel: 200, warp: 150, landmark: 100 },
+    weights: { ...wide.weights, pixel: 200, warp: 150, landmark: 300 },
     regionWeight: 5,
     landmarkKeypoints: {
       upperLip: 0,
