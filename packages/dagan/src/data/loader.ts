@@ -36,7 +36,7 @@ export type LoaderOptions = {
   workers?: number;
   /**
    * Batches that may be ready or in the making. It bounds the memory: each takes `batchSize * frames * 12 * size^2` bytes
-   * (for 8 pairs of 256 x 256: 12.6 MB). Default 4.
+   * (for 8 pairs of 256 x 256: 12.6 MB), with `regions` 28 size^2 more for each pair. Default 4.
    */
   prefetch?: number;
   /** Where to go on, from a loader of any batch size and number of ranks; refused if the data is not the same any more. */
