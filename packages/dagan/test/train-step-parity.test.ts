@@ -1,4 +1,7 @@
 // One training step of a small model equals that of the published networks: losses, gradients, weights afterwards.
+//
+// Ours is taken in float64. Gradients of absolute values and rectifiers jump where rounding changes a sign: in float32,
+// processors differ by up to 1.7 % of a norm from each other, and so does the reference, which is float32, from the exact one.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { type Tensor, tidy } from '@dagan/libtorch';
@@ -56,21 +59,23 @@ describe('a training step', { skip: sharedMissing }, () => {
     reference = referenceTensors(FILE);
     using file = openCheckpoint(sharedPath(`fixtures/${FILE}`));
     names = [...file.tensors.keys()];
-    const model = fillByFormula(new DaGAN(tinyConfig()), { rename: publishedName }).train();
+    const exact = { dtype: 'float64' } as const;
+    const model = fillByFormula(new DaGAN(tinyConfig()), { rename: publishedName }).to(exact).train();
     const discriminator = fillByFormula(
       new MultiScaleDiscriminator({ keypoints: 5, blockExpansion: 16, maxFeatures: 64 }),
       { prefix: 'discriminator' },
-    );
+    ).to(exact);
     const vgg = fillByFormula(new Vgg19(), {
       prefix: 'vgg19',
       rename: (name) => name.replace('vgg19.convolutions', 'vgg19.features'),
-    });
+    }).to(exact);
     const step = new AnimationStep(model, discriminator, vgg, {
       keypointDistance: { form: 'sign' },
-      learningRate: 2e-4,
+      learningRate: LEARNING_RATE,
     });
-    const transform = new ThinPlateSpline(reference('tps.theta'), reference('tps.control_params'));
-    result = step.run({ source: reference('source'), driving: reference('driving') }, transform);
+    const transform = new ThinPlateSpline(reference('tps.theta').to(exact), reference('tps.control_params').to(exact));
+    const [source, driving] = [reference('source').to(exact), reference('driving').to(exact)];
+    result = step.run({ source, driving }, transform);
     state = new Map([
       ...[...model.stateDict()].map(([name, value]) => [publishedName(name), value] as const),
       ...discriminator.stateDict('discriminator'),
@@ -86,7 +91,9 @@ describe('a training step', { skip: sharedMissing }, () => {
       });
 
   test('rebuilds the same frame', () => {
-    assert.ok(largestDifference(result.seen.generated.prediction, reference('prediction')) < 1e-4);
+    assert.ok(
+      largestDifference(result.seen.generated.prediction, reference('prediction').to({ dtype: 'float64' })) < 1e-4,
+    );
   });
 
   test('has the same losses to one in a thousand', () => {
@@ -97,16 +104,19 @@ describe('a training step', { skip: sharedMissing }, () => {
     }
   });
 
-  test('has the same gradients: every norm to one in a hundred, tiny ones by their distance', () => {
+  test('has the same gradients: every norm to the rounding of the reference, half of them to one in a thousand', () => {
     const norms = described('grad_norm.');
     assert.equal(norms.length, 129);
+    const moderate: number[] = [];
     for (const [name, parameter, expected] of norms) {
       const norm = tidy(() => parameter.grad?.norm().item() ?? assert.fail(`${name} has no gradient`));
-      const allowed = Math.max(0.01 * expected, 1e-3);
-      assert.ok(Math.abs(norm - expected) <= allowed, `${name}: norm ${norm} instead of ${expected}`);
+      const difference = Math.abs(norm - expected);
+      assert.ok(difference <= Math.max(0.02 * expected, 1e-3), `${name}: norm ${norm} instead of ${expected}`);
+      if (expected > 0.1) moderate.push(difference / expected);
     }
-    const moderate = norms.filter(([, , expected]) => expected > 0.1);
     assert.ok(moderate.length > norms.length / 2, `${moderate.length} gradients are not tiny`);
+    const median = moderate.sort((a, b) => a - b)[Math.floor(moderate.length / 2)]!;
+    assert.ok(median <= 1e-3, `half of the norms are further than ${median} of their size from the reference`);
   });
 
   test('leaves the same parameters and running statistics behind', () => {
