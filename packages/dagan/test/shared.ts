@@ -1,7 +1,7 @@
 // Reference data that may lie beside a checkout of this repository.
 import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type Tensor, tensor } from '@dagan/libtorch';
+import { type DType, type Tensor, tensor } from '@dagan/libtorch';
 import { openCheckpoint, toNumberArray } from '@dagan/libtorch/checkpoint';
 
 /** `shared/` beside the repository, seen from the compiled file packages/dagan/dist/test/shared.js. */
@@ -17,14 +17,17 @@ export function sharedPath(name: string): string {
   return `${SHARED}${name}`;
 }
 
-/** The tensors of a file in `shared/fixtures`, read as they are asked for; numbers come as float32. */
-export function referenceTensors(name: string): (tensorName: string) => Tensor {
+/**
+ * The tensors of a file in `shared/fixtures`, read as they are asked for. The numbers are float32's; in a wider type the
+ * networks that are compared with them round less than the reference did, and the same on every processor.
+ */
+export function referenceTensors(name: string, dtype: DType = 'float32'): (tensorName: string) => Tensor {
   const path = sharedPath(`fixtures/${name}`);
   return (tensorName) => {
     using file = openCheckpoint(path);
     const record = file.tensors.get(tensorName);
     if (!record) throw new Error(`${path} has no tensor ${tensorName}`);
-    return tensor(Float32Array.from(toNumberArray(record)), { shape: record.shape });
+    return tensor(Float64Array.from(toNumberArray(record)), { shape: record.shape, dtype });
   };
 }
 
