@@ -9,5 +9,6 @@ export * from './geometry/index.js';
 export * from './losses/index.js';
 export * from './media/index.js';
 export * from './models/index.js';
+export * from './tensors/index.js';
 export * from './training/index.js';
 export * from './visualization/index.js';

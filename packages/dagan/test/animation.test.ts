@@ -10,7 +10,6 @@ import {
   FRAMED,
   faceLook,
   frameFace,
-  type KeypointSet,
   KeypointSmoother,
   keypointLook,
   matchColors,
@@ -23,6 +22,7 @@ import {
 } from '../src/animation/index.js';
 import { type Box, EXPRESSION_SIGNALS, type ExpressionSignals, squareOfFace } from '../src/faces/browser.js';
 import { createPicture, cropPicture, type Picture, resizePicture, transformPicture } from '../src/media/portable.js';
+import type { KeypointSet } from '../src/tensors/keypoint-set.js';
 import { scene } from './scene.js';
 
 /** A face's box with its middle at (x, y). */

@@ -63,7 +63,7 @@ test('without the package, each file is told what to install; once it is there, 
       if (name !== '@contentauth/c2pa-wasm' || ++asked > 2) return next(name, context);
       throw Object.assign(new Error('not installed'), { code: 'ERR_MODULE_NOT_FOUND' });
     }`;
-  const credentials = new URL('../src/media/content-credentials.js', import.meta.url).href;
+  const credentials = new URL('../src/media/provenance/content-credentials.js', import.meta.url).href;
   const program = `import { register } from 'node:module';
     register('data:text/javascript,' + ${JSON.stringify(encodeURIComponent(hooks))});
     const { readCredentials } = await import(${JSON.stringify(credentials)});

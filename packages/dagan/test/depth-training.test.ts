@@ -5,24 +5,24 @@ import { full, liveTensors, manualSeed, noGrad, type Tensor, tensor, tidy, zeros
 import { renderHeadClip, type SyntheticClip } from '../src/data/synthetic-head.js';
 import { disparityToDepth, synthesizeView } from '../src/geometry/index.js';
 import { photometricError } from '../src/losses/index.js';
-import type { Picture } from '../src/media/picture.js';
+import type { Picture } from '../src/media/pictures/picture.js';
 import { DepthNetwork } from '../src/models/depth-network.js';
 import { PoseNetwork } from '../src/models/pose-network.js';
-import { initializeCamera } from '../src/training/depth-camera.js';
-import { DepthGuard, type DepthSymptom } from '../src/training/depth-guard.js';
-import { depthErrors } from '../src/training/depth-metrics.js';
-import { DepthObjective, type DepthStatistics, type FrameTriple } from '../src/training/depth-objective.js';
+import { initializeCamera } from '../src/training/depth/camera.js';
+import { DepthGuard, type DepthSymptom } from '../src/training/depth/guard.js';
+import { depthErrors } from '../src/training/depth/metrics.js';
+import { DepthObjective, type DepthStatistics, type FrameTriple } from '../src/training/depth/objective.js';
 import {
   clipTensor,
   DEPTH_PROOF,
   type DepthProofResult,
   isDepthProven,
   proveDepth,
-} from '../src/training/depth-proof.js';
-import { DEPTH_RECIPES, type DepthRecipe } from '../src/training/depth-recipe.js';
-import { chooseSpacing, frameChange, frameSketch } from '../src/training/depth-spacing.js';
-import { DepthStep } from '../src/training/depth-step.js';
-import { NonFiniteLossError } from '../src/training/non-finite-loss.js';
+} from '../src/training/depth/proof.js';
+import { DEPTH_RECIPES, type DepthRecipe } from '../src/training/depth/recipe.js';
+import { chooseSpacing, frameChange, frameSketch } from '../src/training/depth/spacing.js';
+import { DepthStep } from '../src/training/depth/step.js';
+import { NonFiniteLossError } from '../src/training/run/non-finite-loss.js';
 import { largestDifference } from './compare.js';
 
 const SIZE = 64;

@@ -10,7 +10,7 @@ import {
   ImagePyramid,
 } from '../src/losses/index.js';
 import { MultiScaleDiscriminator } from '../src/models/discriminator.js';
-import { fillByFormula } from '../src/models/formula-weights.js';
+import { fillByFormula } from '../src/models/files/formula-weights.js';
 import { assertClose, assertRelative, largestDifference, scatter, shapesOf } from './compare.js';
 import { publishedShapes, referenceTensors, sharedMissing } from './shared.js';
 

@@ -5,18 +5,12 @@ import { test } from 'node:test';
 import { liveTensors } from '@dagan/libtorch';
 import { CheckpointError } from '@dagan/libtorch/checkpoint';
 import { shareThreads } from '../src/animation/engines/engine-threads.js';
-import {
-  keypointsToTensors,
-  LibtorchEngine,
-  loadLibtorchEngine,
-  pictureToTensor,
-  tensorsToKeypoints,
-  tensorToMaps,
-  tensorToPictures,
-} from '../src/animation/engines/index.js';
-import { type Analysis, animate, type Engine, type KeypointSet } from '../src/animation/index.js';
-import type { Picture } from '../src/media/picture.js';
+import { LibtorchEngine, loadLibtorchEngine } from '../src/animation/engines/index.js';
+import { type Analysis, animate, type Engine } from '../src/animation/index.js';
+import type { Picture } from '../src/media/pictures/picture.js';
 import { MODEL_PRESETS, type ModelConfig, saveModel } from '../src/models/index.js';
+import { type KeypointSet, keypointsToTensors, tensorsToKeypoints } from '../src/tensors/keypoint-set.js';
+import { pictureToTensor, tensorToMaps, tensorToPictures } from '../src/tensors/pictures.js';
 import { scatter } from './compare.js';
 import { temporaryFolder } from './media-fixtures.js';
 import { formulaModel, narrow } from './small-models.js';

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { encodeOnnx, type OnnxNode } from '../src/faces/conversion/onnx-writer.js';
+import { tfjsToOnnx } from '../src/faces/conversion/tfjs-to-onnx.js';
 import {
   cosineSimilarity,
   EXPRESSION_SIGNALS,
@@ -18,9 +20,7 @@ import {
   neutralExpression,
 } from '../src/faces/index.js';
 import { onnxRuntime } from '../src/faces/onnx-runtime.js';
-import { encodeOnnx, type OnnxNode } from '../src/faces/onnx-writer.js';
 import { sampleRegion } from '../src/faces/sampling.js';
-import { tfjsToOnnx } from '../src/faces/tfjs-to-onnx.js';
 import { createPicture, openClip, type Picture, readPicture, rotatePicture } from '../src/media/index.js';
 
 const example = (name: string): string => fileURLToPath(new URL(`../../../../examples/${name}`, import.meta.url));

@@ -5,6 +5,7 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Builder } from 'flatbuffers';
 import { FACE_ASSETS, splitFaceAssets } from '../src/faces/assets.js';
+import { tfliteToOnnx } from '../src/faces/conversion/tflite-to-onnx.js';
 import {
   FaceAnalyzer,
   type FaceMesh,
@@ -16,7 +17,6 @@ import {
 import { readInstalled } from '../src/faces/installed.js';
 import { onnxRuntime } from '../src/faces/onnx-runtime.js';
 import { headPose } from '../src/faces/pose.js';
-import { tfliteToOnnx } from '../src/faces/tflite-to-onnx.js';
 import { createPicture, type Picture, readPicture, resizePicture, rotatePicture } from '../src/media/index.js';
 import { collage } from './media-fixtures.js';
 

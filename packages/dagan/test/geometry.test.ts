@@ -11,7 +11,8 @@ import {
   synthesizeView,
   ThinPlateSpline,
 } from '../src/geometry/index.js';
-import { coordinateGrid, keypointsToGaussian } from '../src/models/keypoints.js';
+import { keypointsToGaussian } from '../src/models/keypoints.js';
+import { coordinateGrid } from '../src/tensors/grid.js';
 import { assertClose, assertGradients, scatter } from './compare.js';
 import { referenceTensors, sharedMissing } from './shared.js';
 

@@ -9,7 +9,7 @@ import {
   type Precision,
   prepareForInference,
 } from '../src/models/index.js';
-import { BlockwiseConv2d, UpsamplingConv2d } from '../src/models/subpixel-conv.js';
+import { BlockwiseConv2d, UpsamplingConv2d } from '../src/models/inference/subpixel-conv.js';
 import { assertClose, scatter } from './compare.js';
 import { formulaModel, narrow, noise } from './small-models.js';
 

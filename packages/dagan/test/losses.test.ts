@@ -36,8 +36,8 @@ import {
   structuralError,
   structuralSimilarity,
 } from '../src/losses/index.js';
-import { fillByFormula } from '../src/models/formula-weights.js';
-import { type PerceptualNetwork, Vgg19 } from '../src/models/vgg19.js';
+import { fillByFormula } from '../src/models/files/formula-weights.js';
+import { type PerceptualNetwork, Vgg19 } from '../src/models/perceptual/vgg19.js';
 import { assertClose, assertGradients, assertRelative, scatter } from './compare.js';
 import { publishedShapes, referenceTensors, sharedMissing } from './shared.js';
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { createClipWriter, MediaError, openClip, writePicture } from '../src/media/index.js';
-import { MediaProcess } from '../src/media/media-process.js';
+import { MediaProcess } from '../src/media/process/media-process.js';
 import { makeMp4, makeWav, names, readAll, scene, temporaryFolder } from './media-fixtures.js';
 
 const folder = await temporaryFolder();

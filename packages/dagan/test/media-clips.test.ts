@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
-import { gifFrame, gifFrames, gifHeader, gifTrailer } from '../src/media/gif-blocks.js';
+import { gifFrame, gifFrames, gifHeader, gifTrailer } from '../src/media/formats/gif-blocks.js';
 import {
   type Clip,
   createClipWriter,

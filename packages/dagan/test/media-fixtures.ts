@@ -23,9 +23,9 @@ import {
   WavOutputFormat,
   WEBM,
 } from 'mediabunny';
-import { loadCodecs } from '../src/media/codecs.js';
-import { pictureToI420, type YuvColor } from '../src/media/color.js';
+import { loadCodecs } from '../src/media/formats/codecs.js';
 import { type Clip, type ClipFrame, createPicture, openClip, type Picture } from '../src/media/index.js';
+import { pictureToI420, type YuvColor } from '../src/media/pictures/color.js';
 import { scene } from './scene.js';
 
 export { scene };

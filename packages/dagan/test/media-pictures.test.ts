@@ -5,7 +5,6 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import sharp from 'sharp';
-import { pictureToI420, type YuvMatrix, yuvToPicture } from '../src/media/color.js';
 import {
   createPicture,
   cropPicture,
@@ -18,6 +17,7 @@ import {
   transformPicture,
   writePicture,
 } from '../src/media/index.js';
+import { pictureToI420, type YuvMatrix, yuvToPicture } from '../src/media/pictures/color.js';
 import { names, psnr, scene, temporaryFolder } from './media-fixtures.js';
 
 const folder = await temporaryFolder();

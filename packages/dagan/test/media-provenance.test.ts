@@ -6,8 +6,8 @@ import { test } from 'node:test';
 import sharp from 'sharp';
 import { provenance, VERSION } from '../src/cli/provenance.js';
 import { createClipWriter, type MediaMetadata, readMetadata, readPicture, writePicture } from '../src/media/index.js';
-import { parseXmp, xmpPacket } from '../src/media/provenance.js';
-import { readXmpBox } from '../src/media/xmp-box.js';
+import { parseXmp, xmpPacket } from '../src/media/provenance/provenance.js';
+import { readXmpBox } from '../src/media/provenance/xmp-box.js';
 import { dagan } from './cli-run.js';
 import { inspect, psnr, readAll, scene, temporaryFolder } from './media-fixtures.js';
 

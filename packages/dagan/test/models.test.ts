@@ -6,23 +6,22 @@ import {
   AntiAliasDownsample,
   type AttentionForm,
   CrossModalAttention,
-  coordinateGrid,
   DaGAN,
   DepthNetwork,
   fillByFormula,
   fnv1a,
   formulaTensor,
   KeypointDetector,
-  type Keypoints,
   keypointsToGaussian,
   MODEL_PRESETS,
   type ModelConfig,
-  occlude,
   publishedName,
   sparseMotions,
-  warp,
 } from '../src/models/index.js';
 import type { ResidualDecoder } from '../src/models/residual-decoder.js';
+import { coordinateGrid } from '../src/tensors/grid.js';
+import type { Keypoints } from '../src/tensors/keypoint-set.js';
+import { occlude, warp } from '../src/tensors/warp.js';
 import { assertClose, largestDifference, scatter } from './compare.js';
 import { formulaModel, narrow, noise } from './small-models.js';
 

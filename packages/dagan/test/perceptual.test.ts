@@ -23,7 +23,7 @@ import { CheckpointError } from '@dagan/libtorch/checkpoint';
 import { ImagePyramid, perceptualDifferences, perceptualLoss } from '../src/losses/index.js';
 import { readPicture } from '../src/media/index.js';
 import { loadInception, PerceptualNetworkError, perceptualNetwork } from '../src/models/perceptual/index.js';
-import { Vgg19 } from '../src/models/vgg19.js';
+import { Vgg19 } from '../src/models/perceptual/vgg19.js';
 import { assertClose } from './compare.js';
 
 const network = perceptualNetwork();

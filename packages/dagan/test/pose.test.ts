@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { autocast, F, full, noGrad, run, type Tensor, tidy } from '@dagan/libtorch';
 import { poseMatrix, synthesizeView } from '../src/geometry/index.js';
 import { photometricError } from '../src/losses/index.js';
-import { fillByFormula } from '../src/models/formula-weights.js';
+import { fillByFormula } from '../src/models/files/formula-weights.js';
 import { PoseDecoder, PoseNetwork } from '../src/models/pose-network.js';
 import { ResnetEncoder } from '../src/models/resnet.js';
 import { assertClose, assertRelative, scatter, shapesOf } from './compare.js';

@@ -10,8 +10,8 @@ import { ThinPlateSpline } from '../src/geometry/index.js';
 import { OBJECTIVE_WEIGHTS, type ObjectiveTerm } from '../src/losses/index.js';
 import { MultiScaleDiscriminator } from '../src/models/discriminator.js';
 import { DaGAN, fillByFormula, MODEL_PRESETS, type ModelConfig, publishedName } from '../src/models/index.js';
-import { Vgg19 } from '../src/models/vgg19.js';
-import { AnimationStep, type AnimationStepResult } from '../src/training/animation-step.js';
+import { Vgg19 } from '../src/models/perceptual/vgg19.js';
+import { AnimationStep, type AnimationStepResult } from '../src/training/animation/step.js';
 import { assertRelative, largestDifference } from './compare.js';
 import { referenceTensors, sharedMissing, sharedPath } from './shared.js';
 

@@ -2,7 +2,7 @@
 // Arguments: the run's folder and a JSON object of `Scenario`. Ranks find one another through the environment.
 import { fileURLToPath } from 'node:url';
 import { cat, distributed, F, setThreads, type Tensor, tensor, tidy } from '@dagan/libtorch';
-import type { PerceptualNetwork } from '../src/models/vgg19.js';
+import type { PerceptualNetwork } from '../src/models/perceptual/vgg19.js';
 import {
   type AnimationRun,
   type AnimationTrainingConfig,

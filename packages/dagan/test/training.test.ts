@@ -23,7 +23,8 @@ import {
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { ThinPlateSpline } from '../src/geometry/index.js';
 import { OBJECTIVE_WEIGHTS, type ObjectiveWeights } from '../src/losses/index.js';
-import { coordinateGrid, DaGAN, loadModel } from '../src/models/index.js';
+import { DaGAN, loadModel } from '../src/models/index.js';
+import { coordinateGrid } from '../src/tensors/grid.js';
 import {
   type AnimationLosses,
   AnimationState,

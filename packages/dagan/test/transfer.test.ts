@@ -1,7 +1,8 @@
 // From driving keypoints to the portrait's, without any network. Runs in browsers too.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { convexHullArea, type KeypointSet, movementScale, transferKeypoints } from '../src/animation/index.js';
+import { convexHullArea, movementScale, transferKeypoints } from '../src/animation/index.js';
+import type { KeypointSet } from '../src/tensors/keypoint-set.js';
 
 const RELATIVE = { motion: 'relative', adaptScale: false } as const;
 const SCALED = { motion: 'relative', adaptScale: true } as const;

@@ -1,6 +1,7 @@
 // The animation itself: driving frames in, frames of the moving portrait out, a batch at a time.
-import type { Picture } from '../media/picture.js';
-import type { Analysis, Engine, KeypointSet } from './engine.js';
+import type { Picture } from '../media/pictures/picture.js';
+import type { KeypointSet } from '../tensors/keypoint-set.js';
+import type { Analysis, Engine } from './engine.js';
 import { KeypointSmoother, type SmoothingOptions } from './smoothing.js';
 import { type TransferOptions, transferKeypoints } from './transfer.js';
 

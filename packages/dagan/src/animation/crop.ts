@@ -2,8 +2,8 @@
 // browsers.
 import { type Square, squareForFaces } from '../faces/framing.js';
 import { type Box, unionOf } from '../faces/geometry.js';
-import { createPicture, type Picture, type Rectangle } from '../media/picture.js';
-import { type PictureTransform, transformPicture } from '../media/resize.js';
+import { createPicture, type Picture, type Rectangle } from '../media/pictures/picture.js';
+import { type PictureTransform, transformPicture } from '../media/pictures/resize.js';
 
 /**
  * How a face lies in squares that need no cutting any more, as parts of the square's side: the height of its mesh, and

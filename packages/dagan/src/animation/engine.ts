@@ -1,16 +1,7 @@
 // What animation asks of whoever runs the networks. Nothing here knows LibTorch, ONNX Runtime, Node or a browser.
-import type { Picture } from '../media/picture.js';
-
-/** K keypoints of one picture, in plain memory. */
-export type KeypointSet = {
-  /** x, y of every keypoint, -1 and 1 at the picture's borders: [K, 2]. */
-  value: Float32Array;
-  /** 2x2 matrix of every keypoint, row by row: [K, 2, 2]; null where motion is offsets alone. */
-  jacobian: Float32Array | null;
-};
-
-/** One number per pixel, such as disparity. */
-export type ScalarMap = { width: number; height: number; data: Float32Array };
+import type { Picture } from '../media/pictures/picture.js';
+import type { KeypointSet } from '../tensors/keypoint-set.js';
+import type { ScalarMap } from '../tensors/pictures.js';
 
 /** What an engine finds in a picture. */
 export type Analysis = {

@@ -2,7 +2,7 @@
 import type { FaceAnalyzer } from '../faces/analyzer.js';
 import { type Box, overlap } from '../faces/geometry.js';
 import type { FaceMesh } from '../faces/mesh.js';
-import type { Picture } from '../media/picture.js';
+import type { Picture } from '../media/pictures/picture.js';
 
 /** What is asked of a face analyzer here. */
 export type FaceLooker = Pick<FaceAnalyzer, 'detect' | 'mesh'>;

@@ -1,4 +1,6 @@
 // Animation without an engine: runs in Node and in browsers.
+export type { KeypointSet } from '../tensors/keypoint-set.js';
+export type { ScalarMap } from '../tensors/pictures.js';
 export * from './animate.js';
 export * from './crop.js';
 export * from './engine.js';

@@ -1,8 +1,8 @@
 // The animated square back into the whole portrait: with soft edges, and in the portrait's colours. Pure arithmetic on
 // pixels: runs in Node and in browsers.
 import type { Square } from '../faces/framing.js';
-import { checkPicture, type Picture } from '../media/picture.js';
-import { resizePicture } from '../media/resize.js';
+import { checkPicture, type Picture } from '../media/pictures/picture.js';
+import { resizePicture } from '../media/pictures/resize.js';
 import { cutSquare, outsideOf } from './crop.js';
 
 /** How a square is put back. */

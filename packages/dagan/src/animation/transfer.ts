@@ -1,6 +1,6 @@
 // From the driving face's keypoints to the portrait's: absolute, or relative to a reference frame (as in the first-order
+import type { KeypointSet } from '../tensors/keypoint-set.js';
 // motion model, Siarohin et al., 2019, Section 3.3).
-import type { KeypointSet } from './engine.js';
 
 export type TransferOptions = {
   /**

@@ -4,7 +4,6 @@ import {
   animate,
   cutSquare,
   type Engine,
-  type KeypointSet,
   keypointLook,
   nearestLook,
   PasteBack,
@@ -12,7 +11,6 @@ import {
   planCut,
   type SquareCut,
 } from '../animation/index.js';
-import { containerOf } from '../media/clip-writer.js';
 import {
   type Clip,
   type ClipFrame,
@@ -25,6 +23,8 @@ import {
   readPicture,
   resizePicture,
 } from '../media/index.js';
+import { containerOf } from '../media/process/clip-writer.js';
+import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { drawKeypoints, grid, heatPicture, type ValueRange, valueRange } from '../visualization/index.js';
 import { type ClipFacts, type ClipRange, type CropChoice, type FaceFinder, samplingOf } from './animate-faces.js';
 import { UserError } from './errors.js';

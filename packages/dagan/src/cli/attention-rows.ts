@@ -1,16 +1,15 @@
 // Rows of the depth-to-appearance attention for one portrait and any driving frame, without the matrix they are rows of.
 import { cat, keep, noGrad, tidy } from '@dagan/libtorch';
-import { pictureToTensor, tensorToMaps, tensorToPictures } from '../animation/engines/index.js';
-import type { ScalarMap } from '../animation/index.js';
 import type { Picture } from '../media/index.js';
 import {
   type CrossModalAttention,
   type DaGAN,
   type Precision,
   prepareForInference,
-  resizeField,
   type SourceState,
 } from '../models/index.js';
+import { pictureToTensor, type ScalarMap, tensorToMaps, tensorToPictures } from '../tensors/pictures.js';
+import { resizeField } from '../tensors/warp.js';
 import { carryToSource } from '../visualization/index.js';
 import { UserError } from './errors.js';
 

@@ -18,7 +18,7 @@ import {
   saveModel,
 } from '../models/index.js';
 import { stageOf } from '../training/index.js';
-import { joinSections } from '../training/state-sections.js';
+import { joinSections } from '../training/loop/state-sections.js';
 import { UsageError, UserError } from './errors.js';
 import { isExportedModel } from './model.js';
 import { addCommonOptions, type CommonOptions, checkFiles } from './options.js';

@@ -1,11 +1,10 @@
 // Depth of pictures, from whichever file the command line names the face-depth network in.
 import { existsSync } from 'node:fs';
 import { noGrad, tensor, tidy } from '@dagan/libtorch';
-import { pictureToTensor, tensorToMaps } from '../animation/engines/index.js';
-import type { ScalarMap } from '../animation/index.js';
 import { disparityToDepth } from '../geometry/index.js';
 import { type Picture, resizePicture } from '../media/index.js';
 import { type DepthNetwork, loadDepthFile, type ModelMetadata, type PoseNetwork } from '../models/index.js';
+import { pictureToTensor, type ScalarMap, tensorToMaps } from '../tensors/pictures.js';
 import {
   cameraOfMatrix,
   cameraOfView,

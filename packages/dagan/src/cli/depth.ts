@@ -2,8 +2,8 @@
 import { basename, extname } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { writeWhole } from '../media/files.js';
-import { writeGrey16 } from '../media/grey16.js';
 import { type Picture, writePicture } from '../media/index.js';
+import { writeGrey16 } from '../media/pictures/grey16.js';
 import {
   centerSurface,
   drawSurface,

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { arch, availableParallelism, cpus, freemem, platform, release, totalmem } from 'node:os';
 import { dirname } from 'node:path';
 import { addonPath, aptLine, type Blas, type BuildRecord, currentBlas, readBuildRecord } from '@dagan/libtorch/build';
-import { loadCodecs } from '../media/codecs.js';
+import { loadCodecs } from '../media/formats/codecs.js';
 import { defaultExport, defaultModel, WEIGHT_FOLDERS } from './default-model.js';
 import { multipliesBfloat16, type ProcessorFeatures, processorFeatures } from './processor.js';
 

@@ -13,7 +13,7 @@ import {
   summaryTable,
 } from '../evaluation/index.js';
 import { weightsHash } from '../models/index.js';
-import { stopRequest } from '../training/launch-ranks.js';
+import { stopRequest } from '../training/ranks/launch-ranks.js';
 import { UsageError, UserError } from './errors.js';
 import { evaluationProgress } from './evaluation-progress.js';
 import { applyThreads, chooseDevice, chooseModel, choosePrecision, NETWORK_SIZE } from './model.js';

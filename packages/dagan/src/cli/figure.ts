@@ -1,7 +1,7 @@
 // Figures as files: a picture or a clip, as the name says.
 import { extname } from 'node:path';
-import { containerOf } from '../media/clip-writer.js';
 import { createClipWriter, MediaError, type MediaMetadata, type Picture, writePicture } from '../media/index.js';
+import { containerOf } from '../media/process/clip-writer.js';
 import type { ModelMetadata } from '../models/index.js';
 import { UsageError } from './errors.js';
 import { VERSION } from './provenance.js';

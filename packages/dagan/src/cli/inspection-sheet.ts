@@ -1,8 +1,8 @@
 // The inspection of a pair as one sheet for the eye.
 import { type Tensor, tidy } from '@dagan/libtorch';
-import { tensorsToKeypoints, tensorToMaps, tensorToPictures } from '../animation/engines/index.js';
-import type { ScalarMap } from '../animation/index.js';
 import { createPicture, type Picture, resizePicture } from '../media/index.js';
+import { tensorsToKeypoints } from '../tensors/keypoint-set.js';
+import { type ScalarMap, tensorToMaps, tensorToPictures } from '../tensors/pictures.js';
 import { drawKeypoints, grid, heatPicture, motionPicture, paste } from '../visualization/index.js';
 
 /** Side of a cell, in pixels. */

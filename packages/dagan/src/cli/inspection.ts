@@ -1,8 +1,8 @@
 // Everything the networks see for one pair of pictures, under the names of the published tensors.
 import { autocast, noGrad, type Tensor, tidy } from '@dagan/libtorch';
-import { pictureToTensor } from '../animation/engines/index.js';
 import type { Picture } from '../media/index.js';
 import type { DaGAN } from '../models/index.js';
+import { pictureToTensor } from '../tensors/pictures.js';
 
 /** Channels of features, and rows of the attention, that are kept: the whole is too large to look at. */
 const FEATURE_STEP = 8;

@@ -2,8 +2,8 @@
 import { basename, extname } from 'node:path';
 import { Command } from 'commander';
 import { LibtorchEngine } from '../animation/engines/index.js';
-import type { KeypointSet } from '../animation/index.js';
 import { type Picture, resizePicture } from '../media/index.js';
+import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { drawKeypoints, grid, joinPictures, keypointLegend } from '../visualization/index.js';
 import { UsageError } from './errors.js';
 import { type DrawnFrame, figureKind, figureMetadata, writeFigure } from './figure.js';

@@ -1,5 +1,5 @@
 // A command that runs in several processes at once: each of them runs its command line again.
-import { launchRanks, RankError } from '../training/launch-ranks.js';
+import { launchRanks, RankError } from '../training/ranks/launch-ranks.js';
 import { UserError } from './errors.js';
 import { chooseDevice } from './model.js';
 

@@ -2,8 +2,8 @@
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { access, constants, mkdir } from 'node:fs/promises';
 import { basename, dirname, extname, join, relative, resolve, sep } from 'node:path';
-import { containerOf } from '../media/clip-writer.js';
 import { PICTURE_EXTENSIONS } from '../media/index.js';
+import { containerOf } from '../media/process/clip-writer.js';
 import { UsageError, UserError } from './errors.js';
 
 /** One animation to make. */

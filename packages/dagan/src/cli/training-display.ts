@@ -1,5 +1,5 @@
 // How a training shows itself on a terminal: one line that rewrites itself, plain lines elsewhere.
-import type { EvaluationReport, StepReport, TrainingObserver } from '../training/observers.js';
+import type { EvaluationReport, StepReport, TrainingObserver } from '../training/run/observers.js';
 import { duration } from './report.js';
 
 /** Milliseconds between two states of the line, on a terminal and elsewhere. */

@@ -5,8 +5,8 @@ import { dirname } from 'node:path';
 import sharp from 'sharp';
 import { systemCode, toMediaError } from '../media/errors.js';
 import { writeAll } from '../media/files.js';
-import { decodeImage, pictureToSharp } from '../media/images.js';
 import { MediaError, type Picture } from '../media/index.js';
+import { decodeImage, pictureToSharp } from '../media/pictures/images.js';
 
 /** What tells one state of a clip's file from another. */
 export type ClipStamp = { bytes: number; modified: number };

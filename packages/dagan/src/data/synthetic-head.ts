@@ -1,6 +1,6 @@
 // Clips of a textured head under a moving pinhole camera, with everything known that depth training has to find out:
 // depth, camera motion and intrinsics. Triangle meshes with a colour per vertex.
-import { createPicture, type Picture } from '../media/picture.js';
+import { createPicture, type Picture } from '../media/pictures/picture.js';
 import { SAMPLES, sampleSurfaces } from '../visualization/rasterizer.js';
 import { Random } from './random.js';
 

@@ -1,9 +1,9 @@
 // The rows of the paper's Table 4, what the paper says of them, and how each is trained on a budget.
 import type { ObjectiveWeights } from '../losses/index.js';
 import type { DepthConfig } from '../models/depth-network.js';
-import type { AnimationTrainingConfig } from '../training/animation-config.js';
-import { modelForSize } from '../training/animation-config.js';
-import { TRAINING_PRESETS } from '../training/presets.js';
+import type { AnimationTrainingConfig } from '../training/animation/config.js';
+import { modelForSize } from '../training/animation/config.js';
+import { TRAINING_PRESETS } from '../training/animation/presets.js';
 
 /** Figures of the paper, cross-identity on CelebV, measured with tools of its own. */
 export type PaperFigures = { csim: number; prmse: number; aucon: number };

@@ -4,7 +4,7 @@ import { basename, dirname, extname, join, relative } from 'node:path';
 import { listFolder } from '../data/dataset.js';
 import { readClipIndex } from '../data/dataset-index.js';
 import { type Dataset, openDataset, Random, type TrainingClip } from '../data/index.js';
-import { framesIn } from '../media/folder-reader.js';
+import { framesIn } from '../media/formats/folder-reader.js';
 import { MediaError, PICTURE_EXTENSIONS } from '../media/index.js';
 import type { Protocol } from './measures.js';
 import { type FrameReference, readPairList } from './pair-list.js';

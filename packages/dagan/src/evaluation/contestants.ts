@@ -1,7 +1,8 @@
 // What is compared: models, and the copy of the source frame that any of them has to beat.
-import type { Engine, KeypointSet } from '../animation/engine.js';
+import type { Engine } from '../animation/engine.js';
 import { type TransferOptions, transferKeypoints } from '../animation/transfer.js';
-import type { Picture } from '../media/picture.js';
+import type { Picture } from '../media/pictures/picture.js';
+import type { KeypointSet } from '../tensors/keypoint-set.js';
 
 /** Makes the frames that are compared with the driving ones. */
 export interface Contestant {

@@ -1,6 +1,5 @@
 // What measures: networks that find faces, tell persons apart and see pictures, each with its name and version.
 import { cat, noGrad, run, type Tensor, tensor, tidy } from '@dagan/libtorch';
-import { pictureToTensor } from '../animation/engines/libtorch.js';
 import {
   type ExpressionSignals,
   expressionSignals,
@@ -11,9 +10,10 @@ import {
   loadIdentityNetwork,
   type MeasuredBy,
 } from '../faces/index.js';
-import type { Picture } from '../media/picture.js';
+import type { Picture } from '../media/pictures/picture.js';
 import { InceptionFeatures, PerceptualNetworkError, perceptualNetwork } from '../models/perceptual/index.js';
-import type { PerceptualNetwork } from '../models/vgg19.js';
+import type { PerceptualNetwork } from '../models/perceptual/vgg19.js';
+import { pictureToTensor } from '../tensors/pictures.js';
 import type { InstrumentName } from './measures.js';
 import { unitFeatures } from './metrics/index.js';
 

@@ -3,7 +3,7 @@ import type { Tensor } from '@dagan/libtorch';
 import { batches } from '../animation/animate.js';
 import type { TransferOptions } from '../animation/transfer.js';
 import { expressionUnits, MESH_POINTS, neutralExpression, regionRectangles } from '../faces/index.js';
-import type { Picture } from '../media/picture.js';
+import type { Picture } from '../media/pictures/picture.js';
 import type { EvaluationCase } from './cases.js';
 import type { Contestant } from './contestants.js';
 import { drivingFrames, type FrameCount, type NumberedFrame, readFrame } from './frame-source.js';

@@ -7,9 +7,9 @@ import { computeInHalf, storedAs, toOnnx } from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { encodeOnnx, type OnnxExternalData, type OnnxModel, type OnnxValue } from '@dagan/libtorch/onnx';
 import { abandon, beginFile, commitFile, writeWhole } from '../media/files.js';
-import { sizeMultiple } from '../models/config.js';
+import { sizeMultiple } from '../models/config/config.js';
 import type { DaGAN } from '../models/dagan.js';
-import { type ModelMetadata, saveModel } from '../models/model-file.js';
+import { type ModelMetadata, saveModel } from '../models/files/model-file.js';
 import { STEPS, type Step, traceSteps } from './graphs.js';
 import { halfNodes } from './half.js';
 import {

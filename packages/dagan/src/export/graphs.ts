@@ -1,9 +1,9 @@
 // The model's three steps as graphs, recorded from its networks: source, drive and generate.
 import { type FreeDimension, type Graph, recordPreparation, type Tensor, trace, zeros } from '@dagan/libtorch';
-import { sizeMultiple } from '../models/config.js';
+import { sizeMultiple } from '../models/config/config.js';
 import type { DaGAN } from '../models/dagan.js';
-import { prepareForInference } from '../models/inference.js';
-import type { Keypoints } from '../models/keypoints.js';
+import { prepareForInference } from '../models/inference/inference.js';
+import type { Keypoints } from '../tensors/keypoint-set.js';
 
 /** The steps, in the order in which they are used. */
 export const STEPS = ['source', 'drive', 'generate'] as const;

@@ -1,6 +1,14 @@
 // What stands beside exported graphs: manifest.json. Needs neither LibTorch nor Node.
-import type { ModelConfig } from '../models/config.js';
-import { type Check, checkModelConfig, fields, mapping, oneOf, optional, wholeNumber } from '../models/config-check.js';
+import type { ModelConfig } from '../models/config/config.js';
+import {
+  type Check,
+  checkModelConfig,
+  fields,
+  mapping,
+  oneOf,
+  optional,
+  wholeNumber,
+} from '../models/config/config-check.js';
 
 /** Value of `format` in manifests. */
 export const MANIFEST_FORMAT = 'dagan-onnx-2';

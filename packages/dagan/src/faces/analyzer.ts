@@ -1,15 +1,15 @@
 // Everything about the faces of a picture in one object. Runs in Node as it is, and wherever a runtime and the models
 // are given to it.
 import { defaultAssets, defaultRuntime } from '#faces/defaults';
-import type { Picture } from '../media/picture.js';
+import type { Picture } from '../media/pictures/picture.js';
 import { type CanonicalFace, FACE_ASSETS, type FaceAssets, splitFaceAssets } from './assets.js';
+import { regionPoints } from './conversion/tflite-regions.js';
+import { tfliteToOnnx } from './conversion/tflite-to-onnx.js';
 import { detectFaces, detectSmallFaces, type FaceBox } from './detector.js';
 import { EXPRESSION_SIGNALS, type ExpressionSignals, expressionSignals } from './expression.js';
 import { computeMesh, type FaceMesh, type MeshNetwork, regionOfDetection, regionOfMesh } from './mesh.js';
 import type { MeasuredBy, Network, NetworkRuntime } from './networks.js';
 import { type HeadPose, headPose } from './pose.js';
-import { regionPoints } from './tflite-regions.js';
-import { tfliteToOnnx } from './tflite-to-onnx.js';
 
 /** What the analysis is made of. */
 export type FaceAnalyzerOptions = {

@@ -1,5 +1,5 @@
 // Finds faces: MediaPipe's short-range detector (Bazarevsky et al., "BlazeFace", 2019) with blended suppression.
-import type { Picture } from '../media/picture.js';
+import type { Picture } from '../media/pictures/picture.js';
 import { type Box, overlap } from './geometry.js';
 import type { Network } from './networks.js';
 import { fromRegion, type Region, sampleRegion } from './sampling.js';

@@ -1,5 +1,5 @@
 // The square that is cut out around a face, framed as the clips that DaGAN is trained on.
-import type { Rectangle } from '../media/picture.js';
+import type { Rectangle } from '../media/pictures/picture.js';
 import { type Box, unionOf } from './geometry.js';
 
 /**

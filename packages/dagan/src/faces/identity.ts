@@ -3,11 +3,11 @@
 // using multi-output ConvNet", 2019), from an npm package; or any ArcFace network (Deng et al., "ArcFace", 2019) as an
 // ONNX file of the user's.
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
-import type { Picture } from '../media/picture.js';
+import type { Picture } from '../media/pictures/picture.js';
+import { tfjsToOnnx } from './conversion/tfjs-to-onnx.js';
 import { type FaceMesh, regionOfMesh } from './mesh.js';
 import type { MeasuredBy, Network, NetworkRuntime } from './networks.js';
 import { type Region, sampleRegion } from './sampling.js';
-import { tfjsToOnnx } from './tfjs-to-onnx.js';
 
 /** A network that embeds faces. Figures of different networks do not compare. */
 export type IdentityNetwork = AsyncDisposable &

@@ -1,6 +1,6 @@
 // The face mesh: 468 points on the face's surface (Kartynnik et al., "Real-time Facial Surface Geometry", 2019), or
 // 478 with irises and finer lips and eyes (Grishchenko et al., "Attention Mesh", 2020).
-import type { Picture } from '../media/picture.js';
+import type { Picture } from '../media/pictures/picture.js';
 import type { FaceBox } from './detector.js';
 import { type Box, boundsOf } from './geometry.js';
 import type { Network } from './networks.js';

@@ -1,5 +1,5 @@
 // Mouth and eyes, which are a few per cent of the picture and most of what people look at.
-import type { Picture, Rectangle } from '../media/picture.js';
+import type { Picture, Rectangle } from '../media/pictures/picture.js';
 import { type Box, boundsOf } from './geometry.js';
 
 /** Parts of the face. */

@@ -1,5 +1,5 @@
 // Cutting the square that a network looks at out of a picture: turned, scaled, without aliasing.
-import type { Picture } from '../media/picture.js';
+import type { Picture } from '../media/pictures/picture.js';
 
 /** A square of a picture, in its pixels; (0, 0) is the corner of the first pixel. */
 export type Region = {

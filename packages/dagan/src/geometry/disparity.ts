@@ -1,6 +1,6 @@
 // From the depth network's disparity to depth (Section 3.2 of the paper, Eq. 1, with monodepth2's range).
 import type { Tensor } from '@dagan/libtorch';
-import { widened } from './precision.js';
+import { widened } from '../tensors/precision.js';
 
 export type DepthRange = {
   /** Depth where the disparity is 1. */

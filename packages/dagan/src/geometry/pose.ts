@@ -1,6 +1,6 @@
 // Camera motion between two frames: axis-angle rotation and translation as a matrix (Eq. 2 of the paper).
 import { cat, eye, stack, type Tensor, tensor, tidy, zerosLike } from '@dagan/libtorch';
-import { inFullPrecision } from './precision.js';
+import { exactly } from '../tensors/precision.js';
 
 /** Added to the squared angle, so that its root has a gradient where nothing rotates. */
 const TINY = 1e-12;
@@ -24,7 +24,7 @@ export function rotationFromAxisAngle(axisAngle: Tensor): Tensor {
     // 1 - cos(a) = 2 sin^2(a / 2), without the cancellation at small angles.
     const curvature = half.sin().div(angle).square().mul(2);
     const identity = eye(3, { dtype: axisAngle.dtype, device: axisAngle.device });
-    const squaredCross = inFullPrecision(cross, () => cross.matmul(cross));
+    const squaredCross = exactly(cross, () => cross.matmul(cross));
     return identity.add(cross.mul(angle.sin().div(angle))).add(squaredCross.mul(curvature));
   });
 }
@@ -42,7 +42,7 @@ export function poseMatrix(axisAngle: Tensor, translation: Tensor, { invert = fa
     const forward = rotationFromAxisAngle(axisAngle);
     const rotation = invert ? forward.transpose(1, 2) : forward; // [N, 3, 3]
     const column = translation.unsqueeze(-1); // [N, 3, 1]
-    const shift = invert ? inFullPrecision(column, () => rotation.matmul(column)).neg() : column;
+    const shift = invert ? exactly(column, () => rotation.matmul(column)).neg() : column;
     const bottom = tensor([[[0, 0, 0, 1]]])
       .to({ dtype: axisAngle.dtype, device: axisAngle.device })
       .expand(axisAngle.size(0), 1, 4);

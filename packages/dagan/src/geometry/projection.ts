@@ -1,6 +1,6 @@
 // Pinhole camera: pixels with depth to points in space, and points to pixels (Eq. 3 of the paper).
 import { arange, cat, onesLike, type Tensor, tidy } from '@dagan/libtorch';
-import { inFullPrecision } from './precision.js';
+import { exactly } from '../tensors/precision.js';
 
 /** Keeps points off the camera's own plane. */
 const EPSILON = 1e-7;
@@ -19,7 +19,7 @@ export function backproject(depth: Tensor, intrinsics: Tensor): Tensor {
     const u = arange(width, where).view(1, width).expand(height, width).reshape(1, -1);
     const v = arange(height, where).view(height, 1).expand(height, width).reshape(1, -1);
     const pixels = cat([u, v, onesLike(u)]); // [3, H W]
-    const rays = inFullPrecision(depth, () => intrinsics.inverse().matmul(pixels)); // [N, 3, H W]
+    const rays = exactly(depth, () => intrinsics.inverse().matmul(pixels)); // [N, 3, H W]
     return rays.mul(depth.reshape(batch, 1, -1));
   });
 }
@@ -43,7 +43,7 @@ export function project(
     const rotation = pose.slice(1, 0, 3).slice(2, 0, 3); // [N, 3, 3]
     const translation = pose.slice(1, 0, 3).slice(2, 3, 4); // [N, 3, 1]
     // [N, 3, H W]
-    const moved = inFullPrecision(points, () => intrinsics.matmul(rotation.matmul(points).add(translation)));
+    const moved = exactly(points, () => intrinsics.matmul(rotation.matmul(points).add(translation)));
     const depth = moved.slice(1, 2, 3).add(EPSILON); // [N, 1, H W]
     const normalized = (row: number, size: number) =>
       moved

@@ -1,7 +1,7 @@
 // Random thin-plate-spline deformations, under which keypoints must move along with the picture.
 import { F, randn, type Tensor, tensor, tidy } from '@dagan/libtorch';
-import { coordinateGrid } from '../models/keypoints.js';
-import { inFullPrecision } from './precision.js';
+import { coordinateGrid } from '../tensors/grid.js';
+import { exactly } from '../tensors/precision.js';
 
 /** How strong the deformations are. */
 export type DeformationOptions = {
@@ -57,7 +57,7 @@ export class ThinPlateSpline {
     return tidy(() => {
       const linear = this.theta.slice(2, 0, 2); // [N, 2, 2]
       const shift = this.theta.slice(2, 2, 3).transpose(1, 2); // [N, 1, 2]
-      const turned = inFullPrecision(coordinates, () => coordinates.matmul(linear.transpose(1, 2)));
+      const turned = exactly(coordinates, () => coordinates.matmul(linear.transpose(1, 2)));
       const affine = turned.add(shift); // [N, M, 2]
       const distance = this.#offsets(coordinates).abs().sum([-1]); // [N, M, n n]
       const bumps = distance.square().mul(distance.add(EPSILON).log());

@@ -1,7 +1,7 @@
 // Adversarial loss L_G of Eq. 10 with least squares (Mao et al., "Least Squares Generative Adversarial Networks", 2017).
 import { type Tensor, tidy } from '@dagan/libtorch';
-import { widened } from '../geometry/precision.js';
 import type { Judgement } from '../models/discriminator.js';
+import { widened } from '../tensors/precision.js';
 
 /** What the discriminators of all scales say of a picture. */
 export type Judgements = ReadonlyMap<number, Pick<Judgement, 'prediction'>>;

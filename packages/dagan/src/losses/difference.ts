@@ -1,6 +1,6 @@
 // The distance that most terms are made of.
 import type { Tensor } from '@dagan/libtorch';
-import { widened } from '../geometry/precision.js';
+import { widened } from '../tensors/precision.js';
 
 /** Mean absolute difference of two tensors of one shape, each place times its importance -> []. */
 export function meanAbsoluteDifference(a: Tensor, b: Tensor, importance?: Tensor): Tensor {

@@ -1,8 +1,8 @@
 // Equivariance loss L_E of Eq. 10: when a frame is deformed, its keypoints must move along.
 import { eye, type Tensor, tidy } from '@dagan/libtorch';
-import { inFullPrecision, widened } from '../geometry/precision.js';
 import type { ThinPlateSpline } from '../geometry/thin-plate-spline.js';
-import type { Keypoints } from '../models/keypoints.js';
+import type { Keypoints } from '../tensors/keypoint-set.js';
+import { exactly, widened } from '../tensors/precision.js';
 import { meanAbsoluteDifference } from './difference.js';
 
 /**
@@ -35,7 +35,7 @@ export function equivarianceJacobianLoss(
     throw new TypeError('the equivariance of jacobians needs keypoints with jacobians; give it no weight without them');
   }
   return tidy(() => {
-    const ratio = inFullPrecision(inDriving, () => {
+    const ratio = exactly(inDriving, () => {
       const moved = transform.jacobian(transformed.value).matmul(widened(inTransformed)); // [N, K, 2, 2]
       return widened(inDriving).inverse().matmul(moved);
     });

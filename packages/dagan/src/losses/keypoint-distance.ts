@@ -1,6 +1,6 @@
 // Keypoint distance loss L_D of Eq. 10: keypoints must not crowd together.
 import { eye, type Tensor, tidy } from '@dagan/libtorch';
-import type { Keypoints } from '../models/keypoints.js';
+import type { Keypoints } from '../tensors/keypoint-set.js';
 
 /** The penalty of a pair of keypoints at distance d with the threshold t. */
 export type KeypointDistanceForm =

@@ -1,7 +1,8 @@
 // Landmark loss: some keypoints must stand on lips and lids. Not in the paper, whose keypoints find places of their own: learnt
 // from few people's clips these are seldom the lips and never the lids. LivePortrait (Guo et al. 2024) leads implicit keypoints alike.
 import { noGrad, stack, type Tensor, tidy } from '@dagan/libtorch';
-import { coordinateGrid, type Keypoints } from '../models/keypoints.js';
+import { coordinateGrid } from '../tensors/grid.js';
+import type { Keypoints } from '../tensors/keypoint-set.js';
 
 /** Of a spot's sum, which is 1: with less of it in the picture the landmark does not count. */
 const LEAST = 0.5;

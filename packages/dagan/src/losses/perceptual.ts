@@ -1,7 +1,7 @@
 // Perceptual loss L_P of Eq. 10: generated and real frames must look alike to a network that knows pictures
 // (Johnson et al., "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", 2016).
 import { noGrad, stack, type Tensor, tensor, tidy } from '@dagan/libtorch';
-import type { PerceptualNetwork } from '../models/vgg19.js';
+import type { PerceptualNetwork } from '../models/perceptual/vgg19.js';
 import { meanAbsoluteDifference } from './difference.js';
 import type { Pyramid } from './pyramid.js';
 

@@ -1,7 +1,7 @@
 // Edge-aware smoothness: disparity may jump only where the picture does (Godard et al., "Digging Into Self-Supervised
 // Monocular Depth Estimation", 2019; not in the paper, but in the published training of the depth network).
 import { type Tensor, tidy } from '@dagan/libtorch';
-import { widened } from '../geometry/precision.js';
+import { widened } from '../tensors/precision.js';
 
 const EPSILON = 1e-7;
 

@@ -1,6 +1,6 @@
 // Shrinking pictures without aliasing: a Gaussian blur, then every n-th pixel.
 import { F, keep, nn, type Tensor, tensor } from '@dagan/libtorch';
-import { exactly, widened } from './precision.js';
+import { exactly, widened } from '../tensors/precision.js';
 
 /**
  * Separable Gaussian of (1 / scale - 1) / 2 pixels standard deviation, cut off at 4 of them and normalised:

@@ -1,6 +1,6 @@
 // Cross-modal attention (Section 3.4, Eq. 9): the source's depth features ask, the warped features answer.
 import { cat, isTracing, nn, runMany, type Tensor, tidy, zeros } from '@dagan/libtorch';
-import { matching, widened } from './precision.js';
+import { matching, widened } from '../tensors/precision.js';
 
 /**
  * How the answer meets the warped features F_w:

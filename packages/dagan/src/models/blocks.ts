@@ -1,6 +1,6 @@
 // The convolution blocks that all networks are built of (as in the first-order motion model).
 import { F, nn, type Tensor } from '@dagan/libtorch';
-import { UpsamplingConv2d, upsamplingConv2d } from './subpixel-conv.js';
+import { UpsamplingConv2d, upsamplingConv2d } from './inference/subpixel-conv.js';
 
 /** Convolution that keeps the size, batch norm, ReLU. */
 export class SameBlock extends nn.Module {

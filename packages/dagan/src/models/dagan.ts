@@ -1,10 +1,10 @@
 // The whole model: face depth, keypoints and generator, with the three steps in which it animates.
 import { nn, type Tensor } from '@dagan/libtorch';
-import type { ModelConfig } from './config.js';
+import type { Keypoints } from '../tensors/keypoint-set.js';
+import type { ModelConfig } from './config/config.js';
 import { DepthNetwork } from './depth-network.js';
 import { type EncodedSource, type Generated, Generator } from './generator.js';
 import { KeypointDetector } from './keypoint-detector.js';
-import type { Keypoints } from './keypoints.js';
 
 /** What is computed once per portrait. */
 export type SourceState = EncodedSource & { keypoints: Keypoints; disparity: Tensor | null };

@@ -1,9 +1,11 @@
 // Dense motion (Section 3.3, Eq. 7-8): keypoint pairs -> sparse motions -> one motion field and an occlusion map.
 import { cat, F, nn, type Tensor } from '@dagan/libtorch';
+import { coordinateGrid } from '../tensors/grid.js';
+import type { Keypoints } from '../tensors/keypoint-set.js';
+import { exactly, matching } from '../tensors/precision.js';
 import { AntiAliasDownsample } from './anti-alias.js';
 import { Hourglass, type HourglassConfig } from './hourglass.js';
-import { coordinateGrid, type Keypoints, keypointsToGaussian } from './keypoints.js';
-import { exactly, matching } from './precision.js';
+import { keypointsToGaussian } from './keypoints.js';
 
 export type DenseMotionConfig = HourglassConfig & {
   /** The motion field is computed at this scale of the picture. */

@@ -1,6 +1,6 @@
 // Decoder of the face-depth network F_d: features of a ResNet -> disparity at four scales (as in monodepth2).
 import { cat, F, nn, type Tensor } from '@dagan/libtorch';
-import { exactly, matching } from './precision.js';
+import { exactly, matching } from '../tensors/precision.js';
 import { scaledChannels } from './resnet.js';
 
 const DECODER_CHANNELS = [16, 32, 64, 128, 256] as const;

@@ -1,6 +1,7 @@
 // The discriminator: tells real frames from generated ones patch by patch, at several scales and knowing the keypoints.
 import { cat, F, nn, type Tensor, tidy } from '@dagan/libtorch';
-import { type Keypoints, keypointsToGaussian } from './keypoints.js';
+import type { Keypoints } from '../tensors/keypoint-set.js';
+import { keypointsToGaussian } from './keypoints.js';
 
 export type DiscriminatorConfig = {
   /** Scales of the picture that are judged, each by a network of its own. */

@@ -1,13 +1,13 @@
 // The generator (Section 3.3-3.4): encode the source, move its features, let depth attend to them, paint the frame.
 import { nn, type Tensor } from '@dagan/libtorch';
+import type { Keypoints } from '../tensors/keypoint-set.js';
+import { matching, widened } from '../tensors/precision.js';
+import { occlude, type WarpOptions, warp } from '../tensors/warp.js';
 import { type AttentionForm, CrossModalAttention } from './attention.js';
 import { DownBlock, SameBlock } from './blocks.js';
 import { type DenseMotion, type DenseMotionConfig, DenseMotionNetwork } from './dense-motion.js';
-import type { Keypoints } from './keypoints.js';
-import { matching, widened } from './precision.js';
 import { type Painted, ResidualDecoder } from './residual-decoder.js';
 import { SpadeDecoder } from './spade-decoder.js';
-import { occlude, type WarpOptions, warp } from './warp.js';
 
 export type GeneratorConfig = {
   /** Channels at the picture's size; every halving doubles them. */

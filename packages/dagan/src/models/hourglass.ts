@@ -1,7 +1,7 @@
 // Hourglass (Newell et al., "Stacked Hourglass Networks", 2016): down to a few pixels and up again, with skips.
 import { cat, nn, type Tensor } from '@dagan/libtorch';
+import { matching } from '../tensors/precision.js';
 import { DownBlock, UpBlock } from './blocks.js';
-import { matching } from './precision.js';
 
 export type HourglassConfig = {
   /** Channels of the first block; every block doubles them. */

@@ -1,9 +1,10 @@
 // Depth-guided keypoint detection (Section 3.3, Eq. 6): picture and disparity -> K keypoints and their jacobians.
 import { cat, nn, type Tensor, tidy } from '@dagan/libtorch';
+import { coordinateGrid } from '../tensors/grid.js';
+import type { Keypoints } from '../tensors/keypoint-set.js';
+import { exactly, matching } from '../tensors/precision.js';
 import { AntiAliasDownsample } from './anti-alias.js';
 import { Hourglass, type HourglassConfig } from './hourglass.js';
-import { coordinateGrid, type Keypoints } from './keypoints.js';
-import { exactly, matching } from './precision.js';
 
 export type KeypointDetectorConfig = HourglassConfig & {
   /** Of the softmax over the heatmap; lower is sharper. */

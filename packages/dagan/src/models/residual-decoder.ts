@@ -1,8 +1,8 @@
 // The generator's decoder as in the paper: residual blocks on the refined features, then up to the picture.
 import { cat, nn, type Tensor } from '@dagan/libtorch';
+import { matching } from '../tensors/precision.js';
 import { ResidualBlock, UpBlock } from './blocks.js';
-import { matching } from './precision.js';
-import { BlockwiseConv2d } from './subpixel-conv.js';
+import { BlockwiseConv2d } from './inference/subpixel-conv.js';
 
 export type ResidualDecoderOptions = {
   /** Channels per level, the picture's size first. */

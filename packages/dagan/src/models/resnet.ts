@@ -1,7 +1,7 @@
 // ResNet encoder (He et al., "Deep Residual Learning for Image Recognition", 2016) as monodepth2 uses it: five feature maps,
 // with the parameter names that image-classification checkpoints have.
 import { F, nn, type Tensor } from '@dagan/libtorch';
-import { matching } from './precision.js';
+import { matching } from '../tensors/precision.js';
 
 /** Depth of a ResNet: basic blocks for 18, bottlenecks for 50. */
 export type ResnetLayers = 18 | 50;

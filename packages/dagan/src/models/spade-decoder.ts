@@ -1,7 +1,7 @@
 // The generator's decoder with spatially-adaptive normalisation (Park et al., "SPADE", 2019): the warped picture and
 // four compressed feature channels steer the normalisation of every block.
 import { cat, F, nn, type Tensor } from '@dagan/libtorch';
-import { matching } from './precision.js';
+import { matching } from '../tensors/precision.js';
 
 const HIDDEN = 128;
 const COMPRESSED = 4;

@@ -1,6 +1,6 @@
 // Where the depth-to-appearance attention looks (Section 3.4, Eq. 9), over a picture: Fig. 9 of the paper.
-import type { ScalarMap } from '../animation/engine.js';
-import { createPicture, type Picture } from '../media/picture.js';
+import { createPicture, type Picture } from '../media/pictures/picture.js';
+import type { ScalarMap } from '../tensors/pictures.js';
 import { heatColor } from './colors.js';
 import { drawLine, type Point } from './drawing.js';
 import { resizeMap, type ValueRange } from './maps.js';

@@ -1,5 +1,5 @@
 // Lines, dots and short labels on pictures, and pictures set side by side.
-import { createPicture, type Picture } from '../media/picture.js';
+import { createPicture, type Picture } from '../media/pictures/picture.js';
 import type { Rgb } from './colors.js';
 
 /** Pixels from the picture's left and top edge; whole numbers are the centres of pixels. */

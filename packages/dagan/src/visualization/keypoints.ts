@@ -1,6 +1,6 @@
 // Keypoints drawn onto a picture.
-import type { KeypointSet } from '../animation/engine.js';
-import { createPicture, type Picture } from '../media/picture.js';
+import { createPicture, type Picture } from '../media/pictures/picture.js';
+import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { distinctColor } from './colors.js';
 import { drawLabel, drawLine, LABEL_HEIGHT, type Point } from './drawing.js';
 

@@ -1,6 +1,6 @@
 // Numbers per pixel as pictures: disparity, occlusion, attention, motion.
-import type { ScalarMap } from '../animation/engine.js';
-import { createPicture, type Picture } from '../media/picture.js';
+import { createPicture, type Picture } from '../media/pictures/picture.js';
+import type { ScalarMap } from '../tensors/pictures.js';
 import { heatColor, oklch, type Rgb } from './colors.js';
 
 /** Lowest and highest value that a colour map tells apart. */

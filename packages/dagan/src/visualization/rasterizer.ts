@@ -1,5 +1,5 @@
 // Draws surfaces as a camera sees them: triangles with a colour per point, hidden ones found by a depth buffer.
-import { createPicture, type Picture } from '../media/picture.js';
+import { createPicture, type Picture } from '../media/pictures/picture.js';
 import type { PinholeCamera, Pose } from './camera.js';
 import type { Rgb } from './colors.js';
 import type { Surface } from './surface.js';

@@ -12,7 +12,7 @@ async function load(setup: EngineSetup): Promise<Engine> {
   }
   const [{ setThreads }, { loadModel }, { LibtorchEngine }] = await Promise.all([
     import('@dagan/libtorch'),
-    import('../../models/model-file.js'),
+    import('../../models/files/model-file.js'),
     import('./libtorch.js'),
   ]);
   setThreads(setup.threads);

@@ -2,11 +2,12 @@
 // per frame, and the program is free in the meantime.
 import { CheckpointError } from '@dagan/libtorch/checkpoint';
 import { ExportedModelError } from '../../export/exported-folder.js';
-import type { Picture } from '../../media/picture.js';
-import type { ModelFiles } from '../../models/model-file.js';
+import type { Picture } from '../../media/pictures/picture.js';
+import type { ModelFiles } from '../../models/files/model-file.js';
+import type { KeypointSet } from '../../tensors/keypoint-set.js';
 import type { ThreadFailure } from '../../threads/messages.js';
 import { Thread } from '../../threads/thread.js';
-import type { Analysis, Engine, KeypointSet } from '../engine.js';
+import type { Analysis, Engine } from '../engine.js';
 import type { LibtorchEngineOptions } from './libtorch.js';
 import type { OnnxRuntimeOptions } from './onnx-runtime.js';
 

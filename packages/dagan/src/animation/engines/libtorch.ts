@@ -1,12 +1,13 @@
 // The engine that runs the model's own networks on LibTorch.
-import { buildInfo, cat, getThreads, keep, noGrad, type Tensor, tensor, tidy } from '@dagan/libtorch';
-import type { Picture } from '../../media/picture.js';
-import { sizeMultiple } from '../../models/config.js';
+import { buildInfo, cat, getThreads, keep, noGrad, type Tensor, tidy } from '@dagan/libtorch';
+import type { Picture } from '../../media/pictures/picture.js';
+import { sizeMultiple } from '../../models/config/config.js';
 import type { DaGAN, SourceState } from '../../models/dagan.js';
-import { type Precision, prepareForInference } from '../../models/inference.js';
-import type { Keypoints } from '../../models/keypoints.js';
-import { loadModel, type ModelFiles } from '../../models/model-file.js';
-import type { Analysis, Engine, KeypointSet, ScalarMap } from '../engine.js';
+import { loadModel, type ModelFiles } from '../../models/files/model-file.js';
+import { type Precision, prepareForInference } from '../../models/inference/inference.js';
+import { type KeypointSet, keypointsToTensors, tensorsToKeypoints } from '../../tensors/keypoint-set.js';
+import { pictureToTensor, tensorToMaps, tensorToPictures } from '../../tensors/pictures.js';
+import type { Analysis, Engine } from '../engine.js';
 import { EngineThreads, shareThreads } from './engine-threads.js';
 
 export type LibtorchEngineOptions = {
@@ -19,60 +20,6 @@ export type LibtorchEngineOptions = {
   /** Frames that are computed together; several make better use of the weights that each layer has to read. */
   batchSize?: number;
 };
-
-/** RGB bytes [H, W, 3] -> [1, 3, H, W] in [0, 1]. */
-export function pictureToTensor({ width, height, data }: Picture): Tensor {
-  return tidy(() =>
-    tensor(data, { shape: [1, height, width, 3] })
-      .permute(0, 3, 1, 2)
-      .to({ dtype: 'float32' })
-      .div(255),
-  );
-}
-
-/** [N, 3, H, W] in [0, 1] -> N pictures. */
-export function tensorToPictures(images: Tensor): Picture[] {
-  const [count, , height, width] = images.shape as [number, number, number, number];
-  const bytes = tidy(() =>
-    images.permute(0, 2, 3, 1).mul(255).round().clamp(0, 255).to({ dtype: 'uint8', device: 'cpu' }).toUint8Array(),
-  );
-  const size = height * width * 3;
-  return Array.from({ length: count }, (_, i) => ({ width, height, data: bytes.subarray(i * size, (i + 1) * size) }));
-}
-
-/** Keypoints as [N, K, 2] and [N, K, 2, 2] tensors, from N sets. */
-export function keypointsToTensors(sets: readonly KeypointSet[], device = 'cpu'): Keypoints {
-  const count = sets[0]!.value.length / 2;
-  const join = (arrays: readonly Float32Array[], shape: readonly number[]): Tensor =>
-    cat(arrays.map((data) => tensor(data, { shape: [1, ...shape] }))).to({ device });
-  const jacobians = sets.flatMap((set) => set.jacobian ?? []);
-  return {
-    value: join(
-      sets.map((set) => set.value),
-      [count, 2],
-    ),
-    jacobian: jacobians.length === sets.length ? join(jacobians, [count, 2, 2]) : null,
-  };
-}
-
-/** N sets from [N, K, 2] and [N, K, 2, 2] tensors. */
-export function tensorsToKeypoints({ value, jacobian }: Keypoints): KeypointSet[] {
-  const values = value.toFloat32Array();
-  const jacobians = jacobian?.toFloat32Array();
-  const count = value.size(1);
-  return Array.from({ length: value.size(0) }, (_, i) => ({
-    value: values.slice(i * count * 2, (i + 1) * count * 2),
-    jacobian: jacobians ? jacobians.slice(i * count * 4, (i + 1) * count * 4) : null,
-  }));
-}
-
-/** N maps from [N, 1, H, W]. */
-export function tensorToMaps(maps: Tensor): ScalarMap[] {
-  const [n, , height, width] = maps.shape as [number, number, number, number];
-  const data = maps.toFloat32Array();
-  const size = height * width;
-  return Array.from({ length: n }, (_, i) => ({ width, height, data: data.slice(i * size, (i + 1) * size) }));
-}
 
 /**
  * The engine for a model of files. On a processor with several threads it is several engines that work on different frames.

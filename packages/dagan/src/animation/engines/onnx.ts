@@ -3,8 +3,10 @@
 import { sizeOfName } from '@dagan/libtorch/onnx';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Manifest, TensorDescription } from '../../export/manifest.js';
-import type { Picture } from '../../media/picture.js';
-import type { Analysis, Engine, KeypointSet, ScalarMap } from '../engine.js';
+import type { Picture } from '../../media/pictures/picture.js';
+import type { KeypointSet } from '../../tensors/keypoint-set.js';
+import type { ScalarMap } from '../../tensors/pictures.js';
+import type { Analysis, Engine } from '../engine.js';
 
 /** The part of ONNX Runtime's packages that is used: `onnxruntime-node` and `onnxruntime-web` both fit. */
 export type OnnxRuntime = {

@@ -1,5 +1,5 @@
 // Finds where a video cuts from one shot to another: between two frames nearly everything changes at once.
-import type { Picture } from '../../media/picture.js';
+import type { Picture } from '../../media/pictures/picture.js';
 
 /** The picture is compared as so many blocks along either side. */
 const BLOCKS = 16;

@@ -2,7 +2,7 @@
 import { boundsOf } from '../../faces/geometry.js';
 import type { FaceMesh } from '../../faces/index.js';
 import { LandmarkWarp, type Point } from '../../geometry/landmark-warp.js';
-import type { Picture } from '../../media/picture.js';
+import type { Picture } from '../../media/pictures/picture.js';
 import type { HeadMotion } from './head-motion.js';
 import { paint, resample } from './warped-picture.js';
 

@@ -1,7 +1,7 @@
 // The track of a face through a video, cut where the face is lost, jumps or has drifted away, and what of it makes a
 // clip.
 import { type Box, fitSquare, overlap, squareForFaces, squareOfFace, unionOf } from '../../faces/index.js';
-import type { Rectangle } from '../../media/picture.js';
+import type { Rectangle } from '../../media/pictures/picture.js';
 
 /** A face seen in one frame. */
 export type FaceSample = {

@@ -1,7 +1,7 @@
 // Warping a picture, and painting into it what a warp cannot show.
 import { boundsOf } from '../../faces/geometry.js';
 import type { LandmarkWarp, Point } from '../../geometry/landmark-warp.js';
-import { createPicture, type Picture } from '../../media/picture.js';
+import { createPicture, type Picture } from '../../media/pictures/picture.js';
 
 /** The warp is computed at the corners of squares of so many pixels and interpolated inside. */
 const STRIDE = 4;

@@ -1,7 +1,7 @@
 // What the metrics that compare pictures have in common.
-import { checkPicture, type Picture } from '../../media/picture.js';
+import { checkPicture, type Picture } from '../../media/pictures/picture.js';
 
-export type { Picture } from '../../media/picture.js';
+export type { Picture } from '../../media/pictures/picture.js';
 
 /** Throws a RangeError unless the pictures have one size. */
 export function checkSameSize(a: Picture, b: Picture): void {

@@ -1,5 +1,5 @@
 // Errors in the mouth and in the eyes.
-import type { Rectangle } from '../../media/picture.js';
+import type { Rectangle } from '../../media/pictures/picture.js';
 import { checkSameSize, type Picture } from './pictures.js';
 import { psnrOfError } from './psnr.js';
 

@@ -1,7 +1,7 @@
 // Inception v3 up to its first 16th-resolution block (Szegedy et al., "Rethinking the Inception Architecture for Computer
 // Vision", 2016) as the measure of the perceptual loss.
 import { cat, F, nn, run, type Tensor, tidy } from '@dagan/libtorch';
-import type { PerceptualNetwork } from '../vgg19.js';
+import type { PerceptualNetwork } from './vgg19.js';
 
 /** A convolution that keeps the size (but for its stride), with the batch norm that follows it folded in, and a ReLU. */
 class ConvRelu extends nn.Module {

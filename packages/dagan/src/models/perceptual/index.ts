@@ -1,8 +1,8 @@
 // Perceptual networks by name.
 import { nn, readStateDict, tidy } from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
-import { type PerceptualNetwork, Vgg19 } from '../vgg19.js';
 import { loadInception, PerceptualNetworkError } from './inception-weights.js';
+import { type PerceptualNetwork, Vgg19 } from './vgg19.js';
 
 export { InceptionFeatures } from './inception.js';
 export { loadInception, PerceptualNetworkError } from './inception-weights.js';

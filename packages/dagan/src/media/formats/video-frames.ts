@@ -1,0 +1,291 @@
+/**
+ * Frames of video files: mediabunny demuxes and decodes, our code converts the pixels. Runs in Node and in browsers; whoever
+ * calls brings the library and opens the file.
+ */
+
+import type { EncodedPacketSink, Input, InputVideoTrack, Source, VideoSample } from 'mediabunny';
+import { firstLine, MediaError } from '../errors.js';
+import { SampleConverter, yuvColor } from '../pictures/sample.js';
+import { checkReadableSize } from '../pictures/size-limit.js';
+import type { DecodeJob, SoundRange } from '../process/messages.js';
+import type { Mediabunny } from './codecs.js';
+import type { FrameReader, ReaderEvents, ReaderFrame } from './reader.js';
+
+/** Packets looked at on opening: all of a usual clip where the file has an index, a few where it must be read through. */
+const SCAN_INDEXED = 20_000;
+const SCAN_UNINDEXED = 300;
+
+/** Packets may be stored this far from their place in time (twice H.264's largest reorder depth). */
+const REORDER = 32;
+
+/** A file as the library's input, of any kind but playlists: they would make reading one file fetch others. */
+export function videoInput(mb: Mediabunny, source: Source): Input {
+  return new mb.Input({ source, formats: mb.ALL_FORMATS.filter((format) => format !== mb.HLS) });
+}
+
+/**
+ * Opens the pictures of a video. The input stays the caller's, to dispose of when the last frame has been read.
+ *
+ * @param job its `path` names the file in messages
+ * @throws MediaError if the input is no video, is damaged from the start, or cannot be decoded
+ */
+export async function openVideoFrames(
+  mb: Mediabunny,
+  input: Input,
+  job: DecodeJob,
+  events: ReaderEvents,
+): Promise<FrameReader> {
+  const { path, start } = job;
+  const track = await videoTrack(mb, input, path);
+  const [width, height] = [await track.getDisplayWidth(), await track.getDisplayHeight()];
+  checkReadableSize(path, width, height);
+
+  const indexed = await isIndexed(mb, input);
+  const times = await scan(new mb.EncodedPacketSink(track), job, indexed);
+  const firstTime = times.presented[start];
+  if (firstTime === undefined) {
+    const count = times.presented.length;
+    if (count === 0) throw new MediaError(path, 'has no pictures; the file is damaged or cut off');
+    throw new MediaError(path, `has ${count} frames, so there is no frame ${start} (the first is 0)`);
+  }
+  const { frameRate, constant } = frameRateOf(times.presented);
+  const endTime = job.end === undefined ? undefined : times.presented[job.end];
+  const declared = await track.getDurationFromMetadata();
+  const lastTime = times.complete ? times.presented[times.presented.length - 1] : undefined;
+  const clipEnd = endTime ?? (lastTime === undefined ? declared : lastTime + 1 / frameRate);
+  const duration = clipEnd === null ? undefined : Math.max(0, clipEnd - firstTime);
+  const counted = times.complete ? Math.min(job.end ?? Infinity, times.presented.length) - start : undefined;
+  const estimated = duration === undefined ? undefined : Math.round(duration * frameRate);
+
+  const listed = indexed && times.complete; // then missing frames are noticed one by one
+  const declaredEnd = endTime === undefined && !listed ? (declared ?? undefined) : undefined;
+  const range: Range = {
+    path,
+    events,
+    firstTime,
+    endTime,
+    count: counted,
+    declaredEnd,
+    frameRate,
+    every: job.every ?? 1,
+  };
+
+  let sound: SoundRange | undefined;
+  if (await input.getPrimaryAudioTrack()) {
+    sound = { path, start: firstTime, end: endTime, fromBeginning: start === 0, duration };
+  }
+  return {
+    info: {
+      kind: 'video',
+      width,
+      height,
+      frameRate,
+      constantFrameRate: constant,
+      frameCount: counted ?? estimated,
+      duration,
+      sound,
+    },
+    frames: () => new FrameIteration(mb, track, range).run(),
+  };
+}
+
+/** The track to read; all the ways in which a file can turn out to have none become plain words. */
+async function videoTrack(mb: Mediabunny, input: Input, path: string): Promise<InputVideoTrack> {
+  let track: InputVideoTrack | null;
+  try {
+    track = await input.getPrimaryVideoTrack();
+    if (!track && (await input.getPrimaryAudioTrack())) throw new MediaError(path, 'has sound but no video track');
+  } catch (error) {
+    if (error instanceof MediaError) throw error;
+    if (error instanceof mb.UnsupportedInputFormatError) {
+      throw new MediaError(path, 'is not a video (mp4, mov, webm, mkv, ts), an animation (gif, webp) or a picture');
+    }
+    throw new MediaError(path, `is damaged: ${firstLine(error)}`, { cause: error });
+  }
+  if (!track) throw new MediaError(path, 'has no video track; the file is damaged or cut off');
+  if (!(await track.canDecode())) {
+    const codec = (await track.getCodec()) ?? (await track.getInternalCodecId()) ?? 'unknown';
+    throw new MediaError(
+      path,
+      `is coded as '${String(codec)}', which cannot be decoded here; convert it to H.264 first`,
+    );
+  }
+  return track;
+}
+
+async function isIndexed(mb: Mediabunny, input: Input): Promise<boolean> {
+  return (await input.getFormat()) instanceof mb.IsobmffInputFormat;
+}
+
+type Times = {
+  /** Times of the frames that are shown, ascending: all of them, or those at the beginning. */
+  presented: number[];
+  /** Whether these are all the frames of the file. */
+  complete: boolean;
+};
+
+/** Reads the times of the packets, without their data, as far as needed for the range and for the frame rate. */
+async function scan(sink: EncodedPacketSink, job: DecodeJob, indexed: boolean): Promise<Times> {
+  const wanted = Math.max(job.start, job.end ?? 0) + REORDER + 1;
+  const most = Math.max(wanted, indexed ? SCAN_INDEXED : SCAN_UNINDEXED);
+  const presented: number[] = [];
+  let complete = true;
+  let seen = 0;
+  try {
+    for await (const packet of sink.packets(undefined, undefined, { metadataOnly: true })) {
+      if (isPresented(packet)) presented.push(packet.timestamp);
+      if (++seen >= most) {
+        complete = false;
+        break;
+      }
+    }
+  } catch (error) {
+    if (presented.length === 0) throw new MediaError(job.path, `is damaged: ${firstLine(error)}`, { cause: error });
+    complete = false;
+  }
+  presented.sort((a, b) => a - b);
+  if (!complete) presented.length = Math.max(1, presented.length - REORDER);
+  return { presented, complete };
+}
+
+/** Frames before time 0 are cut off by the file's own edit list; like FFmpeg, leave out one that reaches across it. */
+function isPresented({ timestamp }: { timestamp: number }): boolean {
+  return timestamp > -1e-4;
+}
+
+/** Average rate, put onto a customary one (integer, or integer times 1000/1001) if it is within 0.1 %. */
+function frameRateOf(times: number[]): { frameRate: number; constant: boolean } {
+  const first = times[0] ?? 0;
+  const span = (times[times.length - 1] ?? 0) - first;
+  if (times.length < 2 || !(span > 0)) return { frameRate: 25, constant: true };
+  const measured = (times.length - 1) / span;
+  const customary = [Math.round(measured), (Math.round((measured * 1001) / 1000) * 1000) / 1001];
+  const near = customary.find((rate) => Math.abs(rate - measured) < measured * 1e-3);
+  const frameRate = near ?? measured;
+  // Matroska rounds to milliseconds; beyond that a frame may be off its place by a tenth of a frame.
+  const tolerance = Math.max(0.0011, 0.1 / frameRate);
+  const constant = times.every((time, index) => Math.abs(time - first - index / frameRate) <= tolerance);
+  return { frameRate, constant };
+}
+
+type Range = {
+  path: string;
+  events: ReaderEvents;
+  firstTime: number;
+  endTime: number | undefined;
+  /** Number of frames there should be, where known. */
+  count: number | undefined;
+  /** Where the file says that it ends, if it has no list of its frames. */
+  declaredEnd: number | undefined;
+  frameRate: number;
+  /** One of so many frames is handed out. */
+  every: number;
+};
+
+/** One pass over the frames of the range; goes on at the next key frame after a damaged part. */
+class FrameIteration {
+  /** Frames decoded so far, and when the last of them is shown. */
+  private decoded = 0;
+  private lastTime: number | undefined;
+  private converter = new SampleConverter();
+  /** Held back until the next frame tells how long it is shown. */
+  private held: { frame: ReaderFrame; time: number } | undefined;
+
+  constructor(
+    private readonly mb: Mediabunny,
+    private readonly track: InputVideoTrack,
+    private readonly range: Range,
+  ) {}
+
+  async *run(): AsyncGenerator<ReaderFrame, void, undefined> {
+    const { firstTime, endTime, path } = this.range;
+    let from: number | undefined = firstTime;
+    let problem: unknown;
+    while (from !== undefined) {
+      let reached: number = from;
+      let broken = false;
+      const samples = new this.mb.VideoSampleSink(this.track).samples(from, endTime);
+      try {
+        for await (const sample of samples) {
+          using owned = sample;
+          reached = owned.timestamp;
+          const frame = await this.convert(owned);
+          if (frame) yield frame;
+        }
+      } catch (error) {
+        problem ??= error;
+        broken = true;
+      }
+      from = broken ? await this.nextKeyTime(reached) : undefined;
+    }
+    const last = this.held;
+    if (last) {
+      const end = endTime ?? last.time + last.frame.duration;
+      yield { ...last.frame, duration: Math.max(0, end - last.time) || 1 / this.range.frameRate };
+    }
+    if (this.decoded === 0) {
+      const why = problem === undefined ? 'no frame could be decoded' : firstLine(problem);
+      throw new MediaError(path, `is damaged: ${why}`, { cause: problem });
+    }
+    this.warnOfLosses(problem, this.lastTime ?? firstTime);
+  }
+
+  /** Converts a sample and returns the one before it, whose duration is now known. */
+  private async convert(sample: VideoSample): Promise<ReaderFrame | undefined> {
+    const { firstTime } = this.range;
+    const time = sample.timestamp;
+    const before = this.held;
+    // The seek may land on the frame that is being shown at that time; after damage frames could come twice.
+    const again = this.lastTime !== undefined && time <= this.lastTime;
+    if (!isPresented(sample) || time < firstTime - 1e-6 || again) {
+      this.range.events.progress();
+      return undefined;
+    }
+    const ended = before && { ...before.frame, duration: time - before.time };
+    if (this.decoded % this.range.every !== 0) {
+      this.range.events.progress();
+      this.advance(time, undefined);
+      return ended;
+    }
+    const tags = await this.track.getColorSpace();
+    const color = yuvColor({
+      matrix: tags.matrix ?? sample.colorSpace.matrix,
+      fullRange: sample.colorSpace.fullRange ?? tags.fullRange,
+    });
+    const picture = await this.converter.toPicture(sample, color);
+    this.advance(time, { time, frame: { picture, timestamp: time - firstTime, duration: sample.duration } });
+    return ended;
+  }
+
+  private advance(time: number, held: FrameIteration['held']): void {
+    this.decoded++;
+    this.lastTime = time;
+    this.held = held;
+  }
+
+  private async nextKeyTime(after: number): Promise<number | undefined> {
+    const sink = new this.mb.EncodedPacketSink(this.track);
+    try {
+      const here = await sink.getPacket(after, { metadataOnly: true });
+      const next = here && (await sink.getNextKeyPacket(here, { metadataOnly: true }));
+      if (!next || next.timestamp <= after) return undefined;
+      const { endTime } = this.range;
+      return endTime === undefined || next.timestamp < endTime ? next.timestamp : undefined;
+    } catch {
+      return undefined; // the index itself is damaged: what was read so far is all there is
+    }
+  }
+
+  private warnOfLosses(problem: unknown, lastTime: number): void {
+    const { count, declaredEnd, events } = this.range;
+    const missing = count === undefined ? 0 : count - this.decoded;
+    if (missing > 0) {
+      events.warning(`the file is damaged or cut off: ${this.decoded} of ${count} frames could be read`);
+    } else if (declaredEnd !== undefined && lastTime < 0.9 * declaredEnd - 1) {
+      const [seen, said] = [lastTime.toFixed(1), declaredEnd.toFixed(1)];
+      events.warning(`the file is damaged or cut off: it ends after ${seen} of ${said} seconds`);
+    } else if (problem !== undefined) {
+      events.warning(`a part of the file is damaged (${firstLine(problem)}); the frames there were left out`);
+    }
+  }
+}

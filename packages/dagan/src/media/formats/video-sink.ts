@@ -1,0 +1,127 @@
+/**
+ * Video being written: pixels converted by our code, coded by the codec library, sound copied or coded anew. Runs in Node and
+ * in browsers; whoever calls brings the library and the place to write to.
+ */
+
+import type { Output, OutputFormat, Target, VideoCodec, VideoSampleSource } from 'mediabunny';
+import { pictureToI420, type YuvColor } from '../pictures/color.js';
+import type { Container, Quality } from '../process/messages.js';
+import { type MediaMetadata, originTags } from '../provenance/provenance.js';
+import type { Mediabunny } from './codecs.js';
+import type { ReaderEvents, ReaderFrame } from './reader.js';
+import { openSound, type Sound, type SoundTrack } from './sound.js';
+import type { FrameSink } from './writer.js';
+
+/** Containers written through the video library. */
+export type VideoContainer = Exclude<Container, 'gif' | 'webp' | 'folder'>;
+
+/**
+ * The matrix a player expects at this size if it ignores the tags: BT.601 up to standard definition, BT.709 above.
+ * Primaries and transfer are those of the pictures, sRGB's.
+ */
+function outputColor(height: number): { yuv: YuvColor; tags: VideoColorSpaceInit } {
+  const matrix = height > 576 ? 'bt709' : 'bt601';
+  return {
+    yuv: { matrix, fullRange: false },
+    tags: {
+      primaries: 'bt709',
+      transfer: 'bt709',
+      matrix: matrix === 'bt709' ? 'bt709' : 'smpte170m',
+      fullRange: false,
+    },
+  };
+}
+
+function outputFormat(mb: Mediabunny, container: VideoContainer, indexFirst: boolean): OutputFormat {
+  const fastStart = indexFirst ? 'in-memory' : false;
+  switch (container) {
+    case 'mp4':
+      return new mb.Mp4OutputFormat({ fastStart });
+    case 'mov':
+      return new mb.MovOutputFormat({ fastStart });
+    case 'webm':
+      return new mb.WebMOutputFormat();
+    case 'mkv':
+      return new mb.MkvOutputFormat();
+  }
+}
+
+/** What is written, and where to. */
+export type VideoSinkOptions = {
+  container: VideoContainer;
+  codec: VideoCodec;
+  target: Target;
+  /** Rows of the pictures; decides on the matrix of their colours. */
+  height: number;
+  /** Frames per second where constant. */
+  frameRate?: number;
+  quality: Quality;
+  sound?: Sound;
+  /** Title and comment; what Matroska can say of the origin. The XMP packet of the others is added to the finished file. */
+  metadata?: MediaMetadata;
+  /** Puts the index of mp4 and mov first, so that players can start before they have all; takes the file's size in memory. */
+  indexFirst?: boolean;
+};
+
+/** Whether files of this kind hold an XMP packet, in a box of their own. */
+export const takesXmp = (container: VideoContainer): boolean => container === 'mp4' || container === 'mov';
+
+/** Starts a video. The sink's `finish` completes it. */
+export async function openVideoSink(
+  mb: Mediabunny,
+  options: VideoSinkOptions,
+  events: ReaderEvents,
+): Promise<FrameSink> {
+  const { container, frameRate } = options;
+  const color = outputColor(options.height);
+  const output = new mb.Output({
+    format: outputFormat(mb, container, options.indexFirst === true),
+    target: options.target,
+  });
+  const video = new mb.VideoSampleSource({
+    codec: options.codec,
+    quality: new mb.Quality(options.quality),
+    onEncodedPacket(_packet, meta) {
+      // The encoder tags nothing itself; without this, players guess the matrix, and differently.
+      if (meta?.decoderConfig) meta.decoderConfig.colorSpace = color.tags;
+    },
+  });
+  output.addVideoTrack(video, frameRate === undefined ? {} : { frameRate });
+  const sound = options.sound && (await openSound(mb, options.sound, output, container, events));
+  const { title, comment, origin } = options.metadata ?? {};
+  output.setMetadataTags({ title, comment, raw: takesXmp(container) ? {} : originTags(origin) });
+  await output.start();
+  return new VideoSink(mb, output, video, sound, color);
+}
+
+class VideoSink implements FrameSink {
+  private end = 0;
+
+  constructor(
+    private readonly mb: Mediabunny,
+    private readonly output: Output,
+    private readonly video: VideoSampleSource,
+    private readonly sound: SoundTrack | undefined,
+    private readonly color: ReturnType<typeof outputColor>,
+  ) {}
+
+  async add({ picture, timestamp, duration }: ReaderFrame): Promise<void> {
+    const { width, height, data } = pictureToI420(picture, this.color.yuv);
+    using sample = new this.mb.VideoSample(data, {
+      format: 'I420',
+      codedWidth: width,
+      codedHeight: height,
+      timestamp,
+      duration,
+      colorSpace: this.color.tags,
+    });
+    await this.video.add(sample);
+    this.end = timestamp + duration;
+    await this.sound?.addUntil(this.end);
+  }
+
+  async finish(): Promise<void> {
+    await this.sound?.finish(this.end);
+    await this.output.finalize();
+  }
+}

@@ -1,0 +1,149 @@
+/** Still images in Node, through sharp. */
+
+import { readFile } from 'node:fs/promises';
+import { extname } from 'node:path';
+import sharp, { type Sharp } from 'sharp';
+import { firstLine, MediaError, toMediaError } from '../errors.js';
+import { writeWhole } from '../files.js';
+import { insertPngXmp } from '../provenance/png-xmp.js';
+import { type MediaMetadata, xmpPacket } from '../provenance/provenance.js';
+import { checkPicture, createPicture, type Picture } from './picture.js';
+import { checkReadableSize } from './size-limit.js';
+
+/** File name endings that `readPicture` and folders of frames accept. */
+export const PICTURE_EXTENSIONS: readonly string[] = [
+  '.png',
+  '.jpg',
+  '.jpeg',
+  '.webp',
+  '.gif',
+  '.tif',
+  '.tiff',
+  '.avif',
+];
+
+/**
+ * Reads a PNG, JPEG, WebP, GIF, TIFF or AVIF file as 8-bit RGB: the EXIF orientation is applied, transparency is
+ * composited onto white, grey, palette, 16-bit and CMYK pictures are converted, of an animation the first frame is taken.
+ * Throws a `MediaError` for a missing, empty, damaged, foreign or too large file (beyond 8192 x 8192 pixels).
+ */
+export async function readPicture(path: string): Promise<Picture> {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    throw toMediaError(path, error, 'cannot be read');
+  }
+  if (bytes.length === 0) throw new MediaError(path, 'is empty');
+  try {
+    const image = sharp(bytes, { failOn: 'truncated', limitInputPixels: false });
+    const { width, height } = await image.metadata();
+    checkReadableSize(path, width, height);
+    return await decodeImage(image.autoOrient());
+  } catch (error) {
+    if (error instanceof MediaError) throw error;
+    throw new MediaError(path, `cannot be read as a picture: ${imageReason(error)}`, { cause: error });
+  }
+}
+
+/** Runs a sharp pipeline to 8-bit RGB on white. */
+export async function decodeImage(pipeline: Sharp): Promise<Picture> {
+  const { data, info } = await pipeline
+    .flatten({ background: '#ffffff' })
+    .toColourspace('srgb')
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true });
+  return packChannels(data, info.width, info.height, info.channels);
+}
+
+/** 1 (grey), 3 or 4 interleaved channels to RGB; a fourth channel is left out. */
+export function packChannels(data: Uint8Array, width: number, height: number, channels: number): Picture {
+  if (channels === 3) return { width, height, data: new Uint8Array(data) };
+  const picture = createPicture(width, height);
+  const [green, blue] = channels < 3 ? [0, 0] : [1, 2];
+  for (let from = 0, to = 0; to < picture.data.length; from += channels, to += 3) {
+    picture.data[to] = data[from]!;
+    picture.data[to + 1] = data[from + green]!;
+    picture.data[to + 2] = data[from + blue]!;
+  }
+  return picture;
+}
+
+/** sharp's message in one line of plain words. */
+export function imageReason(error: unknown): string {
+  const text = firstLine(error);
+  return /unsupported image format/i.test(text)
+    ? 'not an image format known here (png, jpeg, webp, gif, tiff, avif)'
+    : text;
+}
+
+/**
+ * Writes a picture whole or not at all; the ending of `path` selects `.png` (lossless), `.jpg` (quality 95, 4:4:4) or
+ * `.webp` (quality 92). `metadata` goes into the file's EXIF description and XMP. Throws a `MediaError`.
+ */
+export async function writePicture(
+  path: string,
+  picture: Picture,
+  options: { metadata?: MediaMetadata } = {},
+): Promise<void> {
+  const encode = pictureEncoder(path);
+  let bytes: Buffer;
+  try {
+    bytes = await encode(picture, options.metadata);
+  } catch (error) {
+    throw new MediaError(path, `cannot be encoded: ${firstLine(error)}`, { cause: error });
+  }
+  await writeWhole(path, bytes);
+}
+
+/** A sharp pipeline that starts with `picture`. */
+export function pictureToSharp(picture: Picture): Sharp {
+  checkPicture(picture);
+  return sharp(picture.data, { raw: { width: picture.width, height: picture.height, channels: 3 } });
+}
+
+/** PNG settings for results and frames: fast, as the pictures are natural ones. */
+export function encodePng(pipeline: Sharp): Sharp {
+  return pipeline.png({ compressionLevel: 6, adaptiveFiltering: true });
+}
+
+/** A PNG file with what is said of it. */
+export async function pngFile(picture: Picture, metadata: MediaMetadata | undefined): Promise<Buffer> {
+  const png = await encodePng(withDescription(pictureToSharp(picture), metadata)).toBuffer();
+  const packet = xmpPacket(metadata);
+  // sharp would compress the packet, which XMP forbids in PNG files.
+  return packet === undefined ? png : insertPngXmp(png, packet);
+}
+
+type PictureEncoder = (picture: Picture, metadata: MediaMetadata | undefined) => Promise<Buffer>;
+
+function pictureEncoder(path: string): PictureEncoder {
+  const through =
+    (encode: (pipeline: Sharp) => Sharp): PictureEncoder =>
+    (picture, metadata) =>
+      encode(withMetadata(pictureToSharp(picture), metadata)).toBuffer();
+  const extension = extname(path).toLowerCase();
+  if (extension === '.png') return pngFile;
+  if (extension === '.jpg' || extension === '.jpeg') {
+    return through((pipeline) => pipeline.jpeg({ quality: 95, chromaSubsampling: '4:4:4' }));
+  }
+  if (extension === '.webp') return through((pipeline) => pipeline.webp({ quality: 92 }));
+  throw new MediaError(path, `cannot be written: pictures end in .png, .jpg or .webp, not '${extension}'`);
+}
+
+/** Adds title and comment as the EXIF field `ImageDescription`, and what is stated of the origin as XMP. */
+export function withMetadata(pipeline: Sharp, metadata: MediaMetadata | undefined): Sharp {
+  const packet = xmpPacket(metadata);
+  const described = withDescription(pipeline, metadata);
+  return packet === undefined ? described : described.withXmp(packet);
+}
+
+function withDescription(pipeline: Sharp, metadata: MediaMetadata | undefined): Sharp {
+  const text = metadataText(metadata);
+  return text === '' ? pipeline : pipeline.withExif({ IFD0: { ImageDescription: text } });
+}
+
+/** Title and comment as lines of one text, for formats with a single field. */
+export function metadataText(metadata: MediaMetadata | undefined): string {
+  return [metadata?.title, metadata?.comment].filter((text) => text !== undefined && text !== '').join('\n');
+}

@@ -1,0 +1,112 @@
+/** The decoding process: opens one clip and hands out its frames as far as the program allows. */
+
+import { open as openFile, stat } from 'node:fs/promises';
+import { MediaError, toMediaError } from '../errors.js';
+import type { FrameReader } from '../formats/reader.js';
+import { type PictureTransform, transformedSize, transformPicture } from '../pictures/resize.js';
+import type { DecodeJob, DecodeOrder, DecodeReport } from './messages.js';
+import { report, serve } from './process-link.js';
+
+const send: (message: DecodeReport) => void = report;
+
+/** What readers tell besides frames. */
+const tell = {
+  warning: (text: string) => send({ type: 'warning', text }),
+  progress: () => send({ type: 'progress' }),
+};
+
+function fail(path: string, error: unknown): void {
+  const failure = toMediaError(path, error, 'cannot be read');
+  send({ type: 'failure', path: failure.path, reason: failure.reason });
+}
+
+/** Bytes that every format needs to be known by; the video library fails without a reason below that. */
+const SHORTEST = 12;
+
+/** Picks the reader by what the path holds, not by its name. Readers are loaded when needed, which halves the start. */
+async function openReader(job: DecodeJob): Promise<FrameReader> {
+  const found = await stat(job.path);
+  if (found.isDirectory()) return (await import('../formats/folder-reader.js')).openFolder(job);
+  if (found.size === 0) throw new MediaError(job.path, 'is empty');
+  if (found.size < SHORTEST) throw new MediaError(job.path, 'is too short for a video, an animation or a picture');
+  const file = await openFile(job.path);
+  const head = Buffer.alloc(16);
+  try {
+    await file.read(head, 0, 16, 0);
+  } finally {
+    await file.close();
+  }
+  if (isImage(head)) return (await import('../formats/animated-image-reader.js')).openAnimation(job);
+  return (await import('../formats/video-reader.js')).openVideo(job, tell);
+}
+
+function isImage(head: Buffer): boolean {
+  const ascii = head.toString('latin1');
+  return (
+    ascii.startsWith('GIF8') ||
+    ascii.startsWith('\x89PNG') ||
+    ascii.startsWith('\xff\xd8\xff') ||
+    (ascii.startsWith('RIFF') && ascii.slice(8, 12) === 'WEBP')
+  );
+}
+
+/** Hands out frames run by run; a new run ends the one before it. */
+class Dispenser {
+  private run = 0;
+  private credit = 0;
+  private wake: (() => void) | undefined;
+  private active: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly path: string,
+    private readonly reader: FrameReader,
+    private readonly transform: PictureTransform,
+  ) {}
+
+  follow(order: DecodeOrder): void {
+    if (order.type === 'start') {
+      this.run = order.run;
+      this.credit = order.credit;
+      this.active = this.active.then(() => this.handOut(order.run)).catch((error: unknown) => fail(this.path, error));
+    } else if (order.run === this.run) {
+      this.credit++;
+    }
+    this.wake?.();
+  }
+
+  private async handOut(run: number): Promise<void> {
+    for await (const { picture, timestamp, duration } of this.reader.frames()) {
+      if (run !== this.run) return;
+      const { width, height, data } = transformPicture(picture, this.transform);
+      while (this.credit === 0 && run === this.run) {
+        await new Promise<void>((resolve) => {
+          this.wake = resolve;
+        });
+      }
+      if (run !== this.run) return;
+      this.credit--;
+      send({ type: 'frame', run, width, height, data, timestamp, duration });
+    }
+    if (run === this.run) send({ type: 'end', run });
+  }
+}
+
+let path = '';
+
+async function begin(job: DecodeJob): Promise<(order: DecodeOrder) => void> {
+  path = job.path;
+  try {
+    const reader = await openReader(job);
+    const transform = job.transform ?? {};
+    const { width: sourceWidth, height: sourceHeight } = reader.info;
+    const [width, height] = transformedSize(sourceWidth, sourceHeight, transform);
+    const dispenser = new Dispenser(job.path, reader, transform);
+    send({ type: 'opened', info: { ...reader.info, width, height, sourceWidth, sourceHeight } });
+    return (order) => dispenser.follow(order);
+  } catch (error) {
+    fail(job.path, error);
+    return () => undefined;
+  }
+}
+
+serve(begin, (error) => fail(path, error));

@@ -1,0 +1,178 @@
+// Checks of configurations that come from files: types, ranges, and what goes together.
+
+import type { DepthConfig } from '../depth-network.js';
+import type { ModelConfig } from './config.js';
+
+/** A configuration has a value that is missing, unknown or impossible. The message begins with the value's path. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/**
+ * Returns a value in its type.
+ *
+ * @param path of the value, as `generator.denseMotion.numBlocks`; empty for the whole
+ * @throws ConfigError
+ */
+export type Check<T> = (value: unknown, path: string) => T;
+
+const show = (value: unknown): string => {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 60)}...` : text;
+};
+
+function wrong(value: unknown, path: string, expected: string): ConfigError {
+  const what = path || 'the configuration';
+  return new ConfigError(
+    value === undefined
+      ? `${what} is missing; it must be ${expected}`
+      : `${what} must be ${expected}, not ${show(value)}`,
+  );
+}
+
+export const wholeNumber =
+  (min: number, max: number): Check<number> =>
+  (value, path) => {
+    if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
+    throw wrong(value, path, `a whole number from ${min} to ${max}`);
+  };
+
+/** A finite number above 0. */
+export const positive: Check<number> = (value, path) => {
+  if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
+  throw wrong(value, path, 'a number above 0');
+};
+
+/** 1, 1 / 2, 1 / 3, ... 1 / 16. */
+export const unitFraction: Check<number> = (value, path) => {
+  const parts = typeof value === 'number' ? Math.round(1 / value) : 0;
+  if (parts >= 1 && parts <= 16 && Math.abs((value as number) * parts - 1) < 1e-6) return 1 / parts;
+  throw wrong(value, path, '1 / n with n from 1 to 16');
+};
+
+export const flag: Check<boolean> = (value, path) => {
+  if (typeof value === 'boolean') return value;
+  throw wrong(value, path, 'true or false');
+};
+
+export const oneOf =
+  <T extends string | number>(...choices: readonly T[]): Check<T> =>
+  (value, path) => {
+    const found = choices.find((choice) => choice === value);
+    if (found !== undefined) return found;
+    throw wrong(value, path, choices.map(show).join(' or '));
+  };
+
+/** Null, or what `check` lets pass. */
+const nullable =
+  <T>(check: Check<T>): Check<T | null> =>
+  (value, path) =>
+    value === null ? null : check(value, path);
+
+/** What `check` lets pass, or `fallback` where nothing is given; without a fallback the key stays away. */
+export const optional =
+  <T, F extends T | undefined>(check: Check<T>, fallback?: F): Check<T | F> =>
+  (value, path) =>
+    value === undefined ? (fallback as F) : check(value, path);
+
+/** Any mapping; what is in it is not looked at. */
+export const mapping: Check<Readonly<Record<string, unknown>>> = (value, path) => {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw wrong(value, path, 'a mapping');
+};
+
+/** A mapping with these keys and no others. */
+export const fields =
+  <T extends object>(checks: { readonly [K in keyof T]-?: Check<T[K]> }): Check<T> =>
+  (value, path) => {
+    const given = new Map(Object.entries(mapping(value, path)));
+    const unknown = [...given.keys()].filter((key) => !Object.hasOwn(checks, key));
+    if (unknown.length > 0) {
+      const known = Object.keys(checks).join(', ');
+      throw new ConfigError(
+        `${path || 'the configuration'} has unknown keys: ${unknown.join(', ')}; known are ${known}`,
+      );
+    }
+    const checked = Object.entries<Check<unknown>>(checks).map(([key, check]) => {
+      return [key, check(given.get(key), path ? `${path}.${key}` : key)] as const;
+    });
+    return Object.fromEntries(checked.filter(([, entry]) => entry !== undefined)) as T;
+  };
+
+const CHANNELS = wholeNumber(1, 4096);
+
+/** Checks of the numbers that configurations have in common, ours and the published ones. */
+export const RANGES = {
+  numKeypoints: wholeNumber(1, 256),
+  blockExpansion: CHANNELS,
+  maxFeatures: CHANNELS,
+  numBlocks: wholeNumber(1, 8),
+  numDownBlocks: wholeNumber(1, 5),
+  numBottleneckBlocks: wholeNumber(0, 64),
+} as const;
+
+const hourglass = {
+  blockExpansion: RANGES.blockExpansion,
+  maxFeatures: RANGES.maxFeatures,
+  numBlocks: RANGES.numBlocks,
+};
+
+const modelConfig = fields<ModelConfig>({
+  numKeypoints: RANGES.numKeypoints,
+  estimateJacobian: flag,
+  depthGuidedKeypoints: flag,
+  depth: nullable(
+    fields<DepthConfig>({ layers: oneOf(18, 50), width: optional(oneOf(1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2)) }),
+  ),
+  keypointDetector: fields({ ...hourglass, temperature: positive, scaleFactor: unitFraction }),
+  generator: fields({
+    blockExpansion: RANGES.blockExpansion,
+    maxFeatures: RANGES.maxFeatures,
+    numDownBlocks: RANGES.numDownBlocks,
+    numBottleneckBlocks: RANGES.numBottleneckBlocks,
+    estimateOcclusionMap: flag,
+    attention: oneOf('residual', 'literal', 'none'),
+    decoder: oneOf('residual', 'spade'),
+    keepsPixels: optional(flag),
+    denseMotion: fields({
+      ...hourglass,
+      scaleFactor: unitFraction,
+      keypointVariance: positive,
+      alignCorners: optional(flag),
+    }),
+  }),
+});
+
+/**
+ * A model's configuration from a value of unknown origin, such as parsed JSON.
+ *
+ * @throws ConfigError, naming the first key that is missing, unknown, of the wrong type or out of range, or does not go
+ *   together with another
+ */
+export function checkModelConfig(value: unknown): ModelConfig {
+  const config = modelConfig(value, '');
+  const { depth, depthGuidedKeypoints, generator, keypointDetector } = config;
+  const parts = { keypointDetector, generator, 'generator.denseMotion': generator.denseMotion };
+  for (const [path, { blockExpansion, maxFeatures }] of Object.entries(parts)) {
+    if (maxFeatures >= blockExpansion) continue;
+    throw new ConfigError(`${path}.maxFeatures is ${maxFeatures}, less than its blockExpansion of ${blockExpansion}`);
+  }
+  const attends = generator.attention !== 'none';
+  if (depth === null && (attends || depthGuidedKeypoints)) {
+    const why = attends ? `generator.attention is '${generator.attention}'` : 'depthGuidedKeypoints is true';
+    throw new ConfigError(`depth must not be null where ${why}`);
+  }
+  const channels = Math.min(generator.maxFeatures, generator.blockExpansion * 2 ** generator.numDownBlocks);
+  if (attends && channels % 8 !== 0) {
+    throw new ConfigError(
+      `generator.attention needs a multiple of 8 feature channels; blockExpansion gives ${channels}`,
+    );
+  }
+  if (generator.decoder === 'spade' && generator.numDownBlocks !== 2) {
+    throw new ConfigError(`generator.numDownBlocks must be 2 for the SPADE decoder, not ${generator.numDownBlocks}`);
+  }
+  if (generator.decoder === 'spade' && generator.keepsPixels) {
+    throw new ConfigError('generator.keepsPixels must be false for the SPADE decoder');
+  }
+  return config;
+}

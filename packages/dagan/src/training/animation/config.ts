@@ -1,0 +1,152 @@
+// Everything that decides how an animation model is trained, in one object that checkpoints keep.
+import type { AugmentationOptions } from '../../data/index.js';
+import { FACE_LANDMARKS, type FaceLandmark } from '../../faces/index.js';
+import type { DeformationOptions } from '../../geometry/thin-plate-spline.js';
+import type { KeypointDistanceOptions, ObjectiveWeights } from '../../losses/index.js';
+import type { ModelConfig } from '../../models/config/config.js';
+import type { DiscriminatorConfig } from '../../models/discriminator.js';
+import { TrainingSetupError } from '../run/setup-error.js';
+import { checkTrainingPlan, checkWhole, type TrainingPlan } from '../run/training-plan.js';
+import { checkReshape, type ReshapeOptions } from './reshape.js';
+import { checkSway, type SwayOptions } from './sway.js';
+
+/** A part of a run. */
+export type TrainingPhase = {
+  /** Side of the pictures in pixels. */
+  size: number;
+  /** Share of the run's steps. All phases add up to 1. */
+  share: number;
+  /** Whether the discriminator takes part (default: true), if its terms have weights. */
+  adversarial?: boolean;
+};
+
+/** `batchSize` counts pairs of frames. */
+export type AnimationTrainingConfig = TrainingPlan & {
+  /** The model as it will be used, for pictures of the last phase's size. */
+  model: ModelConfig;
+  /** What differs from the published discriminator. It always knows the model's keypoints. */
+  discriminator: Partial<Omit<DiscriminatorConfig, 'keypoints'>>;
+  /** Sizes of pictures one after another; small ones first is faster (progressive training). */
+  phases: readonly TrainingPhase[];
+  /** How samples are varied; what is left out is as the published models had it. */
+  augmentation?: AugmentationOptions;
+  weights: ObjectiveWeights;
+  keypointDistance: KeypointDistanceOptions;
+  /**
+   * How many times as much as others pixels of mouth and eyes count in the pixel and warp losses; default 1. It takes batches
+   * that say where these are (`regions`).
+   */
+  regionWeight?: number;
+  /**
+   * Number of the keypoint that each landmark of the face leads, if the term `landmark` has a weight; default none. It takes
+   * batches that say where these are (`landmarks`).
+   */
+  landmarkKeypoints?: Partial<Record<FaceLandmark, number>>;
+  /** Deformation that both frames of some pairs undergo alike; default none, as in the paper. */
+  reshape?: ReshapeOptions;
+  /** Motion of the heads in some pairs, of each frame by itself; default none, as in the paper. */
+  sway?: SwayOptions;
+  /** Deformation of the driving frames with which their keypoints must move (equivariance losses). */
+  deformation: DeformationOptions;
+  /** Decay of the exponential moving average of generator and keypoint detector, which is the model that comes out. */
+  averageDecay: number;
+  /** Parts that each rank's batch is cut into to need less memory. */
+  accumulate: number;
+  /** Parts of the model that do not learn, as paths in its state dict: `keypoint_detector`, `generator.dense_motion_network`. */
+  freeze: readonly string[];
+};
+
+/** The phase that a step (from 0) belongs to. */
+export function phaseOf(
+  { phases, steps }: Pick<AnimationTrainingConfig, 'phases' | 'steps'>,
+  step: number,
+): TrainingPhase {
+  let end = 0;
+  for (const phase of phases) {
+    end += phase.share * steps;
+    if (step < Math.round(end)) return phase;
+  }
+  return phases.at(-1)!;
+}
+
+/** Side of the pictures that the finished model is for. */
+export function finalSize({ phases }: Pick<AnimationTrainingConfig, 'phases'>): number {
+  return phases.at(-1)!.size;
+}
+
+/**
+ * The model for smaller pictures: keypoint and motion networks shrink them less, so that they see the same size as in the
+ * finished model (64 x 64 in the published one) and their weights carry over.
+ *
+ * @throws TrainingSetupError if the pictures are smaller than what these networks see
+ */
+export function modelForSize(
+  { model, phases }: Pick<AnimationTrainingConfig, 'model' | 'phases'>,
+  size: number,
+): ModelConfig {
+  const growth = finalSize({ phases }) / size;
+  const scaled = (factor: number): number => {
+    const scale = factor * growth;
+    if (scale > 1 || Math.abs(1 / scale - Math.round(1 / scale)) > 1e-6) {
+      throw new TrainingSetupError(
+        `pictures of ${size} pixels cannot be shrunk by ${scale} for the keypoint and motion networks`,
+      );
+    }
+    return scale;
+  };
+  const { keypointDetector, generator } = model;
+  return {
+    ...model,
+    keypointDetector: { ...keypointDetector, scaleFactor: scaled(keypointDetector.scaleFactor) },
+    generator: {
+      ...generator,
+      denseMotion: { ...generator.denseMotion, scaleFactor: scaled(generator.denseMotion.scaleFactor) },
+    },
+  };
+}
+
+/** @throws TrainingSetupError naming the first value that cannot be */
+export function checkTrainingConfig(config: AnimationTrainingConfig, worldSize = 1): void {
+  const { phases, accumulate, averageDecay, regionWeight = 1, reshape, sway } = config;
+  checkWhole('accumulate', accumulate);
+  checkTrainingPlan(config, { worldSize, parts: accumulate });
+  if (!(averageDecay >= 0 && averageDecay < 1)) {
+    throw new TrainingSetupError(`averageDecay must be from 0 to below 1, not ${averageDecay}`);
+  }
+  if (!(regionWeight >= 0 && Number.isFinite(regionWeight))) {
+    throw new TrainingSetupError(`regionWeight must be a number from 0, not ${regionWeight}`);
+  }
+  checkLandmarkKeypoints(config);
+  if (reshape) checkReshape(reshape);
+  if (sway) checkSway(sway);
+  const shares = phases.reduce((sum, { share }) => sum + share, 0);
+  if (Math.abs(shares - 1) > 1e-6) {
+    throw new TrainingSetupError(`the shares of the phases add up to ${shares} instead of 1`);
+  }
+  for (const { size } of phases) modelForSize(config, size);
+}
+
+function checkLandmarkKeypoints({ landmarkKeypoints = {}, weights, model }: AnimationTrainingConfig): void {
+  if (!(weights.landmark > 0)) return;
+  const led = Object.entries(landmarkKeypoints);
+  if (led.length === 0) {
+    throw new TrainingSetupError(
+      `the loss 'landmark' has weight ${weights.landmark} but landmarkKeypoints names no keypoint: name some, or set its weight to 0`,
+    );
+  }
+  for (const [name, keypoint] of led) {
+    if (!(name in FACE_LANDMARKS)) {
+      throw new TrainingSetupError(
+        `landmarkKeypoints: there is no landmark '${name}'; known are ${Object.keys(FACE_LANDMARKS).join(', ')}`,
+      );
+    }
+    if (!(Number.isInteger(keypoint) && keypoint >= 0 && keypoint < model.numKeypoints)) {
+      throw new TrainingSetupError(
+        `landmarkKeypoints.${name} must be from 0 to ${model.numKeypoints - 1}, the model's keypoints, not ${keypoint}`,
+      );
+    }
+  }
+  const numbers = led.map(([, keypoint]) => keypoint);
+  const twice = numbers.find((keypoint, i) => numbers.indexOf(keypoint) !== i);
+  if (twice !== undefined) throw new TrainingSetupError(`landmarkKeypoints: two landmarks lead keypoint ${twice}`);
+}

@@ -1,0 +1,94 @@
+// Weights that a training of the animation model starts from: a model to be refined, a face-depth network that stage 1 has
+// taught.
+import { nn, readStateDict, type Tensor } from '@dagan/libtorch';
+import { CheckpointError, type CheckpointFile, openCheckpoint } from '@dagan/libtorch/checkpoint';
+import type { ModelConfig } from '../../models/config/config.js';
+import type { DepthConfig } from '../../models/depth-network.js';
+import { loadDepthFile } from '../../models/files/depth-file.js';
+import { loadModel, type ModelFiles } from '../../models/files/model-file.js';
+import { stageOf } from '../run/checkpoints.js';
+import type { AnimationState } from './state.js';
+
+/** Runs `body`; what does not fit names the file. */
+function located<T>(path: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (!(error instanceof nn.StateDictError)) throw error;
+    throw new CheckpointError(path, `does not fit the networks to be trained: ${error.message}`);
+  }
+}
+
+/** The tensors below a prefix, without it. */
+function below(file: CheckpointFile, prefix: string): Map<string, Tensor> {
+  const records = [...file.tensors].filter(([name]) => name.startsWith(prefix));
+  return readStateDict(new Map(records.map(([name, record]) => [name.slice(prefix.length), record])));
+}
+
+export type StartingModel = {
+  config: ModelConfig;
+  /** Fills generator, keypoint detector and depth network, and the discriminator if the file has one that fits. */
+  load(state: AnimationState): void;
+};
+
+/**
+ * A model to refine: a file of ours, a checkpoint of a training (its averaged model), or published weights.
+ *
+ * @throws CheckpointError, naming the file, if it cannot be read
+ */
+export function startingModel(files: ModelFiles): StartingModel {
+  using file = openCheckpoint(files.checkpoint);
+  if (stageOf(file) === 'depth') {
+    throw new CheckpointError(files.checkpoint, 'holds face depth alone: it is for --depth, not for --init');
+  }
+  const judge = below(file, 'discriminator.');
+  const discriminator = judge.size > 0 ? judge : null;
+  const { model } = loadModel(files);
+  return {
+    config: model.config,
+    load: (state) => {
+      located(files.checkpoint, () => state.loadModel(model.stateDict()));
+      if (discriminator && fits(discriminator, state.discriminator)) state.discriminator.loadStateDict(discriminator);
+    },
+  };
+}
+
+function fits(weights: nn.StateDict, module: nn.Module): boolean {
+  const own = module.stateDict();
+  return (
+    own.size === weights.size && [...own].every(([name, { shape }]) => weights.get(name)?.shape.join() === shape.join())
+  );
+}
+
+/** Files that hold a face-depth network: one, or encoder and decoder in one each as published. */
+export type DepthFiles = { depth: string } | { depthEncoder: string; depthDecoder: string };
+
+export type StartingDepth = {
+  config: DepthConfig;
+  /**
+   * Fills the depth network, which animation training leaves as it is.
+   * @throws CheckpointError, naming the files, if it has other sizes
+   */
+  load(state: AnimationState): void;
+};
+
+/**
+ * A face-depth network under our names or the published ones, by itself or with what it was trained or used with.
+ *
+ * @throws CheckpointError, naming the file, if it holds no such network
+ */
+export function startingDepth(files: DepthFiles): StartingDepth {
+  const paths: readonly [string, ...string[]] =
+    'depth' in files ? [files.depth] : [files.depthEncoder, files.depthDecoder];
+  const { network, config, poseNetwork } = loadDepthFile(...paths);
+  poseNetwork?.dispose();
+  return {
+    config,
+    load: (state) => {
+      const target = state.model.depthNetwork;
+      if (!target) throw new RangeError('this model uses no face depth: leave out its depth network');
+      located(paths.join(', '), () => target.loadStateDict(network.stateDict()));
+      network.dispose();
+    },
+  };
+}

@@ -1,0 +1,187 @@
+// Everything that training changes, in one object: networks, optimisers, averages. What a checkpoint holds.
+import { type nn, optim, type Tensor, tidy } from '@dagan/libtorch';
+import { withKernelsOf } from '../../models/anti-alias.js';
+import { DaGAN } from '../../models/dagan.js';
+import { MultiScaleDiscriminator } from '../../models/discriminator.js';
+import { type ModelMetadata, saveModel } from '../../models/files/model-file.js';
+import type { PerceptualNetwork } from '../../models/perceptual/vgg19.js';
+import { keepingRandomNumbers } from '../loop/random-state.js';
+import { joinSections, loadSections, type Sections } from '../loop/state-sections.js';
+import { joinRanks, type TrainingPlace } from '../ranks/ranks.js';
+import { TrainingSetupError } from '../run/setup-error.js';
+import { type AnimationTrainingConfig, finalSize, modelForSize } from './config.js';
+import { AnimationStep } from './step.js';
+
+export class AnimationState {
+  readonly model: DaGAN;
+  readonly discriminator: MultiScaleDiscriminator;
+  readonly step: AnimationStep;
+  readonly averages: {
+    readonly generator: optim.ExponentialMovingAverage;
+    readonly detector: optim.ExponentialMovingAverage;
+  };
+
+  /**
+   * New networks with random weights, the same in all ranks.
+   *
+   * @param size of the pictures that they will see
+   */
+  constructor(
+    readonly config: AnimationTrainingConfig,
+    readonly size: number,
+    readonly perceptual: PerceptualNetwork | null,
+    readonly place: TrainingPlace,
+  ) {
+    const { device, group } = place;
+    const layout = { device, memoryFormat: 'channels_last' } as const;
+    this.model = new DaGAN(modelForSize(config, size)).to(layout);
+    this.discriminator = new MultiScaleDiscriminator({
+      ...config.discriminator,
+      keypoints: config.model.numKeypoints,
+    }).to(layout);
+    joinRanks([this.model, this.discriminator], [this.model.generator, this.model.keypointDetector], place);
+    freeze(this.model, config.freeze);
+    const {
+      weights,
+      keypointDistance,
+      regionWeight,
+      landmarkKeypoints,
+      deformation,
+      reshape = null,
+      sway = null,
+    } = config;
+    const { learningRate, accumulate, clipNorm, precision } = config;
+    this.step = new AnimationStep(this.model, this.discriminator, perceptual, {
+      weights: { ...weights, equivarianceJacobian: config.model.estimateJacobian ? weights.equivarianceJacobian : 0 },
+      ...{ keypointDistance, regionWeight, landmarkKeypoints, deformation, reshape, sway },
+      ...{ learningRate, accumulate, clipNorm, precision, device, group },
+    });
+    this.averages = {
+      generator: new optim.ExponentialMovingAverage(this.model.generator, config.averageDecay),
+      detector: new optim.ExponentialMovingAverage(this.model.keypointDetector, config.averageDecay),
+    };
+    this.train();
+  }
+
+  /** The same training with pictures of another size. This object is of no use afterwards. */
+  resized(size: number): AnimationState {
+    return keepingRandomNumbers(this.place.device, () => {
+      const next = new AnimationState(this.config, size, this.perceptual, this.place);
+      tidy(() => next.loadStateDict(this.stateDict()));
+      this.dispose();
+      return next;
+    });
+  }
+
+  /** All layers as in training, but for frozen parts and the depth network, which are as in use. */
+  train(training = true): void {
+    this.model.generator.train(training);
+    this.model.keypointDetector.train(training);
+    this.model.depthNetwork?.eval();
+    for (const [, part] of partsOf(this.model, this.config.freeze)) part.eval();
+  }
+
+  /**
+   * Takes the last step into the averages.
+   * @param steps taken so far; the average forgets the random start quickly
+   */
+  average(steps: number): void {
+    const decay = Math.min(this.config.averageDecay, (1 + steps) / (10 + steps));
+    this.averages.generator.update(decay);
+    this.averages.detector.update(decay);
+  }
+
+  /**
+   * Takes over a model's weights, whatever size of pictures it is for.
+   * @throws StateDictError if it is another model
+   */
+  loadModel(model: nn.StateDict): void {
+    this.model.loadStateDict(withKernelsOf(this.model.stateDict(), [...model]));
+  }
+
+  /** Starts the averages at the present weights, after these have been loaded. */
+  restartAverages(): void {
+    this.averages.generator.update(0);
+    this.averages.detector.update(0);
+  }
+
+  /** Runs `body` with the averages in the model's place, as the model will be used. */
+  async withAverages<T>(body: () => T | Promise<T>): Promise<T> {
+    this.averages.generator.swapIn();
+    this.averages.detector.swapIn();
+    this.train(false);
+    try {
+      return await body();
+    } finally {
+      this.averages.generator.swapOut();
+      this.averages.detector.swapOut();
+      this.train();
+    }
+  }
+
+  /** Every tensor by name. Only the optimisers' step numbers are new; the others stay their owners' own. */
+  stateDict(): Map<string, Tensor> {
+    return joinSections(this.#sections());
+  }
+
+  /** @throws StateDictError if the tensors are not those of such a training */
+  loadStateDict(state: nn.StateDict): void {
+    loadSections(this.#sections(), state, (section, own) => withKernelsOf(section.stateDict(), [...own]));
+  }
+
+  /** Writes the averaged model, for pictures of the final size, as a file that `dagan animate` takes. */
+  export(path: string, metadata: ModelMetadata): void {
+    keepingRandomNumbers(this.place.device, () =>
+      tidy(() => {
+        using model = new DaGAN(modelForSize(this.config, finalSize(this.config)));
+        const averaged: [string, Tensor][] = [
+          ...this.model.stateDict(),
+          ...prefixed('generator.', this.averages.generator.stateDict()),
+          ...prefixed('keypoint_detector.', this.averages.detector.stateDict()),
+        ];
+        model.loadStateDict(withKernelsOf(model.stateDict(), averaged));
+        saveModel(path, model, metadata);
+      }),
+    );
+  }
+
+  dispose(): void {
+    this.step.dispose();
+    this.averages.generator.dispose();
+    this.averages.detector.dispose();
+    this.model.dispose();
+    this.discriminator.dispose();
+  }
+
+  #sections(): Sections {
+    return [
+      ['model.', this.model],
+      ['discriminator.', this.discriminator],
+      ['average.generator.', this.averages.generator],
+      ['average.keypoint_detector.', this.averages.detector],
+      ['adam.generator.', this.step.generatorOptimizer],
+      ['adam.keypoint_detector.', this.step.detectorOptimizer],
+      ['adam.discriminator.', this.step.discriminatorOptimizer],
+    ];
+  }
+}
+
+const prefixed = (prefix: string, state: nn.StateDict): [string, Tensor][] =>
+  [...state].map(([name, value]) => [`${prefix}${name}`, value]);
+
+function partsOf(model: DaGAN, paths: readonly string[]): [string, nn.Module][] {
+  return [...model.namedModules()].filter(([path]) => paths.includes(path));
+}
+
+/** @throws TrainingSetupError if the model has no such part */
+function freeze(model: DaGAN, paths: readonly string[]): void {
+  const parts = partsOf(model, paths);
+  const unknown = paths.find((path) => !parts.some(([found]) => found === path));
+  if (unknown !== undefined) {
+    const known = [...model.namedModules()]
+      .map(([path]) => path)
+      .filter((path) => path !== '' && path.split('.').length <= 2);
+    throw new TrainingSetupError(`the model has no part '${unknown}' to freeze; parts are ${known.join(', ')}`);
+  }
+  for (const [, part] of parts) part.requiresGrad_(false);
+}

@@ -1,0 +1,56 @@
+// Weights that a training of face depth starts from.
+import { nn, noGrad } from '@dagan/libtorch';
+import { CheckpointError } from '@dagan/libtorch/checkpoint';
+import type { DepthConfig } from '../../models/depth-network.js';
+import { loadDepthFile } from '../../models/files/depth-file.js';
+import type { PoseConfig } from '../../models/pose-network.js';
+import { initializeCamera } from './camera.js';
+import type { DepthState } from './state.js';
+
+export type DepthStart = {
+  depth: DepthConfig;
+  /** Null where the files hold no pose network. */
+  pose: PoseConfig | null;
+  /**
+   * Fills the networks that are there. The camera is looked at as the file's pose network does it, unless a focal length is
+   * given.
+   */
+  load(state: DepthState, focal?: number): void;
+};
+
+/**
+ * Depth network, and pose network if there is one, of earlier weights: a `depth.safetensors`, a checkpoint of either stage,
+ * a model, or published files (`encoder.pth`, `depth.pth` and, if wanted, `pose_encoder.pth` and `pose.pth`).
+ *
+ * @throws CheckpointError, naming the file, if it cannot be read or holds no depth network
+ */
+export function depthStart(paths: readonly [string, ...string[]]): DepthStart {
+  const { network, config, poseNetwork, poseConfig, metadata } = loadDepthFile(...paths);
+  const ours = metadata.format?.startsWith('dagan-') ?? false;
+  return {
+    depth: config,
+    pose: poseConfig,
+    load: (state, focal) => {
+      try {
+        state.depthNetwork.loadStateDict(network.stateDict());
+        if (poseNetwork) state.poseNetwork.loadStateDict(poseNetwork.stateDict());
+      } catch (error) {
+        if (!(error instanceof nn.StateDictError)) throw error;
+        throw new CheckpointError(paths.join(', '), `does not fit the networks to be trained: ${error.message}`);
+      }
+      if (poseNetwork && !ours) centre(state);
+      if (focal !== undefined) initializeCamera(state.poseNetwork, focal);
+      network.dispose();
+      poseNetwork?.dispose();
+    },
+  };
+}
+
+/** Puts the principal point in the picture's middle: the published head reads it off in another way. */
+function centre({ poseNetwork }: DepthState): void {
+  const { weight, bias } = poseNetwork.pose.principalPointHead;
+  noGrad(() => {
+    weight.zero_();
+    bias!.zero_();
+  });
+}

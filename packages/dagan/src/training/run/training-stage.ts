@@ -1,0 +1,72 @@
+// What a stage of training (depth, animation) brings to the loop that both share.
+import type { nn, Tensor } from '@dagan/libtorch';
+import type { Picture } from '../../media/pictures/picture.js';
+import type { ModelMetadata } from '../../models/files/model-file.js';
+import type { StageName } from './checkpoints.js';
+import type { EvaluationReport } from './observers.js';
+import type { TrainingPlan } from './training-plan.js';
+
+/** What a step came to. */
+export type Learned = {
+  /** `total` is what was minimised, `discriminator` the discriminator's own loss where there is one, the rest the total's terms. */
+  losses: Readonly<Record<string, number>> & { readonly total: number };
+  /** Norms of the gradients before clipping, by what they are of. */
+  gradientNorms: Readonly<Record<string, number>>;
+  /** What else tells how the networks are. */
+  statistics?: Readonly<Record<string, number>>;
+  /** What the networks made of the batch, if it was to be drawn. */
+  sheet: Picture | null;
+  /** Something that has gone wrong with learning, and what to do. */
+  warning?: string | null;
+};
+
+/** What came of held-out samples. */
+export type Evaluated = { result: EvaluationReport; sheet: Picture | null };
+
+/** A stage of training: what is trained, and how the loop is to go about it. */
+export type TrainingStage<Batch extends object> = {
+  name: StageName;
+  config: TrainingPlan;
+  /** Name of the model's file in the run's folder. */
+  modelFile: string;
+  /** The evaluation's result that is to become small. */
+  judgedBy: string;
+  /** Side of the pictures of a step, counted from 0. */
+  sizeAt(step: number): number;
+  /** Makes networks with random weights, the same in all ranks, for pictures of a size. */
+  create(size: number): Trainee<Batch>;
+};
+
+/** Networks that are trained, with all that belongs to it. Disposing of it frees them. */
+export interface Trainee<Batch extends object> extends Disposable {
+  /** Loads the weights that a new training begins with. */
+  start(): void;
+  /** Goes on with pictures of another size. */
+  resize(size: number): void;
+
+  /** All that training changes, by name. */
+  stateDict(): Map<string, Tensor>;
+  loadStateDict(state: nn.StateDict): void;
+  /** What else has to be known to go on as if nothing had happened, as JSON can hold it. */
+  memory(): unknown;
+  /** @param memory null in a checkpoint that has none */
+  recall(memory: unknown): void;
+
+  /**
+   * Learns from a batch; leaves no tensors behind.
+   * @throws NonFiniteLossError without having changed the networks
+   */
+  learn(batch: Batch, options: LearnOptions): Learned;
+  /** Tries the model on this rank's held-out batches, which it frees; the result is that of all ranks. */
+  evaluate(batches: AsyncIterable<Batch>, options: { drawing: boolean }): Promise<Evaluated>;
+  /** Writes the model as it is to be used. */
+  export(path: string, metadata: ModelMetadata): void;
+}
+
+export type LearnOptions = {
+  /** Steps taken before this one. */
+  step: number;
+  learningRate: number;
+  /** Whether a picture is wanted of what the networks make of the batch. */
+  drawing: boolean;
+};
