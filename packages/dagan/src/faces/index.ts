@@ -1,6 +1,16 @@
 // Analysis of faces: where they are, the mesh of their surface, the pose of the head, what they do, whose they are.
 export * from './browser.js';
 export {
+  addFieldTransfers,
+  FIELD_SIGNALS,
+  type FieldSignal,
+  type FieldTransfer,
+  type FieldTransferFigures,
+  fieldTransfer,
+  fieldTransferFigures,
+  NO_FIELD_TRANSFER,
+} from './field-transfer.js';
+export {
   cosineSimilarity,
   type IdentityNetwork,
   type IdentityNetworkOptions,
