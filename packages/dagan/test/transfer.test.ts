@@ -1,7 +1,13 @@
 // From driving keypoints to the portrait's, without any network. Runs in browsers too.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { convexHullArea, movementScale, transferKeypoints } from '../src/animation/index.js';
+import {
+  convexHullArea,
+  KeypointSmoother,
+  MotionTransfer,
+  movementScale,
+  transferKeypoints,
+} from '../src/animation/index.js';
 import type { KeypointSet } from '../src/tensors/keypoint-set.js';
 
 const RELATIVE = { motion: 'relative', adaptScale: false } as const;
@@ -123,4 +129,35 @@ test('absolute motion hands the driving keypoints over as they are', () => {
   for (const adaptScale of [false, true]) {
     assert.deepEqual(transferKeypoints(source, driving, reference, { motion: 'absolute', adaptScale }), driving);
   }
+});
+
+test('motion is measured from its first frame, or from the reference given, until another clip begins', () => {
+  const [portrait, first, second] = [keypoints(1), keypoints(2), keypoints(3)] as const;
+  const motion = new MotionTransfer(portrait);
+  assertNear(motion.next(first).value, portrait.value);
+  assert.deepEqual(motion.next(second), transferKeypoints(portrait, second, first, RELATIVE));
+  motion.reset(second);
+  assertNear(motion.next(second).value, portrait.value);
+  assert.deepEqual(motion.next(first), transferKeypoints(portrait, first, second, RELATIVE));
+  motion.reset();
+  assertNear(motion.next(second).value, portrait.value);
+  const given = new MotionTransfer(portrait, { reference: second, adaptScale: true });
+  assert.deepEqual(given.next(first), transferKeypoints(portrait, first, second, SCALED));
+});
+
+test('how motion is taken over may change between frames: the reference stays, another smoothing begins anew', () => {
+  const [portrait, first, second, third] = [1, 2, 3, 4].map((seed) => keypoints(seed)) as KeypointSet[];
+  const motion = new MotionTransfer(portrait!, { smoothing: { strength: 1 } });
+  motion.next(first!, 0);
+  const calmed = motion.next(second!, 0.04);
+  const smoother = new KeypointSmoother({ strength: 1 });
+  smoother.next(first!, 0);
+  assert.deepEqual(calmed, transferKeypoints(portrait!, smoother.next(second!, 0.04), first!, RELATIVE));
+  motion.set({ smoothing: { strength: 1 }, adaptScale: true });
+  const next = smoother.next(third!, 0.5);
+  assert.deepEqual(motion.next(third!, 0.54), transferKeypoints(portrait!, next, first!, SCALED), 'the same strength');
+  motion.set({ smoothing: { strength: 0.5 } });
+  assert.deepEqual(motion.next(second!, 0.58), transferKeypoints(portrait!, second!, first!, RELATIVE), 'anew');
+  motion.set({ motion: 'absolute' });
+  assert.deepEqual(motion.next(third!, 0.62), third);
 });

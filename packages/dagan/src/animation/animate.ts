@@ -2,17 +2,9 @@
 import type { Picture } from '../media/pictures/picture.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import type { Analysis, Engine } from './engine.js';
-import { KeypointSmoother, type SmoothingOptions } from './smoothing.js';
-import { type TransferOptions, transferKeypoints } from './transfer.js';
+import { type MotionOptions, MotionTransfer } from './motion.js';
 
-export type AnimateOptions = Partial<TransferOptions> & {
-  /**
-   * Keypoints of the driving frame that counts as the portrait's own pose; by default the first frame's.
-   * Relative motion is measured from it.
-   */
-  reference?: KeypointSet;
-  /** Smooths the driving keypoints over time; `true` for the default strength. Default: as they are. */
-  smoothing?: SmoothingOptions | boolean;
+export type AnimateOptions = MotionOptions & {
   /** Computes the driving frames' disparity too, for display. */
   withDisparity?: boolean;
 };
@@ -28,9 +20,6 @@ export type AnimatedFrame<Input> = {
   picture: Picture;
 };
 
-/** Seconds between frames that carry no time stamps. */
-const FRAME_TIME = 1 / 25;
-
 /**
  * Animates the portrait that the engine has been given (`setSource`).
  *
@@ -42,25 +31,15 @@ export async function* animate<Input extends { picture: Picture; timestamp?: num
   engine: Engine,
   source: Analysis,
   frames: AsyncIterable<Input>,
-  { motion = 'relative', adaptScale = false, reference, smoothing = false, withDisparity = false }: AnimateOptions = {},
+  { withDisparity = false, ...options }: AnimateOptions = {},
 ): AsyncGenerator<AnimatedFrame<Input>> {
-  let anchor = reference;
-  const smoother = smoothing ? new KeypointSmoother(smoothing === true ? {} : smoothing) : undefined;
-  let shown: number | undefined;
+  const motion = new MotionTransfer(source.keypoints, options);
   for await (const inputs of batches(frames, engine.batchSize)) {
     const analyses = await engine.drive(
       inputs.map((input) => input.picture),
       { withDisparity },
     );
-    anchor ??= analyses[0]!.keypoints;
-    const from = anchor;
-    const keypoints = analyses.map((analysis, i) => {
-      const { timestamp } = inputs[i]!;
-      const elapsed = timestamp !== undefined && shown !== undefined ? timestamp - shown : FRAME_TIME;
-      shown = timestamp;
-      const moved = smoother ? smoother.next(analysis.keypoints, elapsed) : analysis.keypoints;
-      return transferKeypoints(source.keypoints, moved, from, { motion, adaptScale });
-    });
+    const keypoints = analyses.map((found, i) => motion.next(found.keypoints, inputs[i]!.timestamp));
     const pictures = await engine.generate(keypoints);
     for (const [i, input] of inputs.entries()) {
       yield { input, driving: analyses[i]!, keypoints: keypoints[i]!, picture: pictures[i]! };

@@ -5,6 +5,7 @@ export * from './animate.js';
 export * from './crop.js';
 export * from './engine.js';
 export * from './face-track.js';
+export * from './motion.js';
 export * from './paste-back.js';
 export * from './reference-frame.js';
 export * from './smoothing.js';

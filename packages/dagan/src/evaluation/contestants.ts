@@ -1,8 +1,8 @@
 // What is compared: models, and the copy of the source frame that any of them has to beat.
 import type { Engine } from '../animation/engine.js';
-import { type TransferOptions, transferKeypoints } from '../animation/transfer.js';
+import { MotionTransfer } from '../animation/motion.js';
+import type { TransferOptions } from '../animation/transfer.js';
 import type { Picture } from '../media/pictures/picture.js';
-import type { KeypointSet } from '../tensors/keypoint-set.js';
 
 /** Makes the frames that are compared with the driving ones. */
 export interface Contestant {
@@ -51,24 +51,20 @@ export function modelContestant(
   engine: Engine,
   { name, identity, facts = {} }: { name: string; identity: string; facts?: Readonly<Record<string, string>> },
 ): Contestant {
-  let source: KeypointSet;
-  let anchor: KeypointSet | undefined;
-  let transfer: TransferOptions;
+  let transfer: MotionTransfer;
   return {
     name,
     identity,
     batchSize: engine.batchSize,
     facts: { ...facts, engine: engine.description },
-    async begin(portrait, motion, reference) {
-      transfer = motion;
-      source = (await engine.setSource(portrait)).keypoints;
-      anchor = reference ? (await engine.drive([reference]))[0]!.keypoints : undefined;
+    async begin(portrait, motion, pose) {
+      const { keypoints } = await engine.setSource(portrait);
+      const reference = pose ? (await engine.drive([pose]))[0]!.keypoints : undefined;
+      transfer = new MotionTransfer(keypoints, { ...motion, reference });
     },
     async render(driving) {
       const found = await engine.drive(driving);
-      anchor ??= found[0]!.keypoints;
-      const from = anchor;
-      return engine.generate(found.map(({ keypoints }) => transferKeypoints(source, keypoints, from, transfer)));
+      return engine.generate(found.map(({ keypoints }) => transfer.next(keypoints)));
     },
     dispose: () => engine.dispose(),
   };

@@ -1,12 +1,5 @@
 // What lives in the worker: the model, the portrait, the reference, and what the last frame was made of.
-import {
-  type Analysis,
-  type KeypointSet,
-  KeypointSmoother,
-  type Look,
-  PasteBack,
-  transferKeypoints,
-} from 'dagan/animation';
+import { type Analysis, type KeypointSet, type Look, MotionTransfer, PasteBack } from 'dagan/animation';
 import { type InspectedFrame, type Manifest, OnnxEngine } from 'dagan/onnx';
 import { carryToSource } from 'dagan/visualization';
 import type { CallContext } from '../rpc.js';
@@ -32,9 +25,6 @@ import { type FetchedModel, fetchModel, forgetModels, keptBytes } from './model-
 import { readPicture, readSquare, shrink } from './pictures.js';
 import { obstacleToWebGpu, Runtime } from './runtime.js';
 
-/** Seconds between frames that carry no time stamps. */
-const FRAME_TIME = 1 / 25;
-
 /** Longer side of whole portraits, in pixels, at most: each frame is encoded at that size. */
 const LONGEST_SIDE = 1920;
 
@@ -42,6 +32,7 @@ type Model = { engine: OnnxEngine; facts: LoadedModel };
 
 type CurrentPortrait = {
   analysis: Analysis;
+  motion: MotionTransfer;
   /** The whole portrait, and where the networks' square lies in it, in whole pixels. */
   whole: Picture;
   square: Square;
@@ -58,8 +49,6 @@ export class Studio {
   readonly #faces: FaceFinder;
   #model: Model | undefined;
   #portrait: CurrentPortrait | undefined;
-  #reference: KeypointSet | undefined;
-  #smoother: { strength: number; filter: KeypointSmoother; shown: number | undefined } | undefined;
   /** The last frame: its keypoints, and what was seen on the way where that is known. */
   #last: { keypoints: KeypointSet; seen: InspectedFrame | undefined } | undefined;
 
@@ -120,6 +109,7 @@ export class Studio {
     const scale = whole.width / original.width;
     this.#portrait = {
       analysis,
+      motion: new MotionTransfer(analysis.keypoints),
       whole,
       square: {
         left: Math.round(square.left * scale),
@@ -136,27 +126,24 @@ export class Studio {
     this.#portrait = undefined;
     this.#last = undefined;
     this.#model?.engine.clearSource();
-    this.resetReference();
   }
 
   async setReference({ frame, options }: { frame: PictureInput; options: Without<DrivingOptions> }): Promise<void> {
     const { engine } = this.#currentModel();
     const { picture } = readSquare(frame, options.square, engine.size);
     const [found] = await engine.drive([picture]);
-    this.resetReference();
-    this.#reference = found!.keypoints;
+    this.#portrait?.motion.reset(found!.keypoints);
   }
 
   resetReference(): void {
-    this.#reference = undefined;
-    this.#smoother = undefined;
+    this.#portrait?.motion.reset();
   }
 
   async animate({ frame, options }: { frame: PictureInput; options: Without<FrameOptions> }): Promise<GeneratedFrame> {
     const begin = performance.now();
     const { engine } = this.#currentModel();
     const portrait = this.#currentPortrait();
-    const { motion = 'relative', adaptScale = false, insight = false } = options;
+    const { motion, adaptScale, smoothing = null, timestamp, insight = false } = options;
     const { picture: square } = readSquare(frame, options.square, engine.size);
 
     const beforeDrive = performance.now();
@@ -164,10 +151,8 @@ export class Studio {
     const { keypoints: driving, disparity } = found!;
     const drive = performance.now() - beforeDrive;
 
-    this.#reference ??= driving;
-    const moved = this.#smoothed(driving, options);
-    const { keypoints: own } = portrait.analysis;
-    const keypoints = transferKeypoints(own, moved, this.#reference, { motion, adaptScale });
+    portrait.motion.set({ motion, adaptScale, smoothing: smoothing !== null && { strength: smoothing } });
+    const keypoints = portrait.motion.next(driving, timestamp);
 
     const beforeGenerate = performance.now();
     const seen = insight ? await engine.inspect(keypoints) : undefined;
@@ -259,19 +244,6 @@ export class Studio {
   #currentPortrait(): CurrentPortrait {
     if (this.#portrait) return this.#portrait;
     throw new StudioEngineError('no-portrait', 'There is no portrait yet: choose one first.');
-  }
-
-  #smoothed(driving: KeypointSet, { smoothing = null, timestamp }: Without<FrameOptions>): KeypointSet {
-    if (smoothing === null) {
-      this.#smoother = undefined;
-      return driving;
-    }
-    if (this.#smoother?.strength !== smoothing) {
-      this.#smoother = { strength: smoothing, filter: new KeypointSmoother({ strength: smoothing }), shown: undefined };
-    }
-    const { filter, shown } = this.#smoother;
-    this.#smoother.shown = timestamp;
-    return filter.next(driving, timestamp !== undefined && shown !== undefined ? timestamp - shown : FRAME_TIME);
   }
 
   async #pasteBack(portrait: CurrentPortrait): Promise<PasteBack> {
