@@ -14,12 +14,15 @@ export type StepperOptions = {
 
 /** A training of its own; each call takes a step and gives the milliseconds that it took. */
 export function animationStepper({ preset, precision, size, batchSize, group = null }: StepperOptions): () => number {
-  const { model: config, discriminator } = trainingPreset(preset);
-  const model = new DaGAN(config).train().to({ memoryFormat: 'channels_last' });
-  const judge = new MultiScaleDiscriminator({ ...discriminator, keypoints: config.numKeypoints });
+  const { model: wanted, discriminator } = trainingPreset(preset);
+  const model = new DaGAN(wanted).train().to({ memoryFormat: 'channels_last' });
+  const judge = new MultiScaleDiscriminator({ ...discriminator, keypoints: wanted.numKeypoints });
   judge.to({ memoryFormat: 'channels_last' });
-  joinRanks([model, judge], [model.generator, model.keypointDetector], { device: 'cpu', group });
-  const step = new AnimationStep(model, judge, perceptualNetwork('default'), { precision, group });
+  const place = { device: 'cpu', group };
+  joinRanks([model, judge], [model.generator, model.keypointDetector], place);
+  // The paper's losses, all of them, whatever the preset trains with.
+  const config = { ...trainingPreset('dagan'), model: wanted, precision };
+  const step = new AnimationStep(model, judge, perceptualNetwork('default'), config, place);
   return () => {
     const begin = performance.now();
     tidy(() => step.run({ source: rand([batchSize, 3, size, size]), driving: rand([batchSize, 3, size, size]) }));

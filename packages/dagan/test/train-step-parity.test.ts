@@ -11,6 +11,7 @@ import { OBJECTIVE_WEIGHTS, type ObjectiveTerm } from '../src/losses/index.js';
 import { MultiScaleDiscriminator } from '../src/models/discriminator.js';
 import { DaGAN, fillByFormula, MODEL_PRESETS, type ModelConfig, publishedName } from '../src/models/index.js';
 import { Vgg19 } from '../src/models/perceptual/vgg19.js';
+import { trainingPreset } from '../src/training/animation/presets.js';
 import { AnimationStep, type AnimationStepResult } from '../src/training/animation/step.js';
 import { assertRelative, largestDifference } from './compare.js';
 import { referenceTensors, sharedMissing, sharedPath } from './shared.js';
@@ -70,10 +71,13 @@ describe('a training step', { skip: sharedMissing }, () => {
       prefix: 'vgg19',
       rename: (name) => name.replace('vgg19.convolutions', 'vgg19.features'),
     }).to(exact);
-    const step = new AnimationStep(model, discriminator, vgg, {
+    const config = {
+      ...trainingPreset('dagan'),
+      model: tinyConfig(),
       keypointDistance: { form: 'sign' },
       learningRate: LEARNING_RATE,
-    });
+    } as const;
+    const step = new AnimationStep(model, discriminator, vgg, config, { device: 'cpu', group: null });
     const transform = new ThinPlateSpline(reference('tps.theta'), reference('tps.control_params'));
     result = step.run({ source: reference('source'), driving: reference('driving') }, transform);
     state = new Map([

@@ -5,7 +5,7 @@ import { distributed, manualSeed, nn, saveStateDict, setThreads, type Tensor, ti
 import { ThinPlateSpline } from '../src/geometry/index.js';
 import { MultiScaleDiscriminator } from '../src/models/discriminator.js';
 import { DaGAN } from '../src/models/index.js';
-import { AnimationState, AnimationStep, type FramePair } from '../src/training/index.js';
+import { AnimationStep, AnimationTrainee, type FramePair } from '../src/training/index.js';
 import { edges, syntheticPairs, tinyConfig } from './training-worker.js';
 
 type Group = distributed.ProcessGroup | null;
@@ -39,11 +39,12 @@ export async function gradients(group: Group): Promise<Map<string, Tensor>> {
   const [[{ source, driving }, { theta, weights }]] = (await shares(group, 1)) as [[FramePair, ThinPlateSpline]];
   const wide = (value: Tensor) => value.to({ dtype: 'float64' });
   manualSeed(1);
-  const model = new DaGAN(tinyConfig().model).to({ dtype: 'float64' }).train();
+  const config = tinyConfig({ reshape: undefined, sway: undefined });
+  const model = new DaGAN(config.model).to({ dtype: 'float64' }).train();
   const discriminator = new MultiScaleDiscriminator({ blockExpansion: 8, maxFeatures: 32, keypoints: 5 });
   discriminator.to({ dtype: 'float64' });
   if (group) for (const part of [model.generator, model.keypointDetector]) nn.convertSyncBatchNorm(part, group);
-  const step = new AnimationStep(model, discriminator, edges, { group });
+  const step = new AnimationStep(model, discriminator, edges, config, { device: 'cpu', group });
   step.run({ source: wide(source), driving: wide(driving) }, new ThinPlateSpline(wide(theta), wide(weights)));
   const parameters = [...model.namedParameters('model'), ...discriminator.namedParameters('discriminator')];
   return new Map([
@@ -62,7 +63,7 @@ export async function gradients(group: Group): Promise<Map<string, Tensor>> {
 async function threeSteps(group: Group): Promise<Map<string, Tensor>> {
   const batches = await shares(group, 3);
   manualSeed(7 + (group?.rank ?? 0));
-  const state = new AnimationState(tinyConfig({ batchSize: PAIRS }), 64, edges, { device: 'cpu', group });
+  const state = new AnimationTrainee(tinyConfig({ batchSize: PAIRS }), 64, edges, { device: 'cpu', group });
   for (const [step, [batch, transform]] of batches.entries()) {
     tidy(() => state.step.run(batch, transform).losses);
     state.average(step);

@@ -27,7 +27,7 @@ import { DaGAN, loadModel } from '../src/models/index.js';
 import { coordinateGrid } from '../src/tensors/grid.js';
 import {
   type AnimationLosses,
-  AnimationState,
+  AnimationTrainee,
   type BatchProvider,
   CheckpointFolder,
   crc32c,
@@ -349,7 +349,7 @@ describe('a run', () => {
       [...expected].map(([name, { shape }]) => [name, [...shape]]),
     );
 
-    const small = new AnimationState(tinyConfig(config), 64, edges, { device: 'cpu', group: null });
+    const small = new AnimationTrainee(tinyConfig(config), 64, edges, { device: 'cpu', group: null });
     const before = new Map([...small.stateDict()].map(([name, value]) => [name, value.detach().clone()]));
     const large = small.resized(128);
     let kernels = 0;
@@ -396,7 +396,7 @@ test('a phase can do without the discriminator, which learns nothing until it ta
   assert.deepEqual(told, [...Array(2).fill([false, false, false]), ...Array(2).fill([true, true, true])]);
 
   manualSeed(tinyConfig().seed);
-  const untrained = new AnimationState(tinyConfig(), 64, edges, { device: 'cpu', group: null });
+  const untrained = new AnimationTrainee(tinyConfig(), 64, edges, { device: 'cpu', group: null });
   const learned = (step: number) => {
     const state = readStateDict(
       openCheckpoint(new CheckpointFolder(join(folder, 'checkpoints'), 2).pathOf(step)).tensors,
@@ -420,9 +420,9 @@ describe('a step', () => {
     transform = ThinPlateSpline.random(2);
   });
 
-  const stateOf = (changes: Parameters<typeof tinyConfig>[0] = {}): AnimationState => {
+  const stateOf = (changes: Parameters<typeof tinyConfig>[0] = {}): AnimationTrainee => {
     manualSeed(1);
-    return new AnimationState(tinyConfig({ reshape: undefined, sway: undefined, ...changes }), 64, edges, place);
+    return new AnimationTrainee(tinyConfig({ reshape: undefined, sway: undefined, ...changes }), 64, edges, place);
   };
 
   test('with the warp loss alone teaches where things move, not how they look', () => {

@@ -8,6 +8,7 @@ import {
   checkTrainingConfig,
   type DepthFiles,
   datasetPairs,
+  needsFaceCues,
   rankOf,
   type StartingDepth,
   savedConfig,
@@ -109,17 +110,16 @@ async function runTrainAnimation(options: AnimationOptions, session: TrainingSes
   perceptual?.to({ device, memoryFormat: 'channels_last' });
   const depth = saved ? null : depthOf(options, wanted);
   const config = depth ? { ...wanted, model: { ...wanted.model, depth: depth.config } } : wanted;
-  const { seed, augmentation, weights, regionWeight = 1 } = config;
-  const regions = weights.landmark > 0 || (regionWeight !== 1 && (weights.pixel > 0 || weights.warp > 0));
-  const what = { seed, augmentation, heldOutSamples: options.evaluationPairs, regions };
+  const { seed, augmentation } = config;
+  const what = { seed, augmentation, heldOutSamples: options.evaluationPairs, regions: needsFaceCues(config) };
   const outcome = await trainAnimation({
     ...runOptions(session),
     config,
     data: await datasetPairs(options.data, datasetOptions(session, what)),
     perceptual,
-    start: (state) => {
-      model?.load(state);
-      depth?.load(state);
+    start: (trainee) => {
+      model?.load(trainee);
+      depth?.load(trainee);
     },
   });
   return { outcome, model: join(options.output, 'model.safetensors') };

@@ -79,8 +79,8 @@ export async function ablate(options: AblationOptions): Promise<AblationOutcome>
     const { step, interrupted } = await trainAnimation({
       ...options.runOf(row, folder),
       ...{ config: configs[i]!, folder, place, perceptual: options.perceptual, data: options.pairs },
-      start: (state) => {
-        if (options.depth && state.model.depthNetwork) startingDepth(options.depth).load(state);
+      start: (trainee) => {
+        if (options.depth && trainee.model.depthNetwork) startingDepth(options.depth).load(trainee);
       },
     });
     if (interrupted) return { step, interrupted, result: null };

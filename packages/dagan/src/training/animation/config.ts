@@ -105,15 +105,27 @@ export function modelForSize(
   };
 }
 
+type RegionUse = Pick<AnimationTrainingConfig, 'weights' | 'regionWeight'>;
+
+/** Whether pixels of mouth and eyes count more, or less, than others. */
+export function weighsRegions({ weights, regionWeight = 1 }: RegionUse): boolean {
+  return regionWeight !== 1 && (weights.pixel > 0 || weights.warp > 0);
+}
+
+/** Whether batches must say where mouth, eyes and landmarks are. */
+export function needsFaceCues(config: RegionUse): boolean {
+  return config.weights.landmark > 0 || weighsRegions(config);
+}
+
 /** @throws TrainingSetupError naming the first value that cannot be */
 export function checkTrainingConfig(config: AnimationTrainingConfig, worldSize = 1): void {
-  const { phases, accumulate, averageDecay, regionWeight = 1, reshape, sway } = config;
+  const { phases, accumulate, averageDecay, regionWeight, reshape, sway } = config;
   checkWhole('accumulate', accumulate);
   checkTrainingPlan(config, { worldSize, parts: accumulate });
   if (!(averageDecay >= 0 && averageDecay < 1)) {
     throw new TrainingSetupError(`averageDecay must be from 0 to below 1, not ${averageDecay}`);
   }
-  if (!(regionWeight >= 0 && Number.isFinite(regionWeight))) {
+  if (regionWeight !== undefined && !(regionWeight >= 0 && Number.isFinite(regionWeight))) {
     throw new TrainingSetupError(`regionWeight must be a number from 0, not ${regionWeight}`);
   }
   checkLandmarkKeypoints(config);

@@ -3,7 +3,8 @@ import { noGrad, tidy } from '@dagan/libtorch';
 import { batchOn, freeBatch } from '../batches/batches.js';
 import { RankMeans } from '../ranks/rank-means.js';
 import type { TrainingPlace } from '../ranks/ranks.js';
-import type { AnimationObjective, FramePair } from './objective.js';
+import type { AnimationObjective } from './objective.js';
+import type { FramePair } from './pair.js';
 
 export type ReconstructionResult = {
   /** Mean absolute difference of colours in [0, 1]. */

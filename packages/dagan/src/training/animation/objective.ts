@@ -1,34 +1,24 @@
 // What the animation networks and the discriminator are judged by (Section 3.5, Eq. 10): one batch -> the terms of both losses.
-import { autocast, noGrad, type Tensor } from '@dagan/libtorch';
-import { FACE_LANDMARK_NAMES, type FaceLandmark } from '../../faces/index.js';
+import { noGrad, type Tensor } from '@dagan/libtorch';
+import { FACE_LANDMARK_NAMES } from '../../faces/landmarks.js';
 import type { ThinPlateSpline } from '../../geometry/thin-plate-spline.js';
-import {
-  discriminatorLoss,
-  equivarianceJacobianLoss,
-  equivarianceValueLoss,
-  featureMatchingLoss,
-  generatorAdversarialLoss,
-  ImagePyramid,
-  type KeypointDistanceOptions,
-  keypointDistanceLoss,
-  landmarkLoss,
-  type ObjectiveTerm,
-  type ObjectiveWeights,
-  type Pyramid,
-  perceptualLoss,
-  pixelLoss,
-} from '../../losses/index.js';
+import { discriminatorLoss, generatorAdversarialLoss } from '../../losses/adversarial.js';
+import { equivarianceJacobianLoss, equivarianceValueLoss } from '../../losses/equivariance.js';
+import { featureMatchingLoss } from '../../losses/feature-matching.js';
+import { keypointDistanceLoss } from '../../losses/keypoint-distance.js';
+import { landmarkLoss } from '../../losses/landmark.js';
+import type { ObjectiveTerm, ObjectiveWeights } from '../../losses/objective.js';
+import { perceptualLoss } from '../../losses/perceptual.js';
+import { pixelLoss } from '../../losses/pixel.js';
+import { ImagePyramid, type Pyramid } from '../../losses/pyramid.js';
 import type { DaGAN } from '../../models/dagan.js';
 import type { MultiScaleDiscriminator } from '../../models/discriminator.js';
 import type { Generated } from '../../models/generator.js';
 import type { PerceptualNetwork } from '../../models/perceptual/vgg19.js';
 import type { Keypoints } from '../../tensors/keypoint-set.js';
-
-/**
- * Two frames of the same person, [N, 3, H, W] in [0, 1] each; where the driving one shows mouth and eyes, [N, 1, H, W]; and a
- * spot around each of its `FACE_LANDMARK_NAMES`, [N, L, H, W].
- */
-export type FramePair = { source: Tensor; driving: Tensor; regions?: Tensor; landmarks?: Tensor };
+import { inPrecision } from '../loop/mixed-precision.js';
+import { type AnimationTrainingConfig, weighsRegions } from './config.js';
+import type { FramePair } from './pair.js';
 
 /** Everything that the networks made of a pair. Disparities are null for models without depth. */
 export type AnimationSeen = {
@@ -39,44 +29,38 @@ export type AnimationSeen = {
   generated: Generated;
 };
 
-export type AnimationObjectiveOptions = {
-  /** A term of weight 0 is not computed. */
-  weights: ObjectiveWeights;
-  keypointDistance: KeypointDistanceOptions;
-  /** How many times as much as others pixels of mouth and eyes count in the pixel and warp losses. */
-  regionWeight: number;
-  /** Number of the keypoint that a landmark of the face leads (landmark loss). */
-  landmarkKeypoints: Partial<Record<FaceLandmark, number>>;
-  /** Arithmetic of convolutions and matrix products. */
-  precision: 'float32' | 'bfloat16';
-  /** Where the networks are. */
-  device: string;
-};
-
 export class AnimationObjective {
   /** Whether the discriminator has a say, if its terms have weights. */
   useDiscriminator = true;
   readonly #pyramid: ImagePyramid;
 
-  /** @param perceptual null only if the perceptual term has weight 0 */
+  /**
+   * @param perceptual null only if the perceptual term has weight 0
+   * @param device where the networks are
+   */
   constructor(
     readonly model: DaGAN,
     readonly discriminator: MultiScaleDiscriminator,
     readonly perceptual: PerceptualNetwork | null,
-    readonly options: AnimationObjectiveOptions,
+    readonly config: AnimationTrainingConfig,
+    readonly device: string,
   ) {
-    if (!perceptual && options.weights.perceptual > 0) {
+    if (!perceptual && config.weights.perceptual > 0) {
       throw new TypeError(
         'the perceptual term has a weight but there is no perceptual network: bring one, or set its weight to 0',
       );
     }
-    this.#pyramid = new ImagePyramid().to({ device: options.device });
+    this.#pyramid = new ImagePyramid().to({ device });
   }
 
   /** Weights of the terms; what has weight 0 is not computed. */
   get weights(): ObjectiveWeights {
-    const { weights } = this.options;
-    return this.useDiscriminator ? weights : { ...weights, generatorAdversarial: 0, featureMatching: 0 };
+    const { weights, model } = this.config;
+    return {
+      ...weights,
+      ...(!model.estimateJacobian && { equivarianceJacobian: 0 }),
+      ...(!this.useDiscriminator && { generatorAdversarial: 0, featureMatching: 0 }),
+    };
   }
 
   /** Whether the discriminator is run, and learns. */
@@ -90,22 +74,8 @@ export class AnimationObjective {
     return noGrad(() => this.#pyramid.forward(image));
   }
 
-  /**
-   * How much every pixel of the driving frame counts in the pixel and warp losses, at the scales at which frames are
-   * compared; null if all count alike.
-   *
-   * @param regions 1 in mouth and eyes, 0 elsewhere, [N, 1, H, W]
-   */
-  importance(regions: Tensor | undefined): Pyramid | null {
-    const { regionWeight, weights } = this.options;
-    if (!regions || regionWeight === 1 || (weights.pixel === 0 && weights.warp === 0)) return null;
-    const [count, , height, width] = regions.shape as [number, number, number, number];
-    const scales = this.pyramid(regions.expand(count, 3, height, width));
-    return new Map([...scales].map(([scale, inside]) => [scale, inside.mul(regionWeight - 1).add(1)]));
-  }
-
   /** The pair through all networks: depth, keypoints, and the driving frame rebuilt from the source. */
-  reconstruct({ source, driving }: FramePair): AnimationSeen {
+  reconstruct({ source, driving }: Pick<FramePair, 'source' | 'driving'>): AnimationSeen {
     return this.#inPrecision(() => {
       const { generator, keypointDetector } = this.model;
       const [sourceDisparity, drivingDisparity] = [this.#disparity(source), this.#disparity(driving)];
@@ -120,27 +90,27 @@ export class AnimationObjective {
   /**
    * The unweighted terms of Eq. 10 (and what was added to it), each [].
    *
-   * @param pair whose driving frame was rebuilt
+   * @param seen what `reconstruct` made of the pair
    * @param real pyramid of the driving frame
    * @param transform deformation of the driving frame, with which its keypoints must move
-   * @param importance of its pixels
    */
   generatorTerms(
     seen: AnimationSeen,
-    { driving, landmarks }: Pick<FramePair, 'driving' | 'landmarks'>,
+    pair: FramePair,
     real: Pyramid,
     transform: ThinPlateSpline,
-    importance: Pyramid | null = null,
   ): Partial<Record<ObjectiveTerm, Tensor>> {
+    const importance = this.#importance(pair);
     return this.#inPrecision(() => {
-      const { weights } = this;
+      const { weights, config } = this;
+      const { driving, landmarks } = pair;
       const { sourceKeypoints, drivingKeypoints } = seen;
       const fake = this.#pyramid.forward(seen.generated.prediction);
       const terms: Partial<Record<ObjectiveTerm, Tensor>> = {};
       if (weights.perceptual > 0) terms.perceptual = perceptualLoss(this.perceptual!, fake, real);
-      if (weights.pixel > 0) terms.pixel = pixelLoss(fake, real, importance ?? undefined);
+      if (weights.pixel > 0) terms.pixel = pixelLoss(fake, real, importance);
       if (weights.warp > 0) {
-        terms.warp = pixelLoss(this.#pyramid.forward(seen.generated.deformed), real, importance ?? undefined);
+        terms.warp = pixelLoss(this.#pyramid.forward(seen.generated.deformed), real, importance);
       }
       if (this.adversarial) {
         const [ofFake, ofReal] = this.#judge(fake, real, drivingKeypoints);
@@ -156,16 +126,14 @@ export class AnimationObjective {
         }
       }
       if (weights.keypointDistance > 0) {
-        const { keypointDistance } = this.options;
-        terms.keypointDistance = keypointDistanceLoss(sourceKeypoints, keypointDistance).add(
-          keypointDistanceLoss(drivingKeypoints, keypointDistance),
+        terms.keypointDistance = keypointDistanceLoss(sourceKeypoints, config.keypointDistance).add(
+          keypointDistanceLoss(drivingKeypoints, config.keypointDistance),
         );
       }
       if (weights.landmark > 0) {
         if (!landmarks)
           throw new TypeError('the landmark term has a weight but the batch does not say where landmarks are');
-        const { landmarkKeypoints } = this.options;
-        const led = FACE_LANDMARK_NAMES.map((name) => landmarkKeypoints[name] ?? null);
+        const led = FACE_LANDMARK_NAMES.map((name) => config.landmarkKeypoints?.[name] ?? null);
         terms.landmark = landmarkLoss(drivingKeypoints, landmarks, led);
       }
       return terms;
@@ -181,6 +149,18 @@ export class AnimationObjective {
     });
   }
 
+  /**
+   * How much every pixel of the driving frame counts in the pixel and warp losses, at the scales at which frames are
+   * compared; undefined if all count alike.
+   */
+  #importance({ regions }: FramePair): Pyramid | undefined {
+    if (!regions || !weighsRegions(this.config)) return undefined;
+    const { regionWeight } = this.config;
+    const [count, , height, width] = regions.shape as [number, number, number, number];
+    const scales = this.pyramid(regions.expand(count, 3, height, width));
+    return new Map([...scales].map(([scale, inside]) => [scale, inside.mul(regionWeight! - 1).add(1)]));
+  }
+
   /** What the discriminator says of generated and real frames, neither of which lets the keypoints learn. */
   #judge(fake: Pyramid, real: Pyramid, { value }: Keypoints) {
     const keypoints = { value: value.detach() };
@@ -193,7 +173,6 @@ export class AnimationObjective {
   }
 
   #inPrecision<T>(body: () => T): T {
-    const { precision, device } = this.options;
-    return precision === 'float32' ? body() : autocast({ device, dtype: precision }, body);
+    return inPrecision(this.config, this.device, body);
   }
 }

@@ -5,7 +5,8 @@ import { type Keypoints, tensorsToKeypoints } from '../../tensors/keypoint-set.j
 import { tensorToMaps, tensorToPictures } from '../../tensors/pictures.js';
 import { drawKeypoints, heatPicture, motionPicture } from '../../visualization/index.js';
 import { pictureSheet, SHEET_ROWS } from '../run/picture-sheet.js';
-import type { AnimationSeen, FramePair } from './objective.js';
+import type { AnimationSeen } from './objective.js';
+import type { FramePair } from './pair.js';
 
 /** One sheet with a row per pair: source, driving, warped, prediction, depths, occlusion, kept pixels, motion, keypoints. */
 export function animationSheet({ source, driving }: FramePair, seen: AnimationSeen): Picture {

@@ -1,8 +1,8 @@
 // Faces that no one has: both frames of a pair deformed alike, so that few people teach the shapes of many.
-import { cat, noGrad, type Tensor, tidy } from '@dagan/libtorch';
+import { noGrad, tidy } from '@dagan/libtorch';
 import { type DeformationOptions, ThinPlateSpline } from '../../geometry/thin-plate-spline.js';
 import { TrainingSetupError } from '../run/setup-error.js';
-import type { FramePair } from './objective.js';
+import { type FramePair, mapFirst } from './pair.js';
 
 /** How many pairs are deformed, and how strongly. */
 export type ReshapeOptions = DeformationOptions & {
@@ -32,21 +32,13 @@ export function checkReshape({ share, sigmaAffine, sigmaSpline, controlPoints }:
  * tensors of the result belong to the caller's scope; where nothing is bent they are those that were given.
  */
 export function reshapePairs(pairs: FramePair, { share, ...deformation }: ReshapeOptions): FramePair {
-  const { source, driving, regions, landmarks } = pairs;
-  const count = source.size(0);
-  const bent = Math.round(share * count);
+  const { source } = pairs;
+  const bent = Math.round(share * source.size(0));
   if (bent === 0) return pairs;
   return tidy(() =>
     noGrad(() => {
       const spline = ThinPlateSpline.random(bent, deformation, { device: source.device });
-      const bend = (frames: Tensor): Tensor =>
-        cat([spline.transformFrame(frames.narrow(0, 0, bent)), frames.narrow(0, bent, count - bent)]);
-      return {
-        source: bend(source),
-        driving: bend(driving),
-        regions: regions && bend(regions),
-        landmarks: landmarks && bend(landmarks),
-      };
+      return mapFirst(pairs, bent, (frames) => spline.transformFrame(frames));
     }),
   );
 }

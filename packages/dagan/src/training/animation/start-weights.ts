@@ -7,7 +7,7 @@ import type { DepthConfig } from '../../models/depth-network.js';
 import { loadDepthFile } from '../../models/files/depth-file.js';
 import { loadModel, type ModelFiles } from '../../models/files/model-file.js';
 import { stageOf } from '../run/checkpoints.js';
-import type { AnimationState } from './state.js';
+import type { AnimationTrainee } from './trainee.js';
 
 /** Runs `body`; what does not fit names the file. */
 function located<T>(path: string, body: () => T): T {
@@ -28,7 +28,7 @@ function below(file: CheckpointFile, prefix: string): Map<string, Tensor> {
 export type StartingModel = {
   config: ModelConfig;
   /** Fills generator, keypoint detector and depth network, and the discriminator if the file has one that fits. */
-  load(state: AnimationState): void;
+  load(trainee: AnimationTrainee): void;
 };
 
 /**
@@ -46,9 +46,10 @@ export function startingModel(files: ModelFiles): StartingModel {
   const { model } = loadModel(files);
   return {
     config: model.config,
-    load: (state) => {
-      located(files.checkpoint, () => state.loadModel(model.stateDict()));
-      if (discriminator && fits(discriminator, state.discriminator)) state.discriminator.loadStateDict(discriminator);
+    load: (trainee) => {
+      located(files.checkpoint, () => trainee.loadModel(model.stateDict()));
+      if (discriminator && fits(discriminator, trainee.discriminator))
+        trainee.discriminator.loadStateDict(discriminator);
     },
   };
 }
@@ -69,7 +70,7 @@ export type StartingDepth = {
    * Fills the depth network, which animation training leaves as it is.
    * @throws CheckpointError, naming the files, if it has other sizes
    */
-  load(state: AnimationState): void;
+  load(trainee: AnimationTrainee): void;
 };
 
 /**
@@ -84,8 +85,8 @@ export function startingDepth(files: DepthFiles): StartingDepth {
   poseNetwork?.dispose();
   return {
     config,
-    load: (state) => {
-      const target = state.model.depthNetwork;
+    load: (trainee) => {
+      const target = trainee.model.depthNetwork;
       if (!target) throw new RangeError('this model uses no face depth: leave out its depth network');
       located(paths.join(', '), () => target.loadStateDict(network.stateDict()));
       network.dispose();

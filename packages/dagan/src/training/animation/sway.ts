@@ -1,8 +1,8 @@
 // Heads that tilt, shift and come nearer: between two frames of one short clip they seldom do, so pictures are turned for it.
-import { cat, F, noGrad, randn, stack, type Tensor, tidy } from '@dagan/libtorch';
+import { F, noGrad, randn, stack, type Tensor, tidy } from '@dagan/libtorch';
 import { coordinateGrid } from '../../tensors/grid.js';
 import { TrainingSetupError } from '../run/setup-error.js';
-import type { FramePair } from './objective.js';
+import { type FramePair, mapFirst } from './pair.js';
 
 /** How many pairs are swayed, and how strongly: standard deviations of a normal distribution, drawn for every frame. */
 export type SwayOptions = {
@@ -37,24 +37,16 @@ export function checkSway({ share, tilt, shift, scale }: SwayOptions): void {
  * those that were given.
  */
 export function swayPairs(pairs: FramePair, { share, ...strength }: SwayOptions): FramePair {
-  const { source, driving, regions, landmarks } = pairs;
-  const count = source.size(0);
-  const swayed = Math.round(share * count);
+  const swayed = Math.round(share * pairs.source.size(0));
   if (swayed === 0) return pairs;
   return tidy(() =>
     noGrad(() => {
-      const sway = (frames: Tensor, grid: Tensor): Tensor => {
-        // Sampled as the generator warps: a grid of pixel centres taken for one of pixel edges.
-        const moved = F.gridSample(frames.narrow(0, 0, swayed), grid, { paddingMode: 'reflection' });
-        return cat([moved, frames.narrow(0, swayed, count - swayed)]);
-      };
-      const drivingGrid = randomGrid(driving.narrow(0, 0, swayed), strength);
-      return {
-        source: sway(source, randomGrid(source.narrow(0, 0, swayed), strength)),
-        driving: sway(driving, drivingGrid),
-        regions: regions && sway(regions, drivingGrid),
-        landmarks: landmarks && sway(landmarks, drivingGrid),
-      };
+      const driving = randomGrid(pairs.driving.narrow(0, 0, swayed), strength);
+      const grids = { driving, source: randomGrid(pairs.source.narrow(0, 0, swayed), strength) };
+      // Sampled as the generator warps: a grid of pixel centres taken for one of pixel edges.
+      return mapFirst(pairs, swayed, (frames, layer) =>
+        F.gridSample(frames, grids[layer], { paddingMode: 'reflection' }),
+      );
     }),
   );
 }

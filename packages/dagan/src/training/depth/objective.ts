@@ -1,9 +1,10 @@
 // What depth, pose and intrinsics are judged by (Section 3.2, Eqs. 1 to 5): how well neighbouring frames rebuild a frame.
-import { autocast, cat, F, linspace, noGrad, stack, type Tensor, tensor, tidy } from '@dagan/libtorch';
+import { cat, F, linspace, noGrad, stack, type Tensor, tensor, tidy } from '@dagan/libtorch';
 import { disparityToDepth, poseMatrix, synthesizeView } from '../../geometry/index.js';
 import { edgeAwareSmoothness, minimumReprojection, photometricError } from '../../losses/index.js';
 import type { DepthNetwork } from '../../models/depth-network.js';
 import type { PoseNetwork } from '../../models/pose-network.js';
+import { inPrecision } from '../loop/mixed-precision.js';
 import type { DepthRecipe } from './recipe.js';
 
 /** Neighbouring frames of a clip, [N, 3, H, W] in [0, 1] each. */
@@ -106,8 +107,7 @@ export class DepthObjective {
   }
 
   #inPrecision<T>(body: () => T): T {
-    const { precision, device } = this.options;
-    return precision === 'float32' ? body() : autocast({ device, dtype: precision }, body);
+    return inPrecision(this.options, this.options.device, body);
   }
 }
 

@@ -1,8 +1,9 @@
 // One training step of stage 1 (Section 3.2, Eqs. 1 to 5): depth, camera motion and intrinsics from neighbouring frames alone.
-import { backward, type distributed, type nn, noGrad, optim, stack, type Tensor, tidy } from '@dagan/libtorch';
+import { backward, type distributed, type nn, optim } from '@dagan/libtorch';
 import type { DepthNetwork } from '../../models/depth-network.js';
 import type { PoseNetwork } from '../../models/pose-network.js';
-import { BufferSnapshot } from '../loop/buffers.js';
+import { keepingBuffers } from '../loop/buffers.js';
+import { finiteMeansOf, rankMeansOf } from '../loop/scalars.js';
 import { NonFiniteLossError } from '../run/non-finite-loss.js';
 import { poseParameters } from './camera.js';
 import {
@@ -70,24 +71,14 @@ export class DepthStep {
    * @throws NonFiniteLossError, in all ranks if it comes up in one, without having changed the networks
    */
   run(batch: FrameTriple, step = Number.POSITIVE_INFINITY): DepthStepResult {
-    return tidy(() => {
-      using before = new BufferSnapshot([this.depthNetwork, this.poseNetwork]);
-      try {
-        return this.#run(batch, step);
-      } catch (error) {
-        before.restore();
-        throw error;
-      }
-    });
+    return keepingBuffers([this.depthNetwork, this.poseNetwork], () => this.#run(batch, step));
   }
 
   #run(batch: FrameTriple, step: number): DepthStepResult {
     const { warmup, intrinsicsWarmup } = this.objective.recipe;
     for (const optimizer of this.optimizers) optimizer.zeroGrad();
     const { terms, statistics, seen } = this.objective.forward(batch, { warmingUp: step < warmup });
-    const losses = this.#numbers(terms);
-    const wrong = (['photometric', 'smoothness', 'total'] as const).find((name) => !Number.isFinite(losses[name]));
-    if (wrong) throw new NonFiniteLossError(wrong);
+    const losses = finiteMeansOf(terms, this.#group);
     this.#gradients.start();
     backward([terms.total]);
     this.#gradients.finish();
@@ -95,7 +86,7 @@ export class DepthStep {
     if (!Number.isFinite(gradientNorm)) throw new NonFiniteLossError('gradient of depth and pose network');
     this.networkOptimizer.step();
     if (step >= intrinsicsWarmup) this.cameraOptimizer.step();
-    return { losses, gradientNorm, statistics: this.#numbers(statistics), seen };
+    return { losses, gradientNorm, statistics: rankMeansOf(statistics, this.#group), seen };
   }
 
   get optimizers(): readonly optim.Adam[] {
@@ -112,13 +103,5 @@ export class DepthStep {
   dispose(): void {
     for (const optimizer of this.optimizers) optimizer.dispose();
     this.#gradients.dispose();
-  }
-
-  /** Scalars as numbers, the mean over ranks, so that all ranks know of one that is not finite. */
-  #numbers<Name extends string>(scalars: Readonly<Record<Name, Tensor>>): Record<Name, number> {
-    const names = Object.keys(scalars) as Name[];
-    const values = noGrad(() => stack(names.map((name) => scalars[name].detach())));
-    const numbers = (this.#group?.allReduce(values, 'mean') ?? values).toFloat32Array();
-    return Object.fromEntries(names.map((name, i) => [name, numbers[i]!])) as Record<Name, number>;
   }
 }

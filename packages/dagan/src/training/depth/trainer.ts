@@ -27,13 +27,14 @@ export type DepthRun = TrainingRun<FrameTriple> & {
 export async function trainDepth(run: DepthRun): Promise<TrainingOutcome> {
   const { config, place } = run;
   checkDepthTraining(config, rankOf(place).worldSize);
-  const stage: TrainingStage<FrameTriple> = {
+  const stage: TrainingStage<FrameTriple, DepthTrainee> = {
     name: 'depth',
     config,
     modelFile: 'depth.safetensors',
     judgedBy: 'photometric',
     sizeAt: () => config.size,
     create: () => new DepthTrainee(run),
+    start: (trainee) => trainee.start(),
   };
   return runTraining(stage, run);
 }
@@ -52,7 +53,9 @@ class DepthTrainee implements Trainee<FrameTriple> {
   }
 
   /** The networks are the same for pictures of any size. */
-  resize(): void {}
+  resized(): this {
+    return this;
+  }
 
   stateDict(): Map<string, Tensor> {
     return this.#state.stateDict();

@@ -1,8 +1,23 @@
 // A module's buffers, kept aside: a forward pass in training mode changes running statistics even if no step follows.
 import { keep, nn, noGrad, type Tensor, tidy } from '@dagan/libtorch';
 
-/** Copies of all buffers (running statistics, vectors of spectral norms) of some modules. */
-export class BufferSnapshot {
+/**
+ * Runs a step in a scope of its own: what it returns belongs to the caller's. If it throws, the buffers of some modules (running
+ * statistics, vectors of spectral norms) are what they were.
+ */
+export function keepingBuffers<T>(modules: readonly nn.Module[], step: () => T): T {
+  return tidy(() => {
+    using before = new BufferSnapshot(modules);
+    try {
+      return step();
+    } catch (error) {
+      before.restore();
+      throw error;
+    }
+  });
+}
+
+class BufferSnapshot {
   readonly #copies: readonly (readonly [buffer: Tensor, copy: Tensor])[];
 
   constructor(modules: readonly nn.Module[]) {

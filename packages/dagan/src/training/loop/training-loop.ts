@@ -9,7 +9,7 @@ import { ObserverList, type TrainingObserver } from '../run/observers.js';
 import { RunFolder } from '../run/run-folder.js';
 import { learningRateFactor } from '../run/schedule.js';
 import { TrainingSetupError } from '../run/setup-error.js';
-import type { TrainingStage } from '../run/training-stage.js';
+import type { Trainee, TrainingStage } from '../run/training-stage.js';
 import { gatherRandomStates, randomStates, restoreOwnRandomStates } from './random-state.js';
 
 export type TrainingRun<Batch> = {
@@ -45,8 +45,8 @@ export type TrainingOutcome = {
  * @throws TrainingSetupError, before anything is written, for a run that cannot be; NonFiniteLossError after having written
  *   the state before the step; CheckpointError if the run's last checkpoint cannot be written
  */
-export async function runTraining<Batch extends object>(
-  stage: TrainingStage<Batch>,
+export async function runTraining<Batch extends object, Learner extends Trainee<Batch>>(
+  stage: TrainingStage<Batch, Learner>,
   run: TrainingRun<Batch>,
 ): Promise<TrainingOutcome> {
   const { config } = stage;
@@ -65,14 +65,16 @@ export async function runTraining<Batch extends object>(
   let best = saved?.best ?? null;
   let size = stage.sizeAt(step);
   manualSeed(config.seed);
-  using trainee = stage.create(size);
+  const first = stage.create(size);
+  let trainee: Trainee<Batch> = first;
+  using _ = { [Symbol.dispose]: () => trainee[Symbol.dispose]() };
   manualSeed(config.seed + 1 + rank + worldSize * step);
   if (saved) {
     tidy(() => trainee.loadStateDict(saved.tensors));
     trainee.recall(saved.memory);
     restoreOwnRandomStates(saved.tensors, place);
     for (const value of saved.tensors.values()) value.dispose();
-  } else trainee.start();
+  } else stage.start(first);
   const request = { batchSize: config.batchSize / worldSize, rank, worldSize };
   let data = await run.data.training({ ...request, size }, saved?.data);
 
@@ -161,7 +163,7 @@ export async function runTraining<Batch extends object>(
       const began = performance.now();
       if (stage.sizeAt(step) !== size) {
         size = stage.sizeAt(step);
-        trainee.resize(size);
+        trainee = trainee.resized(size);
         const position = data.state();
         await data.close?.();
         data = await run.data.training({ ...request, size }, position);

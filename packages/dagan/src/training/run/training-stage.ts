@@ -24,7 +24,7 @@ export type Learned = {
 export type Evaluated = { result: EvaluationReport; sheet: Picture | null };
 
 /** A stage of training: what is trained, and how the loop is to go about it. */
-export type TrainingStage<Batch extends object> = {
+export type TrainingStage<Batch extends object, Learner extends Trainee<Batch> = Trainee<Batch>> = {
   name: StageName;
   config: TrainingPlan;
   /** Name of the model's file in the run's folder. */
@@ -34,15 +34,15 @@ export type TrainingStage<Batch extends object> = {
   /** Side of the pictures of a step, counted from 0. */
   sizeAt(step: number): number;
   /** Makes networks with random weights, the same in all ranks, for pictures of a size. */
-  create(size: number): Trainee<Batch>;
+  create(size: number): Learner;
+  /** Gives the weights that a new training begins with; not called when a run goes on. */
+  start(trainee: Learner): void;
 };
 
 /** Networks that are trained, with all that belongs to it. Disposing of it frees them. */
 export interface Trainee<Batch extends object> extends Disposable {
-  /** Loads the weights that a new training begins with. */
-  start(): void;
-  /** Goes on with pictures of another size. */
-  resize(size: number): void;
+  /** The same training with pictures of another size. Unless it is this very object, this one is of no use afterwards. */
+  resized(size: number): Trainee<Batch>;
 
   /** All that training changes, by name. */
   stateDict(): Map<string, Tensor>;

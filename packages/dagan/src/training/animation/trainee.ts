@@ -1,18 +1,24 @@
-// Everything that training changes, in one object: networks, optimisers, averages. What a checkpoint holds.
+// The animation model while it is trained: networks, optimisers, averages. It learns, is tried, saved and exported; its state dict
+// is what a checkpoint holds.
 import { type nn, optim, type Tensor, tidy } from '@dagan/libtorch';
 import { withKernelsOf } from '../../models/anti-alias.js';
 import { DaGAN } from '../../models/dagan.js';
 import { MultiScaleDiscriminator } from '../../models/discriminator.js';
 import { type ModelMetadata, saveModel } from '../../models/files/model-file.js';
 import type { PerceptualNetwork } from '../../models/perceptual/vgg19.js';
+import { batchOn } from '../batches/batches.js';
 import { keepingRandomNumbers } from '../loop/random-state.js';
 import { joinSections, loadSections, type Sections } from '../loop/state-sections.js';
 import { joinRanks, type TrainingPlace } from '../ranks/ranks.js';
 import { TrainingSetupError } from '../run/setup-error.js';
-import { type AnimationTrainingConfig, finalSize, modelForSize } from './config.js';
+import type { Evaluated, Learned, LearnOptions, Trainee } from '../run/training-stage.js';
+import { type AnimationTrainingConfig, finalSize, modelForSize, phaseOf } from './config.js';
+import { evaluateReconstruction } from './evaluation.js';
+import type { FramePair } from './pair.js';
+import { animationSheet } from './pictures.js';
 import { AnimationStep } from './step.js';
 
-export class AnimationState {
+export class AnimationTrainee implements Trainee<FramePair> {
   readonly model: DaGAN;
   readonly discriminator: MultiScaleDiscriminator;
   readonly step: AnimationStep;
@@ -25,6 +31,7 @@ export class AnimationState {
    * New networks with random weights, the same in all ranks.
    *
    * @param size of the pictures that they will see
+   * @param perceptual null only if the perceptual term has weight 0
    */
   constructor(
     readonly config: AnimationTrainingConfig,
@@ -32,8 +39,7 @@ export class AnimationState {
     readonly perceptual: PerceptualNetwork | null,
     readonly place: TrainingPlace,
   ) {
-    const { device, group } = place;
-    const layout = { device, memoryFormat: 'channels_last' } as const;
+    const layout = { device: place.device, memoryFormat: 'channels_last' } as const;
     this.model = new DaGAN(modelForSize(config, size)).to(layout);
     this.discriminator = new MultiScaleDiscriminator({
       ...config.discriminator,
@@ -41,21 +47,7 @@ export class AnimationState {
     }).to(layout);
     joinRanks([this.model, this.discriminator], [this.model.generator, this.model.keypointDetector], place);
     freeze(this.model, config.freeze);
-    const {
-      weights,
-      keypointDistance,
-      regionWeight,
-      landmarkKeypoints,
-      deformation,
-      reshape = null,
-      sway = null,
-    } = config;
-    const { learningRate, accumulate, clipNorm, precision } = config;
-    this.step = new AnimationStep(this.model, this.discriminator, perceptual, {
-      weights: { ...weights, equivarianceJacobian: config.model.estimateJacobian ? weights.equivarianceJacobian : 0 },
-      ...{ keypointDistance, regionWeight, landmarkKeypoints, deformation, reshape, sway },
-      ...{ learningRate, accumulate, clipNorm, precision, device, group },
-    });
+    this.step = new AnimationStep(this.model, this.discriminator, perceptual, config, place);
     this.averages = {
       generator: new optim.ExponentialMovingAverage(this.model.generator, config.averageDecay),
       detector: new optim.ExponentialMovingAverage(this.model.keypointDetector, config.averageDecay),
@@ -63,14 +55,30 @@ export class AnimationState {
     this.train();
   }
 
-  /** The same training with pictures of another size. This object is of no use afterwards. */
-  resized(size: number): AnimationState {
+  resized(size: number): AnimationTrainee {
     return keepingRandomNumbers(this.place.device, () => {
-      const next = new AnimationState(this.config, size, this.perceptual, this.place);
+      const next = new AnimationTrainee(this.config, size, this.perceptual, this.place);
       tidy(() => next.loadStateDict(this.stateDict()));
-      this.dispose();
+      this[Symbol.dispose]();
       return next;
     });
+  }
+
+  learn(batch: FramePair, { step, learningRate, drawing }: LearnOptions): Learned {
+    this.step.learningRate = learningRate;
+    this.step.objective.useDiscriminator = phaseOf(this.config, step).adversarial ?? true;
+    const learned = tidy(() => {
+      const { losses, gradientNorms, pairs, seen } = this.step.run(batchOn(batch, this.place.device));
+      return { losses, gradientNorms, sheet: drawing ? animationSheet(pairs, seen) : null };
+    });
+    this.average(step);
+    return learned;
+  }
+
+  async evaluate(batches: AsyncIterable<FramePair>): Promise<Evaluated> {
+    const { objective } = this.step;
+    const result = await this.withAverages(() => evaluateReconstruction(objective, batches, this.place));
+    return { result, sheet: null };
   }
 
   /** All layers as in training, but for frozen parts and the depth network, which are as in use. */
@@ -129,6 +137,13 @@ export class AnimationState {
     loadSections(this.#sections(), state, (section, own) => withKernelsOf(section.stateDict(), [...own]));
   }
 
+  /** Everything is in the tensors. */
+  memory(): null {
+    return null;
+  }
+
+  recall(): void {}
+
   /** Writes the averaged model, for pictures of the final size, as a file that `dagan animate` takes. */
   export(path: string, metadata: ModelMetadata): void {
     keepingRandomNumbers(this.place.device, () =>
@@ -145,7 +160,7 @@ export class AnimationState {
     );
   }
 
-  dispose(): void {
+  [Symbol.dispose](): void {
     this.step.dispose();
     this.averages.generator.dispose();
     this.averages.detector.dispose();

@@ -1,0 +1,51 @@
+// A batch of frame pairs, and the one place that knows which tensors it has: whatever moves, cuts, joins or bends a pair does it
+// through `mapPair`.
+import { cat, type Tensor } from '@dagan/libtorch';
+
+/** Two frames of the same person each, and what is known of the driving one if it was looked for. */
+export type FramePair = {
+  source: Tensor; // [N, 3, H, W] in [0, 1]
+  driving: Tensor; // [N, 3, H, W] in [0, 1]
+  /** 1 in mouth and eyes, 0 elsewhere. */
+  regions?: Tensor; // [N, 1, H, W]
+  /** A spot around each of `FACE_LANDMARK_NAMES`, which adds up to 1. */
+  landmarks?: Tensor; // [N, L, H, W]
+};
+
+export type PairField = keyof FramePair;
+
+/** What a tensor of a pair lies over, pixel by pixel: whatever moves pixels must move all that lies over the same frame alike. */
+export type PairLayer = 'source' | 'driving';
+
+const LAYERS = {
+  source: 'source',
+  driving: 'driving',
+  regions: 'driving',
+  landmarks: 'driving',
+} as const satisfies Record<PairField, PairLayer>;
+
+/** Makes a new pair out of each tensor that a pair has; its first dimension is N. Whatever else it carries is left out. */
+export function mapPair(pair: FramePair, f: (value: Tensor, layer: PairLayer, field: PairField) => Tensor): FramePair {
+  const fields = Object.keys(LAYERS) as PairField[];
+  const mapped = fields.flatMap((field) => {
+    const value = pair[field];
+    return value ? [[field, f(value, LAYERS[field], field)] as const] : [];
+  });
+  return Object.fromEntries(mapped) as FramePair;
+}
+
+/** Some pairs of a batch, as views. */
+export function narrowPair(pair: FramePair, start: number, length: number): FramePair {
+  return mapPair(pair, (value) => value.narrow(0, start, length));
+}
+
+/** Batches with the same tensors as one, in their order. */
+export function joinPairs(first: FramePair, ...others: readonly FramePair[]): FramePair {
+  return mapPair(first, (value, _, field) => cat([value, ...others.map((other) => other[field]!)]));
+}
+
+/** Some pairs from the beginning of a batch mapped, the others as they are to the last bit. */
+export function mapFirst(pair: FramePair, count: number, f: (value: Tensor, layer: PairLayer) => Tensor): FramePair {
+  const rest = narrowPair(pair, count, pair.source.size(0) - count);
+  return joinPairs(mapPair(narrowPair(pair, 0, count), f), rest);
+}
