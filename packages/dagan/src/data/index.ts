@@ -12,6 +12,21 @@ export {
   type PairLoader,
   type TripletLoader,
 } from './loader.js';
+export {
+  drawPair,
+  type ExpressionSource,
+  type FaceSurface,
+  type HeadShift,
+  loadFaceSurface,
+  MadeUpExpressions,
+  MovingPortrait,
+  type PortraitFrame,
+  type PortraitMotion,
+  type PortraitOptions,
+  type PreparedPortraits,
+  preparePortraits,
+  readPortrait,
+} from './portraits/index.js';
 export { type FrameClip, type PreparedDataset, type PrepareOptions, prepareFrames } from './prepare.js';
 export { Random } from './random.js';
 export { type FrameChoice, type Sample, SampleSequence, type SamplingOptions } from './sampling.js';

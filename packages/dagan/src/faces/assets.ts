@@ -26,6 +26,8 @@ export type CanonicalFace = {
   points: Float64Array;
   /** How much each of the 468 points counts in finding the pose; most are 0. */
   weights: Float64Array;
+  /** The surface between the points, eyes and mouth included: three points for each of the 898 triangles. */
+  triangles: Uint16Array;
 };
 
 /** Where each model begins in the file, as its loader script says; the last number is the file's length. */
@@ -50,14 +52,19 @@ export function splitFaceAssets(file: Uint8Array): FaceAssets {
   return { refinedMesh, mesh, detector, canonicalFace: readCanonicalFace(metadata) };
 }
 
-/** Reads the message `GeometryPipelineMetadata`: 1 is the mesh, of which 3 are the vertices; 2 are weighted points. */
+/**
+ * Reads the message `GeometryPipelineMetadata`: 1 is the mesh, of which 3 are the vertices and 4 the triangles; 2 are
+ * weighted points.
+ */
 function readCanonicalFace(metadata: Uint8Array): CanonicalFace {
   const vertices: number[] = [];
+  const corners: number[] = [];
   const weighted: [index: number, weight: number][] = [];
   readFields(metadata, {
     1: (reader) =>
       readFields(reader.bytes(), {
         3: (inner) => vertices.push(inner.float()),
+        4: (inner) => corners.push(inner.uint32()),
       }),
     2: (reader) => {
       const point: [number, number] = [0, 0];
@@ -77,7 +84,7 @@ function readCanonicalFace(metadata: Uint8Array): CanonicalFace {
   for (let i = 0; i < count; i++) points.set(vertices.slice(i * VERTEX, i * VERTEX + 3), i * 3);
   const weights = new Float64Array(count);
   for (const [index, weight] of weighted) weights[index] = weight;
-  return { points, weights };
+  return { points, weights, triangles: Uint16Array.from(corners) };
 }
 
 function readFields(bytes: Uint8Array, fields: Record<number, (reader: BinaryReader, wire: WireType) => void>): void {
