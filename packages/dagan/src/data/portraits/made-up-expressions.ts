@@ -1,7 +1,7 @@
 // Expressions that are made up, for want of real ones: the canonical face with its jaw, lids, brows and corners of the mouth
 // moved.
 import type { Random } from '../random.js';
-import { EYE_CORNERS, EYES, type FaceSurface, IRISES, MOUTH, REFINED_POINTS } from './face-surface.js';
+import { EYE_CORNERS, EYES, type FaceSurface, IRISES, REFINED_POINTS } from './face-surface.js';
 
 /** What a face does; all 0 is the face at rest. */
 export type FacialAction = {
@@ -36,8 +36,23 @@ const CHIN = 152;
 const FOREHEAD = 10;
 const BROWS = [105, 334] as const;
 const CORNERS = [61, 291] as const;
-const LOWER_LIP = new Set([...MOUTH.lower.slice(1, -1), 146, 91, 181, 84, 17, 314, 405, 321, 375]);
-const UPPER_LIP = new Set([...MOUTH.upper, 61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291]);
+/** Points of the lips from the inner rim to the outer one, without the corners. */
+const LOWER_LIP = new Set([
+  ...[95, 88, 178, 87, 14, 317, 402, 318, 324],
+  ...[96, 89, 179, 86, 15, 316, 403, 319, 325],
+  ...[77, 90, 180, 85, 16, 315, 404, 320, 307],
+  ...[146, 91, 181, 84, 17, 314, 405, 321, 375],
+]);
+const UPPER_LIP = new Set([
+  ...[191, 80, 81, 82, 13, 312, 311, 310, 415],
+  ...[183, 42, 41, 38, 12, 268, 271, 272, 407],
+  ...[184, 74, 73, 72, 11, 302, 303, 304, 408],
+  ...[185, 40, 39, 37, 0, 267, 269, 270, 409],
+]);
+/** Of the jaw's way, that of the corners of the mouth. */
+const CORNERS_WAY = 0.3;
+/** Skin above a lid goes with it, up to so far, in distances between the outer corners of the eyes. */
+const LID_SKIN = 0.2;
 
 /** Expressions of actions: [478, 3], as `PortraitMotion` has them. */
 export class MadeUpExpressions {
@@ -57,28 +72,54 @@ export class MadeUpExpressions {
     const height = at(CHIN)[1] - at(FOREHEAD)[1];
     const mouthY = (at(13)[1] + at(14)[1]) / 2;
     const halfMouth = Math.abs(at(CORNERS[0])[0]);
+    const bump = (x: number, y: number, cx: number, cy: number, wide: number, high: number): number =>
+      Math.exp(-(((x - cx) / wide) ** 2) - ((y - cy) / high) ** 2);
+    /** Height of a rim at a part of its way from corner to corner. */
+    const rimAt = (rim: readonly number[], part: number): number => {
+      const [from, to] = [at(rim[0]!)[0], at(rim.at(-1)!)[0]];
+      const parts = rim.map((index) => (at(index)[0] - from) / (to - from));
+      const k = Math.max(
+        0,
+        Math.min(
+          rim.length - 2,
+          parts.findLastIndex((other) => other <= part),
+        ),
+      );
+      const share = (part - parts[k]!) / (parts[k + 1]! - parts[k]!);
+      return at(rim[k]!)[1] + share * (at(rim[k + 1]!)[1] - at(rim[k]!)[1]);
+    };
     const jaw = moved((x, y, index) => {
-      const across = Math.abs(x) / halfMouth;
-      if (UPPER_LIP.has(index)) return [0, 0];
-      const lip = LOWER_LIP.has(index);
-      const share = lip
-        ? Math.max(0, 1 - across ** 2) ** 0.7
-        : rising((y - mouthY) / (0.6 * (at(CHIN)[1] - mouthY))) * (1 - rising((across - 1.3) / 1.3));
-      return [0, share * height];
+      const across = Math.min(1, Math.abs(x) / halfMouth);
+      const chin = rising((y - mouthY) / (0.6 * (at(CHIN)[1] - mouthY)));
+      const side = 1 - rising((Math.abs(x) / halfMouth - 1.3) / 1.3);
+      const corner = CORNERS_WAY * bump(Math.abs(x), y, halfMouth, mouthY, 0.12, 0.12);
+      const lower = 1 - (1 - CORNERS_WAY) * across ** 2;
+      const share = LOWER_LIP.has(index) ? lower : UPPER_LIP.has(index) ? CORNERS_WAY * across ** 4 : chin * side;
+      return [0, Math.max(share, corner) * height];
     });
-    const blink = new Float32Array(REFINED_POINTS * 3);
+    const blink = moved((x, y) => {
+      for (const { upper, lower } of EYES) {
+        const [from, to] = [at(upper[0]!)[0], at(upper.at(-1)!)[0]];
+        const part = (x - from) / (to - from);
+        if (part < 0 || part > 1) continue;
+        const above = rimAt(upper, part);
+        const below = rimAt(lower, part);
+        const opening = below - above;
+        if (y <= above) return [0, UPPER_LID_WAY * opening * Math.max(0, 1 - (above - y) / LID_SKIN) ** 1.5];
+        if (y >= below) return [0, (UPPER_LID_WAY - 1) * opening * Math.max(0, 1 - (y - below) / LID_SKIN) ** 1.5];
+      }
+      return [0, 0];
+    });
     for (const { upper, lower } of EYES) {
       for (const [i, above] of upper.entries()) {
         const below = lower[i]!;
         for (const axis of [0, 1] as const) {
           const way = at(below)[axis] - at(above)[axis];
-          blink[above * 3 + axis]! += UPPER_LID_WAY * way;
-          blink[below * 3 + axis]! -= (1 - UPPER_LID_WAY) * way;
+          blink[above * 3 + axis] = UPPER_LID_WAY * way;
+          blink[below * 3 + axis] = -(1 - UPPER_LID_WAY) * way;
         }
       }
     }
-    const bump = (x: number, y: number, cx: number, cy: number, wide: number, high: number): number =>
-      Math.exp(-(((x - cx) / wide) ** 2) - ((y - cy) / high) ** 2);
     const brows = moved((x, y) => [0, -BROWS.reduce((sum, index) => sum + bump(x, y, ...at(index), 0.22, 0.11), 0)]);
     const corners = (right: number, down: number): Float32Array =>
       moved((x, y) => {
