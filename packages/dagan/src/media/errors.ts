@@ -1,4 +1,4 @@
-/** The one error type of the media layer: which file, what is wrong with it, what would help. */
+// The one error type of the media layer: which file, what is wrong with it, what would help.
 
 /**
  * A picture, clip or output file that could not be read or written. `message` is one line that starts with the path, so

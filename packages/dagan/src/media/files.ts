@@ -1,5 +1,4 @@
-/** Writing whole files or none: everything is made beside its target under a name of its own and then renamed. */
-
+// Writing whole files or none: everything is made beside its target under a name of its own and then renamed.
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { type FileHandle, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-/** Images and video in and out. This entry is for Node; `portable.ts` has what runs in browsers too. */
+// Images and video in and out. This entry is for Node; `portable.ts` has what runs in browsers too.
 
 export { MediaError } from './errors.js';
 export { PICTURE_EXTENSIONS, readPicture, writePicture } from './pictures/images.js';

@@ -1,4 +1,4 @@
-/** The part of `media` that runs in browsers as in Node: pixels, and video through a codec library that is brought along. */
+// The part of `media` that runs in browsers as in Node: pixels, and video through a codec library that is brought along.
 
 export { firstLine, MediaError } from './errors.js';
 export type { Mediabunny } from './formats/codecs.js';

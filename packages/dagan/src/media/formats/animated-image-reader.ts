@@ -1,5 +1,4 @@
-/** Animated GIF and WebP files, and single pictures, as a reader. */
-
+// Animated GIF and WebP files, and single pictures, as a reader.
 import { readFile } from 'node:fs/promises';
 import sharp, { type Metadata } from 'sharp';
 import { MediaError } from '../errors.js';

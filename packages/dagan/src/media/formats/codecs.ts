@@ -1,5 +1,4 @@
-/** Loads the video library for Node: mediabunny with its FFmpeg-based codecs, silent and without hardware probing. */
-
+// Loads the video library for Node: mediabunny with its FFmpeg-based codecs, silent and without hardware probing.
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { systemCode } from '../errors.js';

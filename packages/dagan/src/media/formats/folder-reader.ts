@@ -1,5 +1,4 @@
-/** A folder of pictures as a reader: one picture is one frame, in the natural order of the names. */
-
+// A folder of pictures as a reader: one picture is one frame, in the natural order of the names.
 import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { MediaError } from '../errors.js';

@@ -1,5 +1,4 @@
-/** A folder of lossless PNG frames, 000000.png, 000001.png, ... */
-
+// A folder of lossless PNG frames, 000000.png, 000001.png, ...
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { frameName } from '../files.js';

@@ -1,4 +1,4 @@
-/** The blocks of a GIF89a file (CompuServe, 1990), as far as joining animations needs them. */
+// The blocks of a GIF89a file (CompuServe, 1990), as far as joining animations needs them.
 
 /** One image of an animation, with the colour table that belongs to it. */
 export type GifFrame = {

@@ -1,5 +1,4 @@
-/** What every kind of clip reader offers to the decoding process. */
-
+// What every kind of clip reader offers to the decoding process.
 import type { Picture } from '../pictures/picture.js';
 import type { ClipInfo } from '../process/messages.js';
 

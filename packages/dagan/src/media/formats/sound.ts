@@ -1,8 +1,5 @@
-/**
- * The sound that goes with a written video: packets are copied where the container takes them, else coded anew. Runs in Node
- * and in browsers.
- */
-
+// The sound that goes with a written video: packets are copied where the container takes them, else coded anew. Runs in Node
+// and in browsers.
 import type {
   AudioCodec,
   AudioSample,
@@ -105,36 +102,40 @@ type Feed = {
 };
 
 class FedTrack implements SoundTrack {
-  private reached = -Infinity;
-  private ended = false;
+  readonly #input: Input;
+  readonly #feed: Feed;
+  readonly #cut: Cut;
+  readonly #events: ReaderEvents;
+  #reached = -Infinity;
+  #ended = false;
 
-  constructor(
-    private readonly input: Input,
-    private readonly feed: Feed,
-    private readonly cut: Cut,
-    private readonly events: ReaderEvents,
-  ) {}
+  constructor(input: Input, feed: Feed, cut: Cut, events: ReaderEvents) {
+    this.#input = input;
+    this.#feed = feed;
+    this.#cut = cut;
+    this.#events = events;
+  }
 
   async addUntil(time: number): Promise<void> {
-    const until = Math.min(this.cut.end, this.cut.origin + time);
-    while (!this.ended && this.reached < until) {
+    const until = Math.min(this.#cut.end, this.#cut.origin + time);
+    while (!this.#ended && this.#reached < until) {
       try {
-        const reached = await this.feed.next();
-        if (reached === undefined) this.ended = true;
-        else this.reached = reached;
+        const reached = await this.#feed.next();
+        if (reached === undefined) this.#ended = true;
+        else this.#reached = reached;
       } catch (error) {
-        this.ended = true;
-        this.events.warning(`the sound stops early, its source is damaged: ${firstLine(error)}`);
+        this.#ended = true;
+        this.#events.warning(`the sound stops early, its source is damaged: ${firstLine(error)}`);
       }
-      this.events.progress();
+      this.#events.progress();
     }
   }
 
   async finish(videoEnd: number): Promise<void> {
-    this.cut.endWith(videoEnd);
+    this.#cut.endWith(videoEnd);
     await this.addUntil(Infinity);
-    await this.feed.finish();
-    this.input.dispose();
+    await this.#feed.finish();
+    this.#input.dispose();
   }
 }
 
@@ -224,28 +225,33 @@ async function encodeAnew(
 
 /** Cuts samples of any length into blocks of equal length; what is left over waits for the next sample. */
 class EqualBlocks {
-  private rest = new Float32Array(0);
-  private time: number | undefined;
+  readonly #mb: Mediabunny;
+  #rest = new Float32Array(0);
+  #time: number | undefined;
 
-  constructor(private readonly mb: Mediabunny) {}
+  constructor(mb: Mediabunny) {
+    this.#mb = mb;
+  }
 
   take(sample: AudioSample): AudioSample[] {
     const { numberOfChannels, sampleRate } = sample;
     const added = new Float32Array(sample.numberOfFrames * numberOfChannels);
     sample.copyTo(added, { planeIndex: 0, format: 'f32' });
-    const all = new Float32Array(this.rest.length + added.length);
-    all.set(this.rest);
-    all.set(added, this.rest.length);
-    this.time ??= sample.timestamp;
+    const all = new Float32Array(this.#rest.length + added.length);
+    all.set(this.#rest);
+    all.set(added, this.#rest.length);
+    this.#time ??= sample.timestamp;
     const length = BLOCK * numberOfChannels;
     const blocks: AudioSample[] = [];
     let at = 0;
     for (; at + length <= all.length; at += length) {
       const data = all.slice(at, at + length);
-      blocks.push(new this.mb.AudioSample({ data, format: 'f32', numberOfChannels, sampleRate, timestamp: this.time }));
-      this.time += BLOCK / sampleRate;
+      blocks.push(
+        new this.#mb.AudioSample({ data, format: 'f32', numberOfChannels, sampleRate, timestamp: this.#time }),
+      );
+      this.#time += BLOCK / sampleRate;
     }
-    this.rest = all.slice(at);
+    this.#rest = all.slice(at);
     return blocks;
   }
 }

@@ -1,8 +1,5 @@
-/**
- * Frames of video files: mediabunny demuxes and decodes, our code converts the pixels. Runs in Node and in browsers; whoever
- * calls brings the library and opens the file.
- */
-
+// Frames of video files: mediabunny demuxes and decodes, our code converts the pixels. Runs in Node and in browsers; whoever
+// calls brings the library and opens the file.
 import type { EncodedPacketSink, Input, InputVideoTrack, Source, VideoSample } from 'mediabunny';
 import { firstLine, MediaError } from '../errors.js';
 import { SampleConverter, yuvColor } from '../pictures/sample.js';
@@ -182,105 +179,110 @@ type Range = {
   every: number;
 };
 
+type Held = { frame: ReaderFrame; time: number };
+
 /** One pass over the frames of the range; goes on at the next key frame after a damaged part. */
 class FrameIteration {
+  readonly #mb: Mediabunny;
+  readonly #track: InputVideoTrack;
+  readonly #range: Range;
   /** Frames decoded so far, and when the last of them is shown. */
-  private decoded = 0;
-  private lastTime: number | undefined;
-  private converter = new SampleConverter();
+  #decoded = 0;
+  #lastTime: number | undefined;
+  #converter = new SampleConverter();
   /** Held back until the next frame tells how long it is shown. */
-  private held: { frame: ReaderFrame; time: number } | undefined;
+  #held: Held | undefined;
 
-  constructor(
-    private readonly mb: Mediabunny,
-    private readonly track: InputVideoTrack,
-    private readonly range: Range,
-  ) {}
+  constructor(mb: Mediabunny, track: InputVideoTrack, range: Range) {
+    this.#mb = mb;
+    this.#track = track;
+    this.#range = range;
+  }
 
   async *run(): AsyncGenerator<ReaderFrame, void, undefined> {
-    const { firstTime, endTime, path } = this.range;
+    const { firstTime, endTime, path } = this.#range;
     let from: number | undefined = firstTime;
     let problem: unknown;
     while (from !== undefined) {
       let reached: number = from;
       let broken = false;
-      const samples = new this.mb.VideoSampleSink(this.track).samples(from, endTime);
+      const samples = new this.#mb.VideoSampleSink(this.#track).samples(from, endTime);
       try {
         for await (const sample of samples) {
           using owned = sample;
           reached = owned.timestamp;
-          const frame = await this.convert(owned);
+          const frame = await this.#convert(owned);
           if (frame) yield frame;
         }
       } catch (error) {
         problem ??= error;
         broken = true;
       }
-      from = broken ? await this.nextKeyTime(reached) : undefined;
+      from = broken ? await this.#nextKeyTime(reached) : undefined;
     }
-    const last = this.held;
+    const last = this.#held;
     if (last) {
       const end = endTime ?? last.time + last.frame.duration;
-      yield { ...last.frame, duration: Math.max(0, end - last.time) || 1 / this.range.frameRate };
+      yield { ...last.frame, duration: Math.max(0, end - last.time) || 1 / this.#range.frameRate };
     }
-    if (this.decoded === 0) {
+    if (this.#decoded === 0) {
       const why = problem === undefined ? 'no frame could be decoded' : firstLine(problem);
       throw new MediaError(path, `is damaged: ${why}`, { cause: problem });
     }
-    this.warnOfLosses(problem, this.lastTime ?? firstTime);
+    this.#warnOfLosses(problem, this.#lastTime ?? firstTime);
   }
 
   /** Converts a sample and returns the one before it, whose duration is now known. */
-  private async convert(sample: VideoSample): Promise<ReaderFrame | undefined> {
-    const { firstTime } = this.range;
+  async #convert(sample: VideoSample): Promise<ReaderFrame | undefined> {
+    const { firstTime } = this.#range;
     const time = sample.timestamp;
-    const before = this.held;
+    const before = this.#held;
     // The seek may land on the frame that is being shown at that time; after damage frames could come twice.
-    const again = this.lastTime !== undefined && time <= this.lastTime;
+    const again = this.#lastTime !== undefined && time <= this.#lastTime;
     if (!isPresented(sample) || time < firstTime - 1e-6 || again) {
-      this.range.events.progress();
+      this.#range.events.progress();
       return undefined;
     }
     const ended = before && { ...before.frame, duration: time - before.time };
-    if (this.decoded % this.range.every !== 0) {
-      this.range.events.progress();
-      this.advance(time, undefined);
+    if (this.#decoded % this.#range.every !== 0) {
+      this.#range.events.progress();
+      this.#advance(time, undefined);
       return ended;
     }
-    const tags = await this.track.getColorSpace();
+    const tags = await this.#track.getColorSpace();
     const color = yuvColor({
       matrix: tags.matrix ?? sample.colorSpace.matrix,
       fullRange: sample.colorSpace.fullRange ?? tags.fullRange,
     });
-    const picture = await this.converter.toPicture(sample, color);
-    this.advance(time, { time, frame: { picture, timestamp: time - firstTime, duration: sample.duration } });
+    const picture = await this.#converter.toPicture(sample, color);
+    this.#advance(time, { time, frame: { picture, timestamp: time - firstTime, duration: sample.duration } });
     return ended;
   }
 
-  private advance(time: number, held: FrameIteration['held']): void {
-    this.decoded++;
-    this.lastTime = time;
-    this.held = held;
+  #advance(time: number, held: Held | undefined): void {
+    this.#decoded++;
+    this.#lastTime = time;
+    this.#held = held;
   }
 
-  private async nextKeyTime(after: number): Promise<number | undefined> {
-    const sink = new this.mb.EncodedPacketSink(this.track);
+  async #nextKeyTime(after: number): Promise<number | undefined> {
+    const sink = new this.#mb.EncodedPacketSink(this.#track);
     try {
       const here = await sink.getPacket(after, { metadataOnly: true });
       const next = here && (await sink.getNextKeyPacket(here, { metadataOnly: true }));
       if (!next || next.timestamp <= after) return undefined;
-      const { endTime } = this.range;
+      const { endTime } = this.#range;
       return endTime === undefined || next.timestamp < endTime ? next.timestamp : undefined;
     } catch {
       return undefined; // the index itself is damaged: what was read so far is all there is
     }
   }
 
-  private warnOfLosses(problem: unknown, lastTime: number): void {
-    const { count, declaredEnd, events } = this.range;
-    const missing = count === undefined ? 0 : count - this.decoded;
+  #warnOfLosses(problem: unknown, lastTime: number): void {
+    const { count, declaredEnd, events } = this.#range;
+    const missing = count === undefined ? 0 : count - this.#decoded;
     if (missing > 0) {
-      events.warning(`the file is damaged or cut off: ${this.decoded} of ${count} frames could be read`);
+      events.warning(`the file is damaged or cut off: ${this.#decoded} of ${count} frames could be read`);
     } else if (declaredEnd !== undefined && lastTime < 0.9 * declaredEnd - 1) {
       const [seen, said] = [lastTime.toFixed(1), declaredEnd.toFixed(1)];
       events.warning(`the file is damaged or cut off: it ends after ${seen} of ${said} seconds`);

@@ -1,5 +1,4 @@
-/** Video files as a reader. */
-
+// Video files as a reader.
 import type { DecodeJob } from '../process/messages.js';
 import { loadCodecs } from './codecs.js';
 import type { FrameReader, ReaderEvents } from './reader.js';

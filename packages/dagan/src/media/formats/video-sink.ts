@@ -1,8 +1,5 @@
-/**
- * Video being written: pixels converted by our code, coded by the codec library, sound copied or coded anew. Runs in Node and
- * in browsers; whoever calls brings the library and the place to write to.
- */
-
+// Video being written: pixels converted by our code, coded by the codec library, sound copied or coded anew. Runs in Node and
+// in browsers; whoever calls brings the library and the place to write to.
 import type { Output, OutputFormat, Target, VideoCodec, VideoSampleSource } from 'mediabunny';
 import { pictureToI420, type YuvColor } from '../pictures/color.js';
 import type { Container, Quality } from '../process/messages.js';
@@ -95,33 +92,44 @@ export async function openVideoSink(
 }
 
 class VideoSink implements FrameSink {
-  private end = 0;
+  readonly #mb: Mediabunny;
+  readonly #output: Output;
+  readonly #video: VideoSampleSource;
+  readonly #sound: SoundTrack | undefined;
+  readonly #color: ReturnType<typeof outputColor>;
+  #end = 0;
 
   constructor(
-    private readonly mb: Mediabunny,
-    private readonly output: Output,
-    private readonly video: VideoSampleSource,
-    private readonly sound: SoundTrack | undefined,
-    private readonly color: ReturnType<typeof outputColor>,
-  ) {}
+    mb: Mediabunny,
+    output: Output,
+    video: VideoSampleSource,
+    sound: SoundTrack | undefined,
+    color: ReturnType<typeof outputColor>,
+  ) {
+    this.#mb = mb;
+    this.#output = output;
+    this.#video = video;
+    this.#sound = sound;
+    this.#color = color;
+  }
 
   async add({ picture, timestamp, duration }: ReaderFrame): Promise<void> {
-    const { width, height, data } = pictureToI420(picture, this.color.yuv);
-    using sample = new this.mb.VideoSample(data, {
+    const { width, height, data } = pictureToI420(picture, this.#color.yuv);
+    using sample = new this.#mb.VideoSample(data, {
       format: 'I420',
       codedWidth: width,
       codedHeight: height,
       timestamp,
       duration,
-      colorSpace: this.color.tags,
+      colorSpace: this.#color.tags,
     });
-    await this.video.add(sample);
-    this.end = timestamp + duration;
-    await this.sound?.addUntil(this.end);
+    await this.#video.add(sample);
+    this.#end = timestamp + duration;
+    await this.#sound?.addUntil(this.#end);
   }
 
   async finish(): Promise<void> {
-    await this.sound?.finish(this.end);
-    await this.output.finalize();
+    await this.#sound?.finish(this.#end);
+    await this.#output.finalize();
   }
 }

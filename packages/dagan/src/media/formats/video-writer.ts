@@ -1,5 +1,4 @@
-/** Video files: H.264 or VP9 in the containers that players know. */
-
+// Video files: H.264 or VP9 in the containers that players know.
 import { open } from 'node:fs/promises';
 import type { StreamTarget, StreamTargetChunk } from 'mediabunny';
 import { writeAll } from '../files.js';

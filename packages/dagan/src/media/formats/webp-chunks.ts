@@ -1,4 +1,4 @@
-/** The chunks of a WebP file (RIFF; RFC 9649), as far as joining animations needs them. */
+// The chunks of a WebP file (RIFF; RFC 9649), as far as joining animations needs them.
 
 /** One chunk of a RIFF file. */
 export type RiffChunk = {

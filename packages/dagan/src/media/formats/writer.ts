@@ -1,5 +1,4 @@
-/** What every kind of clip writer offers to the encoding process. */
-
+// What every kind of clip writer offers to the encoding process.
 import type { ReaderFrame } from './reader.js';
 
 /** An output being filled. */

@@ -1,14 +1,11 @@
-/**
- * Video pixels (Y'CbCr) to RGB and back, in integers, so that Node and the browser compute the same bytes and every
- * matrix is honoured. Runs in Node and in the browser.
- *
- * With luma weights Kr, Kb (Kg = 1 - Kr - Kb; ITU-R BT.601, BT.709, BT.2020):
- *
- *     Y' = Kr R + Kg G + Kb B      Cb = (B - Y') / (2 - 2 Kb)      Cr = (R - Y') / (2 - 2 Kr)
- *
- * Limited range stores Y' as 16 + 219 Y' and chroma as 128 + 224 C; full range uses 255 for both and no offset for Y'.
- */
-
+// Video pixels (Y'CbCr) to RGB and back, in integers, so that Node and the browser compute the same bytes and every
+// matrix is honoured. Runs in Node and in the browser.
+//
+// With luma weights Kr, Kb (Kg = 1 - Kr - Kb; ITU-R BT.601, BT.709, BT.2020):
+//
+//     Y' = Kr R + Kg G + Kb B      Cb = (B - Y') / (2 - 2 Kb)      Cr = (R - Y') / (2 - 2 Kr)
+//
+// Limited range stores Y' as 16 + 219 Y' and chroma as 128 + 224 C; full range uses 255 for both and no offset for Y'.
 import { createPicture, type Picture } from './picture.js';
 
 /** Which luma weights relate Y'CbCr to RGB. `rgb` means that the planes hold G, B, R themselves. */

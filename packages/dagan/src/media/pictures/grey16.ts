@@ -1,5 +1,4 @@
-/** Numbers per pixel as 16-bit grey PNG, which keeps what 8 bits would round away. */
-
+// Numbers per pixel as 16-bit grey PNG, which keeps what 8 bits would round away.
 import sharp from 'sharp';
 import { firstLine, MediaError } from '../errors.js';
 import { writeWhole } from '../files.js';

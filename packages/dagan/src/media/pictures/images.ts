@@ -1,5 +1,4 @@
-/** Still images in Node, through sharp. */
-
+// Still images in Node, through sharp.
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import sharp, { type Sharp } from 'sharp';

@@ -1,4 +1,4 @@
-/** The one picture type of the program and the exact, loss-free operations on it. Runs in Node and in the browser. */
+// The one picture type of the program and the exact, loss-free operations on it. Runs in Node and in the browser.
 
 /** An 8-bit RGB picture. */
 export type Picture = {

@@ -1,5 +1,4 @@
-/** Resizing in our own code, so that Node and the browser compute the same bytes. */
-
+// Resizing in our own code, so that Node and the browser compute the same bytes.
 import { checkPicture, createPicture, cropPicture, type Picture, type Rectangle } from './picture.js';
 
 /** What is done to every frame before it is handed on: cut out `crop`, then bring to `size`. */

@@ -1,5 +1,4 @@
-/** A decoded video sample of mediabunny to our picture. Runs in Node and in the browser. */
-
+// A decoded video sample of mediabunny to our picture. Runs in Node and in the browser.
 import type { VideoSample } from 'mediabunny';
 import { blendOverWhite, rgbaToPicture, type YuvColor, type YuvMatrix, type YuvPlanes, yuvToPicture } from './color.js';
 import { type Picture, rotatePicture } from './picture.js';
@@ -31,7 +30,7 @@ const SAMPLING: Partial<Record<string, readonly [shiftX: 0 | 1, shiftY: 0 | 1]>>
 
 /** Converts the samples of one track, one after the other; keeps a scratch buffer between them. */
 export class SampleConverter {
-  private scratch = new Uint8Array(0);
+  #scratch = new Uint8Array(0);
 
   /**
    * The sample's picture as it is to be seen: `color` applied, pixels made square, transparency on white, rotation and
@@ -39,19 +38,19 @@ export class SampleConverter {
    * by the platform.
    */
   async toPicture(sample: VideoSample, color: YuvColor): Promise<Picture> {
-    let picture = await this.stored(sample, color);
+    let picture = await this.#stored(sample, color);
     const { squarePixelWidth: width, squarePixelHeight: height } = sample;
     if (picture.width !== width || picture.height !== height) picture = resizePicture(picture, width, height);
     return rotatePicture(picture, sample.rotation, sample.flip);
   }
 
-  private async stored(sample: VideoSample, color: YuvColor): Promise<Picture> {
+  async #stored(sample: VideoSample, color: YuvColor): Promise<Picture> {
     const { width, height } = sample.visibleRect;
     const [, family = '', alpha = '', depth = ''] = /^(I4\d\d|NV12)(A?)(P1[02])?$/.exec(sample.format ?? '') ?? [];
     const sampling = SAMPLING[family];
-    if (!sampling) return this.interleaved(sample, width, height);
+    if (!sampling) return this.#interleaved(sample, width, height);
 
-    const [data, layout] = await this.copy(sample);
+    const [data, layout] = await this.#copy(sample);
     const shift = depth === '' ? 0 : depth === 'P10' ? 2 : 4;
     const planes = layout.map(({ offset, stride }, index) => {
       const end = layout[index + 1]?.offset ?? data.length;
@@ -79,9 +78,9 @@ export class SampleConverter {
     return picture;
   }
 
-  private async interleaved(sample: VideoSample, width: number, height: number): Promise<Picture> {
+  async #interleaved(sample: VideoSample, width: number, height: number): Promise<Picture> {
     const own = sample.format !== null && /^(RGB|BGR)[AX]$/.test(sample.format);
-    const [data, [layout]] = await this.copy(sample, own ? undefined : 'RGBA');
+    const [data, [layout]] = await this.#copy(sample, own ? undefined : 'RGBA');
     const format = own ? (sample.format ?? 'RGBA') : 'RGBA';
     return rgbaToPicture(
       { width, height, data, stride: layout?.stride ?? width * 4 },
@@ -90,11 +89,11 @@ export class SampleConverter {
     );
   }
 
-  private async copy(sample: VideoSample, format?: 'RGBA') {
+  async #copy(sample: VideoSample, format?: 'RGBA') {
     const options: CopyOptions | undefined = format && { format };
     const size = sample.allocationSize(options);
-    if (this.scratch.length !== size) this.scratch = new Uint8Array(size);
-    return [this.scratch, await sample.copyTo(this.scratch, options)] as const;
+    if (this.#scratch.length !== size) this.#scratch = new Uint8Array(size);
+    return [this.#scratch, await sample.copyTo(this.#scratch, options)] as const;
   }
 }
 

@@ -1,5 +1,4 @@
-/** The largest picture that is read, whatever the kind of file it comes from. */
-
+// The largest picture that is read, whatever the kind of file it comes from.
 import { MediaError } from '../errors.js';
 
 const SIDE = 8192;

@@ -1,5 +1,4 @@
-/** Writing clips in Node: videos, animated GIF and WebP, folders of PNG frames. Encoding runs in a process of its own. */
-
+// Writing clips in Node: videos, animated GIF and WebP, folders of PNG frames. Encoding runs in a process of its own.
 import { extname } from 'node:path';
 import { MediaError } from '../errors.js';
 import { abandon, beginFile, beginFolder, commitFile, commitFolder } from '../files.js';
@@ -100,40 +99,42 @@ export async function createClipWriter(path: string, options: ClipWriterOptions)
 
 /** A clip being written. Call `finish`, or `cancel` (also at the end of an `await using` block) to leave no trace. */
 export class ClipWriter implements AsyncDisposable {
-  private opened = false;
-  private finished = false;
-  private waiting = 0;
-  private added = 0;
-  private lastTime = -Infinity;
-  private state: 'open' | 'done' = 'open';
-  private readonly most: number;
-  private readonly encoder: MediaProcess<EncodeOrder, EncodeReport>;
+  readonly #job: EncodeJob;
+  readonly #options: ClipWriterOptions;
+  #opened = false;
+  #finished = false;
+  #waiting = 0;
+  #added = 0;
+  #lastTime = -Infinity;
+  #state: 'open' | 'done' = 'open';
+  readonly #most: number;
+  readonly #encoder: MediaProcess<EncodeOrder, EncodeReport>;
 
-  private constructor(
-    private readonly job: EncodeJob,
-    private readonly options: ClipWriterOptions,
-  ) {
+  private constructor(job: EncodeJob, options: ClipWriterOptions) {
+    this.#job = job;
+    this.#options = options;
+
     const bytes = job.width * job.height * 3;
-    this.most = Math.max(QUEUE_FRAMES.least, Math.min(QUEUE_FRAMES.most, Math.floor(QUEUE_BYTES / bytes)));
-    this.encoder = new MediaProcess(
+    this.#most = Math.max(QUEUE_FRAMES.least, Math.min(QUEUE_FRAMES.most, Math.floor(QUEUE_BYTES / bytes)));
+    this.#encoder = new MediaProcess(
       new URL('./encode-process.js', import.meta.url),
       job,
       job.path,
       options.timeLimit ?? 60,
-      (report) => this.take(report),
+      (report) => this.#take(report),
     );
   }
 
   /** @internal */
   static async start(job: EncodeJob, options: ClipWriterOptions): Promise<ClipWriter> {
     const writer = new ClipWriter(job, options);
-    await writer.guard(writer.encoder.wait(() => writer.opened || undefined));
+    await writer.#guard(writer.#encoder.wait(() => writer.#opened || undefined));
     return writer;
   }
 
   /** Frames added so far. */
   get frameCount(): number {
-    return this.added;
+    return this.#added;
   }
 
   /**
@@ -141,44 +142,44 @@ export class ClipWriter implements AsyncDisposable {
    * `timestamp` (seconds, ascending) is required; `duration` matters for the last frame only.
    */
   async add(picture: Picture, timestamp?: number, duration?: number): Promise<void> {
-    this.checkOpen();
-    const { width, height, frameRate } = this.job;
+    this.#checkOpen();
+    const { width, height, frameRate } = this.#job;
     checkPicture(picture);
     if (picture.width !== width || picture.height !== height) {
       throw new RangeError(`the clip is ${width} x ${height}, the added picture ${picture.width} x ${picture.height}`);
     }
-    const time = frameRate === undefined ? timestamp : this.added / frameRate;
-    if (time === undefined || !Number.isFinite(time) || time <= this.lastTime) {
-      throw new RangeError(`the frame's timestamp must be a number after ${this.lastTime} seconds, not ${time}`);
+    const time = frameRate === undefined ? timestamp : this.#added / frameRate;
+    if (time === undefined || !Number.isFinite(time) || time <= this.#lastTime) {
+      throw new RangeError(`the frame's timestamp must be a number after ${this.#lastTime} seconds, not ${time}`);
     }
-    this.lastTime = time;
-    this.added++;
-    this.waiting++;
+    this.#lastTime = time;
+    this.#added++;
+    this.#waiting++;
     const length = frameRate === undefined ? (duration ?? 0) : 1 / frameRate;
-    this.encoder.post({ type: 'frame', data: picture.data, timestamp: time, duration: length });
-    await this.guard(this.encoder.wait(() => this.waiting < this.most || undefined));
+    this.#encoder.post({ type: 'frame', data: picture.data, timestamp: time, duration: length });
+    await this.#guard(this.#encoder.wait(() => this.#waiting < this.#most || undefined));
   }
 
   /** Encodes what is left and puts the file in its place. Throws a `MediaError`, then nothing is left behind. */
   async finish(): Promise<void> {
-    this.checkOpen();
-    const { path, part, container } = this.job;
-    if (this.added === 0) {
+    this.#checkOpen();
+    const { path, part, container } = this.#job;
+    if (this.#added === 0) {
       await this.cancel();
       throw new MediaError(path, 'is not written as it would have no frames');
     }
-    this.encoder.post({ type: 'finish' });
-    await this.guard(this.encoder.wait(() => this.finished || undefined));
-    this.state = 'done';
-    await this.encoder.close();
-    await this.sign();
+    this.#encoder.post({ type: 'finish' });
+    await this.#guard(this.#encoder.wait(() => this.#finished || undefined));
+    this.#state = 'done';
+    await this.#encoder.close();
+    await this.#sign();
     await (container === 'folder' ? commitFolder(part, path) : commitFile(part, path));
   }
 
-  private async sign(): Promise<void> {
-    const { path, part, metadata = {} } = this.job;
+  async #sign(): Promise<void> {
+    const { path, part, metadata = {} } = this.#job;
     try {
-      await this.options.signer?.sign(path, part, metadata);
+      await this.#options.signer?.sign(path, part, metadata);
     } catch (error) {
       await abandon(part);
       throw error;
@@ -187,21 +188,21 @@ export class ClipWriter implements AsyncDisposable {
 
   /** Ends writing and removes what was made. Does nothing after `finish`. */
   async cancel(): Promise<void> {
-    if (this.state === 'done') return;
-    this.state = 'done';
-    await this.encoder.close();
-    await abandon(this.job.part);
+    if (this.#state === 'done') return;
+    this.#state = 'done';
+    await this.#encoder.close();
+    await abandon(this.#job.part);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.cancel();
   }
 
-  private checkOpen(): void {
-    if (this.state === 'done') throw new MediaError(this.job.path, 'is no longer open for writing');
+  #checkOpen(): void {
+    if (this.#state === 'done') throw new MediaError(this.#job.path, 'is no longer open for writing');
   }
 
-  private async guard<T>(work: Promise<T>): Promise<T> {
+  async #guard<T>(work: Promise<T>): Promise<T> {
     try {
       return await work;
     } catch (error) {
@@ -210,10 +211,10 @@ export class ClipWriter implements AsyncDisposable {
     }
   }
 
-  private take(report: Exclude<EncodeReport, { type: 'failure' }>): void {
-    if (report.type === 'opened') this.opened = true;
-    else if (report.type === 'taken') this.waiting--;
-    else if (report.type === 'finished') this.finished = true;
-    else if (report.type === 'warning') this.options.onWarning?.(`${this.job.path}: ${report.text}`);
+  #take(report: Exclude<EncodeReport, { type: 'failure' }>): void {
+    if (report.type === 'opened') this.#opened = true;
+    else if (report.type === 'taken') this.#waiting--;
+    else if (report.type === 'finished') this.#finished = true;
+    else if (report.type === 'warning') this.#options.onWarning?.(`${this.#job.path}: ${report.text}`);
   }
 }

@@ -1,5 +1,4 @@
-/** Reading clips in Node: videos, animated GIF and WebP, folders of frames. Decoding runs in a process of its own. */
-
+// Reading clips in Node: videos, animated GIF and WebP, folders of frames. Decoding runs in a process of its own.
 import { MediaError } from '../errors.js';
 import type { Picture } from '../pictures/picture.js';
 import type { PictureTransform } from '../pictures/resize.js';
@@ -58,24 +57,27 @@ export async function openClip(path: string, options: ClipOptions = {}): Promise
 
 /** An open clip. Frames are decoded as they are asked for; only a few are held at a time. */
 export class Clip implements AsyncDisposable {
-  private info!: ClipInfo;
-  private run = 0;
-  private queue: ClipFrame[] = [];
-  private ended = false;
-  private readonly decoder: MediaProcess<DecodeOrder, DecodeReport>;
+  readonly #options: ClipOptions;
+  #info!: ClipInfo;
+  #run = 0;
+  #queue: ClipFrame[] = [];
+  #ended = false;
+  readonly #decoder: MediaProcess<DecodeOrder, DecodeReport>;
 
   private constructor(
     /** The file or folder, as given to `openClip`. */
     readonly path: string,
     job: DecodeJob,
-    private readonly options: ClipOptions,
+    options: ClipOptions,
   ) {
-    this.decoder = new MediaProcess(
+    this.#options = options;
+
+    this.#decoder = new MediaProcess(
       new URL('./decode-process.js', import.meta.url),
       job,
       path,
       options.timeLimit ?? 20,
-      (report) => this.take(report),
+      (report) => this.#take(report),
     );
   }
 
@@ -83,9 +85,9 @@ export class Clip implements AsyncDisposable {
   static async open(job: DecodeJob, options: ClipOptions): Promise<Clip> {
     const clip = new Clip(job.path, job, options);
     try {
-      await clip.decoder.wait(() => clip.info);
+      await clip.#decoder.wait(() => clip.#info);
     } catch (error) {
-      await clip.decoder.close();
+      await clip.#decoder.close();
       throw error;
     }
     return clip;
@@ -93,47 +95,47 @@ export class Clip implements AsyncDisposable {
 
   /** What the clip was read from. */
   get kind(): ClipInfo['kind'] {
-    return this.info.kind;
+    return this.#info.kind;
   }
   /** Width of the frames in pixels: rotation, square pixels and the transform applied. */
   get width(): number {
-    return this.info.width;
+    return this.#info.width;
   }
   /** Height of the frames in pixels. */
   get height(): number {
-    return this.info.height;
+    return this.#info.height;
   }
   /** Width as the file is shown, before the transform. */
   get sourceWidth(): number {
-    return this.info.sourceWidth;
+    return this.#info.sourceWidth;
   }
   /** Height as the file is shown, before the transform. */
   get sourceHeight(): number {
-    return this.info.sourceHeight;
+    return this.#info.sourceHeight;
   }
   /** Average frames per second. */
   get frameRate(): number {
-    return this.info.frameRate;
+    return this.#info.frameRate;
   }
   /** Whether all frames lie on the grid of `frameRate`; if not, keep the timestamps. */
   get constantFrameRate(): boolean {
-    return this.info.constantFrameRate;
+    return this.#info.constantFrameRate;
   }
   /** Number of frames in the range, for progress: exact for animations, folders and indexed files, else an estimate. */
   get frameCount(): number | undefined {
-    return this.info.frameCount;
+    return this.#info.frameCount;
   }
   /** Seconds the range lasts, where known. */
   get duration(): number | undefined {
-    return this.info.duration;
+    return this.#info.duration;
   }
   /** Whether there is sound that a writer can take over (pass the clip as its `sound`). */
   get hasAudio(): boolean {
-    return this.info.sound !== undefined;
+    return this.#info.sound !== undefined;
   }
   /** @internal The part of the file's sound that belongs to the frames. */
   get sound(): ClipInfo['sound'] {
-    return this.info.sound;
+    return this.#info.sound;
   }
 
   /**
@@ -141,44 +143,44 @@ export class Clip implements AsyncDisposable {
    * in the middle is left out with a warning; the iteration throws a `MediaError` if nothing can be read.
    */
   async *frames(): AsyncGenerator<ClipFrame, void, undefined> {
-    const run = ++this.run;
+    const run = ++this.#run;
     const bytes = this.width * this.height * 3;
     const credit = Math.max(QUEUE_FRAMES.least, Math.min(QUEUE_FRAMES.most, Math.floor(QUEUE_BYTES / bytes)));
-    this.queue = [];
-    this.ended = false;
-    this.decoder.post({ type: 'start', run, credit });
+    this.#queue = [];
+    this.#ended = false;
+    this.#decoder.post({ type: 'start', run, credit });
     while (true) {
-      const frame = await this.decoder.wait(() => {
-        if (run !== this.run) return 'superseded';
-        return this.queue.shift() ?? (this.ended ? 'end' : undefined);
+      const frame = await this.#decoder.wait(() => {
+        if (run !== this.#run) return 'superseded';
+        return this.#queue.shift() ?? (this.#ended ? 'end' : undefined);
       });
       if (frame === 'end') return;
       if (frame === 'superseded') throw new MediaError(this.path, 'a newer iteration over this clip was started');
-      this.decoder.post({ type: 'credit', run });
+      this.#decoder.post({ type: 'credit', run });
       yield frame;
     }
   }
 
   /** Ends decoding and frees the file. */
   async close(): Promise<void> {
-    this.run++;
-    this.queue = [];
-    await this.decoder.close();
+    this.#run++;
+    this.#queue = [];
+    await this.#decoder.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  private take(report: Exclude<DecodeReport, { type: 'failure' }>): void {
-    if (report.type === 'opened') this.info = report.info;
-    else if (report.type === 'warning') this.options.onWarning?.(`${this.path}: ${report.text}`);
-    else if (report.type === 'progress' || report.run !== this.run) return;
-    else if (report.type === 'end') this.ended = true;
+  #take(report: Exclude<DecodeReport, { type: 'failure' }>): void {
+    if (report.type === 'opened') this.#info = report.info;
+    else if (report.type === 'warning') this.#options.onWarning?.(`${this.path}: ${report.text}`);
+    else if (report.type === 'progress' || report.run !== this.#run) return;
+    else if (report.type === 'end') this.#ended = true;
     else {
       const { width, height, data, timestamp, duration } = report;
       // The received bytes lie somewhere inside a message; a copy of their own can be handed on freely.
-      this.queue.push({ picture: { width, height, data: new Uint8Array(data) }, timestamp, duration });
+      this.#queue.push({ picture: { width, height, data: new Uint8Array(data) }, timestamp, duration });
     }
   }
 }

@@ -1,5 +1,4 @@
-/** The decoding process: opens one clip and hands out its frames as far as the program allows. */
-
+// The decoding process: opens one clip and hands out its frames as far as the program allows.
 import { open as openFile, stat } from 'node:fs/promises';
 import { MediaError, toMediaError } from '../errors.js';
 import type { FrameReader } from '../formats/reader.js';
@@ -52,42 +51,47 @@ function isImage(head: Buffer): boolean {
 
 /** Hands out frames run by run; a new run ends the one before it. */
 class Dispenser {
-  private run = 0;
-  private credit = 0;
-  private wake: (() => void) | undefined;
-  private active: Promise<void> = Promise.resolve();
+  readonly #path: string;
+  readonly #reader: FrameReader;
+  readonly #transform: PictureTransform;
+  #run = 0;
+  #credit = 0;
+  #wake: (() => void) | undefined;
+  #active: Promise<void> = Promise.resolve();
 
-  constructor(
-    private readonly path: string,
-    private readonly reader: FrameReader,
-    private readonly transform: PictureTransform,
-  ) {}
+  constructor(path: string, reader: FrameReader, transform: PictureTransform) {
+    this.#path = path;
+    this.#reader = reader;
+    this.#transform = transform;
+  }
 
   follow(order: DecodeOrder): void {
     if (order.type === 'start') {
-      this.run = order.run;
-      this.credit = order.credit;
-      this.active = this.active.then(() => this.handOut(order.run)).catch((error: unknown) => fail(this.path, error));
-    } else if (order.run === this.run) {
-      this.credit++;
+      this.#run = order.run;
+      this.#credit = order.credit;
+      this.#active = this.#active
+        .then(() => this.#handOut(order.run))
+        .catch((error: unknown) => fail(this.#path, error));
+    } else if (order.run === this.#run) {
+      this.#credit++;
     }
-    this.wake?.();
+    this.#wake?.();
   }
 
-  private async handOut(run: number): Promise<void> {
-    for await (const { picture, timestamp, duration } of this.reader.frames()) {
-      if (run !== this.run) return;
-      const { width, height, data } = transformPicture(picture, this.transform);
-      while (this.credit === 0 && run === this.run) {
+  async #handOut(run: number): Promise<void> {
+    for await (const { picture, timestamp, duration } of this.#reader.frames()) {
+      if (run !== this.#run) return;
+      const { width, height, data } = transformPicture(picture, this.#transform);
+      while (this.#credit === 0 && run === this.#run) {
         await new Promise<void>((resolve) => {
-          this.wake = resolve;
+          this.#wake = resolve;
         });
       }
-      if (run !== this.run) return;
-      this.credit--;
+      if (run !== this.#run) return;
+      this.#credit--;
       send({ type: 'frame', run, width, height, data, timestamp, duration });
     }
-    if (run === this.run) send({ type: 'end', run });
+    if (run === this.#run) send({ type: 'end', run });
   }
 }
 

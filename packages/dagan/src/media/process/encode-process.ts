@@ -1,5 +1,4 @@
-/** The encoding process: writes the frames it is sent into one file or folder, in order. */
-
+// The encoding process: writes the frames it is sent into one file or folder, in order.
 import { toMediaError } from '../errors.js';
 import type { FrameSink } from '../formats/writer.js';
 import type { EncodeJob, EncodeOrder, EncodeReport } from './messages.js';
@@ -26,48 +25,50 @@ async function openSink(job: EncodeJob): Promise<FrameSink> {
 
 /** Passes frames on in order, each when the next one tells how long it is shown. */
 class Intake {
-  private held: Extract<EncodeOrder, { type: 'frame' }> | undefined;
-  private lastDuration: number;
-  private work: Promise<void> = Promise.resolve();
-  private failed = false;
+  readonly #job: EncodeJob;
+  readonly #sink: FrameSink;
+  #held: Extract<EncodeOrder, { type: 'frame' }> | undefined;
+  #lastDuration: number;
+  #work: Promise<void> = Promise.resolve();
+  #failed = false;
 
-  constructor(
-    private readonly job: EncodeJob,
-    private readonly sink: FrameSink,
-  ) {
-    this.lastDuration = 1 / (job.frameRate ?? 25);
+  constructor(job: EncodeJob, sink: FrameSink) {
+    this.#job = job;
+    this.#sink = sink;
+
+    this.#lastDuration = 1 / (job.frameRate ?? 25);
   }
 
   follow(order: EncodeOrder): void {
-    this.work = this.work.then(async () => {
-      if (this.failed) return;
+    this.#work = this.#work.then(async () => {
+      if (this.#failed) return;
       try {
-        await (order.type === 'finish' ? this.finish() : this.take(order));
+        await (order.type === 'finish' ? this.#finish() : this.#take(order));
       } catch (error) {
-        this.failed = true;
-        fail(this.job.path, error);
+        this.#failed = true;
+        fail(this.#job.path, error);
       }
     });
   }
 
-  private async take(frame: Extract<EncodeOrder, { type: 'frame' }>): Promise<void> {
-    await this.passOn(frame.timestamp);
-    this.held = frame;
+  async #take(frame: Extract<EncodeOrder, { type: 'frame' }>): Promise<void> {
+    await this.#passOn(frame.timestamp);
+    this.#held = frame;
   }
 
-  private async finish(): Promise<void> {
-    await this.passOn(undefined);
-    await this.sink.finish();
+  async #finish(): Promise<void> {
+    await this.#passOn(undefined);
+    await this.#sink.finish();
     send({ type: 'finished' });
   }
 
-  private async passOn(until: number | undefined): Promise<void> {
-    if (!this.held) return;
-    const { data, timestamp, duration } = this.held;
-    this.held = undefined;
-    this.lastDuration = until === undefined ? duration || this.lastDuration : until - timestamp;
-    const picture = { width: this.job.width, height: this.job.height, data };
-    await this.sink.add({ picture, timestamp, duration: this.lastDuration });
+  async #passOn(until: number | undefined): Promise<void> {
+    if (!this.#held) return;
+    const { data, timestamp, duration } = this.#held;
+    this.#held = undefined;
+    this.#lastDuration = until === undefined ? duration || this.#lastDuration : until - timestamp;
+    const picture = { width: this.#job.width, height: this.#job.height, data };
+    await this.#sink.add({ picture, timestamp, duration: this.#lastDuration });
     send({ type: 'taken' });
   }
 }

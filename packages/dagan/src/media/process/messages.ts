@@ -1,5 +1,4 @@
-/** What the program and its media processes say to each other. */
-
+// What the program and its media processes say to each other.
 import type { PictureTransform } from '../pictures/resize.js';
 import type { MediaMetadata } from '../provenance/provenance.js';
 

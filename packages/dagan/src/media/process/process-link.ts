@@ -1,4 +1,4 @@
-/** The codec process's end of the line to the program. */
+// The codec process's end of the line to the program.
 
 /** Sends a report; resolves when it has been handed to the system. */
 export function report(message: { type: string }): void {

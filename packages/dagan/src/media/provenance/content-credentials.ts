@@ -1,9 +1,6 @@
-/**
- * Content credentials (C2PA): a signed statement of a file's origin, bound to its bytes, through the optional package
- * @contentauth/c2pa-wasm. Nothing is asked of the network: the signature carries no time of a third party, and whether its
- * certificate is to be trusted is the reader's business.
- */
-
+// Content credentials (C2PA): a signed statement of a file's origin, bound to its bytes, through the optional package
+// @contentauth/c2pa-wasm. Nothing is asked of the network: the signature carries no time of a third party, and whether its
+// certificate is to be trusted is the reader's business.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';

@@ -1,5 +1,4 @@
-/** Signatures as content credentials hold them: COSE_Sign1 (RFC 9052) with a certificate chain (RFC 9360), in CBOR. */
-
+// Signatures as content credentials hold them: COSE_Sign1 (RFC 9052) with a certificate chain (RFC 9360), in CBOR.
 import { constants, type KeyObject, sign, type X509Certificate } from 'node:crypto';
 
 /** A way to sign: C2PA's name of it, COSE's number, the hash. */

@@ -1,5 +1,4 @@
-/** The XMP packet of a PNG file: an uncompressed `iTXt` chunk (PNG, third edition; XMP, part 3). */
-
+// The XMP packet of a PNG file: an uncompressed `iTXt` chunk (PNG, third edition; XMP, part 3).
 import { crc32 } from 'node:zlib';
 
 /** Signature and IHDR chunk. */

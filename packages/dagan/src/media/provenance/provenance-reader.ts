@@ -1,5 +1,4 @@
-/** Reads back what a picture, a clip or a folder of frames says of its origin. Nothing is decoded. */
-
+// Reads back what a picture, a clip or a folder of frames says of its origin. Nothing is decoded.
 import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import sharp from 'sharp';

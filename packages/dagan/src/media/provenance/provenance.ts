@@ -1,8 +1,6 @@
-/**
- * What a file says of its origin, in the fields that others read: IPTC's digital source type and AI system (IPTC Photo
- * Metadata 2025.1) in an XMP packet (ISO 16684-1), or the same as Matroska tags, as that container has no XMP. Runs in Node
- * and in browsers.
- */
+// What a file says of its origin, in the fields that others read: IPTC's digital source type and AI system (IPTC Photo
+// Metadata 2025.1) in an XMP packet (ISO 16684-1), or the same as Matroska tags, as that container has no XMP. Runs in Node
+// and in browsers.
 
 /** Terms of IPTC's vocabulary of digital source types that outputs of this program carry. */
 export const DIGITAL_SOURCE_TYPES = {

@@ -1,5 +1,4 @@
-/** The XMP packet of an MP4 or QuickTime file: a `uuid` box beside the others (ISO 14496-12; XMP, part 3). */
-
+// The XMP packet of an MP4 or QuickTime file: a `uuid` box beside the others (ISO 14496-12; XMP, part 3).
 import { appendFile, type FileHandle, open } from 'node:fs/promises';
 import { XMP_UUID, xmpBox } from './provenance.js';
 
