@@ -1,5 +1,4 @@
 // The worker thread of a loader: reads frames, augments them and lays them out as batches, in the order it is asked to.
-import { workerData } from 'node:worker_threads';
 import {
   FACE_LANDMARK_NAMES,
   FACE_LANDMARKS,
@@ -9,13 +8,13 @@ import {
   regionRectangles,
 } from '../faces/index.js';
 import { type Picture, transformPicture } from '../media/index.js';
-import { answerRequests } from '../threads/answer-requests.js';
+import { answerRequests, threadSetup } from '../threads/answer-requests.js';
 import { changeColors, viewRectangle, writePlanes } from './augmentation.js';
 import { readFolderFrames } from './frame-folder.js';
 import { readPacked } from './frame-pack.js';
 import type { BatchOrder, WorkerSetup } from './loader-messages.js';
 
-const { size, regions } = workerData as WorkerSetup;
+const { size, regions } = threadSetup<WorkerSetup>();
 const area = size * size;
 const frameLength = 3 * area;
 /** Standard deviation of a landmark's spot, as a part of the picture's side: a few pixels, so that it can be bent. */

@@ -8,7 +8,7 @@ import { MediaError, systemCode, toMediaError } from './errors.js';
 /** Unfinished outputs of this process, removed should it end before they are finished. */
 const unfinished = new Set<string>();
 process.on('exit', () => {
-  for (const part of unfinished) rmSync(part, { recursive: true, force: true });
+  for (const part of unfinished) rmSync(part, { recursive: true, force: true, maxRetries: 3 }); // an encoder may still be filling it
 });
 
 /** A new name beside `path`; what lies there already may be the user's, or of another command with the same output. */

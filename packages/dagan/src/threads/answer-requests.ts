@@ -1,8 +1,14 @@
 // The thread's side of `Thread`.
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { CheckpointError } from '@dagan/libtorch/checkpoint';
 import { MediaError } from '../media/errors.js';
-import type { ThreadAnswer, ThreadFailure, ThreadRequest } from './messages.js';
+import { Gate } from './gate.js';
+import type { ThreadAnswer, ThreadData, ThreadFailure, ThreadRequest } from './messages.js';
+
+/** The setup that the `Thread` was given. */
+export function threadSetup<Setup>(): Setup {
+  return (workerData as ThreadData).setup as Setup;
+}
 
 /**
  * Answers what the program asks, one request after the other.
@@ -20,9 +26,16 @@ export function answerRequests<Request, Answer>(
       parentPort?.postMessage({ number, failure: failureOf(error) } satisfies ThreadAnswer<Answer>);
     }
   };
+  const gate = new Gate((workerData as ThreadData).gate);
+  const followUnlessShut = async (request: ThreadRequest<Request>): Promise<void> => {
+    if (!gate.enter()) return;
+    await follow(request);
+    if (!gate.leave()) process.exit(); // ends this thread alone
+  };
+  if (!gate.leave()) process.exit(); // its script has been loaded
   let last: Promise<void> = Promise.resolve();
   parentPort?.on('message', (request: ThreadRequest<Request>) => {
-    last = last.then(() => follow(request));
+    last = last.then(() => followUnlessShut(request));
   });
 }
 

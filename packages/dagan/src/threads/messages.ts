@@ -1,5 +1,8 @@
 // What the program and its worker threads say to each other.
 
+/** What a thread is started with: its setup, and the memory of its gate. */
+export type ThreadData = { setup: unknown; gate: SharedArrayBuffer };
+
 export type ThreadRequest<Request> = { number: number; request: Request };
 
 /** An error as it can be sent. */

@@ -1,9 +1,10 @@
 // A worker thread that answers requests, as the program sees it.
 import { Worker } from 'node:worker_threads';
-import type { ThreadAnswer, ThreadFailure, ThreadRequest } from './messages.js';
+import { Gate } from './gate.js';
+import type { ThreadAnswer, ThreadData, ThreadFailure, ThreadRequest } from './messages.js';
 
 export type ThreadOptions = {
-  /** What the thread's script finds in `workerData`. */
+  /** What the thread's script finds with `threadSetup`. */
   setup: unknown;
   /** What the thread is, for messages: "a loader's worker". */
   name: string;
@@ -11,12 +12,24 @@ export type ThreadOptions = {
   errorOf?: (failure: ThreadFailure) => Error | undefined;
 };
 
+/** Milliseconds that an exiting program waits for a thread's native code. */
+const EXIT_LIMIT = 30_000;
+
+/** Threads that have not ended. */
+const running = new Set<Gate>();
+process.on('exit', () => {
+  for (const gate of running) gate.shut(); // all stop at once, then each is waited for
+  for (const gate of running) gate.shutAndWait(EXIT_LIMIT);
+});
+
 /**
  * A thread that runs a script which calls `answerRequests`. Requests are worked on one after the other. It keeps the program
  * alive only while it is held.
  */
 export class Thread<Request, Answer> {
   readonly #worker: Worker;
+  readonly #gate = new Gate();
+  readonly #ended: Promise<void>;
   readonly #waiting = new Map<number, { resolve: (answer: Answer) => void; reject: (error: Error) => void }>();
   readonly #options: ThreadOptions;
   #asked = 0;
@@ -26,11 +39,19 @@ export class Thread<Request, Answer> {
   constructor(script: URL, options: ThreadOptions) {
     const { setup, name } = options;
     this.#options = options;
-    this.#worker = new Worker(script, { workerData: setup, execArgv: [] });
+    const data: ThreadData = { setup, gate: this.#gate.memory };
+    this.#worker = new Worker(script, { workerData: data, execArgv: [] });
     this.#worker.unref();
+    running.add(this.#gate);
     this.#worker.on('message', (answer: ThreadAnswer<Answer>) => this.#receive(answer));
     this.#worker.on('error', (error) => this.#fail(new Error(`${name} failed: ${error.message}`, { cause: error })));
-    this.#worker.on('exit', (code) => this.#fail(new Error(`${name} ended unexpectedly (exit code ${code})`)));
+    this.#ended = new Promise((resolve) => {
+      this.#worker.on('exit', (code) => {
+        running.delete(this.#gate);
+        this.#fail(new Error(`${name} ended unexpectedly (exit code ${code})`));
+        resolve();
+      });
+    });
   }
 
   /** The answer to a request; rejects if it could not be worked on, or the thread has ended. */
@@ -52,12 +73,16 @@ export class Thread<Request, Answer> {
     else this.#worker.unref();
   }
 
-  /** Ends the thread, and the program does not end before it. What was asked and not answered rejects with `reason`. */
+  /**
+   * Ends the thread as soon as what it is working on is done, and the program does not end before it. What was asked and not
+   * answered rejects with `reason`.
+   */
   async close(reason: string): Promise<void> {
     this.#closing = true;
     this.hold(true);
     this.#fail(new Error(reason));
-    await this.#worker.terminate();
+    if (this.#gate.shut()) await this.#worker.terminate();
+    await this.#ended;
   }
 
   #receive({ number, answer, failure }: ThreadAnswer<Answer>): void {

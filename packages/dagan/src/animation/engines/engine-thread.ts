@@ -1,6 +1,5 @@
 // A thread with an engine in it.
-import { workerData } from 'node:worker_threads';
-import { answerRequests } from '../../threads/answer-requests.js';
+import { answerRequests, threadSetup } from '../../threads/answer-requests.js';
 import type { Engine } from '../engine.js';
 import type { EngineAnswer, EngineRequest, EngineSetup } from './engine-threads.js';
 
@@ -22,7 +21,7 @@ async function load(setup: EngineSetup): Promise<Engine> {
 let loading: Promise<Engine> | undefined;
 
 answerRequests<EngineRequest, EngineAnswer[keyof EngineAnswer]>(async (request) => {
-  loading ??= load(workerData as EngineSetup);
+  loading ??= load(threadSetup<EngineSetup>());
   const engine = await loading;
   switch (request.call) {
     case 'load':
