@@ -6,8 +6,10 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import {
   drawPair,
+  ExpressionTracks,
   loadFaceSurface,
   MadeUpExpressions,
+  type MeshTrack,
   MovingPortrait,
   type PortraitMotion,
   preparePortraits,
@@ -126,6 +128,61 @@ test('pairs differ, and are the same for the same random numbers', () => {
     Math.hypot(source.points[2]! - driving.points[2]!, source.points[3]! - driving.points[3]!),
   );
   assert.ok(Math.max(...distances) > 4 && distances.filter((distance) => distance > 1).length > 15);
+});
+
+/** The mesh of the portrait through a made-up clip: it turns to and fro, and at times does what it is told to. */
+function trackOf(actions: readonly Float32Array[], frames = 60): MeshTrack {
+  const { rotation } = analyzer.pose(mesh);
+  const unit = Math.hypot(...[0, 1, 2].map((axis) => mesh.points[33 * 3 + axis]! - mesh.points[263 * 3 + axis]!));
+  const points = new Float32Array(frames * 478 * 3);
+  for (let frame = 0; frame < frames; frame++) {
+    const action = frame % 4 === 0 ? actions[(frame / 4) % actions.length] : undefined;
+    const angle = 0.2 * Math.sin(frame);
+    for (let i = 0; i < 478; i++) {
+      const [x, y, z] = [0, 1, 2].map((axis) => {
+        const [a, b, c] = [action?.[i * 3] ?? 0, -(action?.[i * 3 + 1] ?? 0), -(action?.[i * 3 + 2] ?? 0)];
+        const change = rotation[axis * 3]! * a + rotation[axis * 3 + 1]! * b + rotation[axis * 3 + 2]! * c;
+        return mesh.points[i * 3 + axis]! + (axis === 0 ? 1 : -1) * change * unit;
+      }) as [number, number, number];
+      const turned = [x * Math.cos(angle) - z * Math.sin(angle), y, x * Math.sin(angle) + z * Math.cos(angle)];
+      points.set(turned, (frame * 478 + i) * 3);
+    }
+  }
+  points.fill(Number.NaN, 0, 478 * 3); // no face in the first frame
+  return { points, width: 256, height: 256 };
+}
+
+test('expressions are taken from clips with the pose left out, and fit other faces', () => {
+  const jaw = expressions.of({ jaw: 0.06 });
+  const blink = expressions.of({ blink: 0.8 });
+  const tracks = ExpressionTracks.of([trackOf([jaw, blink])], surface, { count: 10 });
+  const gap = (values: ArrayLike<number>, stride: number, above: number, below: number): number =>
+    values[below * stride + 1]! - values[above * stride + 1]!;
+  const all = Array.from({ length: tracks.count }, (_, i) => tracks.at(i));
+  const widest = all.reduce((a, b) => (gap(a, 3, 13, 14) > gap(b, 3, 13, 14) ? a : b));
+  assert.ok(Math.abs(gap(widest, 3, 13, 14) / gap(jaw, 3, 13, 14) - 1) < 0.12, `${gap(widest, 3, 13, 14)}`);
+  assert.ok(Math.abs(gap(widest, 3, 159, 145)) < 0.01);
+  const still = [4, 6, 168, 10, 234, 454].map((index) => Math.hypot(...widest.subarray(index * 3, index * 3 + 2)));
+  assert.ok(Math.max(...still) < 0.015, `${still}`);
+  // The clip's eyes and the portrait's are equally open, so the portrait does what the clip did.
+  const closing = all.reduce((a, b) => (gap(a, 3, 159, 145) < gap(b, 3, 159, 145) ? a : b));
+  const open = gap(portrait.render({}).points, 2, 159, 145);
+  const unit = Math.hypot(...[0, 1].map((axis) => mesh.points[33 * 3 + axis]! - mesh.points[263 * 3 + axis]!));
+  const wanted = open + unit * gap(blink, 3, 159, 145);
+  const now = gap(portrait.render({ expression: closing }).points, 2, 159, 145);
+  assert.ok(Math.abs(now - wanted) < 0.1 * open && wanted < 0.6 * open, `${open} to ${now}, not ${wanted}`);
+});
+
+test('a collection of expressions is the same for the same clips, is shared when it is packed, and needs faces', () => {
+  const track = trackOf([expressions.of({ jaw: 0.06 }), expressions.of({ smile: 0.05 })]);
+  const [one, other] = [0, 1].map(() => ExpressionTracks.of([track], surface));
+  assert.deepEqual(one!.packed, other!.packed);
+  assert.ok(one!.packed.changes.buffer instanceof SharedArrayBuffer);
+  const received = new ExpressionTracks(structuredClone(one!.packed));
+  assert.deepEqual(received.draw(new Random('same')), one!.draw(new Random('same')));
+  assert.ok(one!.count > 2);
+  const nobody = { points: new Float32Array(30 * 478 * 3).fill(Number.NaN), width: 64, height: 64 };
+  assert.throws(() => ExpressionTracks.of([nobody], surface), /no clip shows a face in at least 12 frames/);
 });
 
 test('what cannot be a portrait is refused', () => {

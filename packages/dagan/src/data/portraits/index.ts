@@ -1,5 +1,11 @@
 // Portraits that move: a folder of pictures as training data with known motion.
 
+export {
+  type ExpressionTrackOptions,
+  ExpressionTracks,
+  type MeshTrack,
+  type PackedExpressions,
+} from './expression-tracks.js';
 export { type FaceSurface, loadFaceSurface } from './face-surface.js';
 export { type FacialAction, MadeUpExpressions } from './made-up-expressions.js';
 export { type HeadShift, MovingPortrait, type PortraitFrame, type PortraitMotion, UNMOVED } from './moving-portrait.js';

@@ -2,6 +2,7 @@
 // moved.
 import type { Random } from '../random.js';
 import { EYE_CORNERS, EYES, type FaceSurface, IRISES, REFINED_POINTS } from './face-surface.js';
+import { rising } from './frontal-face.js';
 
 /** What a face does; all 0 is the face at rest. */
 export type FacialAction = {
@@ -162,9 +163,4 @@ export class MadeUpExpressions {
       gazeDown: looks ? LARGEST.gaze * random.between(-0.4, 0.4) : 0,
     });
   }
-}
-
-function rising(value: number): number {
-  const t = Math.min(1, Math.max(0, value));
-  return t * t * (3 - 2 * t);
 }

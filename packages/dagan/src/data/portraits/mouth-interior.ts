@@ -2,6 +2,7 @@
 import type { Picture } from '../../media/pictures/picture.js';
 import { colorAt } from './canvas.js';
 import type { Opening } from './face-surface.js';
+import { rising } from './frontal-face.js';
 import { OpenPart, type OpenPlace } from './open-part.js';
 
 /** Points of the lips whose mean colour that of the inside is made of. */
@@ -55,9 +56,4 @@ export class MouthInterior extends OpenPart {
 /** 0 where the upper teeth are, 1 where the lower ones are. */
 function lowerShare(below: number, height: number): number {
   return rising((below / Math.max(height, 1e-3) - UPPER_TEETH[0]) / (UPPER_TEETH[1] - UPPER_TEETH[0]));
-}
-
-function rising(value: number): number {
-  const t = Math.min(1, Math.max(0, value));
-  return t * t * (3 - 2 * t);
 }

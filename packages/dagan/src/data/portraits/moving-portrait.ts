@@ -3,17 +3,8 @@
 import { headPose } from '../../faces/pose.js';
 import type { Picture } from '../../media/pictures/picture.js';
 import { Canvas } from './canvas.js';
-import {
-  EARS,
-  EYE_CORNERS,
-  EYES,
-  type FaceSurface,
-  IRISES,
-  MOUTH,
-  type Opening,
-  OUTLINE,
-  REFINED_POINTS,
-} from './face-surface.js';
+import { EARS, EYES, type FaceSurface, IRISES, MOUTH, OUTLINE, REFINED_POINTS } from './face-surface.js';
+import { eyeDistance, eyesOpen, inverseRotation, multiplied, pictureRotation, rising } from './frontal-face.js';
 import { MouthInterior } from './mouth-interior.js';
 import { OpenPart } from './open-part.js';
 
@@ -109,11 +100,12 @@ export class MovingPortrait {
     const mesh = Float64Array.from(points);
     const { yaw, pitch, roll, rotation } = headPose(mesh, surface.canonical);
     this.pose = { yaw, pitch, roll };
-    const frontal = turned(mesh, transposed(flipped(rotation)));
-    const unit = distance(frontal, ...EYE_CORNERS);
-    this.#axes = flipped(rotation).map((value) => value * unit);
-    const canonical = turned(surface.canonical.points, FLIP);
-    this.#lids = EYES.map((eye) => openness(frontal, eye) / unit / canonicalOpenness(canonical, eye));
+    const axes = pictureRotation(rotation);
+    const frontal = multiplied(mesh, inverseRotation(axes));
+    const unit = eyeDistance(frontal);
+    this.#axes = axes.map((value) => value * unit);
+    const canonicalEyes = eyesOpen(surface.canonical.points);
+    this.#lids = eyesOpen(frontal).map((open, eye) => open / canonicalEyes[eye]!);
 
     // The frame of the face in the picture: across and along it, turned by its roll.
     const angle = (roll * Math.PI) / 180;
@@ -190,7 +182,7 @@ export class MovingPortrait {
     if (expression.length !== REFINED_POINTS * 3) {
       throw new RangeError(`an expression moves ${REFINED_POINTS} points, not ${expression.length / 3}`);
     }
-    const changes = turned(expression, this.#axes);
+    const changes = multiplied(expression, this.#axes);
     for (const [eye, rims] of EYES.entries()) {
       for (const index of [...rims.upper.slice(1, -1), ...rims.lower.slice(1, -1)]) {
         for (let axis = 0; axis < 3; axis++) changes[index * 3 + axis]! *= this.#lids[eye]!;
@@ -266,42 +258,6 @@ function ringTriangles(): Uint16Array {
 
 type Nine = [number, number, number, number, number, number, number, number, number];
 
-/** Turns y and z of canonical axes over. */
-const FLIP = [1, 0, 0, 0, -1, 0, 0, 0, -1] as const;
-
-/** A rotation of canonical axes in the axes of pictures: y down, z away from the viewer. */
-function flipped(rotation: readonly number[]): number[] {
-  return rotation.map((value, at) => (at === 0 || (at % 3 > 0 && at > 3) ? value : -value));
-}
-
-function transposed(m: readonly number[]): number[] {
-  return [m[0]!, m[3]!, m[6]!, m[1]!, m[4]!, m[7]!, m[2]!, m[5]!, m[8]!];
-}
-
-/** Every point times a matrix. */
-function turned(points: ArrayLike<number>, m: readonly number[]): Float64Array {
-  const result = new Float64Array(points.length);
-  for (let at = 0; at < points.length; at += 3) {
-    const [x, y, z] = [points[at]!, points[at + 1]!, points[at + 2]!];
-    for (let row = 0; row < 3; row++) result[at + row] = m[row * 3]! * x + m[row * 3 + 1]! * y + m[row * 3 + 2]! * z;
-  }
-  return result;
-}
-
-/** Distance of two points as they are seen. */
-function distance(points: Float64Array, a: number, b: number): number {
-  return Math.hypot(points[a * 3]! - points[b * 3]!, points[a * 3 + 1]! - points[b * 3 + 1]!);
-}
-
-/** Mean distance of an opening's rims. */
-function openness(points: Float64Array, { upper, lower }: Opening): number {
-  return upper.reduce((sum, index, i) => sum + distance(points, index, lower[i]!), 0) / (upper.length - 2);
-}
-
-function canonicalOpenness(points: Float64Array, eye: Opening): number {
-  return openness(points, eye) / distance(points, ...EYE_CORNERS);
-}
-
 /** Rz(roll) Ry(yaw) Rx(pitch) in the axes of pictures: y down, z away from the viewer. */
 function rotationOf({ yaw, pitch, roll }: Pick<HeadShift, 'yaw' | 'pitch' | 'roll'>): number[] {
   const [a, b, c] = [yaw, pitch, roll].map((degrees) => (degrees * Math.PI) / 180) as [number, number, number];
@@ -311,10 +267,4 @@ function rotationOf({ yaw, pitch, roll }: Pick<HeadShift, 'yaw' | 'pitch' | 'rol
     ...[sr * cy, cr * cp - sr * sy * sp, -cr * sp - sr * sy * cp],
     ...[sy, cy * sp, cy * cp],
   ];
-}
-
-/** From 0 to 1 as `value` goes from 0 to 1, smoothly. */
-function rising(value: number): number {
-  const t = Math.min(1, Math.max(0, value));
-  return t * t * (3 - 2 * t);
 }
