@@ -93,6 +93,8 @@ describe('dagan ablate', () => {
     for (const l1 of models) assert.ok(l1 > copy!, 'one step learns nothing');
     const markdown = readFileSync(join(folder, 'ablation.md'), 'utf8');
     assert.match(markdown, /Weights of losses other than the presets': pixel 50\.\n.*depth network .* was NOT trained/);
+    assert.match(markdown, /\| mouth opening \| mouth width \| lids \| cross mouth opening \|/);
+    assert.match(markdown, /\| Copy of the source .* \| 0\.00 \/ – \|/);
     assert.match(markdown, /\| Baseline \| [\d.]+ M \| .* \| 0\.688 \| 5\.39 \| 0\.657 \|/);
     for (const file of ['ablation.html', 'self/report.html', 'cross/report.html']) {
       assert.ok(existsSync(join(folder, file)), file);

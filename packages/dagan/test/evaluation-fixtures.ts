@@ -2,8 +2,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { resample } from '../src/data/preprocess/warped-picture.js';
 import type { Contestant } from '../src/evaluation/index.js';
+import type { FaceMesh } from '../src/faces/index.js';
 import { type Region, sampleRegion } from '../src/faces/sampling.js';
+import { LandmarkWarp, type Point } from '../src/geometry/landmark-warp.js';
 import { createPicture, type Picture, readPicture, writePicture } from '../src/media/index.js';
 
 /** The example portrait, 256 x 256. */
@@ -53,6 +56,51 @@ export async function makeFaceClip(path: string, frames: number, size = 128): Pr
     await writePicture(join(path, `${String(frame).padStart(7, '0')}.png`), made.at(-1)!);
   }
   return made;
+}
+
+/** What a face does, in distances between the outer corners of the eyes: 0 is as it was. */
+export type Grimace = { opening: number; width: number; smile: number; lids: number; brows: number };
+
+const UPPER_LIPS = [13, 82, 312, 81, 311, 0, 37, 267];
+const LOWER_LIPS = [14, 87, 317, 178, 402, 17, 84, 314];
+const CORNERS = [61, 291];
+const UPPER_LIDS = [159, 160, 158, 386, 387, 385];
+const LOWER_LIDS = [145, 144, 153, 374, 373, 380];
+const BROWS = [55, 107, 46, 70, 53, 63, 285, 336, 276, 300, 283, 293];
+/** Nose, forehead, chin, cheeks, corners of the eyes: they stay. */
+const STILL_POINTS = [2, 10, 152, 33, 133, 263, 362, 1, 168, 234, 454, 50, 280, 172, 397, 199];
+
+/** The picture of a face whose lips, corners, lids and brows have moved by known lengths. @param mesh of the face in it */
+export function grimacing(
+  picture: Picture,
+  { points }: Pick<FaceMesh, 'points'>,
+  { opening, width, smile, lids, brows }: Grimace,
+): Picture {
+  const at = (index: number): Point => [points[index * 3]!, points[index * 3 + 1]!];
+  const unit = Math.hypot(at(263)[0] - at(33)[0], at(263)[1] - at(33)[1]);
+  /** How a point moves to the right and down, in units. */
+  const way = (index: number): Point => {
+    if (UPPER_LIPS.includes(index)) return [0, -opening / 2];
+    if (LOWER_LIPS.includes(index)) return [0, opening / 2];
+    if (CORNERS.includes(index)) return [((index === 61 ? -1 : 1) * width) / 2, -smile];
+    if (UPPER_LIDS.includes(index)) return [0, -lids / 2];
+    if (LOWER_LIDS.includes(index)) return [0, lids / 2];
+    return [0, BROWS.includes(index) ? -brows : 0];
+  };
+  const moving = [UPPER_LIPS, LOWER_LIPS, CORNERS, UPPER_LIDS, LOWER_LIDS, BROWS, STILL_POINTS].flat();
+  const rim = [0, 0.25, 0.5, 0.75, 1].flatMap((part): Point[] => [
+    [part * picture.width, 0],
+    [part * picture.width, picture.height],
+    [0, part * picture.height],
+    [picture.width, part * picture.height],
+  ]);
+  const from = moving.map(at);
+  const to = moving.map((index, i): Point => {
+    const [right, down] = way(index);
+    return [from[i]![0] + unit * right, from[i]![1] + unit * down];
+  });
+  const backwards = new LandmarkWarp([...to, ...rim], [...from, ...rim], { scale: unit, smoothing: 1e-5 });
+  return resample(picture, backwards);
 }
 
 /** A contestant that makes its frames of the driving ones. `rendered` counts them. */

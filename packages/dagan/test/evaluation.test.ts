@@ -337,7 +337,7 @@ describe('dagan evaluate', () => {
     assert.deepEqual(withoutEngine(read('two')), withoutEngine(read('one')));
     const [, small] = read('one').contestants;
     assert.deepEqual([small!.name, small!.facts.model, small!.facts.steps], ['small', 'small', '7']);
-    assert.match(one.stdout, /L1 ↓ +0\.\d{4}.*report.html\n$/s);
+    assert.match(one.stdout, /L1 ↓ +0\.\d{4}.*\nmouth opening +0\.\d{4} +14 +0\.00 \/ –.*report.html\n$/s);
     assert.equal(two.stdout.split('\n').length, one.stdout.split('\n').length, 'one rank alone speaks');
   });
 

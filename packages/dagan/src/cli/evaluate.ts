@@ -7,6 +7,7 @@ import { LibtorchEngine } from '../animation/engines/index.js';
 import {
   type Contestant,
   evaluate,
+  expressionTable,
   Instruments,
   modelContestant,
   type Protocol,
@@ -130,7 +131,8 @@ async function runEvaluate(options: EvaluateCommandOptions): Promise<void> {
       ...{ motion, adaptScale, output, paperCompatible },
       ...{ contestants, instruments, group, program: `dagan ${VERSION}`, onProgress: evaluationProgress(reporter) },
     });
-    if (result) reporter.result(`${summaryTable(result)}\n${join(output, 'report.html')}`);
+    if (result)
+      reporter.result(`${summaryTable(result)}\n\n${expressionTable(result)}\n${join(output, 'report.html')}`);
   } catch (error) {
     throw error instanceof RangeError ? new UserError(error.message) : error;
   } finally {

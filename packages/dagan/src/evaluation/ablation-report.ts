@@ -1,10 +1,11 @@
 // The ablation's table, as text, Markdown and a page.
+import { TRANSFER_SIGNAL_LABELS, type TransferSignal } from '../faces/transfer-signals.js';
 import type { AblationResult } from './ablation.js';
 import type { PaperFigures } from './ablation-rows.js';
 import type { MeasureId, Protocol } from './measures.js';
 import { measureOf } from './measures.js';
 import { type Cell, escaped, page, table } from './page.js';
-import { alignedTable, bestOf, shownFigure } from './summary.js';
+import { alignedTable, bestOf, nearestToOne, shownFigure, shownTransfer } from './summary.js';
 
 /** Columns: of our measurement by each protocol, and of the paper. */
 const MEASURED: readonly (readonly [Protocol, MeasureId])[] = [
@@ -19,23 +20,35 @@ const MEASURED: readonly (readonly [Protocol, MeasureId])[] = [
   ['cross', 'prmse'],
   ['cross', 'aucon'],
 ];
+/** Further columns: slopes of expression transfer. */
+const TRANSFERRED: readonly (readonly [Protocol, TransferSignal])[] = [
+  ['self', 'mouthOpening'],
+  ['self', 'mouthWidth'],
+  ['self', 'lids'],
+  ['cross', 'mouthOpening'],
+];
 const PAPER: readonly (keyof PaperFigures)[] = ['csim', 'prmse', 'aucon'];
 
 /** A row of the table: a name, our figures, the paper's. */
 type Line = { label: string; size: string; figures: string[]; best: boolean[]; paper: string[] };
 
 function lines({ rows, self, cross }: AblationResult): Line[] {
-  const columns = MEASURED.map(([protocol, id]) => {
+  const measured = MEASURED.map(([protocol, id]) => {
     const values = (protocol === 'self' ? self : cross).contestants.map(({ overall }) => overall[id]);
-    return { id, values, best: bestOf(id, values.slice(1)) };
+    return { figures: values.map((value) => shownFigure(id, value)), best: bestOf(id, values.slice(1)) };
   });
+  const transferred = TRANSFERRED.map(([protocol, name]) => {
+    const all = (protocol === 'self' ? self : cross).contestants.map(({ expression }) => expression[name]);
+    return { figures: all.map(shownTransfer), best: nearestToOne(all.slice(1).map(({ slope }) => slope)) };
+  });
+  const columns = [...measured, ...transferred];
   const labels = ['Copy of the source', ...rows.map(({ label }) => label)];
   return labels.map((label, at) => {
     const row = rows[at - 1];
     return {
       label,
       size: row ? `${(row.parameters / 1e6).toFixed(1)} M` : '',
-      figures: columns.map(({ id, values }) => shownFigure(id, values[at])),
+      figures: columns.map(({ figures }) => figures[at]!),
       best: columns.map(({ best }) => best === at - 1),
       paper: PAPER.map((id) => row?.paper?.[id]?.toFixed(measureOf(id).digits === 4 ? 3 : 2) ?? (row ? '–' : '')),
     };
@@ -46,6 +59,7 @@ const headings = (): string[] => {
   const arrow = (id: MeasureId): string => (measureOf(id).better === 'lower' ? '↓' : '↑');
   return [
     ...MEASURED.map(([protocol, id]) => `${protocol === 'cross' ? 'cross ' : ''}${measureOf(id).label} ${arrow(id)}`),
+    ...TRANSFERRED.map(([protocol, name]) => `${protocol === 'cross' ? 'cross ' : ''}${TRANSFER_SIGNAL_LABELS[name]}`),
     ...PAPER.map((id) => `paper ${measureOf(id).label} ${arrow(id)}`),
   ];
 };
@@ -72,6 +86,7 @@ function conditions({ plan, trainedDepth, self, cross }: AblationResult): string
       ? 'Rows with FDN or CAM use one trained face-depth network.'
       : 'The face-depth network of the rows with FDN or CAM was NOT trained, so these rows say nothing about depth.',
     `Same person: ${self.cases} clips, ${self.frames} frames; cross-identity: ${cross.cases} pairs, ${cross.frames} frames.`,
+    "Mouth opening, mouth width, lids: slope / correlation of the generated change on the driver's; 1 copies it, 0 does nothing.",
     "The paper's figures are its Table 4's (for the full model those of its cross-identity comparison), on CelebV with other " +
       'measuring networks and full training: the order of rows may be compared, the figures may not. A dash: not known here.',
   ];

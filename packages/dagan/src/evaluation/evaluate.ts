@@ -13,8 +13,8 @@ import type { Instruments } from './instruments.js';
 import { type CaseScores, type CaseSettings, measureCase } from './measure-case.js';
 import { measuresOf, type Protocol } from './measures.js';
 import { htmlReport } from './report.js';
-import { type CaseRow, RowStore, roundedScores, rowKey } from './rows.js';
-import { describeMeasures, type EvaluationResult, summarise } from './summary.js';
+import { type CaseRow, RowStore, roundedChanges, roundedScores, rowKey } from './rows.js';
+import { describeExpression, describeMeasures, type EvaluationResult, summarise } from './summary.js';
 
 /** What is evaluated, on what, and how. */
 export type EvaluateOptions = CaseOptions & {
@@ -55,7 +55,7 @@ export type EvaluationProgress = {
 };
 
 /** Changes when figures of equal names come to mean something else; what was kept before is then not used. */
-const METHOD = 1;
+const METHOD = 2;
 
 /** Side of the pictures in the folder `worst`. */
 const WORST_SIDE = 160;
@@ -158,8 +158,9 @@ function named(contestants: readonly Contestant[]): readonly Contestant[] {
 }
 
 async function toRow(each: EvaluationCase, scored: CaseScores, key: string, folder: string): Promise<CaseRow> {
-  const { contestant, frames, scores, worst } = scored;
-  const row = { key, contestant, case: each.name, frames, scores: roundedScores(scores) };
+  const { contestant, frames, scores, expression, worst } = scored;
+  const kept = { scores: roundedScores(scores), expression: roundedChanges(expression) };
+  const row = { key, contestant, case: each.name, frames, ...kept };
   if (!worst) return { ...row, worst: null };
   const { source, driving, generated } = worst.pictures;
   const file = `${key}.webp`;
@@ -194,6 +195,7 @@ function resultOf(
       seed: options.seed ?? 0,
     },
     measures: describeMeasures(ids, options.instruments.measuredBy),
+    expressionMeasuredBy: describeExpression(options.instruments.measuredBy),
     cases: cases.length,
     frames: rows[0]!.reduce((sum, { frames }) => sum + frames.length, 0),
     contestants: contestants.map((contestant, i) => summarise(contestant, rows[i]!)),

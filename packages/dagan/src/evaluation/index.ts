@@ -11,4 +11,4 @@ export * from './measures.js';
 export * from './metrics/index.js';
 export { type FrameReference, type ListedPair, readPairList } from './pair-list.js';
 export { type CaseRow, RowStore } from './rows.js';
-export { type ContestantSummary, type EvaluationResult, summaryTable } from './summary.js';
+export { type ContestantSummary, type EvaluationResult, expressionTable, summaryTable } from './summary.js';

@@ -9,6 +9,8 @@ import {
   type IdentityNetwork,
   loadIdentityNetwork,
   type MeasuredBy,
+  type TransferSignals,
+  transferSignals,
 } from '../faces/index.js';
 import type { Picture } from '../media/pictures/picture.js';
 import { InceptionFeatures, PerceptualNetworkError, perceptualNetwork } from '../models/perceptual/index.js';
@@ -22,6 +24,8 @@ export type FaceReading = {
   mesh: FaceMesh;
   pose: HeadPose;
   signals: ExpressionSignals;
+  /** What expression transfer compares. */
+  transfer: TransferSignals;
   /** Of length 1. */
   embedding: Float32Array;
 };
@@ -81,7 +85,10 @@ export class Instruments implements AsyncDisposable {
     if (!mesh) return null;
     const pose = this.analyzer.pose(mesh);
     const embedding = await this.identity.embed(picture, mesh);
-    return { mesh, pose, signals: expressionSignals(mesh, pose), embedding };
+    return {
+      ...{ mesh, pose, embedding },
+      ...{ signals: expressionSignals(mesh, pose), transfer: transferSignals(mesh, pose) },
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -15,6 +15,8 @@ import {
   averageKeypointDistance,
   averageKeypointDistancePublished,
   cosineSimilarity,
+  type ExpressionChanges,
+  expressionChanges,
   featureDistances,
   l1Bytes,
   lostFace,
@@ -45,6 +47,8 @@ export type CaseScores = {
   /** Numbers of the frames in the driving clip. */
   frames: number[];
   scores: Partial<Record<MeasureId, (number | null)[]>>;
+  /** How mouth, lids and brows changed in every scored frame, driving and generated. */
+  expression: ExpressionChanges;
   /** The frame that came out worst, by perceptual distance (self) or likeness to the source (cross). */
   worst: { index: number; pictures: { source: Picture; driving: Picture; generated: Picture } } | null;
 };
@@ -76,6 +80,8 @@ export async function measureCase(
   const first = each.sourceFrame === 0 && settings.motion.motion === 'relative' ? source : null;
   const reference = each.reference ? await readFrame(each.reference, size) : first;
   const portrait = await instruments.read(source);
+  // What the driver's expression is a change of: for one person the source's, for two the frame that motion is relative to.
+  let atRest = settings.protocol === 'self' ? portrait : reference && (await instruments.read(reference));
   const gauges = contestants.map((contestant) => new Gauge(contestant, source, portrait, instruments, settings));
   for (const { contestant } of gauges) await contestant.begin(source, settings.motion, reference);
   const batchSize = Math.max(...contestants.map((contestant) => contestant.batchSize));
@@ -86,6 +92,7 @@ export async function measureCase(
     for (const { picture } of batch) {
       real = await instruments.read(picture, real);
       readings.push(real);
+      if (settings.protocol === 'cross' && !reference && done === 0 && readings.length === 1) atRest = real;
     }
     const features =
       settings.protocol === 'self' ? (instruments.perceptual?.of(batch.map(({ picture }) => picture)) ?? null) : null;
@@ -97,7 +104,7 @@ export async function measureCase(
     done += batch.length;
     onFrames?.(done);
   }
-  return gauges.map((gauge) => gauge.finish());
+  return gauges.map((gauge) => gauge.finish(atRest));
 }
 
 /** The figures of one contestant in one case. */
@@ -146,8 +153,8 @@ class Gauge {
     }
   }
 
-  /** Adds what only whole clips tell. */
-  finish(): CaseScores {
+  /** Adds what only whole clips tell. @param atRest the face that the driver's changes count from */
+  finish(atRest: FaceReading | null): CaseScores {
     const { protocol } = this.settings;
     const both = this.readings.flatMap(({ real, generated }, at) =>
       real && generated ? [{ at, real, generated }] : [],
@@ -173,7 +180,16 @@ class Gauge {
         realPoses.map((pose, k) => poseError(pose, generatedPoses[k]!)),
       );
     }
-    return { contestant: this.contestant.name, frames: this.frames, scores: this.scores, worst: this.worst };
+    const expression = expressionChanges(
+      this.readings.map((faces) => ({
+        real: faces.real?.transfer ?? null,
+        generated: faces.generated?.transfer ?? null,
+      })),
+      atRest?.transfer ?? null,
+      this.portrait?.transfer ?? null,
+    );
+    const { frames, scores, worst } = this;
+    return { contestant: this.contestant.name, frames, scores, expression, worst };
   }
 
   private distances(features: readonly Tensor[], generated: readonly Picture[]): number[] {

@@ -1,4 +1,4 @@
-// Plots as SVG: figures by case, and the share of frames up to a figure.
+// Plots as SVG: figures by case, the share of frames up to a figure, and one change over another.
 import { colourClass, escaped } from './page.js';
 
 /** A line or a group of dots in the colour of a column. */
@@ -13,7 +13,8 @@ type PlotOptions = {
   title: string;
   /** Words below the horizontal axis. */
   horizontal: string;
-  kind: 'dots' | 'line';
+  /** Dots at places that are whole numbers, lines, or dots anywhere beside the line on which both coordinates are equal. */
+  kind: 'dots' | 'line' | 'scatter';
   /** Range of the vertical axis; by default that of the points. */
   vertical?: readonly [number, number];
 };
@@ -26,10 +27,10 @@ const EDGE = { left: 46, right: 10, top: 12, bottom: 34 };
 export function plot(series: readonly Series[], { title, horizontal, kind, vertical }: PlotOptions): string {
   const all = series.flatMap(({ points }) => points);
   if (all.length === 0) return '';
-  const dots = kind === 'dots';
+  const [dots, scatter] = [kind === 'dots', kind === 'scatter'];
   const xs = rangeOf(
     all.map(([x]) => x),
-    dots ? 0.04 : 0,
+    dots || scatter ? 0.04 : 0,
   );
   const ys =
     vertical ??
@@ -46,24 +47,26 @@ export function plot(series: readonly Series[], { title, horizontal, kind, verti
       `<path class="axis" d="M${EDGE.left} ${y(value)}H${WIDTH - EDGE.right}"/>` +
       `<text x="${EDGE.left - 6}" y="${Number(y(value)) + 4}" text-anchor="end">${shortNumber(value)}</text>`,
   );
-  // The dots' places are whole numbers.
   const marks = ticks(xs, dots ? 1 : 0).map(
     (value) =>
       `<path class="axis" d="M${x(value)} ${HEIGHT - EDGE.bottom}v4"/>` +
       `<text x="${x(value)}" y="${HEIGHT - EDGE.bottom + 16}" text-anchor="middle">${shortNumber(value)}</text>`,
   );
+  const [from, to] = [Math.max(xs[0], ys[0]), Math.min(xs[1], ys[1])];
+  const equal = scatter && to > from ? `<path class="axis" d="M${x(from)} ${y(from)}L${x(to)} ${y(to)}"/>` : '';
+  const radius = scatter ? 1.8 : 3;
   const drawn = series.map(({ name, column, points }) => {
     const label = `<title>${escaped(name)}</title>`;
     if (kind === 'line') {
       const path = points.map(([px, py], i) => `${i === 0 ? 'M' : 'L'}${x(px)} ${y(py)}`).join('');
       return `<path class="${colourClass(column)}" fill="none" stroke="currentColor" stroke-width="2" d="${path}">${label}</path>`;
     }
-    const circles = points.map(([px, py]) => `<circle cx="${x(px)}" cy="${y(py)}" r="3"/>`).join('');
+    const circles = points.map(([px, py]) => `<circle cx="${x(px)}" cy="${y(py)}" r="${radius}"/>`).join('');
     return `<g class="${colourClass(column)}" fill="currentColor" fill-opacity=".8">${label}${circles}</g>`;
   });
   const middle = (EDGE.left + WIDTH - EDGE.right) / 2;
   return `<figure><figcaption>${escaped(title)}</figcaption>
-<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escaped(title)}">${lines.join('')}${marks.join('')}
+<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escaped(title)}">${lines.join('')}${marks.join('')}${equal}
 ${drawn.join('\n')}
 <text x="${middle}" y="${HEIGHT - 4}" text-anchor="middle">${escaped(horizontal)}</text></svg></figure>`;
 }

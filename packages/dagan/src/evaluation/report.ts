@@ -1,12 +1,24 @@
 // The evaluation as a page to read: tables, plots, worst cases as pictures.
+import { TRANSFER_SIGNAL_LABELS, TRANSFER_SIGNALS } from '../faces/transfer-signals.js';
 import { type MeasureId, measureOf } from './measures.js';
+import { changePairs } from './metrics/index.js';
 import { type Cell, escaped, page, table } from './page.js';
 import { colourKey, cumulative, plot, type Series } from './plots.js';
 import type { CaseRow } from './rows.js';
-import { bestOf, type ContestantSummary, type EvaluationResult, shownFigure } from './summary.js';
+import {
+  bestOf,
+  type ContestantSummary,
+  type EvaluationResult,
+  expressionCells,
+  shownFigure,
+  shownTransfer,
+} from './summary.js';
 
 /** Measures that are plotted, of those there are. */
 const PLOTTED: readonly MeasureId[] = ['l1', 'perceptual', 'akd', 'csim', 'prmse', 'aucon'];
+
+/** Dots in a plot of expression transfer, of each model. */
+const DOTS = 300;
 
 /** Worst cases shown for each model. */
 const WORST = 6;
@@ -35,6 +47,12 @@ export function htmlReport(
     '<h2>Overall</h2>',
     overallTable(result),
     '<p class="faint">Means over all scored frames; for root mean square errors, the root of the mean square. In brackets: the change against the copy. Figures of different measuring networks do not compare; see the last table before you put them beside published ones.</p>',
+    '<h2>Expression transfer</h2>',
+    "<p>Where the driver opens the mouth, widens it, smiles, closes the eyes or raises the brows: how much of it the result does as well. The slope of the generated change on the driver's is 1 for a perfect copy of the movement and 0 for a face that does nothing; the correlation says how surely they go together.</p>",
+    expressionTransferTable(result),
+    `<p class="faint">Slope / correlation, over all cases: sums of squares and products around the means of each case, added up before they are divided. "Varies": standard deviation of the driver's signal, in distances between the outer corners of the face's own eyes. Frames in which a face was not found are left out. Measured by ${escaped(result.expressionMeasuredBy)}.</p>`,
+    colourKey(contestants.map(({ name }) => name)),
+    `<div class="plots">${expressionPlots(result, rows)}</div>`,
     '<h2>Plots</h2>',
     colourKey(contestants.map(({ name }) => name)),
     `<div class="plots">${plots(result, rows)}</div>`,
@@ -79,6 +97,26 @@ function overallTable({ measures, contestants }: EvaluationResult): string {
     return [heading(id), ...cells];
   });
   return table(['', ...contestants.map(({ name }) => escaped(name))], rows);
+}
+
+function expressionTransferTable(result: EvaluationResult): string {
+  const rows = expressionCells(result).map(({ cells, best }) =>
+    cells.map((cell, at): Cell => (best !== undefined && at === best + 3 ? { html: cell, kind: 'best' } : cell)),
+  );
+  return table(['', 'varies', 'frames', ...result.contestants.map(({ name }) => escaped(name))], rows);
+}
+
+/** Of every signal the generated change over the driver's, a dot a frame. */
+function expressionPlots({ contestants }: EvaluationResult, rows: readonly (readonly CaseRow[])[]): string {
+  return TRANSFER_SIGNALS.map((name) => {
+    const series = contestants.map((contestant, column): Series => {
+      const pairs = rows[column]!.flatMap(({ expression }) => changePairs(expression[name]));
+      const step = Math.ceil(pairs.length / DOTS) || 1;
+      return { name: contestant.name, column, points: pairs.filter((_, i) => i % step === 0) };
+    });
+    const title = `${TRANSFER_SIGNAL_LABELS[name]}: change of the result over that of the driver`;
+    return plot(series, { title, horizontal: "driver's change", kind: 'scatter' });
+  }).join('\n');
 }
 
 /** " (−35 %)", for decibels " (+2.1)"; empty where a part of nothing would be meant. */
@@ -167,8 +205,10 @@ function caseTable({ measures }: EvaluationResult, { name, cases }: ContestantSu
     escaped(each.name),
     String(each.frames),
     ...measures.map(({ id }) => shownFigure(id, each.figures[id])),
+    ...TRANSFER_SIGNALS.map((name) => shownTransfer(each.expression[name])),
   ]);
-  const head = ['case', 'frames', ...measures.map(({ id }) => heading(id))];
+  const transfer = TRANSFER_SIGNALS.map((name) => `${TRANSFER_SIGNAL_LABELS[name]} <small>slope / corr.</small>`);
+  const head = ['case', 'frames', ...measures.map(({ id }) => heading(id)), ...transfer];
   return `<details><summary>${escaped(name)}: ${cases.length} cases</summary>\n${table(head, rows)}</details>`;
 }
 

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { appendFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MeasureId } from './measures.js';
+import type { ExpressionChanges } from './metrics/index.js';
 
 /** The figures of one contestant in one case. */
 export type CaseRow = {
@@ -15,6 +16,8 @@ export type CaseRow = {
   frames: number[];
   /** A figure per frame; null where there is none (a face that was not found, say). */
   scores: Partial<Record<MeasureId, (number | null)[]>>;
+  /** How mouth, lids and brows changed in every frame, driving and generated. */
+  expression: ExpressionChanges;
   /** The frame that came out worst, and the picture file of it in the folder `worst`. */
   worst: { frame: number; file: string } | null;
 };
@@ -29,9 +32,19 @@ export function rowKey(parts: unknown): string {
 
 /** Figures as they are kept, so that they are the same whether just measured or read again. */
 export function roundedScores(scores: CaseRow['scores']): CaseRow['scores'] {
-  const rounded = (value: number | null): number | null => (value === null ? null : Number(value.toPrecision(DIGITS)));
   return Object.fromEntries(Object.entries(scores).map(([id, values]) => [id, values.map(rounded)]));
 }
+
+/** Changes as they are kept, likewise. */
+export function roundedChanges(changes: ExpressionChanges): ExpressionChanges {
+  const entries = Object.entries(changes).map(([name, { driving, generated }]) => [
+    name,
+    { driving: driving.map(rounded), generated: generated.map(rounded) },
+  ]);
+  return Object.fromEntries(entries);
+}
+
+const rounded = (value: number | null): number | null => (value === null ? null : Number(value.toPrecision(DIGITS)));
 
 /** The rows of a folder. */
 export class RowStore {
@@ -71,7 +84,7 @@ function parsed(line: string): CaseRow | null {
   if (line === '') return null;
   try {
     const row = JSON.parse(line) as CaseRow;
-    return typeof row.key === 'string' && row.scores ? row : null;
+    return typeof row.key === 'string' && row.scores && row.expression ? row : null;
   } catch {
     return null;
   }

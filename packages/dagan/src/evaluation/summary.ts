@@ -1,6 +1,9 @@
 // From the figures of frames to the tables: one figure per contestant and measure, overall and per case.
+import type { ChangeRegression } from '../faces/change-sums.js';
 import type { MeasuredBy } from '../faces/networks.js';
+import { TRANSFER_SIGNAL_LABELS, TRANSFER_SIGNALS } from '../faces/transfer-signals.js';
 import { combine, type InstrumentName, MEASURE_IDS, type MeasureId, measureOf, type Protocol } from './measures.js';
+import { type ExpressionTransfer, expressionTransfer } from './metrics/index.js';
 import type { CaseRow } from './rows.js';
 
 /** A column. */
@@ -10,11 +13,14 @@ export type ContestantSummary = {
   facts: Readonly<Record<string, string>>;
   /** Over all scored frames of all cases; null where no frame has a figure. */
   overall: Partial<Record<MeasureId, number | null>>;
+  /** How expressions followed, over all cases. */
+  expression: ExpressionTransfer;
   cases: {
     name: string;
     /** Scored frames. */
     frames: number;
     figures: Partial<Record<MeasureId, number | null>>;
+    expression: ExpressionTransfer;
     worst: CaseRow['worst'];
   }[];
 };
@@ -35,6 +41,8 @@ export type EvaluationResult = {
     meaning: string;
     measuredBy: string;
   }[];
+  /** What read the expressions of the faces. */
+  expressionMeasuredBy: string;
   cases: number;
   /** Scored frames. */
   frames: number;
@@ -54,6 +62,10 @@ export function describeMeasures(
     return { id, label, unit, better, meaning, measuredBy: inWords(measuredBy[instrument]) };
   });
 }
+
+/** What reads the signals of expression transfer. */
+export const describeExpression = (measuredBy: Partial<Record<InstrumentName, MeasuredBy>>): string =>
+  `lengths on the ${inWords(measuredBy.mesh)}, turned to the front`;
 
 /** The column of one contestant. @param rows its rows, in the order of the cases */
 export function summarise(
@@ -75,10 +87,12 @@ export function summarise(
     name,
     facts,
     overall: figures(rows),
+    expression: expressionTransfer(rows.map(({ expression }) => expression)),
     cases: rows.map((row) => ({
       name: row.case,
       frames: row.frames.length,
       figures: figures([row]),
+      expression: expressionTransfer([row.expression]),
       worst: row.worst,
     })),
   };
@@ -105,6 +119,47 @@ export function summaryTable({ measures, contestants }: EvaluationResult): strin
     return [name, ...values.map((value, at) => shownFigure(id, value) + (at === best ? '*' : ' '))];
   });
   return alignedTable([['', ...contestants.map(({ name }) => `${name} `)], ...cells]);
+}
+
+/** A slope with its correlation for people: "0.62 / 0.85"; a dash for what is not known. */
+export function shownTransfer({ slope, correlation }: ChangeRegression): string {
+  const shown = (value: number | null): string => (value === null ? '–' : value.toFixed(2).replace('-0.00', '0.00'));
+  return `${shown(slope)} / ${shown(correlation)}`;
+}
+
+/** The slope that comes nearest to 1, as an index; undefined if none is known. */
+export function nearestToOne(slopes: readonly (number | null)[]): number | undefined {
+  const known = slopes.flatMap((slope, at) => (slope === null ? [] : [{ at, error: Math.abs(1 - slope) }]));
+  return known.sort((a, b) => a.error - b.error)[0]?.at;
+}
+
+/**
+ * Expression transfer as cells: of every signal how much the drivers vary, in how many frames, and each contestant's slope and
+ * correlation, with the number of frames where it differs from that of the first, the copy.
+ */
+export function expressionCells({
+  frames,
+  contestants,
+}: Pick<EvaluationResult, 'frames' | 'contestants'>): { cells: string[]; best?: number }[] {
+  return TRANSFER_SIGNALS.map((name) => {
+    const all = contestants.map(({ expression }) => expression[name]);
+    const { deviation, count } = all[0]!;
+    const counted = count === frames ? String(count) : `${count} of ${frames}`;
+    const figures = all.map((each) => shownTransfer(each) + (each.count === count ? '' : ` (${each.count} frames)`));
+    return {
+      cells: [TRANSFER_SIGNAL_LABELS[name], deviation.toFixed(4), counted, ...figures],
+      best: nearestToOne(all.map(({ slope }) => slope)),
+    };
+  });
+}
+
+/** The table of expression transfer as text: a line per signal, a column per contestant, the best marked with a star. */
+export function expressionTable(result: EvaluationResult): string {
+  const rows = expressionCells(result).map(({ cells, best }) =>
+    cells.map((cell, at) => (at < 3 ? cell : cell + (at - 3 === best ? '*' : ' '))),
+  );
+  const names = result.contestants.map(({ name }) => `${name} `);
+  return alignedTable([['slope / correlation', 'varies', 'frames', ...names], ...rows]);
 }
 
 /** Rows of cells as lines, the first column to the left, the others to the right. */

@@ -1,7 +1,7 @@
 // What a face does, from the refined mesh alone: lids, brows, gaze, mouth and jaw as lengths on the face turned to the
 // front, and which of them are away from rest. A stand-in for action units (Ekman and Friesen, 1978) that needs no
 // classifier; figures made with it compare with each other, not with those of OpenFace.
-import { MESH_POINTS } from './mesh.js';
+import { FrontalFace } from './frontal-face.js';
 import type { HeadPose } from './pose.js';
 
 /**
@@ -55,12 +55,6 @@ export function expressionSignals(
   { points }: { points: Float64Array },
   { rotation }: Pick<HeadPose, 'rotation'>,
 ): ExpressionSignals {
-  if (points.length !== (MESH_POINTS + 10) * 3) {
-    throw new TypeError(
-      `expression needs the ${MESH_POINTS + 10} points of the refined mesh, not ${points.length / 3}: ` +
-        "load the analyzer with { mesh: 'refined' }",
-    );
-  }
   const face = new FrontalFace(points, rotation);
   const eyes = [
     { outer: 33, inner: 133, lids: [160, 144, 159, 145, 158, 153], iris: 468 },
@@ -96,47 +90,6 @@ export function expressionSignals(
     upperLip: face.apart([2], [0]),
     noseWrinkle: (face.apart([133], [64, 48]) + face.apart([362], [294, 278])) / 2,
   };
-}
-
-/** The points of a mesh in the axes of the canonical face: x to the right as it is seen, y up, z towards the viewer. */
-class FrontalFace {
-  /** Distance between the outer corners of the eyes. */
-  readonly unit: number;
-  private readonly points: Float64Array;
-
-  constructor(source: Float64Array, rotation: HeadPose['rotation']) {
-    this.points = new Float64Array(source.length);
-    for (let at = 0; at < source.length; at += 3) {
-      const [x, y, z] = [source[at]!, -source[at + 1]!, -source[at + 2]!];
-      for (let axis = 0; axis < 3; axis++) {
-        this.points[at + axis] = rotation[axis]! * x + rotation[3 + axis]! * y + rotation[6 + axis]! * z;
-      }
-    }
-    this.unit = this.distance(33, 263);
-  }
-
-  /** Middle of points, as they are seen from the front. */
-  mean(...indices: readonly number[]): [x: number, y: number] {
-    let [x, y] = [0, 0];
-    for (const index of indices) {
-      x += this.points[index * 3]! / indices.length;
-      y += this.points[index * 3 + 1]! / indices.length;
-    }
-    return [x, y];
-  }
-
-  distance(a: number, b: number): number {
-    return this.between(this.mean(a), this.mean(b));
-  }
-
-  /** Distance between the middles of two groups of points, in units. */
-  apart(a: readonly number[], b: readonly number[]): number {
-    return this.between(this.mean(...a), this.mean(...b)) / this.unit;
-  }
-
-  private between([ax, ay]: [number, number], [bx, by]: [number, number]): number {
-    return Math.hypot(ax - bx, ay - by);
-  }
 }
 
 /** What a face can be doing: a signal that is further from rest than a threshold, up or down. */

@@ -1,6 +1,14 @@
 // Analysis of faces: where they are, the mesh of their surface, the pose of the head, what they do, whose they are.
 export * from './browser.js';
 export {
+  addChanges,
+  type ChangeRegression,
+  type ChangeSums,
+  NO_CHANGES,
+  regressChanges,
+  sumChanges,
+} from './change-sums.js';
+export {
   addFieldTransfers,
   FIELD_SIGNALS,
   type FieldSignal,
@@ -18,3 +26,10 @@ export {
 } from './identity.js';
 export { FACE_LANDMARK_NAMES, FACE_LANDMARKS, type FaceLandmark, mirroredLandmark } from './landmarks.js';
 export { type FaceRegion, regionRectangles } from './regions.js';
+export {
+  TRANSFER_SIGNAL_LABELS,
+  TRANSFER_SIGNALS,
+  type TransferSignal,
+  type TransferSignals,
+  transferSignals,
+} from './transfer-signals.js';

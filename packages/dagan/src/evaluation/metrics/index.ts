@@ -3,6 +3,7 @@ export * from './aed.js';
 export * from './akd.js';
 export * from './aucon.js';
 export * from './csim.js';
+export * from './expression-transfer.js';
 export * from './l1.js';
 export * from './missing.js';
 export * from './perceptual.js';
