@@ -328,6 +328,7 @@ test('animation smooths the driving keypoints where it is asked to', async () =>
     drive: async (frames) =>
       frames.map(({ data }): Analysis => ({ keypoints: keypointsAt(data[0]! / 100), disparity: null })),
     generate: async (sets) => sets.map(() => createPicture(1, 1)),
+    inspect: () => assert.fail('nobody asks'),
     dispose: () => {},
   };
   const places = [0, 20, 20, 20, 20, 20, 20];

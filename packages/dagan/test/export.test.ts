@@ -11,6 +11,8 @@ import { promisify } from 'node:util';
 import { cat, liveTensors, noGrad, type Tensor } from '@dagan/libtorch';
 import { sizeOfName } from '@dagan/libtorch/onnx';
 import {
+  type Analysis,
+  attentionRow,
   checkManifest,
   type Engine,
   type ExportOptions,
@@ -239,6 +241,52 @@ test('on a real portrait and clip the ONNX engine gives the keypoints, disparity
     assert.equal(plain!.disparity, null); // it was not asked for
     libtorch.dispose();
     onnx.dispose();
+  }
+});
+
+test('what the networks see on the way to a frame is the same in both engines, and in threads', async () => {
+  const { portrait, frames } = await realPictures();
+  for (const name of ['dagan', 'aligned', 'fomm']) {
+    const libtorch = new LibtorchEngine(formulaModel(narrow(VARIANTS[name]!)), { size: 256 });
+    const onnx = await loadOnnxRuntimeEngine(await exported(name), { threads: 1 });
+    const threads = await loadOnnxRuntimeEngine(await exported(name), { threads: 2 });
+    const seen = async (engine: Engine) => {
+      await engine.setSource(portrait);
+      const [{ keypoints }] = (await engine.drive([frames[1]!])) as [Analysis];
+      const [picture] = await engine.generate([keypoints]);
+      const inspection = await engine.inspect(keypoints, { withTensors: true });
+      assert.ok(differenceOf(inspection.picture.data, picture!.data) <= 1);
+      assert.equal((await engine.inspect(keypoints)).tensors, null);
+      return inspection;
+    };
+    const expected = await seen(libtorch);
+    for (const engine of [onnx, threads]) {
+      const actual = await seen(engine);
+      assert.ok(differenceOf(actual.deformation.data, expected.deformation.data) < 1e-3, name);
+      if (expected.occlusion) assert.ok(differenceOf(actual.occlusion!.data, expected.occlusion.data) < 1e-3, name);
+      assert.equal(actual.attention === null, expected.attention === null, name);
+      if (expected.attention) {
+        const { width, height } = expected.attention;
+        assert.deepEqual([actual.attention!.width, actual.attention!.height], [width, height], name);
+        for (const place of [0, Math.floor(1.5 * width), width * height - 1]) {
+          const rows = [actual, expected].map(({ attention }) => attentionRow(attention!, place).data);
+          assert.ok(differenceOf(rows[0]!, rows[1]!) < 1e-4, `${name}, row ${place}`);
+          assert.ok(Math.abs(rows[0]!.reduce((sum, value) => sum + value, 0) - 1) < 1e-4);
+        }
+        assert.throws(() => attentionRow(actual.attention!, width * height), RangeError);
+      }
+      const common = ['deformation', 'source_feature', 'warped_feature', 'deformed', 'prediction'];
+      for (const key of [...common, ...(expected.occlusion ? ['occlusion_map'] : [])]) {
+        const [own, theirs] = [actual.tensors!.get(key)!, expected.tensors!.get(key)!];
+        assert.deepEqual(own.shape, theirs.shape, key);
+        const range = theirs.data.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+        assert.ok(differenceOf(own.data, theirs.data) < 2e-3 * range, `${name}: ${key}`);
+      }
+      for (const key of ['mask', 'sparse_deformed', 'refined_feature']) assert.ok(expected.tensors!.has(key), key);
+    }
+    assert.equal(expected.tensors!.has('source_disp3'), name !== 'fomm');
+    assert.equal(expected.tensors!.has('kept_pixels'), name === 'aligned');
+    for (const engine of [libtorch, onnx, threads]) engine.dispose();
   }
 });
 

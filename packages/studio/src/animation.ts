@@ -1,5 +1,5 @@
 // From portrait and clip to a video, without the page's elements: networks, decoder and encoder work beside each other.
-import { padCut, type SquareCut } from 'dagan/animation';
+import { framesAround, padCut, type SquareCut } from 'dagan/animation';
 import { type Picture, syntheticMetadata } from 'dagan/media/portable';
 import packageJson from '../package.json' with { type: 'json' };
 import { type ChosenClip, cutOf } from './clip-panel.js';
@@ -107,18 +107,18 @@ async function referenceOf(
   const best = await face.nearest({ signal });
   if (best === null) return undefined;
   onStep('Looking for the frame that is most like the portrait …');
-  const start = Math.max(0, best * every - every + 1);
+  const around = framesAround(best * every, every);
   const follower = engine.followClip();
   const pictures: Picture[] = [];
   try {
-    for await (const { picture } of clip.frames({ start, end: best * every + every, transform: cut.transform })) {
+    for await (const { picture } of clip.frames({ ...around, transform: cut.transform })) {
       signal.throwIfAborted();
       const square = padCut(picture, cut);
       pictures.push(square);
       if (every > 1) await follower.see(square, { signal });
     }
     const nearest = every > 1 ? await follower.nearest({ signal }) : 0;
-    return pictures[nearest ?? best * every - start];
+    return pictures[nearest ?? best * every - around.start];
   } finally {
     follower.close();
   }

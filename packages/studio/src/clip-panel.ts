@@ -1,5 +1,5 @@
 // What drives the portrait: a clip with the square that is used of it, or the camera.
-import { centeredSquare, planCut } from 'dagan/animation';
+import { analysisSize, centeredSquare, lookEvery, MUCH_MISSING, planCut } from 'dagan/animation';
 import exampleClip from '../../../examples/driving.mp4?url';
 import { show } from './canvas.js';
 import { button, element } from './dom.js';
@@ -28,12 +28,6 @@ export type ClipEvents = {
   onProblem(error: unknown): void;
   onNotice(text: string): void;
 };
-
-/** Frames are looked at with their longer side at most this, in pixels; so many of a clip, but at least two a second. */
-const LOOK = { side: 640, frames: 40, perSecond: 2 } as const;
-
-/** A face that is missing in more than this part of the frames is worth a word. */
-const MUCH_MISSING = 0.25;
 
 export class ClipPanel {
   readonly element: HTMLElement;
@@ -137,11 +131,9 @@ export class ClipPanel {
   }
 
   async #follow(clip: Clip, signal: AbortSignal, number?: number): Promise<ChosenClip> {
-    const { width, height, frameRate, frameCount } = clip.facts;
-    const most = Math.max(1, Math.floor(frameRate / LOOK.perSecond));
-    const every = frameCount === undefined ? most : Math.max(1, Math.min(most, Math.ceil(frameCount / LOOK.frames)));
-    const shrink = Math.min(1, LOOK.side / Math.max(width, height));
-    const size = [Math.max(1, Math.round(width * shrink)), Math.max(1, Math.round(height * shrink))] as const;
+    const { width, height, frameCount } = clip.facts;
+    const every = lookEvery(clip.facts);
+    const size = analysisSize(width, height);
     const face = this.engine.followClip({ face: number });
     try {
       let looked = 0;

@@ -1,13 +1,33 @@
 // What animation asks of whoever runs the networks. Nothing here knows LibTorch, ONNX Runtime, Node or a browser.
 import type { Picture } from '../media/pictures/picture.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
-import type { ScalarMap } from '../tensors/pictures.js';
+import type { MotionField, ScalarMap, TensorValues } from '../tensors/values.js';
+import type { AttentionFactors } from './attention-row.js';
 
 /** What an engine finds in a picture. */
 export type Analysis = {
   keypoints: KeypointSet;
   /** Disparity in (0, 1), 1 is near; null if the model uses no depth here or the engine was not asked for it. */
   disparity: ScalarMap | null;
+};
+
+/** A generated frame, with what the generator saw on the way to it. */
+export type Inspection = {
+  picture: Picture;
+  /** Where in the portrait each place comes from, (x, y) with -1 and 1 at its borders: [height, width, 2]. */
+  deformation: MotionField;
+  /** 1 where the warped portrait is used, 0 where it has to be painted; null if the model has no occlusion map. */
+  occlusion: ScalarMap | null;
+  /** Where places of the portrait's depth look in the frame (`attentionRow`); null if the model has no attention. */
+  attention: AttentionFactors | null;
+  /**
+   * All of it and more by the names of the published code, where `withTensors` asked for them. `deformation`
+   * [1, h, w, 2], `occlusion_map` [1, 1, h, w], `deformed` and `prediction` [1, 3, H, W], `source_feature` and
+   * `warped_feature` [1, C, h, w] come from every engine. That of LibTorch, which has the networks and not only their
+   * results, gives `source_disp1` to `3` [1, 1, H / 2^s, W / 2^s], `mask` [1, K + 1, h, w], `sparse_deformed`
+   * [1, K + 1, 3, h, w], `refined_feature` [1, C, h, w] and `kept_pixels` [1, 1, H, W] too.
+   */
+  tensors: ReadonlyMap<string, TensorValues> | null;
 };
 
 /** Runs the three parts of the model: the portrait once, then driving frames, then the frames to generate. */
@@ -24,6 +44,12 @@ export interface Engine {
   drive(frames: readonly Picture[], options?: { withDisparity?: boolean }): Promise<Analysis[]>;
   /** The portrait with the keypoints given; they are already transferred to it. */
   generate(keypoints: readonly KeypointSet[]): Promise<Picture[]>;
+  /**
+   * One frame like those of `generate`, with what was seen on the way to it.
+   *
+   * @param options.withTensors gives everything as tensors too
+   */
+  inspect(keypoints: KeypointSet, options?: { withTensors?: boolean }): Promise<Inspection>;
   /** Frees the model and the portrait. */
   dispose(): void;
 }

@@ -1,14 +1,11 @@
 // The faces of a portrait and the face of a clip, followed through some of its frames. Runs wherever a face analyzer does.
 import type { FaceAnalyzer } from '../faces/analyzer.js';
 import { type Box, overlap } from '../faces/geometry.js';
-import type { FaceMesh } from '../faces/mesh.js';
+import { type FaceMesh, MIN_MESH_SCORE } from '../faces/mesh.js';
 import type { Picture } from '../media/pictures/picture.js';
 
 /** What is asked of a face analyzer here. */
 export type FaceLooker = Pick<FaceAnalyzer, 'detect' | 'mesh'>;
-
-/** A mesh of a lower score is not of a face (as in `FaceAnalyzer.track`). */
-const MIN_SCORE = 0.5;
 
 /** Two meshes that overlap more than this are of the same face. */
 const SAME_FACE = 0.4;
@@ -22,7 +19,7 @@ export async function facesFromLeft(looker: FaceLooker, picture: Picture): Promi
   for (const found of await looker.detect(picture)) {
     const mesh = await looker.mesh(picture, found);
     const known = faces.some((other) => overlap(other.box, mesh.box) > SAME_FACE);
-    if (mesh.score >= MIN_SCORE && !known) faces.push(mesh);
+    if (mesh.score >= MIN_MESH_SCORE && !known) faces.push(mesh);
   }
   return faces.sort((a, b) => a.box.left + a.box.width / 2 - (b.box.left + b.box.width / 2));
 }
@@ -84,7 +81,7 @@ export class FaceFollower {
     }
     if (!this.lost) {
       const followed = await this.looker.mesh(picture, last);
-      if (followed.score >= MIN_SCORE) return followed;
+      if (followed.score >= MIN_MESH_SCORE) return followed;
     }
     const near = (await facesFromLeft(this.looker, picture)).filter(({ box }) => distance(box, last.box) < REACH);
     return near.sort((a, b) => distance(a.box, last.box) - distance(b.box, last.box))[0];

@@ -1,7 +1,10 @@
 // Animation without an engine: runs in Node and in browsers.
+export { analysisSize } from '../faces/framing.js';
 export type { KeypointSet } from '../tensors/keypoint-set.js';
-export type { ScalarMap } from '../tensors/pictures.js';
+export type { ScalarMap, TensorValues } from '../tensors/values.js';
 export * from './animate.js';
+export * from './attention-row.js';
+export * from './clip-face.js';
 export * from './crop.js';
 export * from './engine.js';
 export * from './face-track.js';

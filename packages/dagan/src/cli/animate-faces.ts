@@ -1,20 +1,26 @@
 // What `dagan animate` looks for faces for: the squares of portrait and clip, and the frame that motion is measured from.
 import {
+  analysisSize,
+  ClipFace,
+  type ClipFraming,
+  type ClipRange,
   centeredSquare,
   chooseFace,
   cutSquare,
-  FaceFollower,
-  faceLook,
+  type Framing,
   facesFromLeft,
   frameFace,
+  framesAround,
   type Look,
-  nearestLook,
+  lookEvery,
+  lookOf,
+  MUCH_MISSING,
   outsideOf,
   padCut,
   planCut,
   type SquareCut,
 } from '../animation/index.js';
-import { type Box, FaceAnalyzer, type FaceMesh, type Square, unionOf } from '../faces/index.js';
+import { ANALYSIS_SIDE, type Box, FaceAnalyzer, type Square, unionOf } from '../faces/index.js';
 import { openClip, type Picture, type PictureTransform } from '../media/index.js';
 import { UserError } from './errors.js';
 import type { Reporter } from './report.js';
@@ -39,26 +45,14 @@ export type FramedPortrait = { square: Square; look: Look | undefined };
 /** A clip with its square. */
 export type FramedClip = {
   square: Square;
-  /** Looks of the face in the frames that were looked at and show it, in order; empty if there is none. */
-  looks: readonly { frame: number; look: Look }[];
+  /** The face as it was followed; undefined if nobody asked for it. */
+  face: ClipFace | undefined;
   /** One of so many frames was looked at. */
   every: number;
 };
 
-/** The part of a clip that is used. */
-export type ClipRange = { start?: number; end?: number };
-
-/** Clips are looked at with their longer side at most this, in pixels. */
-const ANALYSIS_SIDE = 640;
-
-/** So many frames of a clip are looked at, but at least two a second. */
-const FRAMES_LOOKED_AT = 40;
-
 /** Squares of fewer pixels give a blurred result. */
 const SMALL_SQUARE = 128;
-
-/** A face that is missing in more than this part of the frames is worth a warning. */
-const MUCH_MISSING = 0.25;
 
 /** Finds faces for any number of pairs. Loads its networks when first needed and remembers what it has found. */
 export class FaceFinder {
@@ -99,32 +93,31 @@ export class FaceFinder {
    * its neighbours, which are looked at now.
    *
    * @param cut gives the squares of frames
-   * @returns the number of the frame, and its square
+   * @returns the number of the frame, and its square; undefined if no frame that was looked at shows the face
    */
   async nearest(
     path: string,
     portrait: Look,
-    { looks, every }: FramedClip,
-    { start = 0, end = Infinity }: ClipRange,
+    { face, every }: FramedClip,
+    range: ClipRange,
     cut: SquareCut,
-  ): Promise<{ frame: number; picture: Picture }> {
-    const best = looks[nearestOf(portrait, looks)]!;
-    const first = Math.max(start, best.frame - every + 1);
-    const until = Math.min(end, best.frame + every);
-    await using around = await openClip(path, { start: first, end: until, transform: cut.transform });
-    const analyzer = await this.load();
-    const follower = new FaceFollower(analyzer);
-    const found: { frame: number; picture: Picture; look: Look }[] = [];
-    let frame = first;
-    for await (const square of around.frames()) {
-      const picture = padCut(square.picture, cut);
-      const mesh = every === 1 ? undefined : await follower.see(picture);
-      if (mesh) found.push({ frame, picture, look: lookOf(analyzer, mesh) });
-      else if (frame === best.frame) found.push({ frame, picture, look: best.look });
-      frame++;
+  ): Promise<{ frame: number; picture: Picture } | undefined> {
+    const best = face?.nearest(portrait);
+    if (!best) return undefined;
+    const { start, end } =
+      every === 1 ? { start: best.frame, end: best.frame + 1 } : framesAround(best.frame, every, range);
+    await using around = await openClip(path, { start, end, transform: cut.transform });
+    const closer = new ClipFace(await this.load(), { width: cut.size, height: cut.size }, { known: best });
+    const squares: Picture[] = [];
+    for await (const { picture } of around.frames()) {
+      const square = padCut(picture, cut);
+      squares.push(square);
+      if (every > 1) await closer.see(square, start + squares.length - 1);
     }
-    if (found.length === 0) throw new UserError(`${path}: frame ${best.frame} cannot be read a second time`);
-    return found[nearestOf(portrait, found)]!;
+    const { frame } = closer.nearest(portrait) ?? best;
+    const picture = squares[frame - start];
+    if (!picture) throw new UserError(`${path}: frame ${frame} cannot be read a second time`);
+    return { frame, picture };
   }
 
   /** Frees the networks. */
@@ -149,9 +142,11 @@ export class FaceFinder {
       const analyzer = await this.load();
       const faces = await facesFromLeft(analyzer, picture);
       const face = chooseFace(faces, crop.face);
-      if (!face) throw noSuchFace(path, faces, crop.face, this.names.portrait);
-      this.tellOfOthers(path, faces, face, crop.face, this.names.portrait);
-      const square = this.squareAround(path, [face.box], width, height);
+      const boxes = faces.map(({ box }) => box);
+      if (!face) throw noSuchFace(path, boxes, crop.face, this.names.portrait);
+      const place = { face: faces.indexOf(face) + 1, faces: faces.length };
+      this.tellOfOthers(path, place, crop.face, this.names.portrait);
+      const square = this.squareAround(path, frameFace([face.box], width, height), [face.box], width, height);
       return { square, look: lookOf(analyzer, face) };
     }
     const square = this.squareGiven(path, crop, width, height, this.names.portrait);
@@ -171,46 +166,43 @@ export class FaceFinder {
   ): Promise<FramedClip> {
     const { width, height } = clip;
     const given = crop.kind === 'auto' ? undefined : this.squareGiven(path, crop, width, height, this.names.clip);
-    const every = samplingOf(clip);
-    if (given && !withLooks) return { square: given, looks: [], every };
+    const every = lookEvery(clip);
+    if (given && !withLooks) return { square: given, face: undefined, every };
     const analyzer = await this.load();
     const cut = given && planCut(given, width, height, Math.min(given.side, ANALYSIS_SIDE));
-    const shrink = Math.min(1, ANALYSIS_SIDE / Math.max(width, height));
-    const size = [Math.max(1, Math.round(width * shrink)), Math.max(1, Math.round(height * shrink))] as const;
-    const transform: PictureTransform = cut?.transform ?? { size };
-    const follower = new FaceFollower(analyzer, crop.kind === 'auto' ? crop.face : undefined);
-    const looks: FramedClip['looks'][number][] = [];
+    const transform: PictureTransform = cut?.transform ?? { size: analysisSize(width, height) };
+    const number = crop.kind === 'auto' ? crop.face : undefined;
+    const face = new ClipFace(analyzer, { width, height }, { face: number });
     await using sampled = await openClip(path, { ...range, every, transform });
     const progress = this.reporter.progress(`${path}: looking for the face`, clip.frameCount);
     let frame = range.start ?? 0;
     for await (const { picture } of sampled.frames()) {
-      const mesh = await follower.see(cut ? padCut(picture, cut) : picture);
-      if (mesh && withLooks) looks.push({ frame, look: lookOf(analyzer, mesh) });
+      await face.see(cut ? padCut(picture, cut) : picture, frame);
       frame += every;
       progress.update(frame - (range.start ?? 0));
     }
     progress.end();
-    if (given) return { square: given, looks, every };
-    const scaleX = width / size[0];
-    const scaleY = height / size[1];
-    const boxes = follower.boxes.map((box) => scaled(box, scaleX, scaleY));
-    const number = crop.kind === 'auto' ? crop.face : undefined;
-    const choice = follower.choice.map(({ box }) => ({ box: scaled(box, scaleX, scaleY) }));
-    if (boxes.length === 0) throw noSuchFace(path, choice, number, this.names.clip, follower.looked);
-    const chosen = choice.find(({ box }) => box.left === boxes[0]!.left && box.top === boxes[0]!.top);
-    if (chosen) this.tellOfOthers(path, choice, chosen, number, this.names.clip);
-    const missing = 1 - boxes.length / follower.looked;
+    if (given) return { square: given, face, every };
+    const framing = face.framing();
+    if (!framing) throw noSuchFace(path, face.choice, number, this.names.clip, face.looked);
+    this.tellOfOthers(path, framing, number, this.names.clip);
+    const missing = 1 - framing.seen / framing.of;
     if (missing > MUCH_MISSING) {
       this.reporter.warn(
         `${path}: the face is missing in ${Math.round(100 * missing)} % of the frames; --start and --end choose the part that shows it`,
       );
     }
-    return { square: this.squareAround(path, boxes, width, height), looks, every };
+    return { square: this.squareAround(path, framing, face.boxes, width, height), face, every };
   }
 
   /** The square for a face, with a word on what was done. */
-  private squareAround(path: string, boxes: readonly Box[], width: number, height: number): Square {
-    const { square, kind } = frameFace(boxes, width, height);
+  private squareAround(
+    path: string,
+    { square, kind }: Framing,
+    boxes: readonly Box[],
+    width: number,
+    height: number,
+  ): Square {
     const { left, top, side } = square;
     if (kind === 'face') {
       const outside = outsideOf(square, width, height);
@@ -264,17 +256,15 @@ export class FaceFinder {
     );
   }
 
-  private tellOfOthers<Face extends { box: Box }>(
+  private tellOfOthers(
     path: string,
-    faces: readonly Face[],
-    chosen: Face,
+    { face, faces }: Pick<ClipFraming, 'face' | 'faces'>,
     number: number | undefined,
     names: CropOptionNames,
   ): void {
-    if (faces.length < 2 || number !== undefined) return;
-    const which = faces.indexOf(chosen) + 1;
+    if (faces < 2 || number !== undefined) return;
     this.reporter.notice(
-      `${path} shows ${faces.length} faces: the largest, number ${which} from the left, is used (${names.face} N takes another)`,
+      `${path} shows ${faces} faces: the largest, number ${face} from the left, is used (${names.face} N takes another)`,
     );
   }
 }
@@ -288,31 +278,9 @@ function remember<T>(known: Map<string, Promise<T>>, path: string, find: () => P
   return found;
 }
 
-const nearestOf = (portrait: Look, frames: readonly { look: Look }[]): number =>
-  nearestLook(
-    portrait,
-    frames.map(({ look }) => look),
-  );
-
-const lookOf = (analyzer: FaceAnalyzer, mesh: FaceMesh): Look =>
-  faceLook(analyzer.pose(mesh), analyzer.expression(mesh));
-
-/** How many frames apart a clip is looked at. */
-export function samplingOf({ frameCount, frameRate }: Pick<ClipFacts, 'frameCount' | 'frameRate'>): number {
-  const most = Math.max(1, Math.floor(frameRate / 2));
-  return frameCount === undefined ? most : Math.max(1, Math.min(most, Math.ceil(frameCount / FRAMES_LOOKED_AT)));
-}
-
-const scaled = ({ left, top, width, height }: Box, x: number, y: number): Box => ({
-  left: left * x,
-  top: top * y,
-  width: width * x,
-  height: height * y,
-});
-
 function noSuchFace(
   path: string,
-  faces: readonly { box: Box }[],
+  faces: readonly Box[],
   number: number | undefined,
   names: CropOptionNames,
   frames?: number,
@@ -323,7 +291,7 @@ function noSuchFace(
       `${path}: no face is found ${where}; name the square with ${names.crop} x,y,side, or take the centre with ${names.crop} none`,
     );
   }
-  const list = faces.map(({ box }, i) => {
+  const list = faces.map((box, i) => {
     const [x, y] = [box.left + box.width / 2, box.top + box.height / 2].map(Math.round);
     return `${i + 1} around (${x}, ${y}), ${Math.round(box.height)} pixels high`;
   });

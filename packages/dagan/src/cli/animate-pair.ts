@@ -2,9 +2,11 @@
 import {
   type Analysis,
   animate,
+  type ClipRange,
   cutSquare,
   type Engine,
   keypointLook,
+  lookEvery,
   nearestLook,
   PasteBack,
   padCut,
@@ -26,7 +28,7 @@ import {
 import { containerOf } from '../media/process/clip-writer.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { drawKeypoints, grid, heatPicture, type ValueRange, valueRange } from '../visualization/index.js';
-import { type ClipFacts, type ClipRange, type CropChoice, type FaceFinder, samplingOf } from './animate-faces.js';
+import type { ClipFacts, CropChoice, FaceFinder } from './animate-faces.js';
 import { UserError } from './errors.js';
 import { NETWORK_SIZE } from './model.js';
 import { isClipName, type Pair } from './pairs.js';
@@ -150,10 +152,10 @@ export async function animatePair(
   async function referencePicture(): Promise<Picture | undefined> {
     if (motion === 'absolute' || settings.referenceFrame === 'first') return undefined;
     if (settings.referenceFrame !== 'auto') return frameOf(driving, settings.referenceFrame, cut);
-    if (!framed.look || followed.looks.length === 0) return undefined;
-    const { frame, picture } = await faces.nearest(driving, framed.look, followed, range, cut);
-    reporter.notice(`${driving}: frame ${frame} is most like the portrait; motion is measured from it`);
-    return picture;
+    const found = framed.look && (await faces.nearest(driving, framed.look, followed, range, cut));
+    if (!found) return undefined;
+    reporter.notice(`${driving}: frame ${found.frame} is most like the portrait; motion is measured from it`);
+    return found.picture;
   }
 
   /** The keypoints from which motion is measured; undefined for those of the first frame. */
@@ -211,7 +213,7 @@ async function nearestKeypoints(
   portrait: KeypointSet,
   { path, range, facts, cut }: { path: string; range: ClipRange; facts: ClipFacts; cut: SquareCut },
 ): Promise<{ frame: number; keypoints: KeypointSet }> {
-  const every = samplingOf(facts);
+  const every = lookEvery(facts);
   const seen: KeypointSet[] = [];
   await using clip = await openClip(path, { ...range, every, transform: cut.transform });
   let batch: Picture[] = [];
@@ -317,6 +319,7 @@ function timedEngine(engine: Engine, stages: StageTimes): Engine {
     setSource: (portrait) => timed('source', () => engine.setSource(portrait)),
     drive: (frames, options) => timed('drive', () => engine.drive(frames, options)),
     generate: (keypoints) => timed('generate', () => engine.generate(keypoints)),
+    inspect: (keypoints, options) => timed('generate', () => engine.inspect(keypoints, options)),
     dispose: () => engine.dispose(),
   };
 }

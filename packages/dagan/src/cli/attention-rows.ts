@@ -8,7 +8,8 @@ import {
   prepareForInference,
   type SourceState,
 } from '../models/index.js';
-import { pictureToTensor, type ScalarMap, tensorToMaps, tensorToPictures } from '../tensors/pictures.js';
+import { pictureToTensor, tensorToMaps, tensorToPictures } from '../tensors/pictures.js';
+import type { ScalarMap } from '../tensors/values.js';
 import { resizeField } from '../tensors/warp.js';
 import { carryToSource } from '../visualization/index.js';
 import { UserError } from './errors.js';

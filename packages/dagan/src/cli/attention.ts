@@ -1,7 +1,7 @@
 // `dagan attention`: where places of the portrait's depth look for appearance (Eq. 9 and Fig. 9 of the paper).
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Picture, resizePicture } from '../media/index.js';
-import type { ScalarMap } from '../tensors/pictures.js';
+import type { ScalarMap } from '../tensors/values.js';
 import { distinctColor, drawRing, grid, heatPicture, overlayHeat, resizeMap } from '../visualization/index.js';
 import { cropChoice } from './animate.js';
 import { CLIP_OPTIONS, type CropChoice } from './animate-faces.js';

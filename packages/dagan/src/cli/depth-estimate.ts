@@ -4,7 +4,8 @@ import { noGrad, tensor, tidy } from '@dagan/libtorch';
 import { disparityToDepth } from '../geometry/index.js';
 import { type Picture, resizePicture } from '../media/index.js';
 import { type DepthNetwork, loadDepthFile, type ModelMetadata, type PoseNetwork } from '../models/index.js';
-import { pictureToTensor, type ScalarMap, tensorToMaps } from '../tensors/pictures.js';
+import { pictureToTensor, tensorToMaps } from '../tensors/pictures.js';
+import type { ScalarMap } from '../tensors/values.js';
 import {
   cameraOfMatrix,
   cameraOfView,

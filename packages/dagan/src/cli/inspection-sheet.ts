@@ -2,7 +2,8 @@
 import { type Tensor, tidy } from '@dagan/libtorch';
 import { createPicture, type Picture, resizePicture } from '../media/index.js';
 import { tensorsToKeypoints } from '../tensors/keypoint-set.js';
-import { type ScalarMap, tensorToMaps, tensorToPictures } from '../tensors/pictures.js';
+import { tensorToMaps, tensorToPictures } from '../tensors/pictures.js';
+import type { ScalarMap } from '../tensors/values.js';
 import { drawKeypoints, grid, heatPicture, motionPicture, paste } from '../visualization/index.js';
 
 /** Side of a cell, in pixels. */

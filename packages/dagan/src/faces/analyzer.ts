@@ -7,7 +7,14 @@ import { regionPoints } from './conversion/tflite-regions.js';
 import { tfliteToOnnx } from './conversion/tflite-to-onnx.js';
 import { detectFaces, detectSmallFaces, type FaceBox } from './detector.js';
 import { EXPRESSION_SIGNALS, type ExpressionSignals, expressionSignals } from './expression.js';
-import { computeMesh, type FaceMesh, type MeshNetwork, regionOfDetection, regionOfMesh } from './mesh.js';
+import {
+  computeMesh,
+  type FaceMesh,
+  type MeshNetwork,
+  MIN_MESH_SCORE,
+  regionOfDetection,
+  regionOfMesh,
+} from './mesh.js';
 import type { MeasuredBy, Network, NetworkRuntime } from './networks.js';
 import { type HeadPose, headPose } from './pose.js';
 
@@ -49,9 +56,6 @@ function measurements(refined: boolean): Record<FaceMeasurement, MeasuredBy> {
     expression: { name: `${EXPRESSION_SIGNALS.length} lengths on the ${mesh}, turned to the front`, version },
   };
 }
-
-/** A mesh of a lower score is not of a face. */
-export const MIN_MESH_SCORE = 0.5;
 
 /** Finds faces, their meshes and poses. Loaded once, used for any number of pictures. */
 export class FaceAnalyzer implements AsyncDisposable {

@@ -5,7 +5,6 @@ export {
   FaceAnalyzer,
   type FaceAnalyzerOptions,
   type FaceMeasurement,
-  MIN_MESH_SCORE,
 } from './analyzer.js';
 export { FACE_ASSETS } from './assets.js';
 export type { FaceBox } from './detector.js';
@@ -19,9 +18,17 @@ export {
   expressionUnits,
   neutralExpression,
 } from './expression.js';
-export { fitSquare, type Square, squareForFaces, squareOfFace, TRAINING_FRAME } from './framing.js';
-export { type Box, overlap, unionOf } from './geometry.js';
-export { type FaceMesh, MESH_POINTS } from './mesh.js';
+export {
+  ANALYSIS_SIDE,
+  analysisSize,
+  fitSquare,
+  type Square,
+  squareForFaces,
+  squareOfFace,
+  TRAINING_FRAME,
+} from './framing.js';
+export { type Box, overlap, scaleBox, unionOf } from './geometry.js';
+export { type FaceMesh, MESH_POINTS, MIN_MESH_SCORE } from './mesh.js';
 export type { MeasuredBy, Network, NetworkRuntime, NetworkTensor, NetworkValue } from './networks.js';
 export type { HeadPose } from './pose.js';
 export type { Region } from './sampling.js';

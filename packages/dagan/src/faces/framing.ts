@@ -8,6 +8,15 @@ import { type Box, unionOf } from './geometry.js';
  */
 export const TRAINING_FRAME = { faceHeight: 0.555, faceCenterY: 0.554 } as const;
 
+/** Faces are looked for in frames of clips whose longer side has so many pixels at most. */
+export const ANALYSIS_SIDE = 640;
+
+/** The size of the picture in which the face of a `width` x `height` one is looked for. */
+export function analysisSize(width: number, height: number): [width: number, height: number] {
+  const shrink = Math.min(1, ANALYSIS_SIDE / Math.max(width, height));
+  return [Math.max(1, Math.round(width * shrink)), Math.max(1, Math.round(height * shrink))];
+}
+
 /** A square in pixels; it may reach outside the picture. */
 export type Square = { left: number; top: number; side: number };
 

@@ -12,6 +12,11 @@ export function overlap(a: Box, b: Box): number {
   return common / (a.width * a.height + b.width * b.height - common);
 }
 
+/** The same box in a picture that is so many times as wide and as high. */
+export function scaleBox({ left, top, width, height }: Box, x: number, y = x): Box {
+  return { left: left * x, top: top * y, width: width * x, height: height * y };
+}
+
 /** The smallest box around all boxes. */
 export function unionOf(boxes: readonly Box[]): Box {
   const left = Math.min(...boxes.map((box) => box.left));

@@ -21,6 +21,9 @@ export type FaceMesh = {
   region: Region;
 };
 
+/** A mesh of a lower score is not of a face. */
+export const MIN_MESH_SCORE = 0.5;
+
 /** Points of the mesh of every face, without irises. */
 export const MESH_POINTS = 468;
 

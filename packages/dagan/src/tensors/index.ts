@@ -2,4 +2,5 @@
 export * from './grid.js';
 export * from './keypoint-set.js';
 export * from './pictures.js';
+export * from './values.js';
 export * from './warp.js';

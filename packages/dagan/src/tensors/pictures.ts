@@ -1,9 +1,13 @@
 // Pictures and maps in plain memory, and as the tensors that networks take.
 import { type Tensor, tensor, tidy } from '@dagan/libtorch';
 import type { Picture } from '../media/pictures/picture.js';
+import type { ScalarMap, TensorValues } from './values.js';
 
-/** One number per pixel, such as disparity. */
-export type ScalarMap = { width: number; height: number; data: Float32Array };
+/** A tensor's numbers in float32, in plain memory. */
+export function tensorToValues(value: Tensor): TensorValues {
+  const data = tidy(() => value.to({ dtype: 'float32', device: 'cpu' }).contiguous().toFloat32Array());
+  return { shape: value.shape, data };
+}
 
 /** RGB bytes [H, W, 3] -> [1, 3, H, W] in [0, 1]. */
 export function pictureToTensor({ width, height, data }: Picture): Tensor {

@@ -1,9 +1,9 @@
 // Where the depth-to-appearance attention looks (Section 3.4, Eq. 9), over a picture: Fig. 9 of the paper.
 import { createPicture, type Picture } from '../media/pictures/picture.js';
-import type { ScalarMap } from '../tensors/pictures.js';
+import { resizeMap, type ScalarMap } from '../tensors/values.js';
 import { heatColor } from './colors.js';
 import { drawLine, type Point } from './drawing.js';
-import { resizeMap, type ValueRange } from './maps.js';
+import type { ValueRange } from './maps.js';
 
 /**
  * Brings weights over the warped features back to the source: each goes to the place that the deformation took its

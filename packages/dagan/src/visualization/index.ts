@@ -1,4 +1,5 @@
 // What the networks see, as pictures. Runs in Node and in browsers.
+export { resizeMap } from '../tensors/values.js';
 export * from './attention.js';
 export * from './camera.js';
 export * from './colors.js';

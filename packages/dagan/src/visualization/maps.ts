@@ -1,6 +1,6 @@
 // Numbers per pixel as pictures: disparity, occlusion, attention, motion.
 import { createPicture, type Picture } from '../media/pictures/picture.js';
-import type { ScalarMap } from '../tensors/pictures.js';
+import type { ScalarMap } from '../tensors/values.js';
 import { heatColor, oklch, type Rgb } from './colors.js';
 
 /** Lowest and highest value that a colour map tells apart. */
@@ -25,27 +25,6 @@ export function sharedRange(maps: readonly ScalarMap[], tail?: number): ValueRan
     at += map.data.length;
   }
   return valueRange({ width: data.length, height: 1, data }, tail);
-}
-
-/** A map at another size, each value spread smoothly around the middle of its old cell. */
-export function resizeMap(map: ScalarMap, width: number, height: number): ScalarMap {
-  const data = new Float32Array(width * height);
-  const place = (i: number, from: number, to: number) => {
-    const position = Math.min(from - 1, Math.max(0, ((i + 0.5) * from) / to - 0.5));
-    const first = Math.min(Math.floor(position), Math.max(0, from - 2));
-    return { first, second: Math.min(first + 1, from - 1), share: position - first };
-  };
-  const columns = Array.from({ length: width }, (_, x) => place(x, map.width, width));
-  for (let y = 0, at = 0; y < height; y++) {
-    const row = place(y, map.height, height);
-    const [upper, lower] = [row.first * map.width, row.second * map.width];
-    for (const { first, second, share } of columns) {
-      const top = map.data[upper + first]! * (1 - share) + map.data[upper + second]! * share;
-      const bottom = map.data[lower + first]! * (1 - share) + map.data[lower + second]! * share;
-      data[at++] = top * (1 - row.share) + bottom * row.share;
-    }
-  }
-  return { width, height, data };
 }
 
 /**

@@ -1,6 +1,6 @@
 // A picture with depth as a coloured surface in space: the point cloud of the paper's Fig. 1, 8 and 10.
 import type { Picture } from '../media/pictures/picture.js';
-import type { ScalarMap } from '../tensors/pictures.js';
+import type { ScalarMap } from '../tensors/values.js';
 import type { PinholeCamera, Point3 } from './camera.js';
 
 /** Points with colours, and the triangles between them. */

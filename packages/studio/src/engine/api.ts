@@ -1,5 +1,5 @@
 // What the page sees of the engine: the networks, run in a worker of their own. Types and errors only.
-import type { AnimateOptions, KeypointSet, ScalarMap } from 'dagan/animation';
+import type { AnimateOptions, ClipFraming as FramedFace, KeypointSet, ScalarMap } from 'dagan/animation';
 import type { Square } from 'dagan/faces';
 import type { Picture } from 'dagan/media/portable';
 
@@ -83,16 +83,7 @@ export type FoundFaces = {
 };
 
 /** How the face of a clip is framed. */
-export type ClipFraming = {
-  /** Around all places where the face was seen, in pixels of the frames; it may reach outside. */
-  square: Square;
-  /** In how many frames it was seen, and how many were looked at. */
-  seen: number;
-  of: number;
-  /** Its number from the left, and how many faces there were beside each other when it was first seen. */
-  face: number;
-  faces: number;
-};
+export type ClipFraming = Omit<FramedFace, 'kind'>;
 
 /** Follows the face of a clip through frames that need not be neighbours, such as one of every ten. */
 export interface ClipFace {

@@ -1,6 +1,14 @@
 // What lives in the worker: the model, the portrait, the reference, and what the last frame was made of.
-import { type Analysis, type KeypointSet, type Look, MotionTransfer, PasteBack } from 'dagan/animation';
-import { type InspectedFrame, type Manifest, OnnxEngine } from 'dagan/onnx';
+import {
+  type Analysis,
+  attentionRow,
+  type Inspection,
+  type KeypointSet,
+  type Look,
+  MotionTransfer,
+  PasteBack,
+} from 'dagan/animation';
+import { type Manifest, OnnxEngine } from 'dagan/onnx';
 import { carryToSource } from 'dagan/visualization';
 import type { CallContext } from '../rpc.js';
 import {
@@ -50,7 +58,7 @@ export class Studio {
   #model: Model | undefined;
   #portrait: CurrentPortrait | undefined;
   /** The last frame: its keypoints, and what was seen on the way where that is known. */
-  #last: { keypoints: KeypointSet; seen: InspectedFrame | undefined } | undefined;
+  #last: { keypoints: KeypointSet; seen: Inspection | undefined } | undefined;
 
   constructor({ threads }: { threads?: number }) {
     this.#runtime = new Runtime(threads);
@@ -178,7 +186,7 @@ export class Studio {
     if (!attention) return null;
     const { width, height } = deformation;
     const along = (at: number, length: number): number => Math.min(length - 1, Math.max(0, Math.floor(at * length)));
-    const frame = attention(along(y, height) * width + along(x, width));
+    const frame = attentionRow(attention, along(y, height) * width + along(x, width));
     return { frame, portrait: carryToSource(frame, deformation.data) };
   }
 

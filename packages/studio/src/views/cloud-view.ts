@@ -1,7 +1,7 @@
 // The portrait as points in space, turned by pointer or keys: a depth buffer and small squares, drawn here without a GPU.
 import type { Picture } from 'dagan/media/portable';
 import { cameraOfView, depthSurface, faceCenter, orbit } from 'dagan/visualization';
-import type { ScalarMap } from '../../../dagan/src/tensors/pictures.js';
+import type { ScalarMap } from '../../../dagan/src/tensors/values.js';
 import { element } from '../dom.js';
 import { figure, type Seen, type View, wipe } from './view.js';
 

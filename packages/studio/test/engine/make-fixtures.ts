@@ -19,7 +19,7 @@ import {
   trainingPreset,
   transferKeypoints,
 } from 'dagan';
-import { FaceFollower, faceLook, facesFromLeft, frameFace, nearestLook } from 'dagan/animation';
+import { attentionRow, FaceFollower, faceLook, facesFromLeft, frameFace, nearestLook } from 'dagan/animation';
 import { FaceAnalyzer } from 'dagan/faces';
 import { onGrey, pairOf } from '../pictures.js';
 
@@ -117,7 +117,9 @@ async function animate(name: string) {
     occlusion: numbers(occlusion!.data),
     deformation: numbers(deformation.data),
     /** Of the place at half of the width and a quarter of the height. */
-    attention: numbers(attention!((occlusion!.height / 4) * occlusion!.width + occlusion!.width / 2).data),
+    attention: numbers(
+      attentionRow(attention!, (occlusion!.height / 4) * occlusion!.width + occlusion!.width / 2).data,
+    ),
   };
 }
 

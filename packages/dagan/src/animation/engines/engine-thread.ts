@@ -36,5 +36,7 @@ answerRequests<EngineRequest, EngineAnswer[keyof EngineAnswer]>(async (request) 
       const [picture] = await engine.generate([request.keypoints]);
       return { answer: picture! };
     }
+    case 'inspect':
+      return { answer: await engine.inspect(request.keypoints, { withTensors: request.withTensors }) };
   }
 });

@@ -7,7 +7,7 @@ import type { ModelFiles } from '../../models/files/model-file.js';
 import type { KeypointSet } from '../../tensors/keypoint-set.js';
 import type { ThreadFailure } from '../../threads/messages.js';
 import { Thread } from '../../threads/thread.js';
-import type { Analysis, Engine } from '../engine.js';
+import type { Analysis, Engine, Inspection } from '../engine.js';
 import type { LibtorchEngineOptions } from './libtorch.js';
 import type { OnnxRuntimeOptions } from './onnx-runtime.js';
 
@@ -37,7 +37,8 @@ export type EngineRequest =
   | { call: 'load' }
   | { call: 'setSource'; portrait: Picture }
   | { call: 'drive'; frame: Picture; withDisparity: boolean }
-  | { call: 'generate'; keypoints: KeypointSet };
+  | { call: 'generate'; keypoints: KeypointSet }
+  | { call: 'inspect'; keypoints: KeypointSet; withTensors: boolean };
 
 /** What it answers, by call. */
 export type EngineAnswer = {
@@ -45,6 +46,7 @@ export type EngineAnswer = {
   setSource: Analysis;
   drive: Analysis;
   generate: Picture;
+  inspect: Inspection;
 };
 
 type Answers = EngineAnswer[keyof EngineAnswer];
@@ -109,6 +111,11 @@ export class EngineThreads implements Engine {
 
   generate(keypoints: readonly KeypointSet[]): Promise<Picture[]> {
     return this.#answers(keypoints.map((each) => ({ call: 'generate', keypoints: each })));
+  }
+
+  async inspect(keypoints: KeypointSet, { withTensors = false } = {}): Promise<Inspection> {
+    const [seen] = await this.#answers<Inspection>([{ call: 'inspect', keypoints, withTensors }]);
+    return seen!;
   }
 
   dispose(): void {

@@ -4,10 +4,13 @@ import type { Picture } from '../../media/pictures/picture.js';
 import { sizeMultiple } from '../../models/config/config.js';
 import type { DaGAN, SourceState } from '../../models/dagan.js';
 import { loadModel, type ModelFiles } from '../../models/files/model-file.js';
+import type { Generated } from '../../models/generator.js';
 import { type Precision, prepareForInference } from '../../models/inference/inference.js';
 import { type KeypointSet, keypointsToTensors, tensorsToKeypoints } from '../../tensors/keypoint-set.js';
-import { pictureToTensor, tensorToMaps, tensorToPictures } from '../../tensors/pictures.js';
-import type { Analysis, Engine } from '../engine.js';
+import { pictureToTensor, tensorToMaps, tensorToPictures, tensorToValues } from '../../tensors/pictures.js';
+import type { TensorValues } from '../../tensors/values.js';
+import type { AttentionFactors } from '../attention-row.js';
+import type { Analysis, Engine, Inspection } from '../engine.js';
 import { EngineThreads, shareThreads } from './engine-threads.js';
 
 export type LibtorchEngineOptions = {
@@ -99,8 +102,7 @@ export class LibtorchEngine implements Engine {
   }
 
   async generate(keypoints: readonly KeypointSet[]): Promise<Picture[]> {
-    const source = this.#source;
-    if (!source) throw new Error('the engine has no portrait yet: call setSource first');
+    const source = this.#portrait();
     return noGrad(() =>
       tidy(() =>
         tensorToPictures(this.#model.generate(source, keypointsToTensors(keypoints, this.#device)).prediction),
@@ -108,9 +110,61 @@ export class LibtorchEngine implements Engine {
     );
   }
 
+  async inspect(keypoints: KeypointSet, { withTensors = false } = {}): Promise<Inspection> {
+    const source = this.#portrait();
+    return noGrad(() =>
+      tidy(() => {
+        const generated = this.#model.generate(source, keypointsToTensors([keypoints], this.#device));
+        const { deformation, occlusionMap, prediction, warpedFeatures } = generated;
+        const [, height, width] = deformation.shape as [number, number, number, number];
+        return {
+          picture: tensorToPictures(prediction)[0]!,
+          deformation: { width, height, data: tensorToValues(deformation).data },
+          occlusion: occlusionMap ? tensorToMaps(occlusionMap)[0]! : null,
+          attention: this.#attention(source, warpedFeatures),
+          tensors: withTensors ? this.#tensors(source, generated) : null,
+        };
+      }),
+    );
+  }
+
   dispose(): void {
     this.#disposeSource();
     this.#model.dispose();
+  }
+
+  #portrait(): SourceState {
+    if (this.#source) return this.#source;
+    throw new Error('the engine has no portrait yet: call setSource first');
+  }
+
+  #attention({ query }: SourceState, warpedFeatures: Tensor): AttentionFactors | null {
+    const { attention } = this.#model.generator;
+    if (!attention || !query) return null;
+    const [height, width] = warpedFeatures.shape.slice(2) as [number, number];
+    return {
+      ...{ width, height },
+      query: tensorToValues(query).data,
+      key: tensorToValues(attention.key(warpedFeatures)).data,
+    };
+  }
+
+  #tensors(source: SourceState, generated: Generated): Map<string, TensorValues> {
+    const pyramid = this.#model.depthNetwork?.pyramid(source.image) ?? [];
+    const named: [string, Tensor | null][] = [
+      ...pyramid.slice(1).map((disparity, i): [string, Tensor] => [`source_disp${i + 1}`, disparity]),
+      ['mask', generated.mask],
+      ['sparse_deformed', generated.sparseDeformed],
+      ['deformation', generated.deformation],
+      ['occlusion_map', generated.occlusionMap],
+      ['source_feature', source.features],
+      ['warped_feature', generated.warpedFeatures],
+      ['refined_feature', generated.refinedFeatures],
+      ['deformed', generated.deformed],
+      ['kept_pixels', generated.keptPixels],
+      ['prediction', generated.prediction],
+    ];
+    return new Map(named.flatMap(([name, value]) => (value ? [[name, tensorToValues(value)] as const] : [])));
   }
 
   /** Pictures of the engine's size -> [N, 3, H, W] in [0, 1]. */

@@ -5,8 +5,16 @@ import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Manifest, TensorDescription } from '../../export/manifest.js';
 import type { Picture } from '../../media/pictures/picture.js';
 import type { KeypointSet } from '../../tensors/keypoint-set.js';
-import type { ScalarMap } from '../../tensors/pictures.js';
-import type { Analysis, Engine } from '../engine.js';
+import {
+  picturesToValues,
+  resizeMap,
+  type ScalarMap,
+  type TensorValues,
+  valuesToMaps,
+  valuesToPictures,
+  warpValues,
+} from '../../tensors/values.js';
+import type { Analysis, Engine, Inspection } from '../engine.js';
 
 /** The part of ONNX Runtime's packages that is used: `onnxruntime-node` and `onnxruntime-web` both fit. */
 export type OnnxRuntime = {
@@ -28,20 +36,6 @@ export type OnnxEngineOptions = {
   session?: InferenceSession.SessionOptions;
   /** What runs the networks, for people: "ONNX Runtime 1.30.0, cpu, float32, 2 threads". */
   description?: string;
-};
-
-/** A generated frame, with what the generator saw on the way to it; maps are of the warped features' size. */
-export type InspectedFrame = {
-  picture: Picture;
-  /** Where in the portrait each place comes from, (x, y) with -1 and 1 at its borders: [height, width, 2]. */
-  deformation: { width: number; height: number; data: Float32Array };
-  /** 1 where the warped portrait is used, 0 where it has to be painted; null if the model has no occlusion map. */
-  occlusion: ScalarMap | null;
-  /**
-   * Where a place of the portrait's depth looks in the frame: weights that sum to 1, for a place counted row by row.
-   * Null if the model has no attention.
-   */
-  attention: ((place: number) => ScalarMap) | null;
 };
 
 /** The side of pictures where neither the user nor the model says otherwise. */
@@ -114,7 +108,7 @@ export class OnnxEngine implements Engine {
     const disparity = found.disparity ?? encoded.disparity;
     return {
       keypoints: keypointSets(found as Tensors)[0]!,
-      disparity: disparity ? maps(disparity as Tensor)[0]! : null,
+      disparity: disparity ? valuesToMaps(values(disparity as Tensor))[0]! : null,
     };
   }
 
@@ -132,24 +126,30 @@ export class OnnxEngine implements Engine {
     const { generate } = this.sessions;
     const feeds = chosen(generate, { ...this.#portrait, ...this.#keypoints(keypoints) });
     const { prediction } = (await generate.run(feeds, ['prediction'])) as Tensors;
-    return pictures(prediction!);
+    return valuesToPictures(values(prediction!));
   }
 
-  /** One frame like those of `generate`, with what the generator saw on the way to it. */
-  async inspect(keypoints: KeypointSet): Promise<InspectedFrame> {
+  async inspect(keypoints: KeypointSet, { withTensors = false } = {}): Promise<Inspection> {
     if (!this.#portrait) throw new Error('the engine has no portrait yet: call setSource first');
     const { generate } = this.sessions;
-    const { query } = this.#portrait;
+    const { query, features } = this.#portrait;
     const feeds = chosen(generate, { ...this.#portrait, ...this.#keypoints([keypoints]) });
     const outputs = (await generate.run(feeds)) as Tensors;
     const { prediction, deformation, occlusion_map: occlusion, attention_key: key } = outputs;
     const [, height, width] = deformation!.dims as [number, number, number, number];
     return {
-      picture: pictures(prediction!)[0]!,
+      picture: valuesToPictures(values(prediction!))[0]!,
       deformation: { width, height, data: deformation!.data as Float32Array },
-      occlusion: occlusion ? maps(occlusion)[0]! : null,
+      occlusion: occlusion ? valuesToMaps(values(occlusion))[0]! : null,
       attention:
-        query && key ? attentionOf(query.data as Float32Array, key.data as Float32Array, { width, height }) : null,
+        query && key
+          ? {
+              ...{ width: features!.dims[3]!, height: features!.dims[2]! },
+              query: query.data as Float32Array,
+              key: key.data as Float32Array,
+            }
+          : null,
+      tensors: withTensors ? this.#tensors(outputs) : null,
     };
   }
 
@@ -163,35 +163,50 @@ export class OnnxEngine implements Engine {
     for (const session of Object.values(this.sessions)) void session.release();
   }
 
+  /** What was seen on the way to a frame, by published names; what the graph does not give is computed as it does. */
+  #tensors({ prediction, deformation, occlusion_map: occlusion }: Tensors): Map<string, TensorValues> {
+    const { image, features } = this.#portrait!;
+    const { alignCorners } = this.model.config.generator.denseMotion;
+    const [, height, width] = deformation!.dims as [number, number, number, number];
+    const field = { width, height, data: deformation!.data as Float32Array };
+    const moved = warpValues(values(features!), field, { alignCorners });
+    const [h, w] = moved.shape.slice(2) as [number, number];
+    const visible = occlusion ? resizeMap(valuesToMaps(values(occlusion))[0]!, w, h).data : Float32Array.of(1);
+    const warped = moved.data.map((value, i) => value * visible[i % visible.length]!);
+    return new Map([
+      ['deformation', values(deformation!)],
+      ...(occlusion ? [['occlusion_map', values(occlusion)] as const] : []),
+      ['source_feature', values(features!)],
+      ['warped_feature', { shape: moved.shape, data: warped }],
+      ['deformed', warpValues(values(image!), field, { alignCorners })],
+      ['prediction', values(prediction!)],
+    ]);
+  }
+
   /** Disparity for display; where keypoints need none, the source's step computes it, one frame after the other. */
   async #disparity(frames: readonly Picture[], found: Tensors): Promise<ScalarMap[] | null> {
-    if (found.disparity) return maps(found.disparity);
+    if (found.disparity) return valuesToMaps(values(found.disparity));
     const { source } = this.sessions;
     if (!source.outputNames.includes('disparity')) return null;
     const shown: ScalarMap[] = [];
     for (const frame of frames) {
       const { disparity } = (await source.run({ image: this.#input([frame]) }, ['disparity'])) as Tensors;
-      shown.push(...maps(disparity!));
+      shown.push(...valuesToMaps(values(disparity!)));
     }
     return shown;
   }
 
   /** Pictures of the engine's size -> [N, 3, H, W] in [0, 1]. */
   #input(frames: readonly Picture[]): Tensor {
-    const pixels = this.size * this.size;
-    const values = new Float32Array(frames.length * 3 * pixels);
-    for (const [n, { width, height, data }] of frames.entries()) {
+    for (const { width, height } of frames) {
       if (width !== this.size || height !== this.size) {
         throw new RangeError(
           `the engine works on ${this.size} x ${this.size} pictures, this one is ${width} x ${height}`,
         );
       }
-      for (let channel = 0; channel < 3; channel++) {
-        const start = (3 * n + channel) * pixels;
-        for (let i = 0; i < pixels; i++) values[start + i] = data[3 * i + channel]! / 255;
-      }
     }
-    return new this.runtime.Tensor('float32', values, [frames.length, 3, this.size, this.size]);
+    const { shape, data } = picturesToValues(frames);
+    return new this.runtime.Tensor('float32', data, shape);
   }
 
   #keypoints(sets: readonly KeypointSet[]): Tensors {
@@ -229,30 +244,8 @@ function chosen({ inputNames }: InferenceSession, tensors: Readonly<Record<strin
   return Object.fromEntries(inputNames.map((name) => [name, tensors[name] as Tensor]));
 }
 
-/** Rows of softmax(Q K), query Q [h w, d] and key K [d, h w], each computed when it is asked for. */
-function attentionOf(
-  query: Float32Array,
-  key: Float32Array,
-  { width, height }: { width: number; height: number },
-): (place: number) => ScalarMap {
-  const places = width * height;
-  const channels = key.length / places;
-  return (place) => {
-    if (!(Number.isInteger(place) && place >= 0 && place < places)) {
-      throw new RangeError(`a place of the portrait must be a whole number from 0 to ${places - 1}, not ${place}`);
-    }
-    const scores = new Float64Array(places);
-    for (let channel = 0; channel < channels; channel++) {
-      const factor = query[place * channels + channel]!;
-      const row = key.subarray(channel * places, (channel + 1) * places);
-      for (let i = 0; i < places; i++) scores[i] = scores[i]! + factor * row[i]!;
-    }
-    const most = scores.reduce((a, b) => Math.max(a, b), -Infinity);
-    const weights = scores.map((score) => Math.exp(score - most));
-    const total = weights.reduce((sum, weight) => sum + weight, 0);
-    return { width, height, data: Float32Array.from(weights, (weight) => weight / total) };
-  };
-}
+/** A tensor of the runtime as plain numbers. */
+const values = ({ dims, data }: Tensor): TensorValues => ({ shape: dims, data: data as Float32Array });
 
 function joined(arrays: readonly Float32Array[]): Float32Array {
   const whole = new Float32Array(arrays.reduce((sum, { length }) => sum + length, 0));
@@ -273,27 +266,4 @@ function keypointSets({ keypoints, jacobians }: Tensors): KeypointSet[] {
     value: values.slice(2 * perFrame * i, 2 * perFrame * (i + 1)),
     jacobian: matrices ? matrices.slice(4 * perFrame * i, 4 * perFrame * (i + 1)) : null,
   }));
-}
-
-/** N maps from [N, 1, H, W]. */
-function maps({ dims, data }: Tensor): ScalarMap[] {
-  const [count, , height, width] = dims as [number, number, number, number];
-  const size = height * width;
-  const values = data as Float32Array;
-  return Array.from({ length: count }, (_, i) => ({ width, height, data: values.slice(i * size, (i + 1) * size) }));
-}
-
-/** [N, 3, H, W] in [0, 1] -> N pictures. */
-function pictures({ dims, data }: Tensor): Picture[] {
-  const [count, , height, width] = dims as [number, number, number, number];
-  const pixels = height * width;
-  const values = data as Float32Array;
-  return Array.from({ length: count }, (_, n) => {
-    const bytes = new Uint8ClampedArray(3 * pixels); // rounds and cuts
-    for (let channel = 0; channel < 3; channel++) {
-      const start = (3 * n + channel) * pixels;
-      for (let i = 0; i < pixels; i++) bytes[3 * i + channel] = 255 * values[start + i]!;
-    }
-    return { width, height, data: new Uint8Array(bytes.buffer) };
-  });
 }

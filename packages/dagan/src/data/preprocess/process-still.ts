@@ -1,17 +1,10 @@
 // One portrait to a training clip: its head is made to move.
 import { join } from 'node:path';
+import { analysisSize } from '../../faces/index.js';
 import { createClipWriter, readPicture, resizePicture, transformPicture } from '../../media/index.js';
 import { Random } from '../random.js';
 import { HeadPath } from './head-motion.js';
-import {
-  analysisSize,
-  frameNumber,
-  MARKS,
-  type ProcessOptions,
-  sampleOf,
-  TIME_LIMIT,
-  type VideoResult,
-} from './process-video.js';
+import { frameNumber, MARKS, type ProcessOptions, sampleOf, TIME_LIMIT, type VideoResult } from './process-video.js';
 import { MovableStill } from './still-motion.js';
 import { type FaceSample, motionOf, planClips } from './tracks.js';
 

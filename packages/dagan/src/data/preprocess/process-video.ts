@@ -1,7 +1,7 @@
 // One raw video to training clips: the first pass follows the face, the second cuts the clips out.
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { FaceAnalyzer, FaceMesh } from '../../faces/index.js';
+import { analysisSize, type FaceAnalyzer, type FaceMesh, scaleBox } from '../../faces/index.js';
 import { createClipWriter, MediaError, openClip, type PictureTransform } from '../../media/index.js';
 import { ShotCuts } from './shot-cuts.js';
 import {
@@ -59,9 +59,6 @@ export type ProcessOptions = PreprocessSettings & {
   /** Told of frames that have been worked through; each frame of the video counts once in every pass. */
   onProgress?: (frames: number) => void;
 };
-
-/** The face is looked for in pictures whose long side has so many pixels at most. */
-const ANALYSIS_SIDE = 640;
 
 /** Seconds that decoding may stand still: all processors may be busy. */
 export const TIME_LIMIT = 120;
@@ -132,18 +129,11 @@ async function followFace(
   return { width, height, frameRate: clip.frameRate, frames: frame, tracks: tracks.finish(frame) };
 }
 
-/** The size of the picture in which the face of a `width` x `height` one is looked for. */
-export function analysisSize(width: number, height: number): [width: number, height: number] {
-  const shrink = Math.min(1, ANALYSIS_SIDE / Math.max(width, height));
-  return [Math.max(1, Math.round(width * shrink)), Math.max(1, Math.round(height * shrink))];
-}
-
 /** A face seen in a frame, in pixels `scaleX` and `scaleY` times as small as the mesh's. */
 export function sampleOf({ points, box }: FaceMesh, frame: number, scaleX: number, scaleY: number): FaceSample {
-  const { left, top, width, height } = box;
   return {
     frame,
-    box: { left: left * scaleX, top: top * scaleY, width: width * scaleX, height: height * scaleY },
+    box: scaleBox(box, scaleX, scaleY),
     marks: MARKS.flatMap((index) => [points[index * 3]! * scaleX, points[index * 3 + 1]! * scaleY]),
   };
 }
