@@ -3,7 +3,8 @@
 import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { FaceAnalyzer, MIN_MESH_SCORE } from '../../faces/analyzer.js';
+import { FaceAnalyzer } from '../../faces/analyzer.js';
+import { MIN_MESH_SCORE } from '../../faces/mesh.js';
 import { systemCode, toMediaError } from '../../media/errors.js';
 import { abandon, beginFile, commitFile, writeAll } from '../../media/files.js';
 import { MediaError, type Picture, readPicture, transformPicture } from '../../media/index.js';
