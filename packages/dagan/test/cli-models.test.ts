@@ -242,7 +242,7 @@ test('info tells what a checkpoint is, or why it is none', async () => {
   assert.equal(part.code, 0);
   assert.match(
     part.stdout,
-    /no complete model for animation: no keypoint detector: there is no tensor 'kp_detector\.kp\.weight'/,
+    /no complete model for animation: no keypoint detector: keypoint_detector\.kp\.weight \(published: kp_detector\.kp\.weight\) is missing/,
   );
   assert.match(part.stdout, /tensor {4}encoder\.conv1\.weight float32 \[64, 3, 7, 7\]/);
   await writeFile(path('page.pth'), '<!doctype html><title>Sign in</title>');

@@ -7,11 +7,14 @@ import { noGrad, readStateDict, saveStateDict, type Tensor, tensor, tidy, zeros 
 import { CheckpointError, openCheckpoint } from '@dagan/libtorch/checkpoint';
 import {
   configOf,
-  type DaGAN,
+  DaGAN,
   loadModel,
   MODEL_PRESETS,
   type ModelConfig,
+  ownName,
+  PoseNetwork,
   publishedName,
+  readNamed,
   saveModel,
   weightsHash,
 } from '../src/models/index.js';
@@ -111,17 +114,97 @@ test('a depth network in files of its own takes the place of the one in the chec
   loaded.dispose();
 });
 
-test('`module.` of parallel training is ignored wherever it stands', () => {
-  const inside = new Map([...faces].map(([name, value]) => [name.replace('.', '.module.'), value]));
-  const files = {
-    checkpoint: write('parallel.safetensors', inside),
-    depthEncoder: write('parallel-encoder.safetensors', withPrefix(encoder, 'module.')),
-    depthDecoder: write('parallel-decoder.safetensors', withPrefix(decoder, 'module.')),
+/** A file of published faces and depth parts, each under what a framework put before the names. */
+function wrapped(before: string, inside = ''): Parameters<typeof loadModel>[0] {
+  const within = new Map([...faces].map(([name, value]) => [name.replace('.', `.${inside}`), value]));
+  return {
+    checkpoint: write('wrapped.safetensors', withPrefix(within, before)),
+    depthEncoder: write('wrapped-encoder.safetensors', withPrefix(encoder, before)),
+    depthDecoder: write('wrapped-decoder.safetensors', withPrefix(decoder, before)),
   };
-  const { model: loaded, unused } = loadModel(files);
-  assertSame(loaded, model);
-  assert.deepEqual(unused, []);
+}
+
+test('what frameworks put before names comes off, also one on the other, before all names or those of a network', () => {
+  const cases = [
+    ['module.', ''],
+    ['', 'module.'],
+    ['model.', ''],
+    ['state_dict.', 'module.'],
+    ['_orig_mod.', '_orig_mod.'],
+    ['state_dict.model._orig_mod.module.', '_orig_mod.module.'],
+  ] as const;
+  for (const [before, inside] of cases) {
+    const { model: loaded, unused } = loadModel(wrapped(before, inside));
+    assertSame(loaded, model);
+    assert.deepEqual(unused, [], before + inside);
+    loaded.dispose();
+  }
+});
+
+test("our own names are read under a framework's as well, without our metadata", () => {
+  const config: ModelConfig = { ...dagan, generator: { ...dagan.generator, keepsPixels: true } };
+  using made = formulaModel(config);
+  const checkpoint = write('ours.safetensors', withPrefix(new Map(made.stateDict()), 'state_dict.model.'));
+  const { model: loaded, unused } = loadModel({ checkpoint });
+  assertSame(loaded, made);
+  assert.deepEqual([loaded.config.generator.keepsPixels, unused], [true, []]);
   loaded.dispose();
+});
+
+test('every name has one published name, which leads back to it, and ours stay as they are', () => {
+  for (const [preset, config] of Object.entries<ModelConfig>(MODEL_PRESETS)) {
+    using made = new DaGAN(narrow(config));
+    const pose = new PoseNetwork({ layers: 18, width: 1 / 8 });
+    const names = [...made.stateDict().keys(), ...pose.stateDict('pose_network').keys()];
+    assert.equal(new Set(names.map(publishedName)).size, names.length, preset);
+    for (const name of names) {
+      assert.equal(ownName(publishedName(name)), name);
+      assert.equal(ownName(name), name);
+    }
+    pose.dispose();
+  }
+});
+
+test('parts that stand alone in a file are recognised, and keep the names that their file has', () => {
+  const bare: [prefix: string, ours: string][] = [
+    ['kp_detector.', 'keypoint_detector.'],
+    ['generator.', 'generator.'],
+    ['depth_encoder.', 'depth_network.encoder.'],
+    ['depth_decoder.', 'depth_network.decoder.'],
+  ];
+  for (const [prefix, ours] of bare) {
+    const checkpoint = write('bare.safetensors', withPrefix(part(state, prefix, true), 'module.'));
+    using file = openCheckpoint(checkpoint);
+    const expected = [...model.stateDict().keys()].filter((name) => name.startsWith(ours));
+    const found = readNamed(file);
+    assert.deepEqual([...found.keys()].sort(), expected.sort(), prefix);
+    for (const { name } of found.values()) assert.match(name, /^module\./);
+  }
+});
+
+test('where a tensor is missing, the one that ends alike is named as the file has it', () => {
+  const moved = (from: RegExp, to: string): string =>
+    write('moved.safetensors', new Map([...state].map(([name, value]) => [name.replace(from, to), value])));
+  says(
+    { checkpoint: moved(/^kp_detector\./, 'foo.') },
+    /moved\.safetensors: no keypoint detector: keypoint_detector\.kp\.weight .*is missing; the file has foo\.kp\.weight$/,
+  );
+  says(
+    { checkpoint: moved(/^generator\.final\.bias$/, 'ema.final.bias') },
+    /1 tensors are missing: generator\.decoder\.final\.bias; .*; the file has ema\.final\.bias$/,
+  );
+  says(
+    { checkpoint: moved(/^generator\./, 'netG.net.') },
+    /generator\.first\.conv\.weight is missing; the file has netG\.net\.first/,
+  );
+});
+
+test('a file with two tensors for one name is refused', () => {
+  const [name, value] = [...state][0]!;
+  says(
+    { checkpoint: write('twice.safetensors', new Map([...state, [`module.${name}`, value]])) },
+    /twice\.safetensors: has two tensors for .*: .* and /,
+  );
 });
 
 test('discriminator and optimisers are left out and told', () => {
@@ -194,15 +277,18 @@ test('what is missing or does not fit is named with the file it should be in', (
   says({ checkpoint, depthEncoder, depthDecoder: depthEncoder }, /encoder\.safetensors: holds no depth decoder/);
   says(
     { checkpoint: depthEncoder },
-    /encoder\.safetensors: no keypoint detector: there is no tensor 'kp_detector\.kp\.weight'/,
+    /encoder\.safetensors: no keypoint detector: keypoint_detector\.kp\.weight \(published: kp_detector\.kp\.weight\) is missing$/,
   );
   says(
     { checkpoint: write('detector.safetensors', part(state, 'kp_detector.')) },
-    /no generator: .*'generator\.first\.conv/,
+    /detector\.safetensors: no generator: generator\.first\.conv\.weight is missing$/,
   );
 
   const gap = write('gap.safetensors', without(state, 'generator.final.bias'));
-  says({ checkpoint: gap }, /gap\.safetensors: does not fit .* 1 tensors are missing: generator\.final\.bias$/);
+  says(
+    { checkpoint: gap },
+    /gap\.safetensors: does not fit .* 1 tensors are missing: generator\.decoder\.final\.bias; in published files it is called generator\.final\.bias$/,
+  );
   const encoderGap = write('gap-encoder.safetensors', without(encoder, 'encoder.layer3.1.bn2.weight'));
   says({ checkpoint, depthEncoder: encoderGap, depthDecoder }, /gap-encoder\.safetensors: .*layer3\.1\.bn2\.weight/);
   const decoderGap = write('gap-decoder.safetensors', without(decoder, 'decoder.12.conv.bias'));
@@ -385,12 +471,9 @@ test("the published checkpoints in both of PyTorch's formats are the same model"
     { ...files, checkpoint: sharedPath('fixtures/checkpoint-tiny-malicious.pth.tar') },
     /checkpoint-tiny-malicious\.pth\.tar: is refused: its pickle names .* Nothing was run/,
   );
-  // A state dict of one network in half precision: no model, but that network's weights.
+  // A state dict of the detector alone, in half precision: no model, but that network's weights.
   const half = sharedPath('fixtures/checkpoint-tiny-half.pth');
-  says(
-    { checkpoint: half },
-    /checkpoint-tiny-half\.pth: no keypoint detector: there is no tensor 'kp_detector\.kp\.weight'/,
-  );
+  says({ checkpoint: half }, /checkpoint-tiny-half\.pth: no generator: generator\.first\.conv\.weight is missing$/);
   using file = openCheckpoint(half);
   const detector = legacy.model.keypointDetector;
   detector.loadStateDict(readStateDict(file.tensors));

@@ -16,8 +16,8 @@ import {
   type ModelMetadata,
   saveDepthFile,
   saveModel,
+  stageOf,
 } from '../models/index.js';
-import { stageOf } from '../training/index.js';
 import { joinSections } from '../training/loop/state-sections.js';
 import { UsageError, UserError } from './errors.js';
 import { isExportedModel } from './model.js';

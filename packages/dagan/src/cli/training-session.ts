@@ -1,13 +1,13 @@
 // What both training commands do around the training itself: ranks, Ctrl-C, data, logs, and what goes wrong in words.
 import { join } from 'node:path';
 import { distributed } from '@dagan/libtorch';
+import type { StageName } from '../models/files/formats.js';
 import {
   type DatasetBatchesOptions,
   NonFiniteLossError,
   pictureFolder,
   RunFolder,
   runLog,
-  type StageName,
   stopRequest,
   type TrainingOutcome,
   type TrainingPlace,

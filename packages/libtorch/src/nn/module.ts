@@ -95,14 +95,10 @@ export abstract class Module {
   /**
    * Copies tensors into this module, converted to the dtype and device that it has.
    *
-   * @param rename gives the name in `state` for a name of this module
    * @throws StateDictError, before anything is changed, if names are missing, unexpected or of another shape
    */
-  loadStateDict(
-    state: StateDict,
-    { rename = (name: string) => name }: { rename?: (name: string) => string } = {},
-  ): void {
-    copyState(state, new Map([...this.stateDict()].map(([name, value]) => [rename(name), value])));
+  loadStateDict(state: StateDict): void {
+    copyState(state, this.stateDict());
   }
 
   /** Sets the behaviour of all layers below to that of training, or of use. Returns the module. */

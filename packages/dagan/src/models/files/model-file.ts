@@ -1,4 +1,4 @@
-// Models from and to files: our self-describing safetensors, and published checkpoints as they are.
+// Models from and to files: our self-describing safetensors, checkpoints of a training, and published files as they are.
 import { createHash } from 'node:crypto';
 import { nn, readStateDict, saveStateDict, type Tensor, tidy } from '@dagan/libtorch';
 import { CheckpointError, type CheckpointFile, openCheckpoint, type TensorRecord } from '@dagan/libtorch/checkpoint';
@@ -6,8 +6,10 @@ import { withKernelsOf } from '../anti-alias.js';
 import type { ModelConfig } from '../config/config.js';
 import { checkModelConfig } from '../config/config-check.js';
 import { DaGAN } from '../dagan.js';
-import { ArchitectureError, inferConfig } from './infer-config.js';
-import { publishedName } from './published-names.js';
+import { MODEL_FORMAT, stageOf } from './formats.js';
+import { inferConfig, inferDepthConfig } from './infer-config.js';
+import { ArchitectureError, located } from './located.js';
+import { type NamedTensors, readNamed, strangers, within } from './names.js';
 
 /** Files of one model. The depth network may stand in files of its own, as published. */
 export type ModelFiles = { checkpoint: string; depthEncoder?: string; depthDecoder?: string };
@@ -29,43 +31,12 @@ export type ModelIdentity = {
   sha256: string;
 };
 
-/** Value of `format` in the metadata of our files. */
-const FORMAT = 'dagan-model-1';
+/** The file that holds a part of a model, and what the part's names begin with. */
+type Part = { file: CheckpointFile; prefix: string };
 
-/** The same of a training's checkpoints, which hold a model (`model.`) and averages of what was trained of it (`average.`). */
-export const TRAINING_FORMAT = 'dagan-training-1';
-
-/** A part of a model, which may stand in a file of its own. */
-type Part = {
-  /** What the names of its tensors begin with in published files. */
-  published: string;
-  /** The same in our files. */
-  own: string;
-  module: (model: DaGAN) => nn.Module | undefined;
-};
-
-const PARTS = {
-  generator: { published: 'generator', own: 'generator', module: (model) => model.generator },
-  kp_detector: { published: 'kp_detector', own: 'keypoint_detector', module: (model) => model.keypointDetector },
-  depth_encoder: {
-    published: 'depth_encoder.encoder',
-    own: 'depth_network.encoder',
-    module: (model) => model.depthNetwork?.encoder,
-  },
-  depth_decoder: {
-    published: 'depth_decoder.decoder',
-    own: 'depth_network.decoder',
-    module: (model) => model.depthNetwork?.decoder,
-  },
-} as const satisfies Record<string, Part>;
-
-type PartName = keyof typeof PARTS;
-
-/** Training in parallel puts `module.` before every name. */
-const withoutModule = (name: string): string => name.replace(/(^|\.)module\./, '$1');
-
-const shapesOf = (records: ReadonlyMap<string, TensorRecord>) =>
-  new Map([...records].map(([name, { shape }]) => [name, shape]));
+const ENCODER = 'depth_network.encoder.';
+const DECODER = 'depth_network.decoder.';
+const MISFIT = 'does not fit the model it describes';
 
 /**
  * A model from files, in float32, ready for use (not training). Our own files, and checkpoints of a training, bring their
@@ -76,23 +47,79 @@ const shapesOf = (records: ReadonlyMap<string, TensorRecord>) =>
  */
 export function loadModel({ checkpoint, depthEncoder, depthDecoder }: ModelFiles): LoadedModel {
   using main = openCheckpoint(checkpoint);
-  if (describesItself(main)) {
-    if (depthEncoder === undefined && depthDecoder === undefined) {
-      return main.metadata.format === FORMAT ? loadOwn(main) : loadTrained(main);
-    }
+  if (describesItself(main) && (depthEncoder ?? depthDecoder) !== undefined) {
     throw new CheckpointError(main.path, 'is complete; leave the files of the depth encoder and decoder out');
   }
   using encoder = depthEncoder === undefined ? undefined : openCheckpoint(depthEncoder);
   using decoder = depthDecoder === undefined ? undefined : openCheckpoint(depthDecoder);
-  const files = { generator: main, kp_detector: main, depth_encoder: encoder ?? main, depth_decoder: decoder ?? main };
-  const records = new Map<string, TensorRecord>();
-  for (const [name, record] of main.tensors) records.set(withoutModule(name), record);
-  if (encoder) addPart(records, encoder, 'depth_encoder', 'encoder.conv1.weight');
-  if (decoder) addPart(records, decoder, 'depth_decoder', 'decoder.0.conv.conv.weight');
-  const config = publishedConfig(records, files);
-  const model = new DaGAN(config);
-  const used = fill(model, records, files, 'published');
-  return { model, metadata: {}, unused: [...records.keys()].filter((name) => !used.has(name)) };
+  const tensors = readNamed(main);
+  if (encoder) {
+    replacePart(
+      tensors,
+      { file: encoder, prefix: ENCODER },
+      "depth encoder: there is no tensor 'encoder.conv1.weight'",
+    );
+    located(encoder.path, MISFIT, () => inferDepthConfig(tensors));
+  }
+  if (decoder) {
+    replacePart(
+      tensors,
+      { file: decoder, prefix: DECODER },
+      "depth decoder: there is no tensor 'decoder.0.conv.conv.weight'",
+    );
+  }
+  if (main.metadata.format === MODEL_FORMAT) identityOf(main); // sound, or an error
+  const model = new DaGAN(located(main.path, MISFIT, () => configIn(main, tensors)));
+  const unused = fill(model, tensors, [
+    { file: main, prefix: 'generator.' },
+    { file: main, prefix: 'keypoint_detector.' },
+    { file: encoder ?? main, prefix: ENCODER },
+    { file: decoder ?? main, prefix: DECODER },
+  ]);
+  return { model, metadata: metadataOf(main), unused };
+}
+
+/** Puts the tensors of a part's own file in place of the part's. @param lacking what is said of a file without any */
+function replacePart(tensors: Map<string, TensorRecord>, { file, prefix }: Part, lacking: string): void {
+  const named = readNamed(file);
+  const part = within(prefix, named);
+  if (part.size === 0) throw new CheckpointError(file.path, `holds no ${lacking}`);
+  for (const name of tensors.keys()) if (name.startsWith(prefix)) tensors.delete(name);
+  for (const [name, record] of [...part, ...strangers(named)]) tensors.set(name, record);
+}
+
+/**
+ * Copies tensors into a model, part by part, so that weights are in memory little more than once.
+ *
+ * @returns names of the tensors that belong to no part of the model
+ */
+function fill(model: DaGAN, tensors: NamedTensors, parts: readonly Part[]): string[] {
+  const state = model.eval().requiresGrad_(false).stateDict();
+  const own = parts.filter(({ prefix }) => within(prefix, state).size > 0);
+  const unused = new Map([...tensors].filter(([name]) => !state.has(name)));
+  try {
+    for (const { file, prefix } of own) {
+      const target = within(prefix, state);
+      const copy = (): void => {
+        const loaded = readStateDict(within(prefix, tensors));
+        // A training's last pictures may have been smaller than those that the model is for.
+        nn.copyState(stageOf(file) ? withKernelsOf(target, [...loaded]) : loaded, target);
+      };
+      located(file.path, MISFIT, () => tidy(copy), unused);
+    }
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+  return [...tensors.keys()].filter((name) => !own.some(({ prefix }) => name.startsWith(prefix)));
+}
+
+/** What the file of a model says of it. */
+function metadataOf({ metadata }: CheckpointFile): ModelMetadata {
+  if (metadata.format === MODEL_FORMAT) return metadata;
+  if (stageOf({ metadata }) !== 'animation') return {};
+  const { name = 'unnamed' } = JSON.parse(metadata.config!) as { name?: string };
+  return { name: `${name}, after step ${metadata.step}` };
 }
 
 /**
@@ -101,48 +128,23 @@ export function loadModel({ checkpoint, depthEncoder, depthDecoder }: ModelFiles
  * @throws ArchitectureError, naming what is missing or damaged, if there is no model for animation in it
  */
 export function configOf(file: CheckpointFile): ModelConfig {
-  const { metadata, tensors } = file;
-  if (describesItself(file)) return storedConfig(metadata);
-  return inferConfig(new Map([...tensors].map(([name, { shape }]) => [withoutModule(name), shape])));
+  return configIn(file, readNamed(file));
 }
 
-const describesItself = ({ metadata }: CheckpointFile): boolean =>
-  metadata.format === FORMAT || metadata.format === TRAINING_FORMAT;
+function configIn(file: CheckpointFile, tensors: NamedTensors): ModelConfig {
+  return describesItself(file) ? storedConfig(file) : inferConfig(tensors);
+}
+
+const describesItself = (file: CheckpointFile): boolean =>
+  file.metadata.format === MODEL_FORMAT || stageOf(file) === 'animation';
 
 /** The configuration in the metadata of one of our files. */
-function storedConfig({ format, config }: ModelMetadata): ModelConfig {
+function storedConfig({ metadata }: CheckpointFile): ModelConfig {
   try {
-    const stored = config === undefined ? undefined : JSON.parse(config);
-    return checkModelConfig(format === TRAINING_FORMAT ? stored?.model : stored);
+    const stored = metadata.config === undefined ? undefined : JSON.parse(metadata.config);
+    return checkModelConfig(metadata.format === MODEL_FORMAT ? stored : stored?.model);
   } catch (error) {
     throw new ArchitectureError(`has a damaged configuration in its metadata: ${(error as Error).message}`);
-  }
-}
-
-function publishedConfig(
-  records: ReadonlyMap<string, TensorRecord>,
-  files: Readonly<Record<PartName, CheckpointFile>>,
-): ModelConfig {
-  try {
-    return checkModelConfig(inferConfig(shapesOf(records)));
-  } catch (error) {
-    const part = error instanceof ArchitectureError ? error.part : undefined;
-    throw new CheckpointError(files[part ?? 'generator'].path, (error as Error).message);
-  }
-}
-
-/** Puts a depth encoder's or decoder's own file, with or without the part's name before its tensors, in place of the part. */
-function addPart(records: Map<string, TensorRecord>, file: CheckpointFile, part: PartName, landmark: string): void {
-  const names = [...file.tensors.keys()].map(withoutModule);
-  const prefixed = names.includes(`${part}.${landmark}`);
-  if (!prefixed && !names.includes(landmark)) {
-    throw new CheckpointError(file.path, `holds no ${part.replace('_', ' ')}: there is no tensor '${landmark}'`);
-  }
-  for (const name of records.keys()) if (name.startsWith(`${part}.`)) records.delete(name);
-  for (const [name, record] of file.tensors) {
-    const plain = withoutModule(name);
-    if (!prefixed) records.set(`${part}.${plain}`, record);
-    else if (plain.startsWith(`${part}.`)) records.set(plain, record);
   }
 }
 
@@ -154,84 +156,15 @@ function addPart(records: Map<string, TensorRecord>, file: CheckpointFile, part:
  */
 export function identifyModel(path: string): ModelIdentity | null {
   using file = openCheckpoint(path);
-  return file.metadata.format === FORMAT ? identityOf(file) : null;
+  return file.metadata.format === MODEL_FORMAT ? identityOf(file) : null;
 }
 
 function identityOf(file: CheckpointFile): ModelIdentity {
-  const { metadata, tensors } = file;
-  const config = located(file, () => storedConfig(metadata));
+  const { path, metadata, tensors } = file;
+  const config = located(path, MISFIT, () => storedConfig(file));
   const sha256 = hashOf(tensors.values(), (record) => record.read());
   if (metadata.sha256 === undefined || metadata.sha256 === sha256) return { config, sha256 };
-  throw new CheckpointError(file.path, 'is damaged: its weights are not those whose hash it states; copy it again');
-}
-
-function loadOwn(file: CheckpointFile): LoadedModel {
-  const { metadata, tensors } = file;
-  const { config } = identityOf(file);
-  const model = new DaGAN(config);
-  const files = { generator: file, kp_detector: file, depth_encoder: file, depth_decoder: file };
-  const used = fill(model, tensors, files, 'own');
-  return { model, metadata, unused: [...tensors.keys()].filter((name) => !used.has(name)) };
-}
-
-function loadTrained(file: CheckpointFile): LoadedModel {
-  const { metadata, tensors } = file;
-  const model = new DaGAN(located(file, () => storedConfig(metadata)));
-  const below = (prefix: string): [string, TensorRecord][] =>
-    [...tensors].flatMap(([name, record]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), record]] : []));
-  try {
-    const records = new Map([...below('model.'), ...below('average.')]);
-    located(file, () => tidy(() => model.loadStateDict(withKernelsOf(model.stateDict(), [...readStateDict(records)]))));
-  } catch (error) {
-    model.dispose();
-    throw error;
-  }
-  model.eval().requiresGrad_(false);
-  const { name = 'unnamed' } = JSON.parse(metadata.config!) as { name?: string };
-  const unused = [...tensors.keys()].filter((tensorName) => !/^(model|average)\./.test(tensorName));
-  return { model, metadata: { name: `${name}, after step ${metadata.step}` }, unused };
-}
-
-/**
- * Copies tensors into a model, part by part, so that weights are in memory little more than once.
- *
- * @param naming whether the records have our names or the published ones
- * @returns the names of the records that were used
- */
-function fill(
-  model: DaGAN,
-  records: ReadonlyMap<string, TensorRecord>,
-  files: Readonly<Record<PartName, CheckpointFile>>,
-  naming: 'own' | 'published',
-): Set<string> {
-  const used = new Set<string>();
-  model.eval().requiresGrad_(false);
-  try {
-    for (const [name, part] of Object.entries(PARTS) as [PartName, Part][]) {
-      const module = part.module(model);
-      if (!module) continue;
-      const own = (tensorName: string): string => `${part.own}.${tensorName}`;
-      const rename = naming === 'own' ? own : (tensorName: string): string => publishedName(own(tensorName));
-      const found = new Map([...records].filter(([tensorName]) => tensorName.startsWith(`${part[naming]}.`)));
-      located(files[name], () => tidy(() => module.loadStateDict(readStateDict(found), { rename })));
-      for (const tensorName of found.keys()) used.add(tensorName);
-    }
-  } catch (error) {
-    model.dispose();
-    throw error;
-  }
-  return used;
-}
-
-/** Runs `body`; what goes wrong names the file. */
-function located<T>(file: CheckpointFile, body: () => T): T {
-  try {
-    return body();
-  } catch (error) {
-    if (error instanceof CheckpointError) throw error;
-    const hint = error instanceof ArchitectureError ? '' : 'does not fit the model it describes: ';
-    throw new CheckpointError(file.path, `${hint}${(error as Error).message}`);
-  }
+  throw new CheckpointError(path, 'is damaged: its weights are not those whose hash it states; copy it again');
 }
 
 /** SHA-256 over names, types, shapes and bytes of tensors, in the order of their names. */
@@ -279,7 +212,7 @@ export function saveModel(
     );
     const complete = {
       ...metadata,
-      format: FORMAT,
+      format: MODEL_FORMAT,
       architecture: 'dagan',
       config: JSON.stringify(model.config),
       sha256: weightsHash(state),

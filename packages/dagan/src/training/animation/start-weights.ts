@@ -1,29 +1,18 @@
 // Weights that a training of the animation model starts from: a model to be refined, a face-depth network that stage 1 has
 // taught.
-import { nn, readStateDict, type Tensor } from '@dagan/libtorch';
-import { CheckpointError, type CheckpointFile, openCheckpoint } from '@dagan/libtorch/checkpoint';
+import { type nn, readStateDict } from '@dagan/libtorch';
+import { CheckpointError, openCheckpoint } from '@dagan/libtorch/checkpoint';
 import type { ModelConfig } from '../../models/config/config.js';
 import type { DepthConfig } from '../../models/depth-network.js';
 import { loadDepthFile } from '../../models/files/depth-file.js';
+import { stageOf } from '../../models/files/formats.js';
+import { located } from '../../models/files/located.js';
 import { loadModel, type ModelFiles } from '../../models/files/model-file.js';
-import { stageOf } from '../run/checkpoints.js';
+import { below, readNamed } from '../../models/files/names.js';
 import type { AnimationTrainee } from './trainee.js';
 
-/** Runs `body`; what does not fit names the file. */
-function located<T>(path: string, body: () => T): T {
-  try {
-    return body();
-  } catch (error) {
-    if (!(error instanceof nn.StateDictError)) throw error;
-    throw new CheckpointError(path, `does not fit the networks to be trained: ${error.message}`);
-  }
-}
-
-/** The tensors below a prefix, without it. */
-function below(file: CheckpointFile, prefix: string): Map<string, Tensor> {
-  const records = [...file.tensors].filter(([name]) => name.startsWith(prefix));
-  return readStateDict(new Map(records.map(([name, record]) => [name.slice(prefix.length), record])));
-}
+/** What is said of weights of other networks. */
+const MISFIT = 'does not fit the networks to be trained';
 
 export type StartingModel = {
   config: ModelConfig;
@@ -41,13 +30,13 @@ export function startingModel(files: ModelFiles): StartingModel {
   if (stageOf(file) === 'depth') {
     throw new CheckpointError(files.checkpoint, 'holds face depth alone: it is for --depth, not for --init');
   }
-  const judge = below(file, 'discriminator.');
+  const judge = readStateDict(below('discriminator.', readNamed(file)));
   const discriminator = judge.size > 0 ? judge : null;
   const { model } = loadModel(files);
   return {
     config: model.config,
     load: (trainee) => {
-      located(files.checkpoint, () => trainee.loadModel(model.stateDict()));
+      located(files.checkpoint, MISFIT, () => trainee.loadModel(model.stateDict()));
       if (discriminator && fits(discriminator, trainee.discriminator))
         trainee.discriminator.loadStateDict(discriminator);
     },
@@ -88,7 +77,7 @@ export function startingDepth(files: DepthFiles): StartingDepth {
     load: (trainee) => {
       const target = trainee.model.depthNetwork;
       if (!target) throw new RangeError('this model uses no face depth: leave out its depth network');
-      located(paths.join(', '), () => target.loadStateDict(network.stateDict()));
+      located(paths.join(', '), MISFIT, () => target.loadStateDict(network.stateDict()));
       network.dispose();
     },
   };

@@ -1,8 +1,8 @@
 // Weights that a training of face depth starts from.
-import { nn, noGrad } from '@dagan/libtorch';
-import { CheckpointError } from '@dagan/libtorch/checkpoint';
+import { noGrad } from '@dagan/libtorch';
 import type { DepthConfig } from '../../models/depth-network.js';
 import { loadDepthFile } from '../../models/files/depth-file.js';
+import { located } from '../../models/files/located.js';
 import type { PoseConfig } from '../../models/pose-network.js';
 import { initializeCamera } from './camera.js';
 import type { DepthState } from './state.js';
@@ -31,13 +31,10 @@ export function depthStart(paths: readonly [string, ...string[]]): DepthStart {
     depth: config,
     pose: poseConfig,
     load: (state, focal) => {
-      try {
+      located(paths.join(', '), 'does not fit the networks to be trained', () => {
         state.depthNetwork.loadStateDict(network.stateDict());
         if (poseNetwork) state.poseNetwork.loadStateDict(poseNetwork.stateDict());
-      } catch (error) {
-        if (!(error instanceof nn.StateDictError)) throw error;
-        throw new CheckpointError(paths.join(', '), `does not fit the networks to be trained: ${error.message}`);
-      }
+      });
       if (poseNetwork && !ours) centre(state);
       if (focal !== undefined) initializeCamera(state.poseNetwork, focal);
       network.dispose();

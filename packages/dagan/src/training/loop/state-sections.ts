@@ -1,5 +1,6 @@
 // Many state dicts as one, as a checkpoint holds networks, optimisers and averages side by side.
 import type { nn, Tensor } from '@dagan/libtorch';
+import { below } from '../../models/files/names.js';
 
 /** What has a state: a module, an optimiser, an average. */
 export type Section = { stateDict(): nn.StateDict; loadStateDict(state: nn.StateDict): void };
@@ -12,15 +13,6 @@ export function joinSections(sections: Sections): Map<string, Tensor> {
   return new Map(
     sections.flatMap(([prefix, section]) =>
       [...section.stateDict()].map(([name, value]) => [`${prefix}${name}`, value] as const),
-    ),
-  );
-}
-
-/** The tensors below a prefix, without it. */
-export function below(prefix: string, state: nn.StateDict): Map<string, Tensor> {
-  return new Map(
-    [...state].flatMap(([name, value]): [string, Tensor][] =>
-      name.startsWith(prefix) ? [[name.slice(prefix.length), value]] : [],
     ),
   );
 }

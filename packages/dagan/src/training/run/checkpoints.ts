@@ -2,17 +2,8 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readStateDict, saveStateDict, type Tensor } from '@dagan/libtorch';
-import { CheckpointError, type CheckpointFile, openCheckpoint } from '@dagan/libtorch/checkpoint';
-import { TRAINING_FORMAT } from '../../models/files/model-file.js';
-
-/** The stages of training. */
-export type StageName = 'depth' | 'animation';
-
-/** Value of `format` in the metadata of each stage's checkpoints. */
-export const TRAINING_FORMATS: Readonly<Record<StageName, string>> = {
-  depth: 'dagan-depth-training-1',
-  animation: TRAINING_FORMAT,
-};
+import { CheckpointError, openCheckpoint } from '@dagan/libtorch/checkpoint';
+import { type StageName, stageOf, TRAINING_FORMATS } from '../../models/files/formats.js';
 
 /** A result on held-out samples, and after which step it came. */
 export type BestResult = { step: number; value: number };
@@ -94,12 +85,6 @@ export class CheckpointFolder {
     if (failure) throw failure;
     return null;
   }
-}
-
-/** The stage whose checkpoint a file is; null for anything else. */
-export function stageOf({ metadata }: Pick<CheckpointFile, 'metadata'>): StageName | null {
-  const stages = Object.keys(TRAINING_FORMATS) as StageName[];
-  return stages.find((stage) => TRAINING_FORMATS[stage] === metadata.format) ?? null;
 }
 
 /**

@@ -1,7 +1,8 @@
 // The folder of a run: checkpoints, models, configuration. Files are written whole or not at all.
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CheckpointFolder, type StageName } from './checkpoints.js';
+import type { StageName } from '../../models/files/formats.js';
+import { CheckpointFolder } from './checkpoints.js';
 import { TrainingSetupError } from './setup-error.js';
 
 /** Name of a run's configuration in its folder, for people and for going on. */

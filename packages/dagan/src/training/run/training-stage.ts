@@ -1,8 +1,8 @@
 // What a stage of training (depth, animation) brings to the loop that both share.
 import type { nn, Tensor } from '@dagan/libtorch';
 import type { Picture } from '../../media/pictures/picture.js';
+import type { StageName } from '../../models/files/formats.js';
 import type { ModelMetadata } from '../../models/files/model-file.js';
-import type { StageName } from './checkpoints.js';
 import type { EvaluationReport } from './observers.js';
 import type { TrainingPlan } from './training-plan.js';
 
