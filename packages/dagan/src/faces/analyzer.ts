@@ -59,13 +59,21 @@ function measurements(refined: boolean): Record<FaceMeasurement, MeasuredBy> {
 
 /** Finds faces, their meshes and poses. Loaded once, used for any number of pictures. */
 export class FaceAnalyzer implements AsyncDisposable {
+  readonly #detector: Network;
+  readonly #meshNetwork: MeshNetwork;
+  readonly #canonicalFace: CanonicalFace;
+
   private constructor(
-    private readonly detector: Network,
-    private readonly meshNetwork: MeshNetwork,
-    private readonly canonicalFace: CanonicalFace,
+    detector: Network,
+    meshNetwork: MeshNetwork,
+    canonicalFace: CanonicalFace,
     /** What measures, for reports. */
     readonly measuredBy: Readonly<Record<FaceMeasurement, MeasuredBy>>,
-  ) {}
+  ) {
+    this.#detector = detector;
+    this.#meshNetwork = meshNetwork;
+    this.#canonicalFace = canonicalFace;
+  }
 
   /** Converts and loads the networks, in about a quarter of a second. */
   static async load(options: FaceAnalyzerOptions = {}): Promise<FaceAnalyzer> {
@@ -81,11 +89,11 @@ export class FaceAnalyzer implements AsyncDisposable {
 
   /** The faces in a picture, the largest first; none is an empty list. */
   async detect(picture: Picture, { minScore = 0.5, closer = true }: DetectOptions = {}): Promise<FaceBox[]> {
-    const faces = await detectFaces(this.detector, picture, minScore);
+    const faces = await detectFaces(this.#detector, picture, minScore);
     if (faces.length > 0 || !closer) return faces;
     const confirmed: FaceBox[] = [];
-    for (const face of await detectSmallFaces(this.detector, picture, minScore)) {
-      const { score } = await computeMesh(this.meshNetwork, picture, regionOfDetection(face));
+    for (const face of await detectSmallFaces(this.#detector, picture, minScore)) {
+      const { score } = await computeMesh(this.#meshNetwork, picture, regionOfDetection(face));
       if (score >= MIN_MESH_SCORE) confirmed.push(face);
     }
     return confirmed;
@@ -96,9 +104,9 @@ export class FaceAnalyzer implements AsyncDisposable {
    * makes the points independent of the detector; from a mesh, of this picture or of the one before it, once.
    */
   async mesh(picture: Picture, near: FaceBox | FaceMesh): Promise<FaceMesh> {
-    if ('points' in near) return computeMesh(this.meshNetwork, picture, regionOfMesh(near));
-    const first = await computeMesh(this.meshNetwork, picture, regionOfDetection(near));
-    return computeMesh(this.meshNetwork, picture, regionOfMesh(first));
+    if ('points' in near) return computeMesh(this.#meshNetwork, picture, regionOfMesh(near));
+    const first = await computeMesh(this.#meshNetwork, picture, regionOfDetection(near));
+    return computeMesh(this.#meshNetwork, picture, regionOfMesh(first));
   }
 
   /**
@@ -119,7 +127,7 @@ export class FaceAnalyzer implements AsyncDisposable {
 
   /** The pose of the head that a mesh shows. */
   pose({ points }: Pick<FaceMesh, 'points'>): HeadPose {
-    return headPose(points, this.canonicalFace);
+    return headPose(points, this.#canonicalFace);
   }
 
   /** What the face of a mesh does. Throws a `TypeError` unless the mesh is a refined one. */
@@ -129,8 +137,8 @@ export class FaceAnalyzer implements AsyncDisposable {
 
   /** Frees the networks. */
   async close(): Promise<void> {
-    await this.detector.release();
-    await this.meshNetwork.network.release();
+    await this.#detector.release();
+    await this.#meshNetwork.network.release();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

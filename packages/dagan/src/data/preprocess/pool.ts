@@ -14,24 +14,27 @@ export type PoolEvents = {
 
 /** A number of processes, made as they are needed. */
 export class PreprocessPool implements Disposable {
-  private readonly idle: ChildProcess[] = [];
-  private readonly all = new Set<ChildProcess>();
+  readonly #idle: ChildProcess[] = [];
+  readonly #all = new Set<ChildProcess>();
+  readonly #events: PoolEvents;
 
-  constructor(private readonly events: PoolEvents) {}
+  constructor(events: PoolEvents) {
+    this.#events = events;
+  }
 
   /** Prepares one video. Call it as often as processes are wanted at a time. */
   run(order: PreprocessOrder): Promise<PoolOutcome> {
-    const child = this.idle.pop() ?? this.start();
+    const child = this.#idle.pop() ?? this.#start();
     return new Promise((resolve) => {
       const finish = (outcome: PoolOutcome, reusable: boolean): void => {
         child.off('message', receive);
         child.off('exit', end);
-        if (reusable) this.idle.push(child);
+        if (reusable) this.#idle.push(child);
         resolve(outcome);
       };
       const receive = (message: unknown): void => {
         const report = message as PreprocessReport;
-        if (report.type === 'progress') this.events.progress(report.frames);
+        if (report.type === 'progress') this.#events.progress(report.frames);
         else if (report.type === 'done') finish({ result: report.result }, true);
         else finish({ error: report.message }, true);
       };
@@ -46,14 +49,14 @@ export class PreprocessPool implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const child of this.all) if (child.connected) child.disconnect();
+    for (const child of this.#all) if (child.connected) child.disconnect();
   }
 
-  private start(): ChildProcess {
+  #start(): ChildProcess {
     const script = fileURLToPath(new URL('./worker.js', import.meta.url));
     const child = fork(script, [], { serialization: 'advanced', execArgv: [] });
-    this.all.add(child);
-    child.on('exit', () => this.all.delete(child));
+    this.#all.add(child);
+    child.on('exit', () => this.#all.delete(child));
     return child;
   }
 }

@@ -1,7 +1,9 @@
 // One portrait to a training clip: its head is made to move.
 import { join } from 'node:path';
-import { analysisSize } from '../../faces/index.js';
-import { createClipWriter, readPicture, resizePicture, transformPicture } from '../../media/index.js';
+import { analysisSize } from '../../faces/framing.js';
+import { readPicture } from '../../media/pictures/images.js';
+import { resizePicture, transformPicture } from '../../media/pictures/resize.js';
+import { createClipWriter } from '../../media/process/clip-writer.js';
 import { Random } from '../random.js';
 import { HeadPath } from './head-motion.js';
 import { frameNumber, MARKS, type ProcessOptions, sampleOf, TIME_LIMIT, type VideoResult } from './process-video.js';

@@ -1,8 +1,14 @@
 // One raw video to training clips: the first pass follows the face, the second cuts the clips out.
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { analysisSize, type FaceAnalyzer, type FaceMesh, scaleBox } from '../../faces/index.js';
-import { createClipWriter, MediaError, openClip, type PictureTransform } from '../../media/index.js';
+import type { FaceAnalyzer } from '../../faces/analyzer.js';
+import { analysisSize } from '../../faces/framing.js';
+import { scaleBox } from '../../faces/geometry.js';
+import type { FaceMesh } from '../../faces/mesh.js';
+import { MediaError } from '../../media/errors.js';
+import type { PictureTransform } from '../../media/pictures/resize.js';
+import { openClip } from '../../media/process/clip.js';
+import { createClipWriter } from '../../media/process/clip-writer.js';
 import { ShotCuts } from './shot-cuts.js';
 import {
   type ClipPlan,

@@ -2,7 +2,7 @@
 import { type Dirent, readdirSync, statSync } from 'node:fs';
 import { basename, extname, join, relative, sep } from 'node:path';
 import { MediaError, toMediaError } from '../../media/errors.js';
-import { PICTURE_EXTENSIONS } from '../../media/index.js';
+import { PICTURE_EXTENSIONS } from '../../media/pictures/images.js';
 
 /** A video or still to prepare. */
 export type RawVideo = {

@@ -1,8 +1,7 @@
 // What is known of prepared videos: a record per video, from which the data set's index and the report are made.
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { systemCode, toMediaError } from '../../media/errors.js';
-import { MediaError } from '../../media/index.js';
+import { MediaError, systemCode, toMediaError } from '../../media/errors.js';
 import type { PreprocessSettings, VideoResult } from './process-video.js';
 import type { RawVideo } from './raw-videos.js';
 
@@ -28,10 +27,10 @@ export const REPORT = 'preprocess-report.json';
 
 /** The records of a data set being made. Any number of processes may work on it, each on videos of its own. */
 export class RecordStore {
-  private readonly folder: string;
+  readonly #folder: string;
 
   private constructor(readonly root: string) {
-    this.folder = join(root, RECORDS);
+    this.#folder = join(root, RECORDS);
   }
 
   /**
@@ -42,10 +41,10 @@ export class RecordStore {
   static async open(root: string): Promise<RecordStore> {
     const store = new RecordStore(root);
     const has = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined)) !== undefined;
-    if ((await has(join(root, 'index.json'))) && !(await has(store.folder))) {
+    if ((await has(join(root, 'index.json'))) && !(await has(store.#folder))) {
       throw new MediaError(root, 'holds an index.json that was not made by this command; choose another folder');
     }
-    await mkdir(store.folder, { recursive: true }).catch((error: unknown) => {
+    await mkdir(store.#folder, { recursive: true }).catch((error: unknown) => {
       throw toMediaError(root, error, 'cannot be written');
     });
     return store;
@@ -53,7 +52,7 @@ export class RecordStore {
 
   /** Whether a video has been prepared like this already, and all of its clips are there. */
   async isDone(video: RawVideo, split: string, settings: PreprocessSettings): Promise<boolean> {
-    const record = await this.read(recordName(split, video.name));
+    const record = await this.#read(recordName(split, video.name));
     if (!record?.result) return false;
     const same =
       record.video.bytes === video.bytes &&
@@ -68,14 +67,14 @@ export class RecordStore {
 
   /** Another video that is still there and whose clips already have this one's name; undefined if there is none. */
   async namesake(video: RawVideo, split: string): Promise<string | undefined> {
-    const record = await this.read(recordName(split, video.name));
+    const record = await this.#read(recordName(split, video.name));
     if (!record || record.source === resolve(video.path) || record.video.bytes === video.bytes) return undefined;
     return (await stat(record.source).catch(() => undefined)) && record.source;
   }
 
   /** Removes what an earlier run, other settings or an end in the middle have left of a video. */
   async clear(video: RawVideo, split: string): Promise<void> {
-    await rm(join(this.folder, recordName(split, video.name)), { force: true });
+    await rm(join(this.#folder, recordName(split, video.name)), { force: true });
     const clips = join(this.root, split);
     await mkdir(clips, { recursive: true }).catch((error: unknown) => {
       throw toMediaError(clips, error, 'cannot be written');
@@ -90,12 +89,12 @@ export class RecordStore {
   /** Keeps the record of a video that has been worked on. */
   async put(record: Omit<VideoRecord, 'source'>): Promise<void> {
     const source = resolve(record.video.path);
-    await writeJson(join(this.folder, recordName(record.split, record.video.name)), { ...record, source });
+    await writeJson(join(this.#folder, recordName(record.split, record.video.name)), { ...record, source });
   }
 
   /** All records, in the order of their names. */
   async all(): Promise<VideoRecord[]> {
-    const records = await Promise.all((await this.names()).map((name) => this.read(name)));
+    const records = await Promise.all((await this.#names()).map((name) => this.#read(name)));
     return records.filter((record) => record !== undefined);
   }
 
@@ -112,12 +111,12 @@ export class RecordStore {
     }
   }
 
-  private async names(): Promise<string[]> {
-    return (await readdir(this.folder)).filter((name) => name.endsWith('.json')).sort();
+  async #names(): Promise<string[]> {
+    return (await readdir(this.#folder)).filter((name) => name.endsWith('.json')).sort();
   }
 
-  private async read(name: string): Promise<VideoRecord | undefined> {
-    const path = join(this.folder, name);
+  async #read(name: string): Promise<VideoRecord | undefined> {
+    const path = join(this.#folder, name);
     try {
       return JSON.parse(await readFile(path, 'utf8')) as VideoRecord;
     } catch (error) {

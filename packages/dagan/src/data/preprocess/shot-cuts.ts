@@ -15,18 +15,18 @@ const MEMORY = 0.1;
 
 /** Looks at the frames of one video in order. */
 export class ShotCuts {
-  private before: Float64Array | undefined;
-  private usual = 0;
+  #before: Float64Array | undefined;
+  #usual = 0;
 
   /** Whether a new shot begins with this frame. The first frame does not count. */
   begins(picture: Picture): boolean {
     const blocks = brightness(picture);
-    const { before } = this;
-    this.before = blocks;
+    const before = this.#before;
+    this.#before = blocks;
     if (!before) return false;
     const change = blocks.reduce((sum, value, index) => sum + Math.abs(value - before[index]!), 0) / blocks.length;
-    const cut = change > Math.max(LEAST_CHANGE, TIMES_USUAL * this.usual);
-    this.usual = cut ? 0 : this.usual + MEMORY * (change - this.usual);
+    const cut = change > Math.max(LEAST_CHANGE, TIMES_USUAL * this.#usual);
+    this.#usual = cut ? 0 : this.#usual + MEMORY * (change - this.#usual);
     return cut;
   }
 }

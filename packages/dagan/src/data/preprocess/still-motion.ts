@@ -1,6 +1,6 @@
 // A still portrait whose head is turned and moved in space, and whose mouth and eyes open and close.
 import { boundsOf } from '../../faces/geometry.js';
-import type { FaceMesh } from '../../faces/index.js';
+import type { FaceMesh } from '../../faces/mesh.js';
 import { LandmarkWarp, type Point } from '../../geometry/landmark-warp.js';
 import type { Picture } from '../../media/pictures/picture.js';
 import type { HeadMotion } from './head-motion.js';

@@ -1,6 +1,8 @@
 // The track of a face through a video, cut where the face is lost, jumps or has drifted away, and what of it makes a
 // clip.
-import { type Box, fitSquare, overlap, squareForFaces, squareOfFace, unionOf } from '../../faces/index.js';
+
+import { fitSquare, squareForFaces, squareOfFace } from '../../faces/framing.js';
+import { type Box, overlap, unionOf } from '../../faces/geometry.js';
 import type { Rectangle } from '../../media/pictures/picture.js';
 
 /** A face seen in one frame. */
@@ -34,47 +36,47 @@ const DRIFTED = 0.25;
 
 /** Makes tracks out of samples, which come in the order of their frames. */
 export class TrackBuilder {
-  private readonly finished: FaceTrack[] = [];
-  private open: FaceSample[] = [];
+  readonly #finished: FaceTrack[] = [];
+  #open: FaceSample[] = [];
 
   /** A face was seen. Returns whether it continues the track there was. */
   seen(sample: FaceSample): boolean {
-    const [first, last] = [this.open[0], this.open.at(-1)];
+    const [first, last] = [this.#open[0], this.#open.at(-1)];
     if (!first || !last) {
-      this.open = [sample];
+      this.#open = [sample];
       return false;
     }
     const jumped = overlap(last.box, sample.box) < SAME_FACE;
     if (!jumped && overlap(first.box, sample.box) >= DRIFTED) {
-      this.open.push(sample);
+      this.#open.push(sample);
       return true;
     }
-    this.close(last.frame + 1, jumped ? 'jumped' : 'drifted');
-    this.open = [sample];
+    this.#close(last.frame + 1, jumped ? 'jumped' : 'drifted');
+    this.#open = [sample];
     return false;
   }
 
   /** No face was seen: the track, if there is one, ended with its last sample. */
   lost(): void {
-    const last = this.open.at(-1);
-    if (last) this.close(last.frame + 1, 'lost');
+    const last = this.#open.at(-1);
+    if (last) this.#close(last.frame + 1, 'lost');
   }
 
   /** A new shot begins with this frame. */
   cut(frame: number): void {
-    this.close(frame, 'cut');
+    this.#close(frame, 'cut');
   }
 
   /** The video has so many frames. */
   finish(frames: number): FaceTrack[] {
-    this.close(frames, 'end of the video');
-    return this.finished;
+    this.#close(frames, 'end of the video');
+    return this.#finished;
   }
 
-  private close(end: number, endedBy: TrackEnd): void {
-    const first = this.open[0];
-    if (first) this.finished.push({ samples: this.open, start: first.frame, end, endedBy });
-    this.open = [];
+  #close(end: number, endedBy: TrackEnd): void {
+    const first = this.#open[0];
+    if (first) this.#finished.push({ samples: this.#open, start: first.frame, end, endedBy });
+    this.#open = [];
   }
 }
 

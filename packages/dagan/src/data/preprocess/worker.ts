@@ -1,5 +1,5 @@
 // A process that prepares one video after the other, as the program tells it to.
-import { FaceAnalyzer } from '../../faces/index.js';
+import { FaceAnalyzer } from '../../faces/analyzer.js';
 import { processStill } from './process-still.js';
 import { type PreprocessSettings, processVideo, type VideoResult } from './process-video.js';
 

@@ -4,7 +4,7 @@ import type { OnnxAttribute, OnnxData, OnnxModel, OnnxNode } from './onnx-writer
 export class OnnxParts {
   readonly nodes: OnnxNode[] = [];
   readonly initializers: OnnxModel['initializers'][number][] = [];
-  private helpers = 0;
+  #helpers = 0;
 
   /** Adds an operation whose result has a given name. */
   node(operator: string, inputs: string[], output: string, attributes?: OnnxNode['attributes']): void {
@@ -13,7 +13,7 @@ export class OnnxParts {
 
   /** Adds an operation and returns the name of its result. */
   op(operator: string, inputs: string[], attributes?: Record<string, OnnxAttribute>): string {
-    const output = `helper-${this.helpers++}`;
+    const output = `helper-${this.#helpers++}`;
     this.node(operator, inputs, output, attributes);
     return output;
   }

@@ -52,69 +52,67 @@ export function tfjsToOnnx(
 }
 
 class Conversion {
-  private readonly sources: ReadonlyMap<string, GraphNode>;
-  private readonly weights: ReadonlyMap<string, Weight>;
-  private readonly inputs: OnnxValue[] = [];
-  private readonly initializers: OnnxInitializer[] = [];
-  private readonly nodes: OnnxNode[] = [];
-  private readonly done = new Set<string>();
+  readonly #sources: ReadonlyMap<string, GraphNode>;
+  readonly #weights: ReadonlyMap<string, Weight>;
+  readonly #inputs: OnnxValue[] = [];
+  readonly #initializers: OnnxInitializer[] = [];
+  readonly #nodes: OnnxNode[] = [];
+  readonly #done = new Set<string>();
+  readonly #name: string;
 
-  constructor(
-    description: Description,
-    bytes: Uint8Array,
-    private readonly name: string,
-  ) {
-    this.sources = new Map(description.modelTopology.node.map((node) => [node.name, node]));
-    this.weights = readWeights(description, bytes, name);
+  constructor(description: Description, bytes: Uint8Array, name: string) {
+    this.#name = name;
+    this.#sources = new Map(description.modelTopology.node.map((node) => [node.name, node]));
+    this.#weights = readWeights(description, bytes, name);
   }
 
   run(outputs: readonly OnnxValue[]) {
-    for (const output of outputs) this.visit(output.name);
-    const { name, inputs, initializers, nodes } = this;
-    return { name, opset: OPSET, inputs, outputs, initializers, nodes };
+    for (const output of outputs) this.#visit(output.name);
+    const [inputs, initializers, nodes] = [this.#inputs, this.#initializers, this.#nodes];
+    return { name: this.#name, opset: OPSET, inputs, outputs, initializers, nodes };
   }
 
   /** Converts what a value is computed from, and then the value. */
-  private visit(name: string): void {
-    if (this.done.has(name)) return;
-    this.done.add(name);
-    const node = this.sources.get(name);
-    if (!node) throw new TypeError(`${this.name}: there is no value '${name}'`);
-    for (const input of node.input ?? []) if (!this.weights.has(input)) this.visit(input);
-    this.convert(node);
+  #visit(name: string): void {
+    if (this.#done.has(name)) return;
+    this.#done.add(name);
+    const node = this.#sources.get(name);
+    if (!node) throw new TypeError(`${this.#name}: there is no value '${name}'`);
+    for (const input of node.input ?? []) if (!this.#weights.has(input)) this.#visit(input);
+    this.#convert(node);
   }
 
-  private convert(node: GraphNode): void {
+  #convert(node: GraphNode): void {
     const { name, op, input = [] } = node;
     const [first = '', second = ''] = input;
     const elementwise = ELEMENTWISE[op];
     if (elementwise) {
-      const values = input.map((from) => (this.weights.has(from) ? this.channelConstant(from) : from));
-      this.node(elementwise, values, name);
+      const values = input.map((from) => (this.#weights.has(from) ? this.#channelConstant(from) : from));
+      this.#node(elementwise, values, name);
     } else if (op === 'Placeholder') {
       const [n, height, width, channels] = node.attr!.shape!.shape!.dim.map(({ size }) => Number(size));
-      this.inputs.push({ name, shape: [n! > 0 ? n! : 'n', channels!, height!, width!] });
+      this.#inputs.push({ name, shape: [n! > 0 ? n! : 'n', channels!, height!, width!] });
     } else if (op === 'Conv2D' || op === 'DepthwiseConv2dNative') {
-      this.convolution(node, first, second);
+      this.#convolution(node, first, second);
     } else if (op === 'Mean') {
-      const axes = this.weight(second).data;
-      if (axes.join() !== '1,2' || node.attr?.keep_dims?.b) throw this.unknown(`Mean over the axes ${axes.join()}`);
-      this.node('ReduceMean', [first], name, { axes: { ints: [2, 3] }, keepdims: { int: 0 } });
+      const axes = this.#weight(second).data;
+      if (axes.join() !== '1,2' || node.attr?.keep_dims?.b) throw this.#unknown(`Mean over the axes ${axes.join()}`);
+      this.#node('ReduceMean', [first], name, { axes: { ints: [2, 3] }, keepdims: { int: 0 } });
     } else {
-      throw this.unknown(op);
+      throw this.#unknown(op);
     }
   }
 
   /** Kernels `[height, width, in, out]`, or `[height, width, channels, 1]`, become `[out, in per group, height, width]`. */
-  private convolution({ name, op, attr = {} }: GraphNode, input: string, kernel: string): void {
+  #convolution({ name, op, attr = {} }: GraphNode, input: string, kernel: string): void {
     const depthwise = op !== 'Conv2D';
-    const { shape, data } = this.weight(kernel);
+    const { shape, data } = this.#weight(kernel);
     const [height, width, from, to] = shape as [number, number, number, number];
     const [groups, perGroup, out] = depthwise ? [from, 1, from] : [1, from, to];
-    if (depthwise && to !== 1) throw this.unknown(`${op} with ${to} kernels per channel`);
+    if (depthwise && to !== 1) throw this.#unknown(`${op} with ${to} kernels per channel`);
     const [, strideY, strideX] = attr.strides!.list!.i!.map(Number) as [number, number, number];
     const [, dilationY, dilationX] = attr.dilations!.list!.i!.map(Number) as [number, number, number];
-    if (decodeText(attr.data_format?.s) !== 'NHWC') throw this.unknown(`${op} of ${decodeText(attr.data_format?.s)}`);
+    if (decodeText(attr.data_format?.s) !== 'NHWC') throw this.#unknown(`${op} of ${decodeText(attr.data_format?.s)}`);
     const area = height * width;
     const turned = new Float32Array(data.length);
     for (let o = 0; o < out; o++) {
@@ -124,8 +122,8 @@ class Conversion {
         }
       }
     }
-    this.initializers.push({ name: kernel, shape: [out, perGroup, height, width], data: turned });
-    this.node('Conv', [input, kernel], name, {
+    this.#initializers.push({ name: kernel, shape: [out, perGroup, height, width], data: turned });
+    this.#node('Conv', [input, kernel], name, {
       kernel_shape: { ints: [height, width] },
       strides: { ints: [strideY, strideX] },
       dilations: { ints: [dilationY, dilationX] },
@@ -136,28 +134,28 @@ class Conversion {
   }
 
   /** The name of a constant that is applied to every pixel: one number, or one per channel. */
-  private channelConstant(name: string): string {
-    const { shape, data } = this.weight(name);
-    if (shape.length > 1 || !(data instanceof Float32Array)) throw this.unknown(`the constant ${name} [${shape}]`);
-    if (!this.done.has(name)) {
-      this.initializers.push({ name, shape: shape.length === 0 ? [] : [shape[0]!, 1, 1], data });
-      this.done.add(name);
+  #channelConstant(name: string): string {
+    const { shape, data } = this.#weight(name);
+    if (shape.length > 1 || !(data instanceof Float32Array)) throw this.#unknown(`the constant ${name} [${shape}]`);
+    if (!this.#done.has(name)) {
+      this.#initializers.push({ name, shape: shape.length === 0 ? [] : [shape[0]!, 1, 1], data });
+      this.#done.add(name);
     }
     return name;
   }
 
-  private weight(name: string): Weight {
-    const weight = this.weights.get(name);
-    if (!weight) throw new TypeError(`${this.name}: '${name}' is no constant`);
+  #weight(name: string): Weight {
+    const weight = this.#weights.get(name);
+    if (!weight) throw new TypeError(`${this.#name}: '${name}' is no constant`);
     return weight;
   }
 
-  private node(operator: string, inputs: string[], output: string, attributes?: Record<string, OnnxAttribute>): void {
-    this.nodes.push({ operator, inputs, outputs: [output], attributes });
+  #node(operator: string, inputs: string[], output: string, attributes?: Record<string, OnnxAttribute>): void {
+    this.#nodes.push({ operator, inputs, outputs: [output], attributes });
   }
 
-  private unknown(what: string): TypeError {
-    return new TypeError(`${this.name}: the operation ${what} is not known`);
+  #unknown(what: string): TypeError {
+    return new TypeError(`${this.#name}: the operation ${what} is not known`);
   }
 }
 

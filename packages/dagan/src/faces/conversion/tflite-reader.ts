@@ -79,55 +79,58 @@ function constantOf(bytes: Uint8Array, type: number, name: string): Float32Array
 
 /** A table of a FlatBuffer; fields are asked for by their place in the schema and have its default where absent. */
 export class FlatTable {
-  constructor(
-    private readonly buffer: ByteBuffer,
-    private readonly position: number,
-  ) {}
+  readonly #buffer: ByteBuffer;
+  readonly #position: number;
+
+  constructor(buffer: ByteBuffer, position: number) {
+    this.#buffer = buffer;
+    this.#position = position;
+  }
 
   int8(field: number, absent = 0): number {
-    const at = this.place(field);
-    return at === undefined ? absent : this.buffer.readInt8(at);
+    const at = this.#place(field);
+    return at === undefined ? absent : this.#buffer.readInt8(at);
   }
 
   int32(field: number, absent = 0): number {
-    const at = this.place(field);
-    return at === undefined ? absent : this.buffer.readInt32(at);
+    const at = this.#place(field);
+    return at === undefined ? absent : this.#buffer.readInt32(at);
   }
 
   text(field: number): string {
-    const at = this.place(field);
-    return at === undefined ? '' : String(this.buffer.__string(at));
+    const at = this.#place(field);
+    return at === undefined ? '' : String(this.#buffer.__string(at));
   }
 
   table(field: number): FlatTable | undefined {
-    const at = this.place(field);
-    return at === undefined ? undefined : new FlatTable(this.buffer, this.buffer.__indirect(at));
+    const at = this.#place(field);
+    return at === undefined ? undefined : new FlatTable(this.#buffer, this.#buffer.__indirect(at));
   }
 
   tables(field: number): FlatTable[] {
-    return this.vector(field, 4, (at) => new FlatTable(this.buffer, this.buffer.__indirect(at)));
+    return this.#vector(field, 4, (at) => new FlatTable(this.#buffer, this.#buffer.__indirect(at)));
   }
 
   int32s(field: number): number[] {
-    return this.vector(field, 4, (at) => this.buffer.readInt32(at));
+    return this.#vector(field, 4, (at) => this.#buffer.readInt32(at));
   }
 
   bytes(field: number): Uint8Array {
-    const at = this.place(field);
+    const at = this.#place(field);
     if (at === undefined) return new Uint8Array();
-    const start = this.buffer.__vector(at);
-    return this.buffer.bytes().subarray(start, start + this.buffer.__vector_len(at));
+    const start = this.#buffer.__vector(at);
+    return this.#buffer.bytes().subarray(start, start + this.#buffer.__vector_len(at));
   }
 
-  private vector<Item>(field: number, size: number, read: (at: number) => Item): Item[] {
-    const at = this.place(field);
+  #vector<Item>(field: number, size: number, read: (at: number) => Item): Item[] {
+    const at = this.#place(field);
     if (at === undefined) return [];
-    const start = this.buffer.__vector(at);
-    return Array.from({ length: this.buffer.__vector_len(at) }, (_, index) => read(start + index * size));
+    const start = this.#buffer.__vector(at);
+    return Array.from({ length: this.#buffer.__vector_len(at) }, (_, index) => read(start + index * size));
   }
 
-  private place(field: number): number | undefined {
-    const offset = this.buffer.__offset(this.position, 4 + 2 * field);
-    return offset === 0 ? undefined : this.position + offset;
+  #place(field: number): number | undefined {
+    const offset = this.#buffer.__offset(this.#position, 4 + 2 * field);
+    return offset === 0 ? undefined : this.#position + offset;
   }
 }
