@@ -13,7 +13,7 @@ const relevantTests = ['packages/libtorch/', 'parity'];
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { cache: { type: 'string' } } });
-const version = positionals[0] ?? '2.11.0';
+const version = positionals[0] ?? '2.15.0';
 const cache = resolve(values.cache ?? join(root, '.cache', 'libtorch'));
 
 const python = process.env.PYTHON || 'python3';

@@ -19,6 +19,9 @@
 namespace dagan {
 namespace {
 
+/// What holds a node of the graph: a shared_ptr, in newer versions an intrusive_ptr.
+using NodePtr = decltype(torch::autograd::impl::grad_accumulator(std::declval<const at::Tensor&>()));
+
 class Buckets final : public GradientBuckets, public std::enable_shared_from_this<Buckets> {
  public:
   Buckets(const GroupPtr& group, std::vector<at::Tensor> parameters, int64_t bucketBytes)
@@ -172,7 +175,7 @@ class Buckets final : public GradientBuckets, public std::enable_shared_from_thi
   std::vector<at::Tensor> parameters_;
   std::vector<Place> place_;
   std::vector<Bucket> buckets_;
-  std::vector<std::pair<std::shared_ptr<torch::autograd::Node>, uintptr_t>> hooks_;
+  std::vector<std::pair<NodePtr, uintptr_t>> hooks_;
   std::mutex mutex_;  // on CUDA gradients come in a thread of the engine's own
   std::vector<bool> arrived_;
   std::vector<int64_t> arrivals_;

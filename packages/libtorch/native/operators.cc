@@ -195,11 +195,21 @@ Napi::Value listToJs(Napi::Env env, const List& list) {
   return array;
 }
 
+/// Whether dimensions have names, where LibTorch still has named tensors (2.15 has none).
+template <typename AnyTensor>
+auto hasNames(const AnyTensor& tensor, int) -> decltype(tensor.has_names()) {
+  return tensor.has_names();
+}
+template <typename AnyTensor>
+bool hasNames(const AnyTensor&, long) {
+  return false;
+}
+
 /// Strided memory with elements that have a name. Kernels that are given anything else next to plain tensors (sparse,
 /// quantised, nested ones, tensors without memory) may take it for plain.
 bool isPlain(const at::Tensor& tensor) {
   return tensor.layout() == c10::kStrided && (tensor.is_cpu() || tensor.is_cuda()) && !tensor._is_zerotensor() &&
-         !tensor.has_names() && std::string(dtypeName(tensor.scalar_type())) != "unsupported";
+         !hasNames(tensor, 0) && std::string(dtypeName(tensor.scalar_type())) != "unsupported";
 }
 
 Napi::Value toJs(Napi::Env env, const IValue& value) {

@@ -10,6 +10,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -308,6 +309,104 @@ describe('compiling the addon', () => {
     });
     assert.equal(answerOf(join(options.out, 'libtorch.node')), working);
     assert.deepEqual(leftovers(), []);
+  });
+
+  test('the C++ standard is that of the LibTorch', async () => {
+    const sources = join(directory, 'native of today');
+    const library = find({ LIBTORCH: standIn('of today', { version: '2.15.0' }) });
+    writeAddon(sources);
+    const value = '#include "value.h"\nint value() { return __cplusplus / 100; }\n';
+    writeFileSync(join(sources, 'value.cc'), value);
+    const out = join(directory, 'out of today');
+    const today = await compileAddon({ libtorch: library, sources, out });
+    assert.equal(answerOf(today.addon), 2021);
+    const old = { ...library, version: '1.13.0' };
+    assert.equal(answerOf((await compileAddon({ libtorch: old, sources, out })).addon), 2018);
+  });
+
+  test('remedies fit what is wrong: an old standard, an old compiler, a LibTorch that nobody has tried', async () => {
+    const broken = (name: string, text: string, version: string, env = {}) => {
+      const sources = join(directory, name);
+      mkdirSync(sources, { recursive: true });
+      writeFileSync(join(sources, 'value.cc'), text);
+      const libtorch = { ...options.libtorch!, version };
+      return compileAddon({
+        libtorch,
+        sources,
+        out: join(directory, 'out of broken'),
+        env: { ...process.env, ...env },
+      });
+    };
+    const wants20 =
+      '#if __cplusplus < 202002L\n#error C++20 or later compatible compiler is required to use ATen.\n#endif\n';
+    await assert.rejects(
+      broken('old standard', wants20, '2.15.0', { CXXFLAGS: '-std=c++17' }),
+      /Remedy: LibTorch 2\.15\.0 is written in c\+\+20: take the older -std out of CXXFLAGS/,
+    );
+    const old = join(directory, 'old compiler');
+    const script = [
+      '#!/bin/sh',
+      'case "$*" in',
+      '*-std=c++20*) echo "c++: error: unrecognized command-line option \'-std=c++20\'" >&2; exit 1;;',
+      'esac',
+      `exec ${compiler.join(' ')} "$@"`,
+    ];
+    writeFileSync(old, `${script.join('\n')}\n`);
+    chmodSync(old, 0o755);
+    const link = join(tmpdir(), `dagan-old-compiler-${process.pid}`); // CXX is split at spaces
+    symlinkSync(old, link);
+    try {
+      await assert.rejects(
+        broken('old compiler sources', 'int value;\n', '2.15.0', { CXX: link }),
+        /Remedy: LibTorch 2\.15\.0 is written in c\+\+20, which .* does not know: name GCC 11/,
+      );
+    } finally {
+      rmSync(link);
+    }
+    const gone = 'struct Tensor {};\nbool named(const Tensor& tensor) { return tensor.has_names(); }\n';
+    await assert.rejects(
+      broken('interface', gone, '9.1.0'),
+      /has_names[\s\S]*Remedy: LibTorch 9\.1\.0 is newer than 2\.15, up to which the addon is tested/,
+    );
+    await assert.rejects(
+      broken('interface', gone, '2.14.0'),
+      /Remedy: LibTorch 1\.13 and 2\.15 are known to compile with GCC 12, and this is .+: name another compiler/,
+    );
+  });
+
+  test("NCCL is left out, and said to be, where NVIDIA's headers are there only in part", async () => {
+    const root = standIn('partial NVIDIA');
+    const include = join(root, 'include');
+    const nvidia = join(dirname(root), 'nvidia/cu13/include');
+    const write = (file: string, text: string) => {
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, text);
+    };
+    sharedLibrary(join(root, 'lib/libtorch_cuda.so'), '');
+    sharedLibrary(join(root, 'lib/libc10_cuda.so'), '');
+    write(join(include, 'torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp'), '#include <nccl.h>\n');
+    write(join(nvidia, 'nccl.h'), '#include <cuda_runtime_api.h>\n');
+    write(join(nvidia, 'cuda_runtime_api.h'), '#include <crt/host_config.h>\n');
+    const libtorch = find({ LIBTORCH: root });
+    assert.equal(libtorch.distributed.nccl, true);
+    const sources = join(directory, 'native of partial');
+    writeAddon(sources);
+    const lines: string[] = [];
+    const partial = {
+      libtorch,
+      sources,
+      out: join(directory, 'out of partial'),
+      log: (line: string) => lines.push(line),
+    };
+    const result = await compileAddon(partial);
+    assert.equal(answerOf(result.addon), 42);
+    assert.equal(result.libtorch.distributed.nccl, false);
+    assert.match(lines.join('\n'), /NCCL is left out, of NVIDIA's headers crt\/host_config\.h is missing/);
+    const record = async () => (await readBuildRecord(partial.out))?.defines.includes('USE_C10D_NCCL');
+    assert.equal(await record(), false);
+    write(join(nvidia, 'crt/host_config.h'), '');
+    assert.equal((await compileAddon(partial)).libtorch.distributed.nccl, true);
+    assert.equal(await record(), true);
   });
 
   test('a missing header comes with the package that holds it', async () => {

@@ -7,7 +7,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/p
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import { aptLine, findLibTorch, type LibTorch } from './find-libtorch.js';
+import { aptLine, findLibTorch, type LibTorch, NCCL_HEADER } from './find-libtorch.js';
 import { defaultOutputDirectory, nativeDirectory } from './paths.js';
 
 /** Options of {@link compileAddon}. */
@@ -103,8 +103,10 @@ export async function compileAddon(options: CompileOptions = {}): Promise<Compil
   const out = resolve(options.out ?? defaultOutputDirectory);
   const sources = resolve(options.sources ?? nativeDirectory);
   const log = options.log ?? (() => {});
-  const libtorch = options.libtorch ?? findLibTorch({ env });
   const compiler = findCompiler(env);
+  const found = options.libtorch ?? findLibTorch({ env });
+  const libtorch = withWholeHeaders(found, compiler, env);
+  if (libtorch !== found) log(libtorch.distributed.why);
   const defines = definesFor(libtorch);
   const flags = [...compileFlags(libtorch, defines), ...words(env.CXXFLAGS)];
   const linking = [...linkFlags(libtorch), ...words(env.LDFLAGS)];
@@ -139,7 +141,7 @@ export async function compileAddon(options: CompileOptions = {}): Promise<Compil
       await rm(part, { force: true });
       const report = join(objects, `${basename(unit.source)}.log`);
       await writeFile(report, result.output);
-      throw new CompileError(explain(basename(unit.source), result, libtorch, report));
+      throw new CompileError(explain(basename(unit.source), result, { libtorch, compiler, report }));
     }
     await rename(part, unit.object);
     log(`  ${basename(unit.source)} ${((performance.now() - began) / 1000).toFixed(1)} s`);
@@ -152,7 +154,7 @@ export async function compileAddon(options: CompileOptions = {}): Promise<Compil
     if (result.code !== 0) {
       const report = join(objects, 'link.log');
       await writeFile(report, result.output);
-      throw new CompileError(explain('libtorch.node', result, libtorch, report));
+      throw new CompileError(explain('libtorch.node', result, { libtorch, compiler, report }));
     }
     const problem = loadProblem(part, env);
     if (problem) {
@@ -238,6 +240,37 @@ function definesFor(libtorch: LibTorch): string[] {
   ];
 }
 
+/**
+ * Leaves NCCL out where only some of NVIDIA's headers are there: their packages hold a part each, and which of them a
+ * LibTorch includes differs between versions, so the preprocessor is asked.
+ */
+function withWholeHeaders(libtorch: LibTorch, compiler: Compiler, env: NodeJS.ProcessEnv): LibTorch {
+  if (!libtorch.distributed.nccl) return libtorch;
+  const flags = [...compileFlags(libtorch, definesFor(libtorch)), ...words(env.CXXFLAGS)];
+  const question = ['-M', '-x', 'c++', '-include', NCCL_HEADER, '/dev/null'];
+  const [command, ...leading] = compiler.command;
+  const run = spawnSync(command!, [...leading, ...flags, ...question], {
+    encoding: 'utf8',
+    env: { ...env, LC_ALL: 'C' },
+  });
+  const missing = run.status === 0 ? undefined : missingHeader(run.stderr ?? '');
+  if (!missing) return libtorch;
+  const why = `NCCL is left out, of NVIDIA's headers ${missing} is missing`;
+  const { distributed } = libtorch;
+  return {
+    ...libtorch,
+    distributed: { ...distributed, nccl: false, why: [distributed.why, why].filter(Boolean).join('; ') },
+  };
+}
+
+/**
+ * The C++ that LibTorch's headers are written in, as the compiler's `-std` names it: C++20 from 2.12 on, C++17 before. The
+ * headers of 1.13 are not tried with a newer one than they know.
+ */
+export function languageStandard(version: string): 'c++17' | 'c++20' {
+  return isNewer(version, '2.11') ? 'c++20' : 'c++17';
+}
+
 function compileFlags(libtorch: LibTorch, defines: readonly string[]): string[] {
   const require = createRequire(import.meta.url);
   const nodeAddonApi = dirname(require.resolve('node-addon-api/package.json'));
@@ -248,7 +281,7 @@ function compileFlags(libtorch: LibTorch, defines: readonly string[]): string[] 
     (directory) => !own.includes(directory),
   );
   return [
-    '-std=c++17',
+    `-std=${languageStandard(libtorch.version)}`,
     '-O2',
     '-fPIC',
     '-Wall',
@@ -320,31 +353,65 @@ class Runner {
   }
 }
 
+/** What a failed command had to do with. */
+interface Circumstances {
+  libtorch: LibTorch;
+  compiler: Compiler;
+  /** File that holds all of the command's output. */
+  report: string;
+}
+
 /** The first errors of a compiler's or linker's output, and what to do about the ones that are known. */
-function explain(file: string, result: RunResult, libtorch: LibTorch, report: string): string {
+function explain(file: string, result: RunResult, circumstances: Circumstances): string {
+  const { libtorch, report } = circumstances;
   const lines = result.output.split('\n');
   const errors = lines.filter((line) => /\b(error|undefined reference|cannot find)\b/i.test(line)).slice(0, 5);
   const shown = errors.length > 0 ? errors : lines.filter((line) => line.trim()).slice(0, 5);
   return [
     `${file} cannot be built against LibTorch ${libtorch.version} (${libtorch.origin}):`,
     ...shown.map((line) => `  ${line.trim()}`),
-    `Remedy: ${remedy(result)}`,
+    `Remedy: ${remedy(result, circumstances)}`,
     `Everything that the compiler said is in ${report}.`,
   ].join('\n');
 }
 
-function remedy({ output, signal }: RunResult): string {
+function remedy({ output, signal }: RunResult, { libtorch, compiler }: Circumstances): string {
   if (signal || /Killed|out of memory|cannot allocate memory/i.test(output)) {
     return 'the compiler was ended, most likely for want of memory: close other programs, or compile one file at a time (--jobs 1).';
   }
-  const header = /fatal error: (\S+?): No such file/.exec(output)?.[1];
+  const header = missingHeader(output);
   if (header?.startsWith('gloo/')) return `install Gloo's headers: ${aptLine(['libgloo-dev'])}`;
   if (header)
     return `the header ${header} is missing: install LibTorch (its development files) again, or name another with LIBTORCH.`;
   const library = /cannot find -l(\S+?):?\s/.exec(`${output} `)?.[1];
   if (library) return `the library lib${library} is missing: install LibTorch again, or name another with LIBTORCH.`;
   if (/No space left on device/.test(output)) return 'make room on the disk.';
-  return 'use GCC 9 or Clang 9 or newer (CXX names the compiler) and LibTorch 1.13 or newer (LIBTORCH names its directory).';
+  const standard = languageStandard(libtorch.version);
+  if (/#error C\+\+\d+ or later/.test(output)) {
+    return `LibTorch ${libtorch.version} is written in ${standard}: take the older -std out of CXXFLAGS.`;
+  }
+  if (/-std=c\+\+\d+/.test(output) && /unrecognized|unknown|invalid value/.test(output)) {
+    return `LibTorch ${libtorch.version} is written in ${standard}, which ${compiler.version} does not know: name GCC 11, Clang 14 or a newer one with CXX.`;
+  }
+  if (isNewer(libtorch.version, NEWEST_TESTED)) {
+    return `LibTorch ${libtorch.version} is newer than ${NEWEST_TESTED}, up to which the addon is tested: name an older one with LIBTORCH, or take a newer dagan.`;
+  }
+  return `LibTorch 1.13 and ${NEWEST_TESTED} are known to compile with GCC 12, and this is ${compiler.version}: name another compiler with CXX, or another LibTorch with LIBTORCH.`;
+}
+
+/** The newest LibTorch, major and minor version, that the tests are run with. */
+const NEWEST_TESTED = '2.15';
+
+function isNewer(version: string, other: string): boolean {
+  const [major, minor] = version.split('.').map(Number) as [number, number];
+  const [otherMajor, otherMinor] = other.split('.').map(Number) as [number, number];
+  return major > otherMajor || (major === otherMajor && minor > otherMinor);
+}
+
+/** The header that a compiler did not find, in GCC's words or Clang's. */
+function missingHeader(output: string): string | undefined {
+  const [, gcc, clang] = /fatal error: (?:(\S+?): No such file|'(\S+?)' file not found)/.exec(output) ?? [];
+  return gcc ?? clang;
 }
 
 function partName(file: string): string {

@@ -1,7 +1,7 @@
 // Finds the LibTorch to compile against: `LIBTORCH`, the one inside a Python `torch`, or the system's.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
 /** Where a LibTorch came from. */
@@ -294,15 +294,12 @@ function findCuda(lib: string, platform: NodeJS.Platform) {
   return { usable: true, why: 'its CUDA half is linked', includeDirs: cudaIncludeDirs };
 }
 
-/** Directories with the CUDA runtime's and NCCL's headers: the toolkit's, or those of NVIDIA's Python packages beside torch. */
+/** Directories with the CUDA runtime's, NCCL's and their like's headers: those of NVIDIA's Python packages beside torch, the toolkit's. */
 function cudaIncludeDirs(root: string): string[] {
   const nvidia = join(dirname(root), 'nvidia');
-  const packages = ['cu13', 'cuda_runtime', 'nccl'].map((name) => join(nvidia, name, 'include'));
+  const packages = existsSync(nvidia) ? readdirSync(nvidia).map((name) => join(nvidia, name, 'include')) : [];
   const toolkits = [process.env.CUDA_HOME, '/usr/local/cuda'].filter((home) => home !== undefined);
-  const candidates = [...packages, ...toolkits.map((home) => join(home, 'include'))];
-  return candidates.filter((directory) =>
-    ['cuda_runtime_api.h', 'nccl.h'].some((file) => existsSync(join(directory, file))),
-  );
+  return [...packages, ...toolkits.map((home) => join(home, 'include'))].filter((directory) => existsSync(directory));
 }
 
 /** Whether the library's own symbols use the C++11 strings; the old ones are mangled as `Ss`. */
@@ -312,6 +309,9 @@ function usesCxx11Abi(c10: string | undefined): boolean {
   const error = '_ZN3c105ErrorC2ENS_14SourceLocationE';
   return symbols.includes(`${error}NSt7__cxx11`) || !symbols.includes(`${error}Ss`);
 }
+
+/** LibTorch's own header of its NCCL process group. */
+export const NCCL_HEADER = 'torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp';
 
 function findDistributed(found: LibTorch, include: string, origin: LibTorchOrigin): LibTorch['distributed'] {
   const has = (file: string) =>
@@ -327,8 +327,7 @@ function findDistributed(found: LibTorch, include: string, origin: LibTorchOrigi
         : 'this LibTorch has no Gloo process group',
     );
   }
-  const nccl =
-    found.cuda && existsSync(join(c10d, 'ProcessGroupNCCL.hpp')) && has('nccl.h') && has('cuda_runtime_api.h');
+  const nccl = found.cuda && existsSync(join(include, NCCL_HEADER)) && has('nccl.h') && has('cuda_runtime_api.h');
   if (!nccl) why.push(found.cuda ? "NCCL's or the CUDA runtime's headers are missing" : 'NCCL needs CUDA');
   return { gloo, nccl, why: why.join('; ') };
 }
