@@ -57,7 +57,9 @@ const events = {
 
 async function openReader(file: File, input: mediabunny.Input, order: Partial<FrameOrder> = {}): Promise<FrameReader> {
   const { start = 0, end, every } = order;
-  return openVideoFrames(mediabunny, input, { path: file.name, start, end, every }, events);
+  const read = async (from: number, to: number): Promise<Uint8Array> =>
+    new Uint8Array(await file.slice(from, to).arrayBuffer());
+  return openVideoFrames(mediabunny, input, read, { path: file.name, start, end, every }, events);
 }
 
 const handlers = {

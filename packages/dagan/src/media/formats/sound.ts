@@ -14,11 +14,17 @@ import type {
 import { firstLine } from '../errors.js';
 import type { SoundRange } from '../process/messages.js';
 import type { Mediabunny } from './codecs.js';
+import type { Edit } from './edit-list.js';
 import type { ReaderEvents } from './reader.js';
 import type { VideoContainer } from './video-sink.js';
 
 /** The file that holds the sound, and which part of it goes along. */
-export type Sound = { source: Source; range: Omit<SoundRange, 'path'> };
+export type Sound = {
+  source: Source;
+  range: Omit<SoundRange, 'path'>;
+  /** Samples of silence with which the platform's AAC encoder begins without saying so. Default 0. */
+  aacDelay?: number;
+};
 
 /** A sound track being filled beside the pictures, which keeps the two interleaved in the file. */
 export type SoundTrack = {
@@ -47,7 +53,7 @@ const BLOCK = 1024;
  */
 export async function openSound(
   mb: Mediabunny,
-  { source, range }: Sound,
+  { source, range, aacDelay = 0 }: Sound,
   output: Output,
   container: VideoContainer,
   events: ReaderEvents,
@@ -58,10 +64,12 @@ export async function openSound(
     const codec = await track?.getCodec();
     if (!track || !codec) throw new Error('the sound is coded in a way not known here');
     const copied = COPIED[container] ?? output.format.getSupportedAudioCodecs();
-    const cut = new Cut(range, container === 'mp4' || container === 'mov');
-    const feed = copied.includes(codec)
+    const skipsLeadIn = container === 'mp4' || container === 'mov';
+    const inside = skipsLeadIn ? 'aac' : 'opus';
+    const cut = new Cut(range, skipsLeadIn);
+    const feed = isCopied(codec, range, copied)
       ? await copyPackets(mb, track, codec, output, cut)
-      : await encodeAnew(mb, track, output, cut, container === 'webm' ? 'opus' : 'aac');
+      : await encodeAnew(mb, track, output, cut, copied.includes(codec) && isPcm(codec) ? codec : inside, aacDelay);
     return new FedTrack(input, feed, cut, events);
   } catch (error) {
     input.dispose();
@@ -70,13 +78,26 @@ export async function openSound(
   }
 }
 
-/** Which part of the sound is wanted, and its place in the output. */
+type PcmCodec = Extract<AudioCodec, `pcm-${string}`>;
+
+const isPcm = (codec: AudioCodec): codec is PcmCodec => codec.startsWith('pcm-');
+
+/**
+ * Whether packets go along as they are. Parts that follow each other can be joined only as samples; so are those of PCM, whose
+ * packets may last for seconds, unless they are taken from the beginning.
+ */
+function isCopied(codec: AudioCodec, range: Sound['range'], copied: readonly AudioCodec[]): boolean {
+  if (!copied.includes(codec) || range.edits.length > 1) return false;
+  return !isPcm(codec) || (range.fromBeginning && range.end === undefined);
+}
+
+/** Which part of the sound is wanted, and its place in the output. Times are those of the file's presentation. */
 class Cut {
-  /** Seconds of the sound's file that become 0 in the output. */
+  /** Second that becomes 0 in the output. */
   readonly origin: number;
-  /** First second of the file that is taken. */
+  /** First second that is taken. */
   readonly first: number;
-  /** Second of the file before which to stop. */
+  /** Second before which to stop. */
   end: number;
 
   constructor(
@@ -150,8 +171,10 @@ async function copyPackets(
   const source: EncodedAudioPacketSource = new mb.EncodedAudioPacketSource(codec);
   output.addAudioTrack(source);
   const sink = new mb.EncodedPacketSink(track);
-  const start = (await sink.getPacket(cut.first)) ?? undefined;
-  const packets = sink.packets(start);
+  const { start, end, shift } = cut.range.edits[0]!;
+  // Before an edit that begins later than the pictures there is nothing to be heard, lead-in neither.
+  const first = start > cut.origin - shift + 1e-6 ? start : cut.first - shift;
+  const packets = sink.packets((await sink.getPacket(first)) ?? undefined);
   let coming: EncodedPacket | undefined;
   const advance = async () => {
     const result = await packets.next();
@@ -160,11 +183,11 @@ async function copyPackets(
   return {
     async next() {
       if (!coming) await advance();
-      while (coming && coming.timestamp < cut.first - 1e-6) await advance();
-      if (!coming || coming.timestamp >= cut.end - 1e-6) return undefined;
-      await source.add(coming.clone({ timestamp: coming.timestamp - cut.origin }), { decoderConfig });
+      while (coming && coming.timestamp < first - 1e-6) await advance();
+      if (!coming || coming.timestamp >= Math.min(end, cut.end - shift) - 1e-6) return undefined;
+      await source.add(coming.clone({ timestamp: coming.timestamp + shift - cut.origin }), { decoderConfig });
       await advance();
-      return coming?.timestamp;
+      return coming && coming.timestamp + shift;
     },
     async finish() {
       await packets.return();
@@ -177,50 +200,69 @@ async function encodeAnew(
   track: InputAudioTrack,
   output: Output,
   cut: Cut,
-  codec: 'aac' | 'opus',
+  codec: AudioCodec,
+  aacDelay: number,
 ): Promise<Feed> {
   if (!(await track.canDecode()))
     throw new Error(`the sound's codec (${await track.getCodec()}) cannot be decoded here`);
   const sampleRate = codec === 'opus' ? 48_000 : await track.getSampleRate();
-  const blocks = new EqualBlocks(mb);
-  const source: AudioSampleSource = new mb.AudioSampleSource({
-    codec,
-    quality: new mb.Quality('high'),
-    transform: { sampleRate, process: (sample) => blocks.take(sample) },
-  });
+  const blocks = new EqualBlocks(mb, codec === 'aac' ? aacDelay : 0);
+  const source: AudioSampleSource = isPcm(codec)
+    ? new mb.AudioSampleSource({ codec })
+    : new mb.AudioSampleSource({
+        codec,
+        quality: new mb.Quality('high'),
+        transform: { sampleRate, process: (sample) => blocks.take(sample) },
+      });
   output.addAudioTrack(source);
-  const samples = new mb.AudioSampleSink(track).samples(Math.max(cut.origin, 0), cut.end);
+  const samples = presentedSamples(mb, track, cut);
   let last: { end: number; channels: number; rate: number } | undefined;
+  const addSilence = async ({ end, channels, rate }: NonNullable<typeof last>, seconds: number) => {
+    const data = new Float32Array(Math.ceil(seconds * rate - 1e-6) * channels);
+    if (data.length === 0) return;
+    const about = { format: 'f32' as const, numberOfChannels: channels, sampleRate: rate, timestamp: end };
+    using silence = new mb.AudioSample({ data, ...about });
+    await source.add(silence);
+  };
   return {
     async next() {
       const result = await samples.next();
       if (result.done === true) return undefined;
-      using sample = result.value;
+      const { edit, ...read } = result.value;
+      using sample = read.sample;
       const rate = sample.sampleRate;
-      const from = Math.max(0, Math.round((cut.origin - sample.timestamp) * rate));
-      const to = Math.min(sample.numberOfFrames, Math.round((cut.end - sample.timestamp) * rate));
-      if (to <= from) return sample.timestamp + sample.duration;
+      const time = sample.timestamp + edit.shift;
+      const [begin, end] = [Math.max(cut.origin, edit.start + edit.shift), Math.min(cut.end, edit.end + edit.shift)];
+      const from = Math.max(0, Math.round((begin - time) * rate));
+      const to = Math.min(sample.numberOfFrames, Math.round((end - time) * rate));
+      if (to <= from) return time + sample.duration;
       using part = sample.trim(from, to);
-      part.setTimestamp(Math.max(0, part.timestamp - cut.origin));
+      part.setTimestamp(Math.max(0, part.timestamp + edit.shift - cut.origin));
+      if (last && part.timestamp > last.end + 1e-3) await addSilence(last, part.timestamp - last.end);
       await source.add(part);
       last = { end: part.timestamp + part.duration, channels: part.numberOfChannels, rate };
-      return sample.timestamp + sample.duration;
+      return time + sample.duration;
     },
     async finish() {
       await samples.return();
-      if (!last) return;
       // Silence as long as one block (after resampling) pushes the last, incomplete one out.
-      const data = new Float32Array(Math.ceil((BLOCK * last.rate) / sampleRate) * last.channels);
-      using silence = new mb.AudioSample({
-        data,
-        format: 'f32',
-        numberOfChannels: last.channels,
-        sampleRate: last.rate,
-        timestamp: last.end,
-      });
-      await source.add(silence);
+      if (last && !isPcm(codec)) await addSilence(last, BLOCK / sampleRate);
     },
   };
+}
+
+/** The sound of the edits, one after the other, as far as it is wanted. */
+async function* presentedSamples(
+  mb: Mediabunny,
+  track: InputAudioTrack,
+  cut: Cut,
+): AsyncGenerator<{ sample: AudioSample; edit: Edit }, void, undefined> {
+  for (const edit of cut.range.edits) {
+    const from = Math.max(cut.origin - edit.shift, edit.start);
+    const to = Math.min(cut.end - edit.shift, edit.end);
+    if (to <= from) continue;
+    for await (const sample of new mb.AudioSampleSink(track).samples(from, to)) yield { sample, edit };
+  }
 }
 
 /** Cuts samples of any length into blocks of equal length; what is left over waits for the next sample. */
@@ -228,9 +270,12 @@ class EqualBlocks {
   readonly #mb: Mediabunny;
   #rest = new Float32Array(0);
   #time: number | undefined;
+  readonly #delay: number;
 
-  constructor(mb: Mediabunny) {
+  /** @param delay samples by which the encoder's sound comes late */
+  constructor(mb: Mediabunny, delay: number) {
     this.#mb = mb;
+    this.#delay = delay;
   }
 
   take(sample: AudioSample): AudioSample[] {
@@ -240,7 +285,7 @@ class EqualBlocks {
     const all = new Float32Array(this.#rest.length + added.length);
     all.set(this.#rest);
     all.set(added, this.#rest.length);
-    this.#time ??= sample.timestamp;
+    this.#time ??= sample.timestamp - this.#delay / sampleRate;
     const length = BLOCK * numberOfChannels;
     const blocks: AudioSample[] = [];
     let at = 0;

@@ -2,10 +2,12 @@
 // calls brings the library and opens the file.
 import type { EncodedPacketSink, Input, InputVideoTrack, Source, VideoSample } from 'mediabunny';
 import { firstLine, MediaError } from '../errors.js';
+import { resizePicture } from '../pictures/resize.js';
 import { SampleConverter, yuvColor } from '../pictures/sample.js';
 import { checkReadableSize } from '../pictures/size-limit.js';
 import type { DecodeJob, SoundRange } from '../process/messages.js';
 import type { Mediabunny } from './codecs.js';
+import { type Edit, isShown, type ReadBytes, readEdits, UNEDITED } from './edit-list.js';
 import type { FrameReader, ReaderEvents, ReaderFrame } from './reader.js';
 
 /** Packets looked at on opening: all of a usual clip where the file has an index, a few where it must be read through. */
@@ -23,12 +25,14 @@ export function videoInput(mb: Mediabunny, source: Source): Input {
 /**
  * Opens the pictures of a video. The input stays the caller's, to dispose of when the last frame has been read.
  *
+ * @param read reads the same file byte by byte
  * @param job its `path` names the file in messages
  * @throws MediaError if the input is no video, is damaged from the start, or cannot be decoded
  */
 export async function openVideoFrames(
   mb: Mediabunny,
   input: Input,
+  read: ReadBytes,
   job: DecodeJob,
   events: ReaderEvents,
 ): Promise<FrameReader> {
@@ -38,29 +42,37 @@ export async function openVideoFrames(
   checkReadableSize(path, width, height);
 
   const indexed = await isIndexed(mb, input);
-  const times = await scan(new mb.EncodedPacketSink(track), job, indexed);
-  const firstTime = times.presented[start];
-  if (firstTime === undefined) {
-    const count = times.presented.length;
+  const edits = indexed ? await readEdits(read, path, track.id) : UNEDITED;
+  const { shown, complete } = await scan(new mb.EncodedPacketSink(track), job, indexed, edits);
+  const first = shown[start];
+  if (first === undefined) {
+    const count = shown.length;
     if (count === 0) throw new MediaError(path, 'has no pictures; the file is damaged or cut off');
     throw new MediaError(path, `has ${count} frames, so there is no frame ${start} (the first is 0)`);
   }
-  const { frameRate, constant } = frameRateOf(times.presented);
-  const endTime = job.end === undefined ? undefined : times.presented[job.end];
+  const firstTime = first.time;
+  const { frameRate, constant } = frameRateOf(shown.map(({ time }) => time));
+  const endTime = job.end === undefined ? undefined : shown[job.end]?.time;
+  const lastEdit = edits[edits.length - 1]!;
+  const editedEnd = lastEdit.end + lastEdit.shift;
   const declared = await track.getDurationFromMetadata();
-  const lastTime = times.complete ? times.presented[times.presented.length - 1] : undefined;
-  const clipEnd = endTime ?? (lastTime === undefined ? declared : lastTime + 1 / frameRate);
+  const lastTime = complete ? shown[shown.length - 1]?.time : undefined;
+  const trackEnd = lastTime === undefined ? declared : lastTime + 1 / frameRate;
+  const clipEnd = endTime ?? (trackEnd === null ? null : Math.min(trackEnd, editedEnd));
   const duration = clipEnd === null ? undefined : Math.max(0, clipEnd - firstTime);
-  const counted = times.complete ? Math.min(job.end ?? Infinity, times.presented.length) - start : undefined;
+  const counted = complete ? Math.min(job.end ?? Infinity, shown.length) - start : undefined;
   const estimated = duration === undefined ? undefined : Math.round(duration * frameRate);
 
-  const listed = indexed && times.complete; // then missing frames are noticed one by one
+  const listed = indexed && complete; // then missing frames are noticed one by one
   const declaredEnd = endTime === undefined && !listed ? (declared ?? undefined) : undefined;
   const range: Range = {
     path,
     events,
+    width,
+    height,
+    parts: partsOf(edits, shown, job),
     firstTime,
-    endTime,
+    endTime: endTime ?? editedEnd,
     count: counted,
     declaredEnd,
     frameRate,
@@ -68,8 +80,10 @@ export async function openVideoFrames(
   };
 
   let sound: SoundRange | undefined;
-  if (await input.getPrimaryAudioTrack()) {
-    sound = { path, start: firstTime, end: endTime, fromBeginning: start === 0, duration };
+  const soundTrack = await input.getPrimaryAudioTrack();
+  if (soundTrack) {
+    const edits = indexed ? await readEdits(read, path, soundTrack.id) : UNEDITED;
+    sound = { path, start: firstTime, end: endTime, fromBeginning: start === 0, duration, edits };
   }
   return {
     info: {
@@ -114,40 +128,60 @@ async function isIndexed(mb: Mediabunny, input: Input): Promise<boolean> {
   return (await input.getFormat()) instanceof mb.IsobmffInputFormat;
 }
 
+/** A frame that is shown: when, in the presentation and in the file, and by which of the edits. */
+type Shown = { time: number; stored: number; edit: Edit };
+
 type Times = {
-  /** Times of the frames that are shown, ascending: all of them, or those at the beginning. */
-  presented: number[];
-  /** Whether these are all the frames of the file. */
+  /** The frames that are shown, in that order: all of them, or those at the beginning. */
+  shown: Shown[];
+  /** Whether these are all there are. */
   complete: boolean;
 };
 
 /** Reads the times of the packets, without their data, as far as needed for the range and for the frame rate. */
-async function scan(sink: EncodedPacketSink, job: DecodeJob, indexed: boolean): Promise<Times> {
+async function scan(sink: EncodedPacketSink, job: DecodeJob, indexed: boolean, edits: readonly Edit[]): Promise<Times> {
   const wanted = Math.max(job.start, job.end ?? 0) + REORDER + 1;
-  const most = Math.max(wanted, indexed ? SCAN_INDEXED : SCAN_UNINDEXED);
-  const presented: number[] = [];
+  // Several edits can show anything at any time, so that all packets must be known; an index tells them quickly.
+  const most = edits.length > 1 ? Infinity : Math.max(wanted, indexed ? SCAN_INDEXED : SCAN_UNINDEXED);
+  const stored: number[] = [];
   let complete = true;
-  let seen = 0;
   try {
     for await (const packet of sink.packets(undefined, undefined, { metadataOnly: true })) {
-      if (isPresented(packet)) presented.push(packet.timestamp);
-      if (++seen >= most) {
+      stored.push(packet.timestamp);
+      if (stored.length >= most) {
         complete = false;
         break;
       }
     }
   } catch (error) {
-    if (presented.length === 0) throw new MediaError(job.path, `is damaged: ${firstLine(error)}`, { cause: error });
+    if (stored.length === 0) throw new MediaError(job.path, `is damaged: ${firstLine(error)}`, { cause: error });
     complete = false;
   }
-  presented.sort((a, b) => a - b);
-  if (!complete) presented.length = Math.max(1, presented.length - REORDER);
-  return { presented, complete };
+  stored.sort((a, b) => a - b);
+  const shown = edits.flatMap((edit) =>
+    stored.filter((time) => isShown(time, edit)).map((time) => ({ time: time + edit.shift, stored: time, edit })),
+  );
+  if (!complete) shown.length = Math.min(shown.length, Math.max(1, shown.length - REORDER));
+  return { shown, complete };
 }
 
-/** Frames before time 0 are cut off by the file's own edit list; like FFmpeg, leave out one that reaches across it. */
-function isPresented({ timestamp }: { timestamp: number }): boolean {
-  return timestamp > -1e-4;
+/** A stretch of the file that is decoded in one go. */
+type Part = {
+  edit: Edit;
+  /** Where to begin, in the file's time. */
+  from: number;
+  /** Where to stop; absent: with the edit. */
+  to?: number;
+};
+
+/** The stretches of the file that hold the frames of a range. */
+function partsOf(edits: readonly Edit[], shown: readonly Shown[], { start, end = Infinity }: DecodeJob): Part[] {
+  return edits.flatMap((edit) => {
+    const first = shown.findIndex((frame, index) => index >= start && frame.edit === edit);
+    if (first < 0 || first >= end) return [];
+    const next = shown[end];
+    return [{ edit, from: shown[first]!.stored, to: next?.edit === edit ? next.stored : undefined }];
+  });
 }
 
 /** Average rate, put onto a customary one (integer, or integer times 1000/1001) if it is within 0.1 %. */
@@ -168,8 +202,13 @@ function frameRateOf(times: number[]): { frameRate: number; constant: boolean } 
 type Range = {
   path: string;
   events: ReaderEvents;
+  /** Size of every frame, whatever that of its coded picture is. */
+  width: number;
+  height: number;
+  parts: readonly Part[];
+  /** Where the range begins and ends in the presentation; `Infinity` for the end of the file. */
   firstTime: number;
-  endTime: number | undefined;
+  endTime: number;
   /** Number of frames there should be, where known. */
   count: number | undefined;
   /** Where the file says that it ends, if it has no list of its frames. */
@@ -189,6 +228,8 @@ class FrameIteration {
   /** Frames decoded so far, and when the last of them is shown. */
   #decoded = 0;
   #lastTime: number | undefined;
+  /** The first error of the decoder. */
+  #problem: unknown;
   #converter = new SampleConverter();
   /** Held back until the next frame tells how long it is shown. */
   #held: Held | undefined;
@@ -200,46 +241,50 @@ class FrameIteration {
   }
 
   async *run(): AsyncGenerator<ReaderFrame, void, undefined> {
-    const { firstTime, endTime, path } = this.#range;
-    let from: number | undefined = firstTime;
-    let problem: unknown;
+    const { parts, firstTime, endTime, path } = this.#range;
+    for (const part of parts) yield* this.#part(part);
+    const last = this.#held;
+    if (last) {
+      const end = Math.min(endTime, last.time + last.frame.duration);
+      yield { ...last.frame, duration: Math.max(0, end - last.time) || 1 / this.#range.frameRate };
+    }
+    if (this.#decoded === 0) {
+      const why = this.#problem === undefined ? 'no frame could be decoded' : firstLine(this.#problem);
+      throw new MediaError(path, `is damaged: ${why}`, { cause: this.#problem });
+    }
+    this.#warnOfLosses(this.#lastTime ?? firstTime);
+  }
+
+  async *#part(part: Part): AsyncGenerator<ReaderFrame, void, undefined> {
+    const to = part.to ?? (part.edit.end === Infinity ? undefined : part.edit.end);
+    let from: number | undefined = part.from;
     while (from !== undefined) {
       let reached: number = from;
       let broken = false;
-      const samples = new this.#mb.VideoSampleSink(this.#track).samples(from, endTime);
+      const samples = new this.#mb.VideoSampleSink(this.#track).samples(from, to);
       try {
         for await (const sample of samples) {
           using owned = sample;
           reached = owned.timestamp;
-          const frame = await this.#convert(owned);
+          const frame = await this.#convert(owned, part);
           if (frame) yield frame;
         }
       } catch (error) {
-        problem ??= error;
+        this.#problem ??= error;
         broken = true;
       }
-      from = broken ? await this.#nextKeyTime(reached) : undefined;
+      from = broken ? await this.#nextKeyTime(reached, to) : undefined;
     }
-    const last = this.#held;
-    if (last) {
-      const end = endTime ?? last.time + last.frame.duration;
-      yield { ...last.frame, duration: Math.max(0, end - last.time) || 1 / this.#range.frameRate };
-    }
-    if (this.#decoded === 0) {
-      const why = problem === undefined ? 'no frame could be decoded' : firstLine(problem);
-      throw new MediaError(path, `is damaged: ${why}`, { cause: problem });
-    }
-    this.#warnOfLosses(problem, this.#lastTime ?? firstTime);
   }
 
   /** Converts a sample and returns the one before it, whose duration is now known. */
-  async #convert(sample: VideoSample): Promise<ReaderFrame | undefined> {
-    const { firstTime } = this.#range;
-    const time = sample.timestamp;
+  async #convert(sample: VideoSample, { edit, from }: Part): Promise<ReaderFrame | undefined> {
+    const { firstTime, width, height } = this.#range;
+    const time = sample.timestamp + edit.shift;
     const before = this.#held;
     // The seek may land on the frame that is being shown at that time; after damage frames could come twice.
     const again = this.#lastTime !== undefined && time <= this.#lastTime;
-    if (!isPresented(sample) || time < firstTime - 1e-6 || again) {
+    if (!isShown(sample.timestamp, edit) || sample.timestamp < from - 1e-6 || again) {
       this.#range.events.progress();
       return undefined;
     }
@@ -254,7 +299,9 @@ class FrameIteration {
       matrix: tags.matrix ?? sample.colorSpace.matrix,
       fullRange: sample.colorSpace.fullRange ?? tags.fullRange,
     });
-    const picture = await this.#converter.toPicture(sample, color);
+    let picture = await this.#converter.toPicture(sample, color);
+    // A recording may change its size on the way: a camera that is turned, a call with a poor connection.
+    if (picture.width !== width || picture.height !== height) picture = resizePicture(picture, width, height);
     this.#advance(time, { time, frame: { picture, timestamp: time - firstTime, duration: sample.duration } });
     return ended;
   }
@@ -265,20 +312,20 @@ class FrameIteration {
     this.#held = held;
   }
 
-  async #nextKeyTime(after: number): Promise<number | undefined> {
+  async #nextKeyTime(after: number, to: number | undefined): Promise<number | undefined> {
     const sink = new this.#mb.EncodedPacketSink(this.#track);
     try {
       const here = await sink.getPacket(after, { metadataOnly: true });
       const next = here && (await sink.getNextKeyPacket(here, { metadataOnly: true }));
       if (!next || next.timestamp <= after) return undefined;
-      const { endTime } = this.#range;
-      return endTime === undefined || next.timestamp < endTime ? next.timestamp : undefined;
+      return to === undefined || next.timestamp < to ? next.timestamp : undefined;
     } catch {
       return undefined; // the index itself is damaged: what was read so far is all there is
     }
   }
 
-  #warnOfLosses(problem: unknown, lastTime: number): void {
+  #warnOfLosses(lastTime: number): void {
+    const problem = this.#problem;
     const { count, declaredEnd, events } = this.#range;
     const missing = count === undefined ? 0 : count - this.#decoded;
     if (missing > 0) {

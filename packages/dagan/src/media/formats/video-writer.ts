@@ -20,6 +20,9 @@ async function fileTarget(mb: Mediabunny, path: string): Promise<StreamTarget> {
   return new mb.StreamTarget(writable, { chunked: true });
 }
 
+/** FFmpeg's AAC encoder begins with a block of silence, for which the library moves all that follows. */
+const AAC_DELAY = 1024;
+
 /** Opens `job.part` as a video file. */
 export async function openVideoFile(
   job: EncodeJob,
@@ -34,7 +37,7 @@ export async function openVideoFile(
       container,
       codec: container === 'webm' ? 'vp9' : 'avc',
       target: await fileTarget(mb, part),
-      sound: sound && { source: new mb.FilePathSource(sound.path), range: sound },
+      sound: sound && { source: new mb.FilePathSource(sound.path), range: sound, aacDelay: AAC_DELAY },
       ...{ height, frameRate, quality, metadata },
     },
     events,

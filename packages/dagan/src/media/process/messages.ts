@@ -1,8 +1,9 @@
 // What the program and its media processes say to each other.
+import type { Edit } from '../formats/edit-list.js';
 import type { PictureTransform } from '../pictures/resize.js';
 import type { MediaMetadata } from '../provenance/provenance.js';
 
-/** Part of a file's sound that goes with a clip, in seconds of that file. */
+/** Part of a file's sound that goes with a clip, in seconds of the file as it is presented. */
 export type SoundRange = {
   path: string;
   /** Where the clip's first frame is shown. */
@@ -13,6 +14,8 @@ export type SoundRange = {
   fromBeginning: boolean;
   /** Length of the clip's pictures, where known. */
   duration?: number;
+  /** Which parts of the track are heard, and when; `start` and `end` are times of that presentation. */
+  edits: readonly Edit[];
 };
 
 /** What is known of a clip when it has been opened. */
