@@ -9,6 +9,7 @@ export { type FaceReading, type InstrumentOptions, Instruments } from './instrum
 export { type CaseScores, type CaseSettings, measureCase } from './measure-case.js';
 export * from './measures.js';
 export * from './metrics/index.js';
+export { type ModelHealth, modelHealth } from './model-health.js';
 export { type FrameReference, type ListedPair, readPairList } from './pair-list.js';
 export { type CaseRow, RowStore } from './rows.js';
 export { type ContestantSummary, type EvaluationResult, expressionTable, summaryTable } from './summary.js';

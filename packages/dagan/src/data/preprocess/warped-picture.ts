@@ -62,7 +62,7 @@ export function paint({ width, height, data }: Picture, polygon: readonly Point[
 }
 
 /** Whether a ray from the point crosses the polygon's sides an odd number of times. */
-function contains(polygon: readonly Point[], x: number, y: number): boolean {
+export function contains(polygon: readonly Point[], x: number, y: number): boolean {
   let inside = false;
   for (const [i, [x1, y1]] of polygon.entries()) {
     const [x2, y2] = polygon[(i + 1) % polygon.length]!;
