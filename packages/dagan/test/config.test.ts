@@ -176,5 +176,11 @@ test('a damaged configuration of ours is named by the value that is wrong', () =
     generator({ decoder: 'spade', keepsPixels: true }),
     /generator\.keepsPixels must be false for the SPADE decoder/,
   );
+  says(
+    generator({ decoder: 'shuffle', numDownBlocks: 3 }),
+    /generator\.numDownBlocks must be 2 for the shuffle decoder, not 3/,
+  );
+  says({ ...dagan, semanticKeypoints: { chin: 15 } }, /semanticKeypoints\.chin must be from 0 to 14, not 15/);
+  says({ ...dagan, semanticKeypoints: { chin: -1 } }, /semanticKeypoints\.chin must be a whole number from 0/);
   says(generator({ numDownBlocks: 0 }), /generator\.numDownBlocks must be a whole number from 1 to 5, not 0/);
 });

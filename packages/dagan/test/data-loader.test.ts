@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { liveTensors, type Tensor } from '@dagan/libtorch';
 import {
+  type ClipSample,
   changeColors,
   type FramePairBatch,
   type LoaderOptions,
@@ -17,11 +18,13 @@ import {
   openTripletLoader,
   type PreparedDataset,
   prepareFrames,
+  prepareMeshes,
   Random,
   SampleSequence,
   type SamplingOptions,
 } from '../src/data/index.js';
-import { FACE_LANDMARKS, FaceAnalyzer, type FaceLandmark } from '../src/faces/index.js';
+import { preparePortraits } from '../src/data/portraits/portrait-store.js';
+import { FaceAnalyzer, MIRRORED_POINTS, TRAVELLING_POINTS } from '../src/faces/index.js';
 import {
   createPicture,
   cropPicture,
@@ -30,6 +33,7 @@ import {
   resizePicture,
   writePicture,
 } from '../src/media/index.js';
+import { tensorToPictures } from '../src/tensors/pictures.js';
 import { makeFolderClip, makeMarkedSet, makeVideoClip, markedFrame, markOf, SIDE } from './data-fixtures.js';
 import { temporaryFolder } from './media-fixtures.js';
 import { sharedMissing, sharedPath } from './shared.js';
@@ -61,7 +65,7 @@ const sequence = (options: Partial<SamplingOptions> = {}, dataset = large) =>
   new SampleSequence(dataset, { seed: 1, count: 2, frames: { kind: 'random' }, ...options });
 
 const epoch = (samples: SampleSequence, number: number) =>
-  Array.from({ length: samples.epochLength }, (_, i) => samples.at(number * samples.epochLength + i));
+  Array.from({ length: samples.epochLength }, (_, i) => samples.at(number * samples.epochLength + i) as ClipSample);
 
 /** What a batch holds, as plain data, after which it is disposed of. */
 function contents(batch: FramePairBatch) {
@@ -126,13 +130,13 @@ test('a sample depends on seed and position alone, and augmentation does not cha
   const positions = [0, 500, 3, 39, 40, 41, 1e9];
   const draw = (options: Partial<SamplingOptions>) => {
     const samples = sequence(options);
-    return new Map(positions.map((position) => [position, samples.at(position)]));
+    return new Map(positions.map((position) => [position, samples.at(position) as ClipSample]));
   };
   const reference = draw({});
   assert.deepEqual(reference, new Map([...positions].reverse().map((position) => [position, sequence().at(position)])));
   assert.notDeepEqual(reference, draw({ seed: 2 }));
   for (const [position, { clip, frames, augmentation }] of draw({ augmentation: false })) {
-    const with_ = reference.get(position)!;
+    const with_: ClipSample = reference.get(position)!;
     assert.deepEqual(augmentation, { mirror: false, reverse: false, colors: [], view: { side: 1, right: 0, down: 0 } });
     assert.deepEqual([clip, frames], [with_.clip, [...with_.frames].sort((a, b) => a - b)]);
   }
@@ -494,7 +498,7 @@ test('closing ends a loader that is being waited for, and an open one does not k
   assert.equal(stdout, '2 the loader is closed\n');
 });
 
-test('mouth, eyes and landmarks of the driving frame are marked where they are, mirrored or not; without a face nothing is', async () => {
+test('mouth, eyes and landmarks are where the face has them, mirrored or not; without a face nothing is marked', async () => {
   const root = join(folder, 'faces');
   const portrait = await readPicture(fileURLToPath(new URL('../../../../examples/portrait.png', import.meta.url)));
   for (const [name, picture] of [
@@ -505,54 +509,110 @@ test('mouth, eyes and landmarks of the driving frame are marked where they are, 
     for (const frame of [0, 1]) await writePicture(join(root, 'train', name, `${frame}.png`), picture);
   }
   const prepared = await prepareFrames(await openDataset(root), { size: 128 });
-  await using analyzer = await FaceAnalyzer.load();
+  const meshes = await prepareMeshes(prepared);
+  await using analyzer = await FaceAnalyzer.load({ mesh: 'refined' });
   const mesh = (await analyzer.track(resizePicture(portrait, 128, 128)))!;
-  const inside = (index: number, mirror: boolean): number => {
-    const x = Math.floor(mesh.points[index * 3]!);
-    return Math.floor(mesh.points[index * 3 + 1]!) * 128 + (mirror ? 127 - x : x);
+  const place = (index: number, mirror: boolean): [number, number] => {
+    const [x, y] = [mesh.points[index * 3]!, mesh.points[index * 3 + 1]!];
+    return [mirror ? 128 - x : x, y];
   };
-  const [lips, eye, forehead, brow] = [13, 159, 10, 9];
+  const count = TRAVELLING_POINTS.length;
   for (const mirror of [false, true]) {
     const still = { timeFlip: 0, brightness: 0, contrast: 0, saturation: 0, hue: 0 };
     const augmentation = { ...still, horizontalFlip: mirror ? 1 : 0 };
-    await using loader = openPairLoader(prepared, { batchSize: 2, seed: 1, regions: true, augmentation });
+    await using loader = openPairLoader(prepared, { batchSize: 2, seed: 1, meshes, augmentation });
     using batch = await loader.next();
     assert.deepEqual(batch.regions?.shape, [2, 1, 128, 128]);
+    const of = (name: string) => batch.names.indexOf(`train/${name}`);
     const masks = batch.regions.toFloat32Array();
-    const of = (name: string): Float32Array => {
-      const n = batch.names.indexOf(`train/${name}`);
-      return masks.subarray(n * 128 * 128, (n + 1) * 128 * 128);
+    const markedAt = (index: number): number => {
+      const [x, y] = place(index, mirror);
+      return masks[of('face') * 128 * 128 + Math.floor(y) * 128 + Math.floor(x)]!;
     };
-    const marked = (index: number): number => of('face')[inside(index, mirror)]!;
-    assert.deepEqual([lips, eye, forehead, brow].map(marked), [1, 1, 0, 0], `mirrored: ${mirror}`);
-    assert.ok(of('wall').every((value) => value === 0));
-    const { landmarks } = batch;
-    assert.deepEqual(landmarks?.shape, [2, 6, 128, 128]);
-    const spot = (name: string, i: number): number[] => [
-      ...landmarks
-        .select(0, batch.names.indexOf(`train/${name}`))
-        .select(0, i)
-        .contiguous()
-        .toFloat32Array(),
-    ];
-    const shown: Readonly<Record<FaceLandmark, number>> = mirror
-      ? { ...FACE_LANDMARKS, rightMouthCorner: 291, leftMouthCorner: 61, rightUpperLid: 386, leftUpperLid: 159 }
-      : FACE_LANDMARKS;
-    for (const [i, index] of Object.values(shown).entries()) {
-      const weights = spot('face', i);
-      const mean = (of: (pixel: number) => number): number =>
-        weights.reduce((sum, weight, pixel) => sum + weight * of(pixel), 0);
-      const [x, y] = [mesh.points[index * 3]!, mesh.points[index * 3 + 1]!];
-      const expected = [1, mirror ? 127 - x : x, y];
-      const found = [mean(() => 1), mean((pixel) => pixel % 128), mean((pixel) => Math.floor(pixel / 128))];
-      for (const [k, value] of found.entries()) assert.ok(Math.abs(value - expected[k]!) < 0.05, `${i}: ${found}`);
-      assert.ok(spot('wall', i).every((value) => value === 0));
+    const [lips, eye, forehead, brow] = [13, 159, 10, 9];
+    assert.deepEqual([lips, eye, forehead, brow].map(markedAt), [1, 1, 0, 0], `mirrored: ${mirror}`);
+    assert.ok(masks.subarray(of('wall') * 128 * 128, (of('wall') + 1) * 128 * 128).every((value) => value === 0));
+    assert.deepEqual(batch.landmarks?.shape, [2, 2, count, 3]);
+    const landmarks = batch.landmarks.toFloat32Array();
+    const names = mirror ? MIRRORED_POINTS : TRAVELLING_POINTS;
+    for (const frame of [0, 1]) {
+      for (const [i, point] of names.entries()) {
+        const at = ((of('face') * 2 + frame) * count + i) * 3;
+        const found = [0, 1].map((axis) => ((landmarks[at + axis]! + 1) / 2) * 127 + 0.5);
+        const expected = place(point, mirror);
+        assert.ok(
+          Math.hypot(found[0]! - expected[0], found[1]! - expected[1]) < 2.5,
+          `${point}: ${found}, ${expected}`,
+        );
+        assert.equal(landmarks[at + 2], 1);
+        const wall = ((of('wall') * 2 + frame) * count + i) * 3;
+        assert.deepEqual([...landmarks.subarray(wall, wall + 3)], [0, 0, 0]);
+      }
     }
   }
   await using plain = openPairLoader(prepared, { batchSize: 2, seed: 1 });
   using batch = await plain.next();
   assert.equal(batch.regions, undefined);
   assert.equal(batch.landmarks, undefined);
+});
+
+test('portraits move in their share of the samples, with landmarks on their faces, the same at every start', async () => {
+  const root = join(folder, 'portrait-set');
+  const portrait = await readPicture(fileURLToPath(new URL('../../../../examples/portrait.png', import.meta.url)));
+  await mkdir(join(root, 'clips', 'train', 'wall'), { recursive: true });
+  await mkdir(join(root, 'portraits'), { recursive: true });
+  for (const frame of [0, 1]) {
+    await writePicture(join(root, 'clips', 'train', 'wall', `${frame}.png`), createPicture(64, 64));
+  }
+  await writePicture(join(root, 'portraits', 'anna.png'), portrait);
+  const prepared = await prepareFrames(await openDataset(join(root, 'clips')), { size: 128 });
+  const meshes = await prepareMeshes(prepared);
+  const expressions = { changes: new Int16Array(new SharedArrayBuffer(478 * 3 * 2)), step: 1 };
+  const portraits = {
+    prepared: await preparePortraits(join(root, 'portraits'), { size: 256 }),
+    expressions,
+    share: 0.5,
+  };
+  await using analyzer = await FaceAnalyzer.load({ mesh: 'refined' });
+  const load = () => openPairLoader(prepared, { batchSize: 8, seed: 4, meshes, portraits });
+  await using loader = load();
+  using batch = await loader.next();
+  const moved = batch.names.flatMap((name, n) => (name === 'anna.png' ? [n] : []));
+  assert.ok(moved.length > 0 && moved.length < 8, `${moved.length} of 8`);
+  for (const n of moved) {
+    const picture = tensorToPictures(batch.driving.narrow(0, n, 1))[0]!;
+    const mesh = await analyzer.track(picture);
+    assert.ok(mesh, 'the face is found');
+    const points = batch.landmarks!.select(0, n).select(0, 1).toArray() as number[][];
+    const off = points.map(([x, y], i) => {
+      const at = TRAVELLING_POINTS[i]! * 3;
+      return Math.hypot(
+        ((x! + 1) / 2) * 127 + 0.5 - mesh.points[at]!,
+        ((y! + 1) / 2) * 127 + 0.5 - mesh.points[at + 1]!,
+      );
+    });
+    const middle = [...off].sort((a, b) => a - b)[off.length >> 1]!;
+    assert.ok(middle < 3, `half of the landmarks are within ${middle} pixels`);
+  }
+  await using again = load();
+  using same = await again.next();
+  assert.deepEqual(same.driving.toFloat32Array(), batch.driving.toFloat32Array());
+  assert.deepEqual(same.landmarks!.toFloat32Array(), batch.landmarks!.toFloat32Array());
+});
+
+test('of two frames the second is chosen by how much its expression differs', () => {
+  const clip = large.clips.find(({ name }) => name === 'train/p5_0')!;
+  const only = { ...large, clips: [clip] };
+  // One frame smiles, the others do not.
+  const expressions = new Map([
+    [clip.name, Float32Array.from({ length: clip.frames * 4 }, (_, i) => (i === 5 ? 9 : 0))],
+  ]);
+  const smiles = (options: Partial<SamplingOptions>): number => {
+    const samples = sequence({ numRepeats: 400, ...options }, only);
+    return epoch(samples, 0).filter(({ frames }) => frames.includes(1)).length;
+  };
+  assert.ok(smiles({ expressions }) > 1.6 * smiles({}), `${smiles({ expressions })} against ${smiles({})}`);
+  assert.equal(smiles({ expressions, augmentation: false }), smiles({ augmentation: false }));
 });
 
 test('real clips: both frames of a pair are pictures of the same scene', { skip: sharedMissing }, async () => {

@@ -26,6 +26,7 @@ import {
   ImagePyramid,
   keypointDistanceLoss,
   landmarkLoss,
+  meshMotionLoss,
   minimumReprojection,
   OBJECTIVE_WEIGHTS,
   objective,
@@ -38,6 +39,7 @@ import {
 } from '../src/losses/index.js';
 import { fillByFormula } from '../src/models/files/formula-weights.js';
 import { type PerceptualNetwork, Vgg19 } from '../src/models/perceptual/vgg19.js';
+import { coordinateGrid } from '../src/tensors/grid.js';
 import { assertClose, assertGradients, assertRelative, scatter } from './compare.js';
 import { publishedShapes, referenceTensors, sharedMissing } from './shared.js';
 
@@ -269,16 +271,14 @@ test('gradients of the keypoint distance are right, also of keypoints in one pla
 });
 
 test('landmarks draw the keypoints that they lead, and only those; what cannot be seen draws nothing', () => {
-  const [height, width] = [17, 33];
-  const spots = zeros([1, 4, height, width]);
-  const put = (landmark: number, row: number, column: number, mass: number): void => {
-    spots.select(1, landmark).select(1, row).select(1, column).fill_(mass);
-  };
-  put(0, 8, 24, 1); // at (0.5, 0)
-  put(1, 4, 12, 0.5); // two halves, at (0, -0.5) together
-  put(1, 4, 20, 0.5);
-  put(2, 0, 0, 0.4); // mostly beyond the border
-  put(3, 16, 32, 1); // leads nothing
+  const landmarks = tensor([
+    [
+      [0.5, 0, 1],
+      [0, -0.5, 1],
+      [0, 0, 0], // not seen
+      [1, 0, 1], // leads nothing
+    ],
+  ]);
   const value = tensor([
     [
       [0, 0],
@@ -287,7 +287,8 @@ test('landmarks draw the keypoints that they lead, and only those; what cannot b
       [0.3, 0.3],
     ],
   ]).requiresGrad_();
-  const loss = landmarkLoss({ value }, spots, [2, 1, 0, null]);
+  const led = [2, 1, 0].map((keypoint, landmark) => ({ keypoint, landmark }));
+  const loss = landmarkLoss({ value }, landmarks, led);
   // Keypoint 2 is (0.2, 0.1) from landmark 0, keypoint 1 is (0.1, 0.7) from landmark 1.
   assertRelative(loss.item(), (0.15 + 0.4) / 2, 1e-5);
   const [gradient] = grad([loss], [value]);
@@ -303,7 +304,34 @@ test('landmarks draw the keypoints that they lead, and only those; what cannot b
     ]),
     1e-6,
   );
-  assert.equal(landmarkLoss({ value }, zeros([1, 4, height, width]), [2, 1, 0, null]).item(), 0);
+  assert.equal(landmarkLoss({ value }, zeros([1, 4, 3]), led).item(), 0);
+});
+
+test('a motion field must take the points of the mesh to where they are in the source, as much as each counts', () => {
+  // Everything comes from a tenth further right and a fifth further down.
+  const field = coordinateGrid(9, 9)
+    .add(tensor([0.1, 0.2]))
+    .unsqueeze(0)
+    .requiresGrad_(); // [1, 9, 9, 2]
+  const source = [
+    [0.35, 0.2, 1],
+    [0.3, 0.5, 1],
+    [0, 0, 0],
+    [0.9, 0.9, 1],
+  ];
+  const driving = [
+    [0.25, 0, 1], // where it should be
+    [0, 0.5, 1], // (-0.2, 0.2) off
+    [0.5, 0.5, 1], // not seen in the source
+    [0, 0, 0], // not seen in the driving frame
+  ];
+  const landmarks = tensor([[source, driving]]); // [1, 2, 4, 3]
+  const weights = tensor([1, 3, 5, 7]);
+  const loss = meshMotionLoss(field, landmarks, weights);
+  assertRelative(loss.item(), (3 * 0.2) / 4, 1e-5);
+  const [gradient] = grad([loss], [field]);
+  assert.ok(gradient!.abs().sum().item() > 0);
+  assert.equal(meshMotionLoss(field, zeros([1, 2, 4, 3]), weights).item(), 0);
 });
 
 test('structural similarity is what its definition gives, window by window', () => {
@@ -430,7 +458,7 @@ test('losses free all tensors that they do not return', () => {
     photometricError(x, y).dispose();
     edgeAwareSmoothness(x.narrow(1, 0, 1), y).dispose();
     keypointDistanceLoss(keypoints).dispose();
-    landmarkLoss(keypoints, x, [3, null, 0]).dispose();
+    landmarkLoss(keypoints, zeros([1, 3, 3]), [{ keypoint: 3, landmark: 0 }]).dispose();
     perceptualLoss(tinyNetwork, new Map([[1, x]]), new Map([[1, y]])).dispose();
   };
   tidy(evaluate);

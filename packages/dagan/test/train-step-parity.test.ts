@@ -37,7 +37,9 @@ function tinyConfig(): ModelConfig {
 }
 
 /** Our names of the losses that the file calls otherwise. */
-const LOSS_NAMES: Readonly<Record<Exclude<ObjectiveTerm, 'pixel' | 'warp' | 'landmark'> | 'discriminator', string>> = {
+const LOSS_NAMES: Readonly<
+  Record<Exclude<ObjectiveTerm, 'pixel' | 'warp' | 'landmark' | 'meshMotion'> | 'discriminator', string>
+> = {
   perceptual: 'perceptual',
   generatorAdversarial: 'gen_gan',
   featureMatching: 'feature_matching',

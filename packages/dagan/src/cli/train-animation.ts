@@ -37,6 +37,7 @@ type AnimationOptions = TrainingOptions & {
   weight: Partial<ObjectiveWeights>;
   freeze?: string[];
   perceptual?: PerceptualNetworkName;
+  portraits?: string;
   vgg?: string;
   init?: string;
   depth?: string;
@@ -79,6 +80,7 @@ export function trainAnimationCommand(): Command {
         'network that compares pictures: "default" comes from an npm package, "vgg19" (the paper\'s) from --vgg',
       ).choices(['default', 'vgg19']),
     )
+    .option('--portraits <folder>', 'portraits that move, each time in another way, as half of the pairs')
     .option('--vgg <file>', "weights of VGG-19 (torchvision's file)")
     .addOption(weightOption("the preset's"))
     .option(
@@ -93,7 +95,12 @@ export function trainAnimationCommand(): Command {
   })
     .addHelpText('after', EXAMPLES)
     .action((options: AnimationOptions) => {
-      checkFiles([options.data, options.init, options.depth === 'untrained' ? undefined : options.depth]);
+      checkFiles([
+        options.data,
+        options.portraits,
+        options.init,
+        options.depth === 'untrained' ? undefined : options.depth,
+      ]);
       checkFiles([options.depthEncoder, options.depthDecoder, options.vgg]);
       return runSession('animation', options, (session) => runTrainAnimation(options, session));
     });
@@ -109,9 +116,15 @@ async function runTrainAnimation(options: AnimationOptions, session: TrainingSes
   const perceptual = perceptualOf(options, wanted);
   perceptual?.to({ device, memoryFormat: 'channels_last' });
   const depth = saved ? null : depthOf(options, wanted);
-  const config = depth ? { ...wanted, model: { ...wanted.model, depth: depth.config } } : wanted;
+  const config = depth
+    ? { ...wanted, model: { ...wanted.model, depth: { ...wanted.model.depth, ...depth.config } } }
+    : wanted;
   const { seed, augmentation } = config;
-  const what = { seed, augmentation, heldOutSamples: options.evaluationPairs, regions: needsFaceCues(config) };
+  const what = {
+    ...{ seed, augmentation, heldOutSamples: options.evaluationPairs },
+    faceCues: options.portraits !== undefined || needsFaceCues(config),
+    portraits: options.portraits === undefined ? undefined : { folder: options.portraits },
+  };
   const outcome = await trainAnimation({
     ...runOptions(session),
     config,
@@ -133,9 +146,10 @@ function configure(
   model?: AnimationTrainingConfig['model'],
 ): AnimationTrainingConfig {
   const base = saved ?? trainingPreset(options.preset);
-  // Which of a trained model's keypoints stand on lips and lids, if any do, is not known here.
-  const weights = { ...base.weights, landmark: 0 };
-  const refined = model ? { ...base, model, weights, learningRate: REFINING_RATE } : base;
+  // A model whose keypoints have no names cannot be led by landmarks.
+  const led = model?.semanticKeypoints !== undefined;
+  const unled = { weights: { ...base.weights, landmark: 0 }, guided: 0 };
+  const refined = model ? { ...base, model, learningRate: REFINING_RATE, ...(led ? {} : unled) } : base;
   const { accumulate, freeze } = options;
   return {
     ...refined,

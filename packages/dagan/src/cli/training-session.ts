@@ -94,7 +94,7 @@ export function givenPlan(
 /** How the data set is read. */
 export function datasetOptions(
   { options, reporter, speaks, stop }: TrainingSession,
-  what: Pick<DatasetBatchesOptions, 'seed' | 'heldOutSamples' | 'augmentation' | 'regions'>,
+  what: Pick<DatasetBatchesOptions, 'seed' | 'heldOutSamples' | 'augmentation' | 'faceCues' | 'portraits'>,
 ): DatasetBatchesOptions {
   return {
     ...what,

@@ -1,11 +1,15 @@
 // Batches of frames for training, made ahead of time in worker threads, at a position that can be saved and taken up again.
 import { type Tensor, tensor } from '@dagan/libtorch';
-import { FACE_LANDMARK_NAMES } from '../faces/index.js';
-import { MediaError } from '../media/index.js';
+import { TRAVELLING_POINTS } from '../faces/landmarks.js';
+import { MediaError } from '../media/errors.js';
 import type { ThreadFailure } from '../threads/messages.js';
 import { Thread } from '../threads/thread.js';
 import type { AugmentationOptions } from './augmentation.js';
-import type { BatchOrder, WorkerSetup } from './loader-messages.js';
+import { type ClipLandmarks, expressionsOf, landmarksOf } from './face-cues.js';
+import { readMeshes } from './face-meshes.js';
+import type { BatchOrder, MadeBatch, WorkerSetup } from './loader-messages.js';
+import type { PackedExpressions } from './portraits/expression-tracks.js';
+import type { PreparedPortraits } from './portraits/portrait-store.js';
 import type { PreparedDataset } from './prepare.js';
 import { type FrameChoice, type Sample, SampleSequence, type SamplingOptions } from './sampling.js';
 
@@ -30,13 +34,18 @@ export type LoaderOptions = {
   /** This process among those that share the data: each step's samples are dealt out to them. Default 0 of 1. */
   rank?: number;
   worldSize?: number;
-  /** Whether mouth, eyes and landmarks of the driving frame of a pair are looked for, in some 10 ms a pair; see `FramePairBatch`. Default false. */
-  regions?: boolean;
+  /**
+   * The meshes of the clips, a file for each clip's name (`prepareMeshes`): with them pairs say where mouth, eyes and landmarks
+   * are, and may be chosen by expression. Default: none.
+   */
+  meshes?: ReadonlyMap<string, string>;
+  /** Portraits that move, expressions of real faces for them, and their share of the samples; only with `meshes`. Default: none. */
+  portraits?: { prepared: PreparedPortraits; expressions: PackedExpressions; share: number };
   /** Worker threads. One delivers about 100 pairs a second of 128 x 128, 60 of 256 x 256. Default 1. */
   workers?: number;
   /**
    * Batches that may be ready or in the making. It bounds the memory: each takes `batchSize * frames * 12 * size^2` bytes
-   * (for 8 pairs of 256 x 256: 12.6 MB), with `regions` 28 size^2 more for each pair. Default 4.
+   * (for 8 pairs of 256 x 256: 12.6 MB), with `meshes` 4 size^2 more for each pair. Default 4.
    */
   prefetch?: number;
   /** Where to go on, from a loader of any batch size and number of ranks; refused if the data is not the same any more. */
@@ -47,16 +56,17 @@ export type LoaderOptions = {
 
 /** Where the frames of a batch come from. */
 type BatchOrigin = {
-  /** The clip of every sample, by its name below the data set's root. */
+  /** The clip of every sample, by its name below the data set's root, or the portrait by its own. */
   names: string[];
-  /** Numbers of the frames of every sample, in the order of the batch's tensors. */
+  /** Numbers of the frames of every sample, in the order of the batch's tensors; none for portraits. */
   frames: number[][];
 } & Disposable;
 
 /**
- * Two frames of the same person each: [N, 3, H, W] in [0, 1], float32 on the CPU; and, if they were looked for, `regions`
- * [N, 1, H, W], 1 in mouth and eyes of the driving frame and 0 elsewhere, and `landmarks` [N, L, H, W], around each of
- * `FACE_LANDMARK_NAMES` of that frame a spot that adds up to 1. Disposing of it frees the tensors.
+ * Two frames of the same person each: [N, 3, H, W] in [0, 1], float32 on the CPU; and, where meshes are known, `regions`
+ * [N, 1, H, W], 1 in mouth and eyes of the driving frame and 0 elsewhere, and `landmarks` [N, 2, P, 3]: x, y of the
+ * `TRAVELLING_POINTS` in source and driving frame, -1 and 1 at the centres of the outermost pixels, and 1 where the point was seen,
+ * else three zeros. Disposing of it frees the tensors.
  */
 export type FramePairBatch = {
   source: Tensor;
@@ -91,11 +101,12 @@ export function openPairLoader(
   dataset: PreparedDataset,
   options: LoaderOptions & { frames?: FrameChoice },
 ): PairLoader {
-  const sampling: SamplingOptions = { ...options, count: 2, frames: options.frames ?? { kind: 'random' } };
-  return new Loader(dataset, sampling, options, ([source, driving, regions, landmarks], origin) => ({
+  const { seed, numRepeats, augmentation, frames = { kind: 'random' } } = options;
+  const sampling: SamplingOptions = { seed, numRepeats, augmentation, count: 2, frames };
+  return new Loader(dataset, sampling, options, ({ frames: [source, driving], ...cues }, origin) => ({
     source: source!,
     driving: driving!,
-    ...(regions && { regions, landmarks }),
+    ...cues,
     ...origin,
   }));
 }
@@ -105,14 +116,13 @@ export function openTripletLoader(
   dataset: PreparedDataset,
   options: LoaderOptions & Pick<FrameChoice & { kind: 'neighbours' }, 'spacing'>,
 ): TripletLoader {
-  const sampling: SamplingOptions = {
-    ...options,
-    count: 3,
-    frames: { kind: 'neighbours', spacing: options.spacing },
-  };
+  const { seed, numRepeats, augmentation, spacing } = options;
+  const frames: FrameChoice = { kind: 'neighbours', spacing };
+  const sampling: SamplingOptions = { seed, numRepeats, augmentation, count: 3, frames };
   const short = dataset.clips.find(({ frames }) => frames < 3);
   if (short) throw new MediaError(short.path, `has ${short.frames} frames; a sample needs 3`);
-  return new Loader(dataset, sampling, { ...options, regions: false }, ([previous, target, next], origin) => ({
+  const plain = { ...options, meshes: undefined, portraits: undefined };
+  return new Loader(dataset, sampling, plain, ({ frames: [previous, target, next] }, origin) => ({
     previous: previous!,
     target: target!,
     next: next!,
@@ -122,15 +132,19 @@ export function openTripletLoader(
 
 const WORKER = new URL('./loader-worker.js', import.meta.url);
 
-type Pending = { samples: Sample[]; data: Promise<Float32Array> };
+/** The tensors of a batch: of each frame of the samples, and what is told of the faces. */
+type BatchTensors = { frames: Tensor[]; regions?: Tensor; landmarks?: Tensor };
+
+type Pending = { samples: Sample[]; data: Promise<MadeBatch> };
 
 class Loader<Batch> implements BatchLoader<Batch> {
   readonly epochLength: number;
   readonly #sequence: SampleSequence;
-  readonly #options: Required<
-    Pick<LoaderOptions, 'batchSize' | 'rank' | 'worldSize' | 'prefetch' | 'size' | 'regions'>
-  >;
-  readonly #workers: Thread<BatchOrder, Float32Array>[];
+  readonly #options: Required<Pick<LoaderOptions, 'batchSize' | 'rank' | 'worldSize' | 'prefetch' | 'size'>>;
+  readonly #portraits: PreparedPortraits['portraits'];
+  /** In a sample. */
+  readonly #frames: number;
+  readonly #workers: Thread<BatchOrder, MadeBatch>[];
   /** Batches ordered and not yet handed out, in their order. */
   readonly #pending: Pending[] = [];
   readonly #start: number;
@@ -142,12 +156,11 @@ class Loader<Batch> implements BatchLoader<Batch> {
 
   constructor(
     dataset: PreparedDataset,
-    private readonly sampling: SamplingOptions,
+    sampling: SamplingOptions,
     options: LoaderOptions,
-    private readonly batchOf: (tensors: Tensor[], origin: BatchOrigin) => Batch,
+    private readonly batchOf: (tensors: BatchTensors, origin: BatchOrigin) => Batch,
   ) {
     const { batchSize, rank = 0, worldSize = 1, workers = 1, prefetch = 4, size = dataset.size, state } = options;
-    const { regions = false } = options;
     for (const [name, value] of Object.entries({ batchSize, worldSize, workers, prefetch, size })) {
       if (!Number.isInteger(value) || value < 1) {
         throw new RangeError(`${name} must be a positive integer, not ${value}`);
@@ -156,8 +169,17 @@ class Loader<Batch> implements BatchLoader<Batch> {
     if (!Number.isInteger(rank) || rank < 0 || rank >= worldSize) {
       throw new RangeError(`the rank must be from 0 to ${worldSize - 1}, not ${rank}`);
     }
-    this.#options = { batchSize, rank, worldSize, prefetch, size, regions };
-    this.#sequence = new SampleSequence(dataset, sampling);
+    this.#frames = sampling.count;
+    this.#options = { batchSize, rank, worldSize, prefetch, size };
+    const landmarks = options.meshes ? readLandmarks(dataset, options.meshes) : null;
+    const expressions = landmarks && new Map([...landmarks].map(([name, clip]) => [name, expressionsOf(clip)]));
+    const portraits = landmarks ? options.portraits : undefined;
+    this.#sequence = new SampleSequence(dataset, {
+      ...sampling,
+      ...(expressions && { expressions }),
+      portraits: portraits && { count: portraits.prepared.portraits.length, share: portraits.share },
+    });
+    this.#portraits = portraits?.prepared.portraits ?? [];
     this.epochLength = this.#sequence.epochLength;
     this.#fingerprint = this.#sequence.fingerprint;
     if (state && !(Number.isSafeInteger(state.samples) && state.samples >= 0)) {
@@ -170,7 +192,7 @@ class Loader<Batch> implements BatchLoader<Batch> {
       );
     }
     this.#start = state?.samples ?? 0;
-    const setup: WorkerSetup = { size, regions };
+    const setup: WorkerSetup = { size, landmarks, portraits: portraits ?? null };
     this.#workers = Array.from(
       { length: workers },
       () => new Thread(WORKER, { setup, name: "a loader's worker", errorOf }),
@@ -205,12 +227,12 @@ class Loader<Batch> implements BatchLoader<Batch> {
     const samples = Array.from({ length: batchSize }, (_, i) => this.#sequence.at(first + i));
     const worker = this.#workers[this.#ordered++ % this.#workers.length]!;
     const data = worker.ask({
-      samples: samples.map(({ clip: { kind, store }, frames, augmentation }) => ({
-        kind,
-        store,
-        frames,
-        augmentation,
-      })),
+      count: this.#frames,
+      samples: samples.map((sample) => {
+        if ('portrait' in sample) return sample;
+        const { name, kind, store } = sample.clip;
+        return { name, kind, store, frames: sample.frames, augmentation: sample.augmentation };
+      }),
     });
     data.catch(() => undefined); // reported when its turn comes
     this.#pending.push({ samples, data });
@@ -220,37 +242,47 @@ class Loader<Batch> implements BatchLoader<Batch> {
     if (this.#closed) throw new Error('the loader is closed');
     const { samples, data } = this.#pending[0]!;
     for (const worker of this.#workers) worker.hold(true);
-    let values: Float32Array;
+    let made: MadeBatch;
     try {
-      values = await data;
+      made = await data;
     } finally {
       for (const worker of this.#workers) worker.hold(false);
     }
     this.#pending.shift();
     this.#order();
     this.#delivered++;
-    const tensors = this.#tensors(values);
+    const tensors = this.#tensors(made);
     return this.batchOf(tensors, {
-      names: samples.map(({ clip }) => clip.name),
-      frames: samples.map(({ frames }) => frames),
+      names: samples.map((one) => ('portrait' in one ? this.#portraits[one.portrait]!.name : one.clip.name)),
+      frames: samples.map((one) => ('portrait' in one ? [] : one.frames)),
       [Symbol.dispose]() {
-        for (const each of tensors) each.dispose();
+        for (const each of [...tensors.frames, tensors.regions, tensors.landmarks]) each?.dispose();
       },
     });
   }
 
-  /** One tensor for each frame of the samples, one for the regions, and one for the landmarks. */
-  #tensors(values: Float32Array): Tensor[] {
-    const { count } = this.sampling;
-    const { batchSize, size, regions } = this.#options;
-    const area = batchSize * size * size;
-    const part = (start: number, channels: number): Tensor =>
-      tensor(values.subarray(start, start + channels * area), { shape: [batchSize, channels, size, size] });
-    const frames = Array.from({ length: count }, (_, i) => part(i * 3 * area, 3));
-    if (!regions) return frames;
-    const masks = count * 3 * area;
-    return [...frames, part(masks, 1), part(masks + area, FACE_LANDMARK_NAMES.length)];
+  #tensors({ frames, regions, landmarks }: MadeBatch): BatchTensors {
+    const { batchSize, size } = this.#options;
+    return {
+      frames: frames.map((values) => tensor(values, { shape: [batchSize, 3, size, size] })),
+      ...(regions && { regions: tensor(regions, { shape: [batchSize, 1, size, size] }) }),
+      ...(landmarks && { landmarks: tensor(landmarks, { shape: [batchSize, 2, TRAVELLING_POINTS.length, 3] }) }),
+    };
   }
+}
+
+/** The landmarks of all clips. @throws MediaError if a clip's meshes are not named */
+function readLandmarks(
+  { clips }: PreparedDataset,
+  meshes: ReadonlyMap<string, string>,
+): ReadonlyMap<string, ClipLandmarks> {
+  return new Map(
+    clips.map(({ name, path }) => {
+      const file = meshes.get(name);
+      if (file === undefined) throw new MediaError(path, 'has no meshes: prepare them first (`prepareMeshes`)');
+      return [name, landmarksOf(readMeshes(file))];
+    }),
+  );
 }
 
 /** The error of a worker thread, which names the file if it has one. */

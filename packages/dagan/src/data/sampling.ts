@@ -8,6 +8,7 @@ import {
   UNCHANGED,
 } from './augmentation.js';
 import { identitiesOf } from './dataset.js';
+import { expressionDistance } from './face-cues.js';
 import type { FrameClip, PreparedDataset } from './prepare.js';
 import { Random } from './random.js';
 
@@ -30,15 +31,37 @@ export type SamplingOptions = {
   numRepeats?: number;
   /** Default: the published recipe. `false` for evaluation. */
   augmentation?: AugmentationOptions | false;
+  /**
+   * The expressions of every clip by its name (`expressionsOf`). With them, and with augmentation, the second of two random
+   * frames is the one of a few whose expression differs most: most frames of a talking clip have nearly the same mouth.
+   */
+  expressions?: ReadonlyMap<string, Float32Array>;
+  /** How many portraits there are that move, and the share of them among the samples. Default: none. */
+  portraits?: { count: number; share: number };
 };
 
-/** One sample. */
-export type Sample = {
+/** Among how many frames the one with another expression is looked for. */
+const CANDIDATES = 4;
+
+/** A sample of a clip. */
+export type ClipSample = {
   clip: FrameClip;
   /** Numbers of the frames, in the order in which they are handed out: ascending unless time is flipped. */
   frames: number[];
   augmentation: Augmentation;
 };
+
+/** A sample of a portrait that moves. */
+export type PortraitSample = {
+  /** Its number among the portraits. */
+  portrait: number;
+  /** Of the random numbers that move it. */
+  key: readonly number[];
+  augmentation: Augmentation;
+};
+
+/** One sample. */
+export type Sample = ClipSample | PortraitSample;
 
 /**
  * Samples by identity: an epoch is every identity `numRepeats` times in random order, each time with one of its clips,
@@ -80,9 +103,10 @@ export class SampleSequence {
 
   /** What the sequence depends on, as a short text: equal for equal sequences, with very high probability only then. */
   get fingerprint(): string {
-    const { seed, count, frames, numRepeats = 1 } = this.#options;
+    const { seed, count, frames, numRepeats = 1, portraits } = this.#options;
     const clips = this.#dataset.clips.map((clip) => [clip.identity, clip.name, clip.frames]);
-    const text = JSON.stringify([seed, count, frames, numRepeats, clips]);
+    const choice = this.#byExpression ? [frames, CANDIDATES] : frames;
+    const text = JSON.stringify([seed, count, choice, numRepeats, clips, ...(portraits ? [portraits] : [])]);
     return createHash('sha256').update(text).digest('hex').slice(0, 32);
   }
 
@@ -90,13 +114,20 @@ export class SampleSequence {
   at(position: number): Sample {
     const epoch = Math.floor(position / this.epochLength);
     const index = position % this.epochLength;
-    const { seed } = this.#options;
+    const { seed, portraits } = this.#options;
+    const augmentation = this.#augmentation
+      ? drawAugmentation(new Random('augmentation', seed, epoch, index), this.#augmentation)
+      : UNCHANGED;
+    if (portraits) {
+      const random = new Random('portrait', seed, epoch, index);
+      if (random.chance(portraits.share)) {
+        return { portrait: random.below(portraits.count), key: [seed, epoch, index], augmentation };
+      }
+    }
     const clips = this.#clips[this.#place(epoch, index) % this.#clips.length]!;
     const random = new Random('sample', seed, epoch, index);
     const clip = clips[random.below(clips.length)]!;
     const frames = this.#chooseFrames(clip, random);
-    if (!this.#augmentation) return { clip, frames, augmentation: UNCHANGED };
-    const augmentation = drawAugmentation(new Random('augmentation', seed, epoch, index), this.#augmentation);
     return { clip, frames: augmentation.reverse ? frames.reverse() : frames, augmentation };
   }
 
@@ -112,13 +143,30 @@ export class SampleSequence {
     const { frames: choice, count } = this.#options;
     if (choice.kind === 'random') {
       const first = random.below(clip.frames);
-      const other = random.below(clip.frames - 1);
-      const second = other >= first ? other + 1 : other;
+      const second = this.#otherFrame(clip, first, random);
       return [Math.min(first, second), Math.max(first, second)];
     }
     const spacing = Math.min(this.#spacing(clip), Math.floor((clip.frames - 1) / (count - 1)));
     const first = random.below(clip.frames - spacing * (count - 1));
     return Array.from({ length: count }, (_, i) => first + i * spacing);
+  }
+
+  get #byExpression(): boolean {
+    return this.#options.expressions !== undefined && this.#augmentation !== undefined;
+  }
+
+  /** A random other frame; by expression, the one of several that differs most. */
+  #otherFrame(clip: FrameClip, first: number, random: Random): number {
+    const draw = (): number => {
+      const other = random.below(clip.frames - 1);
+      return other >= first ? other + 1 : other;
+    };
+    const expressions = this.#byExpression ? this.#options.expressions?.get(clip.name) : undefined;
+    if (!expressions) return draw();
+    const distance = (frame: number): number => expressionDistance(expressions, first, frame);
+    return Array.from({ length: CANDIDATES }, draw).reduce((best, other) =>
+      distance(other) > distance(best) ? other : best,
+    );
   }
 
   /** How far apart a clip's neighbours are, if it is long enough. */

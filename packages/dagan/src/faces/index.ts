@@ -24,7 +24,7 @@ export {
   type IdentityNetworkOptions,
   loadIdentityNetwork,
 } from './identity.js';
-export { FACE_LANDMARK_NAMES, FACE_LANDMARKS, type FaceLandmark, mirroredLandmark } from './landmarks.js';
+export * from './landmarks.js';
 export { type FaceRegion, regionRectangles } from './regions.js';
 export {
   TRANSFER_SIGNAL_LABELS,

@@ -1,6 +1,6 @@
-// Points of the face by name: where its lips and lids are, so that keypoints can be led there.
+// Points of the face by name, and the points of the mesh that travel with training's pictures: where lips, lids and brows are.
 
-/** Mesh points. Left and right are the person's own. */
+/** Mesh points with a name, on which keypoints may stand; those that a face can least do without first. Left and right are the person's. */
 export const FACE_LANDMARKS = {
   upperLip: 13,
   lowerLip: 14,
@@ -8,16 +8,164 @@ export const FACE_LANDMARKS = {
   leftMouthCorner: 291,
   rightUpperLid: 159,
   leftUpperLid: 386,
+  noseTip: 1,
+  chin: 152,
+  rightTemple: 127,
+  leftTemple: 356,
+  rightLowerLid: 145,
+  leftLowerLid: 374,
+  rightBrow: 105,
+  leftBrow: 334,
+  forehead: 10,
 } as const;
 
 /** Name of a landmark. */
 export type FaceLandmark = keyof typeof FACE_LANDMARKS;
 
-/** All names, in the order of tensors of landmarks. */
+/** All names. */
 export const FACE_LANDMARK_NAMES = Object.keys(FACE_LANDMARKS) as readonly FaceLandmark[];
 
-/** The landmark that a mirrored picture shows in a landmark's place. */
-export function mirroredLandmark(name: FaceLandmark): FaceLandmark {
-  if (name.startsWith('right')) return name.replace('right', 'left') as FaceLandmark;
-  return name.replace('left', 'right') as FaceLandmark;
+/** A part of the face as mesh points: those of the person's right side, each with its counterpart, and those of the middle. */
+type Part = { weight: number; pairs: readonly (readonly [right: number, left: number])[]; middle: readonly number[] };
+
+/** Lips and lids are small and move most, so they count more; the outline slides over the cheek as the head turns. */
+const PARTS: readonly Part[] = [
+  {
+    weight: 4, // lips, the outer and the inner rim
+    pairs: [
+      ...([
+        [61, 291],
+        [146, 375],
+        [91, 321],
+        [181, 405],
+        [84, 314],
+        [185, 409],
+        [40, 270],
+        [39, 269],
+        [37, 267],
+      ] as const),
+      ...([
+        [78, 308],
+        [95, 324],
+        [88, 318],
+        [178, 402],
+        [87, 317],
+        [191, 415],
+        [80, 310],
+        [81, 311],
+        [82, 312],
+      ] as const),
+    ],
+    middle: [17, 0, 14, 13],
+  },
+  {
+    weight: 4, // lids
+    pairs: [
+      ...([
+        [33, 263],
+        [7, 249],
+        [163, 390],
+        [144, 373],
+        [145, 374],
+        [153, 380],
+        [154, 381],
+        [155, 382],
+      ] as const),
+      ...([
+        [133, 362],
+        [173, 398],
+        [157, 384],
+        [158, 385],
+        [159, 386],
+        [160, 387],
+        [161, 388],
+        [246, 466],
+      ] as const),
+    ],
+    middle: [],
+  },
+  {
+    weight: 2, // brows
+    pairs: [
+      ...([
+        [46, 276],
+        [53, 283],
+        [52, 282],
+        [65, 295],
+        [55, 285],
+      ] as const),
+      ...([
+        [70, 300],
+        [63, 293],
+        [105, 334],
+        [66, 296],
+        [107, 336],
+      ] as const),
+    ],
+    middle: [],
+  },
+  {
+    weight: 1, // nose and cheeks
+    pairs: [
+      [98, 327],
+      [64, 294],
+      [48, 278],
+      [50, 280],
+      [205, 425],
+      [117, 346],
+    ],
+    middle: [168, 6, 197, 195, 5, 4, 1, 2],
+  },
+  {
+    weight: 0.5, // outline
+    pairs: [
+      ...([
+        [109, 338],
+        [67, 297],
+        [103, 332],
+        [54, 284],
+        [21, 251],
+        [162, 389],
+        [127, 356],
+        [234, 454],
+      ] as const),
+      ...([
+        [93, 323],
+        [132, 361],
+        [58, 288],
+        [172, 397],
+        [136, 365],
+        [150, 379],
+        [149, 378],
+        [176, 400],
+        [148, 377],
+      ] as const),
+    ],
+    middle: [10, 152],
+  },
+];
+
+/** A mesh point that travels with pictures. */
+type TravellingPoint = { point: number; mirrored: number; weight: number };
+
+const TRAVELLING: readonly TravellingPoint[] = PARTS.flatMap(({ weight, pairs, middle }) => [
+  ...pairs.flatMap(([right, left]) => [
+    { point: right, mirrored: left, weight },
+    { point: left, mirrored: right, weight },
+  ]),
+  ...middle.map((point) => ({ point, mirrored: point, weight })),
+]);
+
+/** The mesh points that travel with pictures, P of them, in the order of tensors of landmarks [.., P, ..]. */
+export const TRAVELLING_POINTS: readonly number[] = TRAVELLING.map(({ point }) => point);
+
+/** For each of them the one that a mirrored picture shows in its place. */
+export const MIRRORED_POINTS: readonly number[] = TRAVELLING.map(({ mirrored }) => mirrored);
+
+/** How much each of them counts in the mesh motion loss. */
+export const TRAVELLING_WEIGHTS: readonly number[] = TRAVELLING.map(({ weight }) => weight);
+
+/** Where a landmark stands in tensors of landmarks. */
+export function landmarkPlace(name: FaceLandmark): number {
+  return TRAVELLING_POINTS.indexOf(FACE_LANDMARKS[name]);
 }

@@ -4,6 +4,7 @@ export * from './equivariance.js';
 export * from './feature-matching.js';
 export * from './keypoint-distance.js';
 export * from './landmark.js';
+export * from './mesh-motion.js';
 export * from './objective.js';
 export * from './perceptual.js';
 export * from './photometric.js';

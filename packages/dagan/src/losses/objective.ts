@@ -19,8 +19,10 @@ export const OBJECTIVE_WEIGHTS = {
   equivarianceJacobian: 10,
   /** L_D, of source and driving frame. */
   keypointDistance: 10,
-  /** Keypoints of the driving frame that landmarks of the face lead. */
+  /** Keypoints of both frames that landmarks of the face lead. */
   landmark: 0,
+  /** The motion field at points of the face mesh. */
+  meshMotion: 0,
 } as const;
 
 /** Name of a term. */

@@ -1,13 +1,15 @@
 // Cross-modal attention (Section 3.4, Eq. 9): the source's depth features ask, the warped features answer.
-import { cat, isTracing, nn, runMany, type Tensor, tidy, zeros } from '@dagan/libtorch';
+import { cat, F, isTracing, nn, ones, runMany, type Tensor, tidy, zeros } from '@dagan/libtorch';
 import { matching, widened } from '../tensors/precision.js';
 
 /**
  * How the answer meets the warped features F_w:
  * `residual` is the published model's `gamma * attention + F_w`, with gamma learned from 0 and ReLU after every
- * projection; `literal` is Eq. 9 as printed, where the attention's answer replaces F_w.
+ * projection; `literal` is Eq. 9 as printed, where the attention's answer replaces F_w; `scaled` adds the answer as `residual`
+ * does, but without ReLUs and with scores over the square root of their channels (Vaswani et al., "Attention Is All You
+ * Need", 2017), so that rows depend on their query from the first step on.
  */
-export type AttentionForm = 'residual' | 'literal';
+export type AttentionForm = 'residual' | 'literal' | 'scaled';
 
 /** Query channels are an eighth of the features'. */
 const QUERY_REDUCTION = 8;
@@ -18,41 +20,50 @@ export class CrossModalAttention extends nn.Module {
   readonly valueConv: nn.Conv2d;
   gamma: nn.Parameter | null; // [1]
   readonly form: AttentionForm;
+  readonly #pool: number;
 
-  constructor(channels: number, form: AttentionForm) {
+  /** @param pool keys and values are the means of `pool` by `pool` places */
+  constructor(channels: number, form: AttentionForm, pool = 1) {
     super();
-    this.gamma = form === 'residual' ? new nn.Parameter(zeros([1])) : null;
+    this.gamma = form === 'literal' ? null : new nn.Parameter(form === 'residual' ? zeros([1]) : ones([1]));
     this.queryConv = new nn.Conv2d(channels, channels / QUERY_REDUCTION, 1);
     this.keyConv = new nn.Conv2d(channels, channels / QUERY_REDUCTION, 1);
     this.valueConv = new nn.Conv2d(channels, channels, 1);
     this.form = form;
+    this.#pool = pool;
   }
 
   /** Query of the source's depth features [N, C, h, w] -> [N, h w, C / 8]. It depends on the source alone. */
   query(depthFeatures: Tensor): Tensor {
-    return this.#project(this.queryConv, depthFeatures).transpose(1, 2);
+    const query = this.#project(this.queryConv, depthFeatures).transpose(1, 2);
+    return this.form === 'scaled' ? query.mul(query.size(2) ** -0.5) : query;
   }
 
-  /** Key of the warped features [N, C, h, w] -> [N, C / 8, h w]. */
+  /** Key of the warped features [N, C, h, w] -> [N, C / 8, k], k = h w / pool^2. */
   key(warped: Tensor): Tensor {
-    return this.#project(this.keyConv, warped);
+    return this.#project(this.keyConv, this.#pooled(warped));
   }
 
   /** Refines the warped features [N, C, h, w]; one query may serve a whole batch. */
   forward(query: Tensor, warped: Tensor): Tensor {
     const [n, channels, height, width] = warped.shape as [number, number, number, number];
     const features = matching(warped, this.valueConv);
-    const key = this.key(features);
-    const value = this.#project(this.valueConv, features).transpose(1, 2); // [N, h w, C]
+    const pooled = this.#pooled(features); // [N, C, h / pool, w / pool]
+    const key = this.#project(this.keyConv, pooled); // [N, C / 8, k]
+    const value = this.#project(this.valueConv, pooled).transpose(1, 2); // [N, k, C]
     const inUse = isTracing() ? attendInParts : attendInBlocks;
     const answer = (this.training ? attend : inUse)(query, key, value); // [N, h w, C]
     const picture = answer.transpose(1, 2).reshape(n, channels, height, width);
     return this.gamma ? picture.mul(this.gamma).add(features) : picture;
   }
 
-  /** Attention weights: row i says where position i of the source's depth looks, [N, h w, h w], rows sum to 1. */
+  /** Attention weights: row i says where position i of the source's depth looks, [N, h w, k], rows sum to 1. */
   weights(query: Tensor, warped: Tensor): Tensor {
     return attentionWeights(query, this.key(warped));
+  }
+
+  #pooled(features: Tensor): Tensor {
+    return this.#pool === 1 ? features : F.avgPool2d(features, this.#pool);
   }
 
   /** [N, C, h, w] -> [N, C', h w] */

@@ -1,5 +1,5 @@
 // Dense motion (Section 3.3, Eq. 7-8): keypoint pairs -> sparse motions -> one motion field and an occlusion map.
-import { cat, F, nn, type Tensor } from '@dagan/libtorch';
+import { cat, eye, F, nn, type Tensor } from '@dagan/libtorch';
 import { coordinateGrid } from '../tensors/grid.js';
 import type { Keypoints } from '../tensors/keypoint-set.js';
 import { exactly, matching } from '../tensors/precision.js';
@@ -18,6 +18,17 @@ export type DenseMotionConfig = HourglassConfig & {
    * edges, which shrinks what is moved by a 64th, and have learned it.
    */
   alignCorners?: boolean;
+  /**
+   * Whether the motions of keypoints without jacobians share the affine map that takes the driving keypoints nearest to the
+   * source's, so that heads that lean, turn or come nearer are followed between the keypoints as well. Default false: offsets
+   * alone (Eq. 7).
+   */
+  affine?: boolean;
+  /**
+   * How much is added to the motion mask's score of a keypoint where it stands, less around it as its heatmap says: each moves what
+   * is next to it from the first step on, so that lips part. Default 0, as published.
+   */
+  maskPrior?: number;
 };
 
 /** What the network found, with the pictures behind it. */
@@ -41,6 +52,8 @@ export class DenseMotionNetwork extends nn.Module {
   readonly down: AntiAliasDownsample | null;
   readonly #variance: number;
   readonly #alignCorners: boolean;
+  readonly #affine: boolean;
+  readonly #maskPrior: number;
 
   constructor(config: DenseMotionConfig, { numKeypoints, estimateOcclusionMap }: DenseMotionOptions) {
     super();
@@ -52,6 +65,8 @@ export class DenseMotionNetwork extends nn.Module {
     this.down = config.scaleFactor === 1 ? null : new AntiAliasDownsample(3, config.scaleFactor);
     this.#variance = config.keypointVariance;
     this.#alignCorners = config.alignCorners ?? false;
+    this.#affine = config.affine ?? false;
+    this.#maskPrior = config.maskPrior ?? 0;
   }
 
   /** The source as this network sees it, [N, 3, H, W] -> [N, 3, h, w]. It depends on the source alone. */
@@ -65,8 +80,13 @@ export class DenseMotionNetwork extends nn.Module {
   forward(smallSource: Tensor, driving: Keypoints, source: Keypoints): DenseMotion {
     const [n, k] = driving.value.shape as [number, number, number];
     const [height, width] = [smallSource.size(2), smallSource.size(3)];
-    const motions = exactly(smallSource, () => sparseMotions(driving, source, height, width)); // [N, K + 1, h, w, 2]
-    const heatmaps = this.#heatmapDifferences(driving, source, height, width); // [N, K + 1, 1, h, w]
+    const motions = exactly(smallSource, () => {
+      const shared = this.#affine ? sharedAffine(driving.value, source.value) : null;
+      return sparseMotions(driving, source, height, width, shared);
+    }); // [N, K + 1, h, w, 2]
+    const size = [height, width] as const;
+    const near = keypointsToGaussian(driving, size, this.#variance); // [N, K, h, w]
+    const heatmaps = withBackground(near.sub(keypointsToGaussian(source, size, this.#variance))); // [N, K + 1, h, w]
     const repeated = smallSource
       .unsqueeze(1)
       .expand(n, k + 1, 3, height, width)
@@ -74,40 +94,46 @@ export class DenseMotionNetwork extends nn.Module {
     const places = motions.reshape(-1, height, width, 2); // [N (K + 1), h, w, 2]
     const sparseDeformed = F.gridSample(repeated, places, { alignCorners: this.#alignCorners }) // [N (K + 1), 3, h, w]
       .reshape(n, k + 1, 3, height, width);
-    const input = cat([heatmaps, sparseDeformed], 2).reshape(n, -1, height, width); // [N, 4 (K + 1), h, w]
+    const input = cat([heatmaps.unsqueeze(2), sparseDeformed], 2).reshape(n, -1, height, width); // [N, 4 (K + 1), h, w]
     const features = matching(this.hourglass.forward(input), this.mask);
     return exactly(features, () => {
-      const mask = this.mask.forward(features).softmax(1); // [N, K + 1, h, w]
+      const scores = this.mask.forward(features); // [N, K + 1, h, w]
+      const mask = (this.#maskPrior ? scores.add(withBackground(near).mul(this.#maskPrior)) : scores).softmax(1);
       const deformation = motions.mul(mask.unsqueeze(4)).sum([1]); // [N, h, w, 2]
       const occlusionMap = this.occlusion ? this.occlusion.forward(features).sigmoid() : null; // [N, 1, h, w]
       return { mask, sparseDeformed, deformation, occlusionMap };
     });
   }
-
-  /** Driving minus source heatmaps, with an empty one for the background: [N, K + 1, 1, h, w]. */
-  #heatmapDifferences(driving: Keypoints, source: Keypoints, height: number, width: number): Tensor {
-    const size = [height, width] as const;
-    const difference = keypointsToGaussian(driving, size, this.#variance).sub(
-      keypointsToGaussian(source, size, this.#variance),
-    ); // [N, K, h, w]
-    const background = difference.narrow(1, 0, 1).mul(0);
-    return cat([background, difference], 1).unsqueeze(2);
-  }
 }
+
+/** Maps of keypoints with an empty one for the background first: [N, K, h, w] -> [N, K + 1, h, w]. */
+const withBackground = (maps: Tensor): Tensor => cat([maps.narrow(1, 0, 1).mul(0), maps], 1);
 
 export type DenseMotionOptions = { numKeypoints: number; estimateOcclusionMap: boolean };
 
 /**
  * Motion around every keypoint, driving -> source, with the identity for the background first: [N, K + 1, h, w, 2].
- * First order: T(z) = p_s + J_s J_d^-1 (z - p_d); without jacobians this is the paper's offset p_s - p_d (Eq. 7).
+ * First order: T(z) = p_s + J_s J_d^-1 (z - p_d); without jacobians this is the paper's offset p_s - p_d (Eq. 7), or the
+ * shared map A around it, T(z) = p_s + A (z - p_d).
+ *
+ * @param shared A where keypoints have no jacobians, [N, 2, 2]; null for none
  */
-export function sparseMotions(driving: Keypoints, source: Keypoints, height: number, width: number): Tensor {
+export function sparseMotions(
+  driving: Keypoints,
+  source: Keypoints,
+  height: number,
+  width: number,
+  shared: Tensor | null = null,
+): Tensor {
   const [n, k] = driving.value.shape as [number, number, number];
   const grid = coordinateGrid(height, width, driving.value).reshape(1, 1, height, width, 2);
   const centre = (points: Tensor): Tensor => points.reshape(-1, k, 1, 1, 2);
   let relative = grid.sub(centre(driving.value)); // [N, K, h, w, 2]
-  if (driving.jacobian && source.jacobian) {
-    const linear = source.jacobian.matmul(driving.jacobian.inverse()); // [N, K, 2, 2]
+  const linear =
+    driving.jacobian && source.jacobian
+      ? source.jacobian.matmul(driving.jacobian.inverse()) // [N, K, 2, 2]
+      : shared?.unsqueeze(1).expand(n, k, 2, 2);
+  if (linear) {
     // Row vectors: z J^T, as one small matrix product per keypoint.
     relative = relative
       .reshape(n, k, height * width, 2)
@@ -116,4 +142,24 @@ export function sparseMotions(driving: Keypoints, source: Keypoints, height: num
   }
   const moved = relative.add(centre(source.value));
   return cat([grid.expand(n, 1, height, width, 2), moved], 1);
+}
+
+/** How much the shared map is drawn to the identity, as the mean square of keypoints' distances from their middle. */
+const STIFFNESS = 0.005;
+
+/**
+ * The linear map A that takes driving keypoints, seen from their middle, nearest to the source's (least squares, drawn a little
+ * to the identity, so that keypoints on a line leave it sound): A = (S D^T + c I) (D D^T + c I)^-1.
+ *
+ * @param driving [N, K, 2]
+ * @param source [N, K, 2] or [1, K, 2]
+ * @returns [N, 2, 2]
+ */
+export function sharedAffine(driving: Tensor, source: Tensor): Tensor {
+  const count = driving.size(1);
+  const centred = (points: Tensor): Tensor => points.sub(points.mean([1], true));
+  const [d, s] = [centred(driving), centred(source)];
+  const give = eye(2, { dtype: d.dtype, device: d.device }).mul(STIFFNESS * count);
+  const spread = d.transpose(1, 2).matmul(d).add(give); // [N, 2, 2]
+  return s.transpose(1, 2).matmul(d).add(give).matmul(spread.inverse());
 }

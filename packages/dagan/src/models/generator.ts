@@ -7,6 +7,7 @@ import { type AttentionForm, CrossModalAttention } from './attention.js';
 import { DownBlock, SameBlock } from './blocks.js';
 import { type DenseMotion, type DenseMotionConfig, DenseMotionNetwork } from './dense-motion.js';
 import { type Painted, ResidualDecoder } from './residual-decoder.js';
+import { ShuffleDecoder } from './shuffle-decoder.js';
 import { SpadeDecoder } from './spade-decoder.js';
 
 export type GeneratorConfig = {
@@ -16,12 +17,15 @@ export type GeneratorConfig = {
   maxFeatures: number;
   /** Halvings between the picture and the features that are warped. */
   numDownBlocks: number;
-  /** Residual blocks of the `residual` decoder. */
+  /** Residual blocks of the `residual` and the `shuffle` decoder. */
   numBottleneckBlocks: number;
   estimateOcclusionMap: boolean;
   /** Cross-modal attention of Eq. 9 in one of its forms, or none (the first-order model). */
   attention: AttentionForm | 'none';
-  decoder: 'residual' | 'spade';
+  /** Keys and values of the attention are the means of so many by so many places; default 1, as published. */
+  attentionPool?: number;
+  /** The published decoders are `residual` and `spade`; `shuffle` is a third of the work, and always keeps pixels. */
+  decoder: 'residual' | 'spade' | 'shuffle';
   /**
    * Whether the frame is a mixture, pixel by pixel, of the moved source picture and of what the `residual` decoder paints.
    * Default false, as published: everything is painted anew from features, also what has not moved. That moved pixels can be
@@ -43,15 +47,19 @@ export type EncodedSource = {
   query: Tensor | null;
 };
 
+/** The motion, and what it makes of the source picture. */
+export type Moved = DenseMotion & {
+  /** The source picture moved by the deformation, [N, 3, H, W]. */
+  deformed: Tensor;
+};
+
 /** A frame, and everything on the way to it. */
-export type Generated = DenseMotion &
+export type Generated = Moved &
   Painted & {
     /** Source features moved by the deformation and multiplied by the occlusion map: F_w, [N, C, h, w]. */
     warpedFeatures: Tensor;
     /** After cross-modal attention: F_g, [N, C, h, w]. */
     refinedFeatures: Tensor;
-    /** The source picture moved by the deformation, [N, 3, H, W]. */
-    deformed: Tensor;
   };
 
 export class Generator extends nn.Module {
@@ -61,7 +69,7 @@ export class Generator extends nn.Module {
   readonly depthFirst: SameBlock | null;
   readonly depthDownBlocks: nn.ModuleList<DownBlock> | null;
   readonly attention: CrossModalAttention | null;
-  readonly decoder: ResidualDecoder | SpadeDecoder;
+  readonly decoder: ResidualDecoder | SpadeDecoder | ShuffleDecoder;
   readonly #grid: WarpOptions;
 
   constructor(config: GeneratorConfig, numKeypoints: number) {
@@ -78,15 +86,11 @@ export class Generator extends nn.Module {
     const attends = config.attention !== 'none';
     this.depthFirst = attends ? new SameBlock(1, channels[0]!, 7) : null;
     this.depthDownBlocks = attends ? encoder() : null;
-    this.attention = config.attention === 'none' ? null : new CrossModalAttention(channels.at(-1)!, config.attention);
-    this.decoder =
-      config.decoder === 'spade'
-        ? new SpadeDecoder(channels.at(-1)!)
-        : new ResidualDecoder({
-            channels,
-            numBottleneckBlocks: config.numBottleneckBlocks,
-            keepsPixels: config.keepsPixels ?? false,
-          });
+    this.attention =
+      config.attention === 'none'
+        ? null
+        : new CrossModalAttention(channels.at(-1)!, config.attention, config.attentionPool);
+    this.decoder = decoderOf(config, channels);
   }
 
   /**
@@ -106,12 +110,26 @@ export class Generator extends nn.Module {
     };
   }
 
+  /**
+   * The motion alone, without a frame, which needs no features.
+   *
+   * @param image the source, [1 or N, 3, H, W]
+   * @param smallImage what `DenseMotionNetwork.shrink` makes of it
+   */
+  move(
+    { image, smallImage }: Pick<EncodedSource, 'image' | 'smallImage'>,
+    driving: Keypoints,
+    source: Keypoints,
+  ): Moved {
+    const motion = this.denseMotionNetwork.forward(smallImage, driving, source);
+    return { ...motion, deformed: warp(image, motion.deformation, this.#grid) };
+  }
+
   /** A frame per driving keypoint set; one source may serve a whole batch. */
   forward(encoded: EncodedSource, driving: Keypoints, source: Keypoints): Generated {
-    const motion = this.denseMotionNetwork.forward(encoded.smallImage, driving, source);
+    const { deformed, ...motion } = this.move(encoded, driving, source);
     const moved = warp(encoded.features, motion.deformation, this.#grid); // [N, C, h, w]
     const warpedFeatures = motion.occlusionMap ? occlude(moved, motion.occlusionMap) : moved;
-    const deformed = warp(encoded.image, motion.deformation, this.#grid); // [N, 3, H, W]
     const refinedFeatures =
       this.attention && encoded.query ? this.attention.forward(encoded.query, warpedFeatures) : warpedFeatures;
     const painted = this.#paint(refinedFeatures, deformed, motion.occlusionMap);
@@ -119,7 +137,7 @@ export class Generator extends nn.Module {
   }
 
   #paint(features: Tensor, deformed: Tensor, occlusionMap: Tensor | null): Painted {
-    if (this.decoder instanceof ResidualDecoder) return this.decoder.forward(features, deformed);
+    if (!(this.decoder instanceof SpadeDecoder)) return this.decoder.forward(features, deformed);
     // The published SPADE decoder sees the warped picture without its occluded parts.
     const visible = occlusionMap ? occlude(deformed, occlusionMap) : deformed;
     return { prediction: this.decoder.forward(features, visible), keptPixels: null };
@@ -131,5 +149,21 @@ export class Generator extends nn.Module {
     let features = this.depthFirst!.forward(matching(disparity, this.depthFirst!.conv));
     for (const block of this.depthDownBlocks!) features = block.forward(features);
     return features;
+  }
+}
+
+/** @param channels per level, the picture's size first */
+function decoderOf(
+  config: GeneratorConfig,
+  channels: readonly number[],
+): ResidualDecoder | SpadeDecoder | ShuffleDecoder {
+  const { decoder, numBottleneckBlocks, keepsPixels = false } = config;
+  switch (decoder) {
+    case 'spade':
+      return new SpadeDecoder(channels.at(-1)!);
+    case 'shuffle':
+      return new ShuffleDecoder({ channels: [channels.at(-1)!, channels.at(-2)!], numBottleneckBlocks });
+    case 'residual':
+      return new ResidualDecoder({ channels, numBottleneckBlocks, keepsPixels });
   }
 }

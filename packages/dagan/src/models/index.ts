@@ -26,3 +26,4 @@ export * from './perceptual/index.js';
 export * from './perceptual/vgg19.js';
 export * from './pose-network.js';
 export * from './resnet.js';
+export * from './shuffle-decoder.js';

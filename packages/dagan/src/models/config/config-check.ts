@@ -117,12 +117,23 @@ const hourglass = {
   numBlocks: RANGES.numBlocks,
 };
 
+/** Whole numbers by any name. */
+const placesByName: Check<Readonly<Record<string, number>>> = (value, path) =>
+  Object.fromEntries(
+    Object.entries(mapping(value, path)).map(([name, place]) => [name, wholeNumber(0, 255)(place, `${path}.${name}`)]),
+  );
+
 const modelConfig = fields<ModelConfig>({
   numKeypoints: RANGES.numKeypoints,
   estimateJacobian: flag,
+  semanticKeypoints: optional(placesByName),
   depthGuidedKeypoints: flag,
   depth: nullable(
-    fields<DepthConfig>({ layers: oneOf(18, 50), width: optional(oneOf(1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2)) }),
+    fields<DepthConfig>({
+      layers: oneOf(18, 50),
+      width: optional(oneOf(1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2)),
+      scaleFactor: optional(unitFraction),
+    }),
   ),
   keypointDetector: fields({ ...hourglass, temperature: positive, scaleFactor: unitFraction }),
   generator: fields({
@@ -131,14 +142,17 @@ const modelConfig = fields<ModelConfig>({
     numDownBlocks: RANGES.numDownBlocks,
     numBottleneckBlocks: RANGES.numBottleneckBlocks,
     estimateOcclusionMap: flag,
-    attention: oneOf('residual', 'literal', 'none'),
-    decoder: oneOf('residual', 'spade'),
+    attention: oneOf('residual', 'literal', 'scaled', 'none'),
+    attentionPool: optional(wholeNumber(1, 16)),
+    decoder: oneOf('residual', 'spade', 'shuffle'),
     keepsPixels: optional(flag),
     denseMotion: fields({
       ...hourglass,
       scaleFactor: unitFraction,
       keypointVariance: positive,
       alignCorners: optional(flag),
+      affine: optional(flag),
+      maskPrior: optional(positive),
     }),
   }),
 });
@@ -151,7 +165,11 @@ const modelConfig = fields<ModelConfig>({
  */
 export function checkModelConfig(value: unknown): ModelConfig {
   const config = modelConfig(value, '');
-  const { depth, depthGuidedKeypoints, generator, keypointDetector } = config;
+  const { depth, depthGuidedKeypoints, generator, keypointDetector, numKeypoints, semanticKeypoints = {} } = config;
+  for (const [name, keypoint] of Object.entries(semanticKeypoints)) {
+    if (keypoint < numKeypoints) continue;
+    throw new ConfigError(`semanticKeypoints.${name} must be from 0 to ${numKeypoints - 1}, not ${keypoint}`);
+  }
   const parts = { keypointDetector, generator, 'generator.denseMotion': generator.denseMotion };
   for (const [path, { blockExpansion, maxFeatures }] of Object.entries(parts)) {
     if (maxFeatures >= blockExpansion) continue;
@@ -168,8 +186,10 @@ export function checkModelConfig(value: unknown): ModelConfig {
       `generator.attention needs a multiple of 8 feature channels; blockExpansion gives ${channels}`,
     );
   }
-  if (generator.decoder === 'spade' && generator.numDownBlocks !== 2) {
-    throw new ConfigError(`generator.numDownBlocks must be 2 for the SPADE decoder, not ${generator.numDownBlocks}`);
+  if (generator.decoder !== 'residual' && generator.numDownBlocks !== 2) {
+    throw new ConfigError(
+      `generator.numDownBlocks must be 2 for the ${generator.decoder === 'spade' ? 'SPADE' : 'shuffle'} decoder, not ${generator.numDownBlocks}`,
+    );
   }
   if (generator.decoder === 'spade' && generator.keepsPixels) {
     throw new ConfigError('generator.keepsPixels must be false for the SPADE decoder');

@@ -8,6 +8,11 @@ export type ModelConfig = {
   numKeypoints: number;
   /** First-order motion (2x2 jacobians) or, if false, the paper's offsets alone (Eq. 7). */
   estimateJacobian: boolean;
+  /**
+   * The keypoints that training has led to landmarks of the face (`FACE_LANDMARKS`), by the landmark's name; none if not given.
+   * They can be moved by name.
+   */
+  semanticKeypoints?: Readonly<Record<string, number>>;
   /** Whether the keypoint detector sees the disparity (the paper's "FDN" module, Eq. 6). */
   depthGuidedKeypoints: boolean;
   /** The face-depth network; null for models that use no depth. */
@@ -86,7 +91,8 @@ export function sizeMultiple({ depth, generator, keypointDetector }: ModelConfig
   const hourglasses = [keypointDetector, generator.denseMotion].map(({ numBlocks, scaleFactor }) =>
     Math.round(2 ** numBlocks / scaleFactor),
   );
-  const needed = [...hourglasses, 2 ** generator.numDownBlocks, ...(depth ? [32] : [])];
+  const pooled = 2 ** generator.numDownBlocks * (generator.attention === 'none' ? 1 : (generator.attentionPool ?? 1));
+  const needed = [...hourglasses, pooled, ...(depth ? [Math.round(32 / (depth.scaleFactor ?? 1))] : [])];
   return needed.reduce(leastCommonMultiple);
 }
 

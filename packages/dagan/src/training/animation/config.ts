@@ -1,6 +1,6 @@
 // Everything that decides how an animation model is trained, in one object that checkpoints keep.
 import type { AugmentationOptions } from '../../data/index.js';
-import { FACE_LANDMARKS, type FaceLandmark } from '../../faces/index.js';
+import { FACE_LANDMARKS } from '../../faces/landmarks.js';
 import type { DeformationOptions } from '../../geometry/thin-plate-spline.js';
 import type { KeypointDistanceOptions, ObjectiveWeights } from '../../losses/index.js';
 import type { ModelConfig } from '../../models/config/config.js';
@@ -18,6 +18,8 @@ export type TrainingPhase = {
   share: number;
   /** Whether the discriminator takes part (default: true), if its terms have weights. */
   adversarial?: boolean;
+  /** Whether frames are painted (default: true); if not, keypoints and motion alone learn, which is a fraction of the work. */
+  painting?: boolean;
 };
 
 /** `batchSize` counts pairs of frames. */
@@ -38,10 +40,10 @@ export type AnimationTrainingConfig = TrainingPlan & {
    */
   regionWeight?: number;
   /**
-   * Number of the keypoint that each landmark of the face leads, if the term `landmark` has a weight; default none. It takes
-   * batches that say where these are (`landmarks`).
+   * Share of each batch, from 0 (default) to 1, whose semantic keypoints are put on their landmarks for the motion network, so that
+   * it need not wait for the detector and takes keypoints of either.
    */
-  landmarkKeypoints?: Partial<Record<FaceLandmark, number>>;
+  guided?: number;
   /** Deformation that both frames of some pairs undergo alike; default none, as in the paper. */
   reshape?: ReshapeOptions;
   /** Motion of the heads in some pairs, of each frame by itself; default none, as in the paper. */
@@ -94,9 +96,10 @@ export function modelForSize(
     }
     return scale;
   };
-  const { keypointDetector, generator } = model;
+  const { depth, keypointDetector, generator } = model;
   return {
     ...model,
+    depth: depth?.scaleFactor ? { ...depth, scaleFactor: Math.min(1, depth.scaleFactor * growth) } : depth,
     keypointDetector: { ...keypointDetector, scaleFactor: scaled(keypointDetector.scaleFactor) },
     generator: {
       ...generator,
@@ -106,6 +109,7 @@ export function modelForSize(
 }
 
 type RegionUse = Pick<AnimationTrainingConfig, 'weights' | 'regionWeight'>;
+type CueUse = RegionUse & Pick<AnimationTrainingConfig, 'guided'>;
 
 /** Whether pixels of mouth and eyes count more, or less, than others. */
 export function weighsRegions({ weights, regionWeight = 1 }: RegionUse): boolean {
@@ -113,13 +117,14 @@ export function weighsRegions({ weights, regionWeight = 1 }: RegionUse): boolean
 }
 
 /** Whether batches must say where mouth, eyes and landmarks are. */
-export function needsFaceCues(config: RegionUse): boolean {
-  return config.weights.landmark > 0 || weighsRegions(config);
+export function needsFaceCues(config: CueUse): boolean {
+  const { weights, guided = 0 } = config;
+  return weights.landmark > 0 || weights.meshMotion > 0 || guided > 0 || weighsRegions(config);
 }
 
 /** @throws TrainingSetupError naming the first value that cannot be */
 export function checkTrainingConfig(config: AnimationTrainingConfig, worldSize = 1): void {
-  const { phases, accumulate, averageDecay, regionWeight, reshape, sway } = config;
+  const { phases, accumulate, averageDecay, regionWeight, guided = 0, reshape, sway } = config;
   checkWhole('accumulate', accumulate);
   checkTrainingPlan(config, { worldSize, parts: accumulate });
   if (!(averageDecay >= 0 && averageDecay < 1)) {
@@ -128,7 +133,8 @@ export function checkTrainingConfig(config: AnimationTrainingConfig, worldSize =
   if (regionWeight !== undefined && !(regionWeight >= 0 && Number.isFinite(regionWeight))) {
     throw new TrainingSetupError(`regionWeight must be a number from 0, not ${regionWeight}`);
   }
-  checkLandmarkKeypoints(config);
+  if (!(guided >= 0 && guided <= 1)) throw new TrainingSetupError(`guided must be from 0 to 1, not ${guided}`);
+  checkSemanticKeypoints(config);
   if (reshape) checkReshape(reshape);
   if (sway) checkSway(sway);
   const shares = phases.reduce((sum, { share }) => sum + share, 0);
@@ -138,27 +144,27 @@ export function checkTrainingConfig(config: AnimationTrainingConfig, worldSize =
   for (const { size } of phases) modelForSize(config, size);
 }
 
-function checkLandmarkKeypoints({ landmarkKeypoints = {}, weights, model }: AnimationTrainingConfig): void {
-  if (!(weights.landmark > 0)) return;
-  const led = Object.entries(landmarkKeypoints);
+function checkSemanticKeypoints({ weights, guided = 0, model }: AnimationTrainingConfig): void {
+  if (!(weights.landmark > 0 || guided > 0)) return;
+  const led = Object.entries(model.semanticKeypoints ?? {});
   if (led.length === 0) {
     throw new TrainingSetupError(
-      `the loss 'landmark' has weight ${weights.landmark} but landmarkKeypoints names no keypoint: name some, or set its weight to 0`,
+      `the loss 'landmark' has weight ${weights.landmark} and guided is ${guided}, but the model's semanticKeypoints names no keypoint: name some, or set both to 0`,
     );
   }
   for (const [name, keypoint] of led) {
     if (!(name in FACE_LANDMARKS)) {
       throw new TrainingSetupError(
-        `landmarkKeypoints: there is no landmark '${name}'; known are ${Object.keys(FACE_LANDMARKS).join(', ')}`,
+        `semanticKeypoints: there is no landmark '${name}'; known are ${Object.keys(FACE_LANDMARKS).join(', ')}`,
       );
     }
     if (!(Number.isInteger(keypoint) && keypoint >= 0 && keypoint < model.numKeypoints)) {
       throw new TrainingSetupError(
-        `landmarkKeypoints.${name} must be from 0 to ${model.numKeypoints - 1}, the model's keypoints, not ${keypoint}`,
+        `semanticKeypoints.${name} must be from 0 to ${model.numKeypoints - 1}, the model's keypoints, not ${keypoint}`,
       );
     }
   }
   const numbers = led.map(([, keypoint]) => keypoint);
   const twice = numbers.find((keypoint, i) => numbers.indexOf(keypoint) !== i);
-  if (twice !== undefined) throw new TrainingSetupError(`landmarkKeypoints: two landmarks lead keypoint ${twice}`);
+  if (twice !== undefined) throw new TrainingSetupError(`semanticKeypoints: two landmarks lead keypoint ${twice}`);
 }

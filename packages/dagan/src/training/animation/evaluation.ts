@@ -1,5 +1,15 @@
-// Reconstruction of held-out pairs: the driving frame rebuilt from the source and the driving frame's own keypoints.
+// Reconstruction of held-out pairs: the driving frame rebuilt from the source and the driving frame's own keypoints; and what the
+// motion field does to expressions, which answers long before frames are painted well.
 import { noGrad, tidy } from '@dagan/libtorch';
+import { type ChangeSums, NO_CHANGES } from '../../faces/change-sums.js';
+import {
+  FIELD_SIGNALS,
+  type FieldSignal,
+  type FieldTransfer,
+  fieldTransfer,
+  fieldTransferFigures,
+} from '../../faces/field-transfer.js';
+import { TRAVELLING_POINTS } from '../../faces/landmarks.js';
 import { batchOn, freeBatch } from '../batches/batches.js';
 import { RankMeans } from '../ranks/rank-means.js';
 import type { TrainingPlace } from '../ranks/ranks.js';
@@ -15,7 +25,13 @@ export type ReconstructionResult = {
   psnr: number;
   /** Pictures compared. */
   samples: number;
-};
+} & Partial<FieldResult & Guided<FieldResult>>;
+
+/** The same with the semantic keypoints on their landmarks. */
+type Guided<Result> = { [Name in keyof Result & string as `guided.${Name}`]: Result[Name] };
+
+/** How much of the driver's change of expression the motion field brings about (`fieldTransferFigures`); where faces are told of. */
+export type FieldResult = Record<FieldSignal | 'meshDistance' | 'meshUnmoved', number>;
 
 /**
  * Compares over the pairs of all ranks. The batches are freed.
@@ -29,15 +45,28 @@ export async function evaluateReconstruction(
   place: TrainingPlace,
 ): Promise<ReconstructionResult> {
   const results = new RankMeans(['l1', 'copied', 'psnr']);
+  const fields = new RankMeans(FIELD_SUMS);
+  const guided = new RankMeans(FIELD_SUMS);
+  const guides = (objective.config.guided ?? 0) > 0;
+  let told = false;
   for await (const batch of pairs) {
     tidy(() =>
       noGrad(() => {
-        const { source, driving } = batchOn(batch, place.device);
-        const { prediction } = objective.reconstruct({ source, driving }).generated;
+        const { source, driving, landmarks } = batchOn(batch, place.device);
+        const { prediction, deformation } = objective.reconstruct({ source, driving }).generated;
         const difference = prediction.to({ dtype: 'float32' }).sub(driving);
         const absolute = difference.abs().mean([1, 2, 3]).toFloat32Array(); // [N]
         const copied = source.sub(driving).abs().mean([1, 2, 3]).toFloat32Array(); // [N]
         const squared = difference.square().mean([1, 2, 3]).toFloat32Array(); // [N]
+        if (landmarks) {
+          told = true;
+          const [to, from] = [landmarks.select(1, 1), landmarks.select(1, 0)]; // [N, P, 3]
+          fields.add(flattened(fieldTransfer(deformation, to, from, TRAVELLING_POINTS)));
+          if (guides) {
+            const field = objective.move({ source, driving, landmarks }, 1).generated.deformation;
+            guided.add(flattened(fieldTransfer(field, to, from, TRAVELLING_POINTS)));
+          }
+        }
         for (const [i, error] of squared.entries()) {
           results.add({ l1: absolute[i]!, copied: copied[i]!, psnr: -10 * Math.log10(Math.max(error, 1e-10)) });
         }
@@ -46,5 +75,41 @@ export async function evaluateReconstruction(
     freeBatch(batch);
   }
   const { means, samples } = results.over(place);
-  return { ...means, samples };
+  const found = told ? fieldResult(fields.over(place).means) : {};
+  const led = told && guides ? Object.entries(fieldResult(guided.over(place).means)) : [];
+  return { ...means, samples, ...found, ...Object.fromEntries(led.map(([name, value]) => [`guided.${name}`, value])) };
+}
+
+const SIGNALS = Object.keys(FIELD_SIGNALS) as FieldSignal[];
+const CHANGES = Object.keys(NO_CHANGES) as (keyof ChangeSums)[];
+const DISTANCES = ['points', 'distance', 'unmoved'] as const;
+
+/** The sums of a field's transfer by flat names, as ranks add them up. */
+const FIELD_SUMS = [...SIGNALS.flatMap((signal) => CHANGES.map((sum) => `${signal}.${sum}`)), ...DISTANCES];
+
+function flattened(transfer: FieldTransfer): Record<string, number> {
+  const changes = SIGNALS.flatMap((signal) =>
+    CHANGES.map((sum) => [`${signal}.${sum}`, transfer.signals[signal][sum]] as const),
+  );
+  return Object.fromEntries([...changes, ...DISTANCES.map((name) => [name, transfer[name]] as const)]);
+}
+
+/** From the means of the sums, whose ratios are those of the sums. */
+function fieldResult(means: Readonly<Record<string, number>>): Partial<FieldResult> {
+  const changesOf = (signal: FieldSignal): ChangeSums =>
+    Object.fromEntries(CHANGES.map((sum) => [sum, means[`${signal}.${sum}`]])) as ChangeSums;
+  const { points, distance, unmoved } = means as Record<(typeof DISTANCES)[number], number>;
+  const signals = Object.fromEntries(SIGNALS.map((signal) => [signal, changesOf(signal)])) as Record<
+    FieldSignal,
+    ChangeSums
+  >;
+  const {
+    distance: meshDistance,
+    unmoved: meshUnmoved,
+    ...transfers
+  } = fieldTransferFigures({
+    ...{ signals, points, distance, unmoved },
+  });
+  const figures = Object.entries({ ...transfers, meshDistance, meshUnmoved });
+  return Object.fromEntries(figures.filter((entry): entry is [string, number] => entry[1] !== null));
 }

@@ -1,20 +1,23 @@
 // What the animation networks and the discriminator are judged by (Section 3.5, Eq. 10): one batch -> the terms of both losses.
-import { noGrad, type Tensor } from '@dagan/libtorch';
-import { FACE_LANDMARK_NAMES } from '../../faces/landmarks.js';
+import { noGrad, stack, type Tensor, tensor } from '@dagan/libtorch';
+import { type FaceLandmark, landmarkPlace, TRAVELLING_WEIGHTS } from '../../faces/landmarks.js';
 import type { ThinPlateSpline } from '../../geometry/thin-plate-spline.js';
 import { discriminatorLoss, generatorAdversarialLoss } from '../../losses/adversarial.js';
 import { equivarianceJacobianLoss, equivarianceValueLoss } from '../../losses/equivariance.js';
 import { featureMatchingLoss } from '../../losses/feature-matching.js';
 import { keypointDistanceLoss } from '../../losses/keypoint-distance.js';
-import { landmarkLoss } from '../../losses/landmark.js';
+import { type LedKeypoint, landmarkLoss } from '../../losses/landmark.js';
+import { meshMotionLoss } from '../../losses/mesh-motion.js';
 import type { ObjectiveTerm, ObjectiveWeights } from '../../losses/objective.js';
 import { perceptualLoss } from '../../losses/perceptual.js';
 import { pixelLoss } from '../../losses/pixel.js';
 import { ImagePyramid, type Pyramid } from '../../losses/pyramid.js';
+import type { ModelConfig } from '../../models/config/config.js';
 import type { DaGAN } from '../../models/dagan.js';
 import type { MultiScaleDiscriminator } from '../../models/discriminator.js';
-import type { Generated } from '../../models/generator.js';
+import type { Moved } from '../../models/generator.js';
 import type { PerceptualNetwork } from '../../models/perceptual/vgg19.js';
+import type { Painted } from '../../models/residual-decoder.js';
 import type { Keypoints } from '../../tensors/keypoint-set.js';
 import { inPrecision } from '../loop/mixed-precision.js';
 import { type AnimationTrainingConfig, weighsRegions } from './config.js';
@@ -26,12 +29,17 @@ export type AnimationSeen = {
   drivingDisparity: Tensor | null; // [N, 1, H, W]
   sourceKeypoints: Keypoints;
   drivingKeypoints: Keypoints;
-  generated: Generated;
+  /** In a phase without painting the moved source is the prediction. */
+  generated: Moved & Painted;
 };
+
+type Found = Omit<AnimationSeen, 'generated'>;
 
 export class AnimationObjective {
   /** Whether the discriminator has a say, if its terms have weights. */
   useDiscriminator = true;
+  /** Whether frames are painted; if not, the motion alone learns. */
+  paints = true;
   readonly #pyramid: ImagePyramid;
 
   /**
@@ -59,7 +67,8 @@ export class AnimationObjective {
     return {
       ...weights,
       ...(!model.estimateJacobian && { equivarianceJacobian: 0 }),
-      ...(!this.useDiscriminator && { generatorAdversarial: 0, featureMatching: 0 }),
+      ...(!(this.useDiscriminator && this.paints) && { generatorAdversarial: 0, featureMatching: 0 }),
+      ...(!this.paints && { perceptual: 0, pixel: 0 }),
     };
   }
 
@@ -74,17 +83,48 @@ export class AnimationObjective {
     return noGrad(() => this.#pyramid.forward(image));
   }
 
-  /** The pair through all networks: depth, keypoints, and the driving frame rebuilt from the source. */
-  reconstruct({ source, driving }: Pick<FramePair, 'source' | 'driving'>): AnimationSeen {
+  /** The pair as far as its motion, with the moved source for a prediction. See `reconstruct`. */
+  move(pair: FramePair, guided = 0): AnimationSeen {
+    return this.#inPrecision(() => this.#moved(pair, this.#keypoints(pair), guided));
+  }
+
+  /**
+   * The pair through all networks: depth, keypoints, and the driving frame rebuilt from the source.
+   *
+   * @param guided share of the pairs whose semantic keypoints are put on their landmarks before the motion network sees them
+   */
+  reconstruct(pair: FramePair, guided = 0): AnimationSeen {
     return this.#inPrecision(() => {
-      const { generator, keypointDetector } = this.model;
-      const [sourceDisparity, drivingDisparity] = [this.#disparity(source), this.#disparity(driving)];
-      const sourceKeypoints = keypointDetector.forward(source, sourceDisparity);
-      const drivingKeypoints = keypointDetector.forward(driving, drivingDisparity);
-      const encoded = generator.encodeSource(source, sourceDisparity);
-      const generated = generator.forward(encoded, drivingKeypoints, sourceKeypoints);
-      return { sourceDisparity, drivingDisparity, sourceKeypoints, drivingKeypoints, generated };
+      const found = this.#keypoints(pair);
+      if (!this.paints) return this.#moved(pair, found, guided);
+      const { generator } = this.model;
+      const { from, to } = this.#led(pair, found, guided);
+      const encoded = generator.encodeSource(pair.source, found.sourceDisparity);
+      return { ...found, generated: generator.forward(encoded, to, from) };
     });
+  }
+
+  #keypoints({ source, driving }: FramePair): Found {
+    const { keypointDetector } = this.model;
+    const [sourceDisparity, drivingDisparity] = [this.#disparity(source), this.#disparity(driving)];
+    const sourceKeypoints = keypointDetector.forward(source, sourceDisparity);
+    const drivingKeypoints = keypointDetector.forward(driving, drivingDisparity);
+    return { sourceDisparity, drivingDisparity, sourceKeypoints, drivingKeypoints };
+  }
+
+  #moved(pair: FramePair, found: Found, guided: number): AnimationSeen {
+    const { generator } = this.model;
+    const { from, to } = this.#led(pair, found, guided);
+    const small = { image: pair.source, smallImage: generator.denseMotionNetwork.shrink(pair.source) };
+    const moved = generator.move(small, to, from);
+    return { ...found, generated: { ...moved, prediction: moved.deformed, keptPixels: null } };
+  }
+
+  /** Source and driving keypoints as the motion network sees them. */
+  #led({ landmarks }: FramePair, { sourceKeypoints, drivingKeypoints }: Found, share: number) {
+    const led = (keypoints: Keypoints, frame: 0 | 1): Keypoints =>
+      landmarks ? this.#guided(keypoints, landmarks.select(1, frame), share) : keypoints;
+    return { from: led(sourceKeypoints, 0), to: led(drivingKeypoints, 1) };
   }
 
   /**
@@ -105,15 +145,15 @@ export class AnimationObjective {
       const { weights, config } = this;
       const { driving, landmarks } = pair;
       const { sourceKeypoints, drivingKeypoints } = seen;
-      const fake = this.#pyramid.forward(seen.generated.prediction);
+      const fake = this.paints ? this.#pyramid.forward(seen.generated.prediction) : null;
       const terms: Partial<Record<ObjectiveTerm, Tensor>> = {};
-      if (weights.perceptual > 0) terms.perceptual = perceptualLoss(this.perceptual!, fake, real);
-      if (weights.pixel > 0) terms.pixel = pixelLoss(fake, real, importance);
+      if (weights.perceptual > 0) terms.perceptual = perceptualLoss(this.perceptual!, fake!, real);
+      if (weights.pixel > 0) terms.pixel = pixelLoss(fake!, real, importance);
       if (weights.warp > 0) {
         terms.warp = pixelLoss(this.#pyramid.forward(seen.generated.deformed), real, importance);
       }
       if (this.adversarial) {
-        const [ofFake, ofReal] = this.#judge(fake, real, drivingKeypoints);
+        const [ofFake, ofReal] = this.#judge(fake!, real, drivingKeypoints);
         terms.generatorAdversarial = generatorAdversarialLoss(ofFake);
         terms.featureMatching = featureMatchingLoss(ofReal, ofFake);
       }
@@ -130,11 +170,18 @@ export class AnimationObjective {
           keypointDistanceLoss(drivingKeypoints, config.keypointDistance),
         );
       }
+      if ((weights.landmark > 0 || weights.meshMotion > 0) && !landmarks) {
+        throw new TypeError('landmark or meshMotion has a weight but the batch does not say where landmarks are');
+      }
       if (weights.landmark > 0) {
-        if (!landmarks)
-          throw new TypeError('the landmark term has a weight but the batch does not say where landmarks are');
-        const led = FACE_LANDMARK_NAMES.map((name) => config.landmarkKeypoints?.[name] ?? null);
-        terms.landmark = landmarkLoss(drivingKeypoints, landmarks, led);
+        const led = ledKeypoints(config.model);
+        const [ofSource, ofDriving] = [landmarks!.select(1, 0), landmarks!.select(1, 1)]; // [N, P, 3]
+        const losses = [landmarkLoss(sourceKeypoints, ofSource, led), landmarkLoss(drivingKeypoints, ofDriving, led)];
+        terms.landmark = losses[0]!.add(losses[1]!).div(2);
+      }
+      if (weights.meshMotion > 0) {
+        const counts = tensor([...TRAVELLING_WEIGHTS]).to({ device: this.device });
+        terms.meshMotion = meshMotionLoss(seen.generated.deformation, landmarks!, counts);
       }
       return terms;
     });
@@ -167,6 +214,28 @@ export class AnimationObjective {
     return [this.discriminator.forward(fake, keypoints), this.discriminator.forward(real, keypoints)] as const;
   }
 
+  /**
+   * Keypoints whose semantic ones stand on their landmarks [N, P, 3], where these were seen, in a share of the pairs that is spread
+   * evenly. Jacobians stay.
+   */
+  #guided(keypoints: Keypoints, landmarks: Tensor, share: number): Keypoints {
+    if (share === 0) return keypoints;
+    const { value, jacobian } = keypoints;
+    const [count, all] = [value.size(0), value.size(1)];
+    const which = Array.from({ length: count }, (_, i) => Math.floor((i + 1) * share) - Math.floor(i * share));
+    const known = noGrad(() => landmarks.mul(tensor(which).to({ device: this.device }).view(count, 1, 1))); // [N, P, 3]
+    const names = new Map(ledKeypoints(this.config.model).map(({ keypoint, landmark }) => [keypoint, landmark]));
+    const places = Array.from({ length: all }, (_, keypoint) => {
+      const found = value.select(1, keypoint); // [N, 2]
+      const landmark = names.get(keypoint);
+      if (landmark === undefined) return found;
+      const place = known.select(1, landmark); // [N, 3]
+      const seen = place.narrow(1, 2, 1);
+      return found.mul(seen.neg().add(1)).add(place.narrow(1, 0, 2));
+    });
+    return { value: stack(places, 1), jacobian };
+  }
+
   /** The face-depth network is fixed. */
   #disparity(image: Tensor): Tensor | null {
     return noGrad(() => this.model.depthNetwork?.forward(image) ?? null);
@@ -175,4 +244,12 @@ export class AnimationObjective {
   #inPrecision<T>(body: () => T): T {
     return inPrecision(this.config, this.device, body);
   }
+}
+
+/** The keypoints that landmarks of the face lead. */
+function ledKeypoints({ semanticKeypoints = {} }: Pick<ModelConfig, 'semanticKeypoints'>): LedKeypoint[] {
+  return Object.entries(semanticKeypoints).map(([name, keypoint]) => ({
+    keypoint,
+    landmark: landmarkPlace(name as FaceLandmark),
+  }));
 }

@@ -1,27 +1,34 @@
 // A batch of frame pairs, and the one place that knows which tensors it has: whatever moves, cuts, joins or bends a pair does it
 // through `mapPair`.
-import { cat, type Tensor } from '@dagan/libtorch';
+import { cat, stack, type Tensor } from '@dagan/libtorch';
+import { movedPoints } from '../../geometry/moved-points.js';
 
-/** Two frames of the same person each, and what is known of the driving one if it was looked for. */
+/** Two frames of the same person each, and what is known of their faces. */
 export type FramePair = {
   source: Tensor; // [N, 3, H, W] in [0, 1]
   driving: Tensor; // [N, 3, H, W] in [0, 1]
   /** 1 in mouth and eyes, 0 elsewhere. */
   regions?: Tensor; // [N, 1, H, W]
-  /** A spot around each of `FACE_LANDMARK_NAMES`, which adds up to 1. */
-  landmarks?: Tensor; // [N, L, H, W]
+  /**
+   * x, y and 1 where seen, else three zeros, of the `TRAVELLING_POINTS` in source and driving frame; -1 and 1 are the centres of
+   * the outermost pixels.
+   */
+  landmarks?: Tensor; // [N, 2, P, 3]
 };
 
 export type PairField = keyof FramePair;
 
-/** What a tensor of a pair lies over, pixel by pixel: whatever moves pixels must move all that lies over the same frame alike. */
-export type PairLayer = 'source' | 'driving';
+/**
+ * What a tensor of a pair lies over, pixel by pixel: whatever moves pixels must move all that lies over the same frame alike.
+ * `points` are coordinates in both frames, which go the other way.
+ */
+export type PairLayer = 'source' | 'driving' | 'points';
 
 const LAYERS = {
   source: 'source',
   driving: 'driving',
   regions: 'driving',
-  landmarks: 'driving',
+  landmarks: 'points',
 } as const satisfies Record<PairField, PairLayer>;
 
 /** Makes a new pair out of each tensor that a pair has; its first dimension is N. Whatever else it carries is left out. */
@@ -48,4 +55,15 @@ export function joinPairs(first: FramePair, ...others: readonly FramePair[]): Fr
 export function mapFirst(pair: FramePair, count: number, f: (value: Tensor, layer: PairLayer) => Tensor): FramePair {
   const rest = narrowPair(pair, count, pair.source.size(0) - count);
   return joinPairs(mapPair(narrowPair(pair, 0, count), f), rest);
+}
+
+/** A map of places of both frames, [N, M, 2] -> [N, M, 2], through which they are sampled. */
+export type PairMaps = Readonly<Record<'source' | 'driving', (places: Tensor) => Tensor>>;
+
+/** Landmarks [N, 2, P, 3] after their frames have been sampled through maps, as if -1 and 1 were the edges of the pixels. */
+export function moveLandmarks(landmarks: Tensor, { source, driving }: PairMaps, side: number): Tensor {
+  return stack(
+    [source, driving].map((map, which) => movedPoints(landmarks.select(1, which), map, side)),
+    1,
+  );
 }

@@ -1,4 +1,5 @@
 // Trainings by name: the paper's, the rows of its Table 4, a small one for starter weights, a tiny one to try things.
+import { FACE_LANDMARK_NAMES } from '../../faces/landmarks.js';
 import { OBJECTIVE_WEIGHTS } from '../../losses/index.js';
 import { MODEL_PRESETS, type ModelConfig, type ModelName } from '../../models/config/config.js';
 import type { AnimationTrainingConfig } from './config.js';
@@ -31,18 +32,37 @@ function host(name: ModelName): AnimationTrainingConfig {
   return { ...paper(name), weights: { ...OBJECTIVE_WEIGHTS, keypointDistance: 0 } };
 }
 
-/** A model so narrow that all its weights, DaGAN's 15 keypoints and depth included, take less than 30 MB in 16 bits. */
+/**
+ * A model for small processors: all its weights take less than 30 MB in 16 bits, and a frame some 13 GFLOP. Its keypoints are
+ * offsets (Eq. 7) around one affine map, and stand on landmarks of the face.
+ */
 function starterModel(wide: ModelConfig): ModelConfig {
   return {
     ...wide,
-    depth: wide.depth && { ...wide.depth, width: 0.5 },
-    keypointDetector: { ...wide.keypointDetector, blockExpansion: 32, maxFeatures: 256 },
+    estimateJacobian: false,
+    semanticKeypoints: Object.fromEntries(
+      FACE_LANDMARK_NAMES.slice(0, wide.numKeypoints).map((name, keypoint) => [name, keypoint]),
+    ),
+    depth: wide.depth && { ...wide.depth, width: 0.5, scaleFactor: 0.5 },
+    keypointDetector: { ...wide.keypointDetector, blockExpansion: 24, maxFeatures: 192 },
     generator: {
       ...wide.generator,
       blockExpansion: 32,
       maxFeatures: 128,
-      keepsPixels: true,
-      denseMotion: { ...wide.generator.denseMotion, blockExpansion: 32, maxFeatures: 256, alignCorners: true },
+      numBottleneckBlocks: 3,
+      decoder: 'shuffle',
+      attention: wide.generator.attention === 'none' ? 'none' : 'scaled',
+      attentionPool: 4,
+      denseMotion: {
+        ...wide.generator.denseMotion,
+        blockExpansion: 24,
+        maxFeatures: 192,
+        alignCorners: true,
+        affine: true,
+        // Half of a lip: what is next to it may go the other way.
+        keypointVariance: 0.002,
+        maskPrior: 4,
+      },
     },
   };
 }
@@ -56,29 +76,34 @@ function starter(wide: AnimationTrainingConfig, name: string): AnimationTraining
     discriminator: { maxFeatures: 256 },
     steps: 60_000,
     batchSize: 8,
+    // Where things move is learned first, by itself: it is a fraction of the work, and painting learns faster on it.
     phases: [
-      { size: 128, share: 0.75, adversarial: false },
-      { size: 256, share: 0.25, adversarial: false },
+      { size: 128, share: 0.35, painting: false },
+      { size: 128, share: 0.45, adversarial: false },
+      { size: 256, share: 0.2, adversarial: false },
     ],
     augmentation: { zoom: 0.2, brightness: 0.35, contrast: 0.3, saturation: 0.25 },
     // A few dozen people have too few faces: in 160 steps this took L1 on people held out from 0.060 to 0.051.
     reshape: { share: 0.75, sigmaAffine: 0.1, sigmaSpline: 0.003 },
     // Heads that tilt are rare in clips of a few seconds, and were not followed.
     sway: { share: 0.5 },
-    schedule: { kind: 'cosine', warmup: 500, floor: 0.05 },
+    learningRate: 4e-4,
+    schedule: { kind: 'cosine', warmup: 200, floor: 0.05 },
     // The default perceptual network overlooks colours, which made copying the source better than learning. The warp loss
     // tells the motion networks directly what they would learn through the decoder in many more steps; mouth and eyes are few
-    // pixels, which both would overlook.
-    weights: { ...wide.weights, pixel: 200, warp: 150, landmark: 300 },
-    regionWeight: 5,
-    landmarkKeypoints: {
-      upperLip: 0,
-      lowerLip: 1,
-      rightMouthCorner: 2,
-      leftMouthCorner: 3,
-      rightUpperLid: 4,
-      leftUpperLid: 5,
+    // pixels, which both would overlook, so that the face mesh teaches them. Keypoints that are led need no equivariance to
+    // find them, and those of the lips are nearer to each other than the keypoint distance loss allows.
+    weights: {
+      ...wide.weights,
+      pixel: 200,
+      warp: 150,
+      landmark: 300,
+      meshMotion: 600,
+      equivarianceValue: 0,
+      keypointDistance: 0,
     },
+    guided: 0.5,
+    regionWeight: 5,
     clipNorm: 100,
     precision: 'bfloat16',
   };

@@ -1,8 +1,8 @@
 // Faces that no one has: both frames of a pair deformed alike, so that few people teach the shapes of many.
-import { noGrad, tidy } from '@dagan/libtorch';
+import { noGrad, type Tensor, tidy } from '@dagan/libtorch';
 import { type DeformationOptions, ThinPlateSpline } from '../../geometry/thin-plate-spline.js';
 import { TrainingSetupError } from '../run/setup-error.js';
-import { type FramePair, mapFirst } from './pair.js';
+import { type FramePair, mapFirst, moveLandmarks } from './pair.js';
 
 /** How many pairs are deformed, and how strongly. */
 export type ReshapeOptions = DeformationOptions & {
@@ -38,7 +38,12 @@ export function reshapePairs(pairs: FramePair, { share, ...deformation }: Reshap
   return tidy(() =>
     noGrad(() => {
       const spline = ThinPlateSpline.random(bent, deformation, { device: source.device });
-      return mapFirst(pairs, bent, (frames) => spline.transformFrame(frames));
+      const map = (places: Tensor): Tensor => spline.warpCoordinates(places);
+      return mapFirst(pairs, bent, (value, layer) =>
+        layer === 'points'
+          ? moveLandmarks(value, { source: map, driving: map }, source.size(3))
+          : spline.transformFrame(value),
+      );
     }),
   );
 }

@@ -97,7 +97,7 @@ export class AnimationStep {
       const { group } = this.place;
       const share = 1 / this.config.accumulate;
       const real = this.objective.pyramid(pair.driving);
-      const seen = this.objective.reconstruct(pair);
+      const seen = this.objective.reconstruct(pair, this.config.guided);
 
       // The discriminator is a fixed judge here; it must not collect gradients of the generator's loss.
       this.discriminator.requiresGrad_(false);

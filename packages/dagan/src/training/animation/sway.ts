@@ -2,7 +2,7 @@
 import { F, noGrad, randn, stack, type Tensor, tidy } from '@dagan/libtorch';
 import { coordinateGrid } from '../../tensors/grid.js';
 import { TrainingSetupError } from '../run/setup-error.js';
-import { type FramePair, mapFirst } from './pair.js';
+import { type FramePair, mapFirst, moveLandmarks } from './pair.js';
 
 /** How many pairs are swayed, and how strongly: standard deviations of a normal distribution, drawn for every frame. */
 export type SwayOptions = {
@@ -37,43 +37,52 @@ export function checkSway({ share, tilt, shift, scale }: SwayOptions): void {
  * those that were given.
  */
 export function swayPairs(pairs: FramePair, { share, ...strength }: SwayOptions): FramePair {
-  const swayed = Math.round(share * pairs.source.size(0));
+  const { source } = pairs;
+  const swayed = Math.round(share * source.size(0));
   if (swayed === 0) return pairs;
   return tidy(() =>
     noGrad(() => {
-      const driving = randomGrid(pairs.driving.narrow(0, 0, swayed), strength);
-      const grids = { driving, source: randomGrid(pairs.source.narrow(0, 0, swayed), strength) };
+      const { dtype, device } = source;
+      const [height, width] = [source.size(2), source.size(3)];
+      const driving = randomSway(swayed, strength, device);
+      const maps = { driving, source: randomSway(swayed, strength, device) };
+      const pixels = coordinateGrid(height, width, { dtype, device }).view(1, height * width, 2);
+      const gridOf = (layer: keyof typeof maps): Tensor => maps[layer](pixels).view(swayed, height, width, 2);
+      const grids = { driving: gridOf('driving'), source: gridOf('source') };
       // Sampled as the generator warps: a grid of pixel centres taken for one of pixel edges.
-      return mapFirst(pairs, swayed, (frames, layer) =>
-        F.gridSample(frames, grids[layer], { paddingMode: 'reflection' }),
+      return mapFirst(pairs, swayed, (value, layer) =>
+        layer === 'points'
+          ? moveLandmarks(value, maps, width)
+          : F.gridSample(value, grids[layer], { paddingMode: 'reflection' }),
       );
     }),
   );
 }
 
-/** Where pixels of the swayed frames [N, C, H, W] come from, `z + w(|z|) (s R z + t - z)`: [N, H, W, 2]. */
-function randomGrid(frames: Tensor, { tilt = 10, shift = 0.05, scale = 0.05 }: Omit<SwayOptions, 'share'>): Tensor {
-  const { dtype, device } = frames;
-  const [batch, height, width] = [frames.size(0), frames.size(2), frames.size(3)];
-  const draw = (deviation: number): Tensor => randn([batch, 1, 1], { device }).mul(deviation);
-  const z = coordinateGrid(height, width, { dtype, device }); // [H, W, 2]
-  const inside = z
-    .square()
-    .sum([-1])
-    .sqrt()
-    .sub(STILL)
-    .div(MOVING - STILL)
-    .clamp(0, 1); // [H, W]
-  const weight = inside.square().mul(inside.mul(-2).add(3));
-  const [x, y] = [z.select(2, 0), z.select(2, 1)];
-  const angle = draw((tilt * Math.PI) / 180).mul(weight); // [N, H, W]
-  const size = draw(scale).mul(weight).add(1);
-  const [cosine, sine] = [angle.cos().mul(size), angle.sin().mul(size)];
-  return stack(
-    [
-      x.mul(cosine).sub(y.mul(sine)).add(draw(shift).mul(weight)),
-      x.mul(sine).add(y.mul(cosine)).add(draw(shift).mul(weight)),
-    ],
-    -1,
-  );
+/** Where places z of swayed frames, [1 or N, M, 2], come from: `z + w(|z|) (s R z + t - z)`, [N, M, 2]. */
+function randomSway(
+  count: number,
+  { tilt = 10, shift = 0.05, scale = 0.05 }: Omit<SwayOptions, 'share'>,
+  device: string,
+): (places: Tensor) => Tensor {
+  const draw = (deviation: number): Tensor => randn([count, 1], { device }).mul(deviation);
+  const [turn, larger, right, down] = [draw((tilt * Math.PI) / 180), draw(scale), draw(shift), draw(shift)];
+  return (z) => {
+    const inside = z
+      .square()
+      .sum([-1])
+      .sqrt()
+      .sub(STILL)
+      .div(MOVING - STILL)
+      .clamp(0, 1); // [N, M]
+    const weight = inside.square().mul(inside.mul(-2).add(3));
+    const [x, y] = [z.select(2, 0), z.select(2, 1)];
+    const angle = turn.mul(weight); // [N, M]
+    const size = larger.mul(weight).add(1);
+    const [cosine, sine] = [angle.cos().mul(size), angle.sin().mul(size)];
+    return stack(
+      [x.mul(cosine).sub(y.mul(sine)).add(right.mul(weight)), x.mul(sine).add(y.mul(cosine)).add(down.mul(weight))],
+      -1,
+    );
+  };
 }

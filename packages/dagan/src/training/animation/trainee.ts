@@ -66,7 +66,9 @@ export class AnimationTrainee implements Trainee<FramePair> {
 
   learn(batch: FramePair, { step, learningRate, drawing }: LearnOptions): Learned {
     this.step.learningRate = learningRate;
-    this.step.objective.useDiscriminator = phaseOf(this.config, step).adversarial ?? true;
+    const { adversarial = true, painting = true } = phaseOf(this.config, step);
+    this.step.objective.useDiscriminator = adversarial;
+    this.step.objective.paints = painting;
     const learned = tidy(() => {
       const { losses, gradientNorms, pairs, seen } = this.step.run(batchOn(batch, this.place.device));
       return { losses, gradientNorms, sheet: drawing ? animationSheet(pairs, seen) : null };

@@ -1,4 +1,5 @@
 // Batches of frames from a folder of clips, for the training loop.
+import { join } from 'node:path';
 import { listFolder } from '../../data/dataset.js';
 import {
   type AugmentationOptions,
@@ -17,7 +18,10 @@ import {
   openTripletLoader,
   type PreparedDataset,
   prepareFrames,
+  prepareMeshes,
 } from '../../data/index.js';
+import { keptExpressions } from '../../data/portraits/kept-expressions.js';
+import { preparePortraits } from '../../data/portraits/portrait-store.js';
 import { MediaError } from '../../media/index.js';
 import type { BatchProvider, BatchRequest } from './batches.js';
 import { clipSpacing, WIDEST_SPACING } from './clip-spacing.js';
@@ -32,8 +36,13 @@ export type DatasetBatchesOptions = {
   numRepeats?: number;
   /** How samples are varied; by default as the published models' were. */
   augmentation?: AugmentationOptions;
-  /** Whether mouth and eyes of the driving frame are looked for. */
-  regions?: boolean;
+  /** Whether batches say where faces are: meshes are then looked for once and kept beside the frames. */
+  faceCues?: boolean;
+  /**
+   * A folder of portraits that move, each time in another way, as a share of the samples to learn from (default half); it needs
+   * `faceCues`.
+   */
+  portraits?: { folder: string; share?: number };
   /** Threads that make batches ahead of time. */
   workers?: number;
   /** Where decoded frames are kept; by default below the data set. */
@@ -118,7 +127,8 @@ async function datasetBatches<Batch extends Disposable>(
   options: DatasetBatchesOptions,
   { ready = async (dataset) => dataset, open }: Sampling<Batch>,
 ): Promise<BatchProvider<Batch>> {
-  const { seed, numRepeats, regions, workers, cacheFolder, acceptChangedData, onProgress, onWarning, signal } = options;
+  const { seed, numRepeats, faceCues, workers, cacheFolder, acceptChangedData, onProgress, onWarning, signal } =
+    options;
   const { training, heldOut } = await partsOf(root, options);
   const augmentation = augmentationSettings(options.augmentation ?? {});
   const prepared = new Map<string, Promise<PreparedDataset>>();
@@ -135,6 +145,35 @@ async function datasetBatches<Batch extends Disposable>(
     prepared.set(key, frames);
     return frames;
   };
+  const meshesOf = (dataset: PreparedDataset, part: Part): Promise<ReadonlyMap<string, string>> | undefined =>
+    faceCues
+      ? prepareMeshes(dataset, {
+          ...{ cacheFolder, workers, signal },
+          onProgress: ({ done, total }) => onProgress?.({ clips: `${part} clips whose faces are known`, done, total }),
+        })
+      : undefined;
+  const moving = async (
+    { folder, share = 0.5 }: NonNullable<typeof options.portraits>,
+    size: number,
+    meshes: ReadonlyMap<string, string>,
+  ) => {
+    // Kept larger than they are shown, because they come nearer and turn.
+    const side = Math.min(256, 2 * size);
+    const progress = ({ done, total }: { done: number; total: number }) =>
+      onProgress?.({ clips: `portraits at ${side} x ${side}`, done, total });
+    const cache = cacheFolder && join(cacheFolder, 'portraits');
+    return {
+      share,
+      expressions: await keptExpressions(
+        meshes.values(),
+        join(cacheFolder ?? join(root, '.dagan-frames'), 'expressions.safetensors'),
+      ),
+      prepared: await preparePortraits(folder, {
+        ...{ size: side, cacheFolder: cache, signal, onWarning },
+        onProgress: progress,
+      }),
+    };
+  };
   return {
     training: async (request, state) => {
       const { batchSize, rank, worldSize } = request;
@@ -142,10 +181,12 @@ async function datasetBatches<Batch extends Disposable>(
       const size = Math.ceil(request.size * (1 + augmentation.zoom));
       const clips = await prepare(training, 'training', { ...request, size });
       // What cannot be read is better known before the first step than at the first evaluation.
-      if (heldOut) await prepare(heldOut, 'held-out', request);
+      if (heldOut) await meshesOf(await prepare(heldOut, 'held-out', request), 'held-out');
+      const meshes = await meshesOf(clips, 'training');
+      const portraits = meshes && options.portraits && (await moving(options.portraits, request.size, meshes));
       return open(clips, {
         ...{ size: request.size, batchSize, rank, worldSize, seed },
-        ...{ numRepeats, regions, workers, acceptChangedData, augmentation },
+        ...{ numRepeats, meshes, portraits, workers, acceptChangedData, augmentation },
         state: state as LoaderState | undefined,
       });
     },
@@ -154,7 +195,8 @@ async function datasetBatches<Batch extends Disposable>(
         async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
           const { batchSize, rank, worldSize } = request;
           const clips = await prepare(heldOut, 'held-out', request);
-          await using loader = open(clips, { batchSize, rank, worldSize, seed: 0, augmentation: false });
+          const meshes = await meshesOf(clips, 'held-out');
+          await using loader = open(clips, { batchSize, rank, worldSize, seed: 0, augmentation: false, meshes });
           const batches = Math.max(1, Math.round(options.heldOutSamples / (batchSize * worldSize)));
           for (let i = 0; i < batches; i++) yield await loader.next();
         },
