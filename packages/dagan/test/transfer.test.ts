@@ -161,3 +161,44 @@ test('how motion is taken over may change between frames: the reference stays, a
   motion.set({ motion: 'absolute' });
   assert.deepEqual(motion.next(third!, 0.62), third);
 });
+
+test('where no face drives the portrait rests as it was, and motion comes back over three frames', () => {
+  const [portrait, first, second, odd] = [1, 2, 3, 4].map((seed) => keypoints(seed)) as KeypointSet[];
+  const motion = new MotionTransfer(portrait!);
+  motion.next(first!);
+  const before = motion.next(second!);
+  for (let i = 0; i < 5; i++)
+    assert.deepEqual(motion.next(odd!, undefined, false), before, 'what is found there is nothing');
+  const back = [0, 1, 2].map(() => motion.next(first!));
+  const way = back.map(({ value }) => Math.abs(value[0]! - portrait!.value[0]!)); // the first frame's pose is the portrait's
+  const whole = Math.abs(before.value[0]! - portrait!.value[0]!);
+  assert.ok(whole > way[0]! && way[0]! > way[1]! && way[1]! > way[2]!, `from ${whole} by ${way}`);
+  assertNear(back[2]!.value, portrait!.value);
+  assert.deepEqual(motion.next(second!), before);
+});
+
+test('before the first face the portrait rests in its own pose: as the reference has it, or as it is', () => {
+  const [portrait, reference, driving, odd] = [1, 2, 3, 4].map((seed) => keypoints(seed)) as KeypointSet[];
+  const unknown = new MotionTransfer(portrait!);
+  assert.deepEqual(unknown.next(odd!, undefined, false), portrait);
+  assertNear(unknown.next(driving!).value, portrait!.value, 1e-6); // the first face is the reference, not what was there before
+
+  const known = new MotionTransfer(portrait!, { reference: reference! });
+  assertNear(known.next(odd!, undefined, false).value, portrait!.value);
+  known.next(driving!);
+  known.next(driving!);
+  assert.deepEqual(known.next(driving!), transferKeypoints(portrait!, driving!, reference!, RELATIVE));
+
+  const absolute = new MotionTransfer(portrait!, { motion: 'absolute', reference: reference! });
+  assert.deepEqual(absolute.next(odd!, undefined, false), portrait);
+  absolute.next(driving!);
+  absolute.next(driving!);
+  assert.deepEqual(absolute.next(driving!), driving);
+
+  known.reset(reference);
+  assert.deepEqual(
+    known.next(driving!),
+    transferKeypoints(portrait!, driving!, reference!, RELATIVE),
+    'nothing is held',
+  );
+});

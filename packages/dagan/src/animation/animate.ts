@@ -2,11 +2,14 @@
 import type { Picture } from '../media/pictures/picture.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import type { Analysis, Engine } from './engine.js';
+import type { FaceWatch } from './face-watch.js';
 import { type MotionOptions, MotionTransfer } from './motion.js';
 
 export type AnimateOptions = MotionOptions & {
   /** Computes the driving frames' disparity too, for display. */
   withDisparity?: boolean;
+  /** Tells which frames show the face; in the others the portrait rests. Default: all do. */
+  watch?: Pick<FaceWatch, 'see'>;
 };
 
 /** One generated frame, with what led to it. */
@@ -31,19 +34,27 @@ export async function* animate<Input extends { picture: Picture; timestamp?: num
   engine: Engine,
   source: Analysis,
   frames: AsyncIterable<Input>,
-  { withDisparity = false, ...options }: AnimateOptions = {},
+  { withDisparity = false, watch, ...options }: AnimateOptions = {},
 ): AsyncGenerator<AnimatedFrame<Input>> {
   const motion = new MotionTransfer(source.keypoints, options);
   for await (const inputs of batches(frames, engine.batchSize)) {
-    const analyses = await engine.drive(
+    const driving = engine.drive(
       inputs.map((input) => input.picture),
       { withDisparity },
     );
-    const keypoints = analyses.map((found, i) => motion.next(found.keypoints, inputs[i]!.timestamp));
+    const [analyses, hasFace] = await Promise.all([driving, facesIn(inputs)]);
+    const keypoints = analyses.map((found, i) => motion.next(found.keypoints, inputs[i]!.timestamp, hasFace[i]));
     const pictures = await engine.generate(keypoints);
     for (const [i, input] of inputs.entries()) {
       yield { input, driving: analyses[i]!, keypoints: keypoints[i]!, picture: pictures[i]! };
     }
+  }
+
+  /** Which frames show the face. */
+  async function facesIn(inputs: readonly Input[]): Promise<boolean[]> {
+    const found: boolean[] = [];
+    for (const { picture } of inputs) found.push(!watch || (await watch.see(picture)) === 'face');
+    return found;
   }
 }
 

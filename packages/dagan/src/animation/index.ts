@@ -8,6 +8,7 @@ export * from './clip-face.js';
 export * from './crop.js';
 export * from './engine.js';
 export * from './face-track.js';
+export * from './face-watch.js';
 export * from './motion.js';
 export * from './paste-back.js';
 export * from './reference-frame.js';

@@ -1,5 +1,5 @@
-// From the keypoints of driving frames to those of the portrait, frame by frame: reference, smoothing, transfer. Everything
-// that animates goes through here: clips, the camera, the evaluation.
+// From the keypoints of driving frames to those of the portrait, frame by frame: reference, rest where no face drives,
+// smoothing, transfer. Everything that animates goes through here: clips, the camera, the evaluation.
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { KeypointSmoother, type SmoothingOptions } from './smoothing.js';
 import { type TransferOptions, transferKeypoints } from './transfer.js';
@@ -21,6 +21,9 @@ export type MotionOptions = MotionSettings & {
 /** Seconds between frames that carry no time stamps. */
 const FRAME_TIME = 1 / 25;
 
+/** Frames over which motion comes back after a rest. */
+const EASE = 3;
+
 /** What one portrait has in common while it is driven. */
 export class MotionTransfer {
   readonly #portrait: KeypointSet;
@@ -29,6 +32,10 @@ export class MotionTransfer {
   #smoothing: { strength: number | undefined; filter: KeypointSmoother } | undefined;
   /** When the frame before was shown, in seconds. */
   #shown: number | undefined;
+  /** What drove the frame before. */
+  #driven: KeypointSet | undefined;
+  /** Part of the way back from a rest, 0 to 1. */
+  #back = 1;
 
   /** @param portrait what the engine found in the portrait */
   constructor(portrait: KeypointSet, { reference, ...settings }: MotionOptions = {}) {
@@ -58,19 +65,45 @@ export class MotionTransfer {
     this.#reference = reference;
     this.#smoothing?.filter.reset();
     this.#shown = undefined;
+    this.#driven = undefined;
+    this.#back = 1;
   }
 
   /**
-   * The keypoints that the portrait should have in the next frame.
+   * The keypoints that the portrait should have in the next frame. Where no face drives it rests as it was, at the start in its
+   * own pose, and when the face is back motion comes back over some frames.
    *
    * @param driving found in the driving frame
    * @param timestamp seconds at which it is shown, for the smoothing; without it frames are 1/25 s apart
+   * @param hasFace whether it shows the face that drives
    */
-  next(driving: KeypointSet, timestamp?: number): KeypointSet {
-    this.#reference ??= driving;
+  next(driving: KeypointSet, timestamp?: number, hasFace = true): KeypointSet {
     const elapsed = timestamp !== undefined && this.#shown !== undefined ? timestamp - this.#shown : FRAME_TIME;
     this.#shown = timestamp;
-    const moved = this.#smoothing ? this.#smoothing.filter.next(driving, elapsed) : driving;
+    this.#driven = hasFace ? this.#returning(driving) : this.#rest();
+    if (!this.#driven || !this.#reference) return this.#portrait; // no face so far
+    const moved = this.#smoothing ? this.#smoothing.filter.next(this.#driven, elapsed) : this.#driven;
     return transferKeypoints(this.#portrait, moved, this.#reference, this.#transfer);
   }
+
+  /** What drives while no face does: what drove before; at the start what means the portrait's own pose, if that is known. */
+  #rest(): KeypointSet | undefined {
+    this.#back = 0;
+    return this.#driven ?? (this.#transfer.motion === 'absolute' ? this.#portrait : this.#reference);
+  }
+
+  /** What drives when there is a face: its keypoints, or on the way back from a rest those in between. */
+  #returning(driving: KeypointSet): KeypointSet {
+    const rest = this.#driven;
+    this.#reference ??= driving;
+    this.#back = rest ? Math.min(1, this.#back + 1 / EASE) : 1;
+    return rest && this.#back < 1 ? between(rest, driving, this.#back) : driving;
+  }
+}
+
+/** The keypoints on the way from some to others. @param part of the way, 0 to 1 */
+function between(from: KeypointSet, to: KeypointSet, part: number): KeypointSet {
+  const mix = (a: Float32Array, b: Float32Array): Float32Array => a.map((value, i) => value + part * (b[i]! - value));
+  const jacobian = from.jacobian && to.jacobian ? mix(from.jacobian, to.jacobian) : to.jacobian;
+  return { value: mix(from.value, to.value), jacobian };
 }
