@@ -60,6 +60,68 @@ test('page and model are served on this machine, with the headers for threads an
   await close();
 });
 
+test('a part of a file is given where one is asked for, and what lies outside is refused', async () => {
+  const { url, close } = await startStudioServer(served);
+  const whole = '<!doctype html>';
+  const { headers } = await ask(url, '/');
+  assert.equal(headers['accept-ranges'], 'bytes');
+  const parts: [range: string, body: string, where: string][] = [
+    ['bytes=2-8', 'doctype', 'bytes 2-8/15'],
+    ['bytes=10-', 'html>', 'bytes 10-14/15'],
+    ['bytes=-5', 'html>', 'bytes 10-14/15'],
+    ['bytes=10-999', 'html>', 'bytes 10-14/15'],
+  ];
+  for (const [range, body, where] of parts) {
+    const part = await ask(url, '/', { headers: { Range: range } });
+    assert.deepEqual([part.status, part.body, part.headers['content-range']], [206, body, where], range);
+    assert.equal(part.headers['content-length'], String(body.length));
+  }
+  for (const range of ['bytes=15-', 'bytes=9-3', 'bytes=-0']) {
+    const outside = await ask(url, '/', { headers: { Range: range } });
+    assert.deepEqual([outside.status, outside.headers['content-range']], [416, 'bytes */15'], range);
+  }
+  for (const given of [
+    { Range: 'bytes=0-1,4-5' },
+    { Range: 'lines=1-2' },
+    { Range: 'bytes=2-8', 'If-Range': '"older"' },
+  ]) {
+    const all = await ask(url, '/', { headers: given });
+    assert.deepEqual([all.status, all.body], [200, whole], JSON.stringify(given));
+  }
+  const same = await ask(url, '/', { headers: { Range: 'bytes=2-8', 'If-Range': String(headers.etag) } });
+  assert.equal(same.status, 206);
+  await close();
+});
+
+test('to other machines what becomes smaller goes compressed, as the browser asks; a part never', async (t) => {
+  await writeFile(path('page/large.js'), 'let a = 1;\n'.repeat(5000));
+  await writeFile(path('model/weights.safetensors'), 'a'.repeat(5000));
+  const model = { ...served, modelFiles: ['weights.safetensors'] };
+  const { url, close } = await startStudioServer({ ...model, host: '127.0.0.2' });
+  t.after(close);
+  for (const [accepted, encoding] of [
+    ['gzip, deflate, br', 'br'],
+    ['gzip;q=0.5', 'gzip'],
+    ['br;q=0, identity', undefined],
+  ] as const) {
+    const given = { 'Accept-Encoding': accepted };
+    const { headers } = await ask(url, '/large.js', { headers: given });
+    assert.equal(headers['content-encoding'], encoding, accepted);
+    assert.equal(headers.vary, 'Accept-Encoding');
+    assert.equal(Number(headers['content-length']) < 500, encoding !== undefined);
+    const text = await (await fetch(new URL('large.js', url), { headers: given })).text();
+    assert.equal(text.length, 55_000, 'what arrives is the file');
+  }
+  const headers = { 'Accept-Encoding': 'br' };
+  assert.equal((await ask(url, '/model/weights.safetensors', { headers })).headers['content-encoding'], undefined);
+  const part = await ask(url, '/large.js', { headers: { ...headers, Range: 'bytes=0-2' } });
+  assert.deepEqual([part.status, part.body, part.headers['content-encoding']], [206, 'let', undefined]);
+
+  const here = await startStudioServer(served);
+  t.after(() => here.close());
+  assert.equal((await ask(here.url, '/large.js', { headers })).headers['content-encoding'], undefined);
+});
+
 test('nothing but the page and the named files of the model is given away, nothing is taken in, and foreign names are turned away', async () => {
   const { url, close } = await startStudioServer(served);
   const outside = [

@@ -1,11 +1,13 @@
 // The server behind `dagan studio`: the page and a model over HTTP, with the headers that the page needs. Files are read, nothing
 // is taken in.
 import { createReadStream, type Stats } from 'node:fs';
-import { realpath, stat } from 'node:fs/promises';
+import { readFile, realpath, stat } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { promisify } from 'node:util';
+import { brotliCompress, gzip, constants as zlib } from 'node:zlib';
 import { UserError } from './errors.js';
 
 export type StudioServerOptions = {
@@ -38,6 +40,27 @@ const TYPES: Readonly<Record<string, string>> = {
   '.webm': 'video/webm',
   '.wasm': 'application/wasm',
 };
+
+/** Kinds of files that become much smaller by compression. Weights, pictures and clips do not. */
+const COMPRESSIBLE: readonly string[] = [
+  '.html',
+  '.js',
+  '.mjs',
+  '.css',
+  '.json',
+  '.webmanifest',
+  '.svg',
+  '.wasm',
+  '.onnx',
+];
+
+/** Ways to compress, the better first, by the names that browsers ask for them. */
+const ENCODINGS = {
+  br: (bytes: Buffer) => promisify(brotliCompress)(bytes, { params: { [zlib.BROTLI_PARAM_QUALITY]: 5 } }),
+  gzip: (bytes: Buffer) => promisify(gzip)(bytes),
+} as const;
+
+type Encoding = keyof typeof ENCODINGS;
 
 /** What the page may do. It says the same of itself, for hosts that send no headers; `frame-ancestors` works here alone. */
 const CONTENT_SECURITY_POLICY = [
@@ -84,8 +107,10 @@ export async function startStudioServer({
   port = 0,
 }: StudioServerOptions): Promise<StudioServer> {
   const folders = { page: await realpath(page), model: await realpath(model), modelFiles: new Set(modelFiles) };
+  // Within one machine copying is quicker than compressing.
+  const compressed = OWN_NAMES.includes(host.toLowerCase()) ? undefined : new CompressedFiles();
   const server = createServer((request, response) => {
-    answer(folders, host, request, response).catch(() => response.destroy());
+    answer({ folders, host, compressed }, request, response).catch(() => response.destroy());
   });
   await listen(server, host, port);
   const { port: chosen } = server.address() as AddressInfo;
@@ -124,9 +149,10 @@ function listenError(error: NodeJS.ErrnoException, host: string, port: number): 
 /** What is served from where. */
 type Folders = { page: string; model: string; modelFiles: ReadonlySet<string> };
 
+type Serving = { folders: Folders; host: string; compressed: CompressedFiles | undefined };
+
 async function answer(
-  folders: Folders,
-  host: string,
+  { folders, host, compressed }: Serving,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -140,17 +166,76 @@ async function answer(
   const file = await findFile(folders, request.url ?? '/');
   if (!file) return refuse(response, 404, 'no such file');
   const { path, facts, fixed } = file;
-  const tag = `"${facts.size.toString(36)}-${Math.round(facts.mtimeMs).toString(36)}"`;
+  const { size } = facts;
+  const tag = `"${size.toString(36)}-${Math.round(facts.mtimeMs).toString(36)}"`;
   response.setHeader('Content-Type', TYPES[extname(path)] ?? 'application/octet-stream');
   response.setHeader('Cache-Control', fixed ? 'public, max-age=31536000, immutable' : 'no-cache');
   response.setHeader('ETag', tag);
+  response.setHeader('Accept-Ranges', 'bytes');
+  if (compressed) response.setHeader('Vary', 'Accept-Encoding');
   if (request.headers['if-none-match'] === tag) {
     response.writeHead(304).end();
     return;
   }
-  response.writeHead(200, { 'Content-Length': facts.size });
-  if (request.method === 'HEAD') response.end();
-  else await pipeline(createReadStream(path), response);
+  const part = rangeOf(request, tag, size);
+  if (part === 'outside') {
+    response.setHeader('Content-Range', `bytes */${size}`);
+    return refuse(response, 416, `the file has ${size} bytes`);
+  }
+  const encoding = part || !COMPRESSIBLE.includes(extname(path)) ? undefined : encodingFor(request);
+  if (compressed && encoding) {
+    const bytes = await compressed.read(path, tag, encoding);
+    response.writeHead(200, { 'Content-Length': bytes.length, 'Content-Encoding': encoding });
+    response.end(request.method === 'HEAD' ? undefined : bytes);
+    return;
+  }
+  const { start, end } = part ?? { start: 0, end: size - 1 };
+  if (part) response.setHeader('Content-Range', `bytes ${start}-${end}/${size}`);
+  response.writeHead(part ? 206 : 200, { 'Content-Length': end - start + 1 });
+  if (request.method === 'HEAD' || size === 0) response.end();
+  else await pipeline(createReadStream(path, { start, end }), response);
+}
+
+/**
+ * The part of a file that a request asks for, both ends included: undefined for all of it, also where several parts are asked
+ * for, or one of another version. (RFC 9110, section 14)
+ */
+function rangeOf(
+  { headers: { range, 'if-range': version } }: IncomingMessage,
+  tag: string,
+  size: number,
+): { start: number; end: number } | 'outside' | undefined {
+  const [, from = '', to = ''] = /^bytes=(\d*)-(\d*)$/.exec(range ?? '') ?? [];
+  if (from + to === '' || (version !== undefined && version !== tag)) return undefined;
+  const start = from === '' ? Math.max(0, size - Number(to)) : Number(from);
+  const end = from === '' || to === '' ? size - 1 : Math.min(Number(to), size - 1);
+  return start <= end ? { start, end } : 'outside';
+}
+
+/** The best way to compress that whoever asks understands. */
+function encodingFor({ headers }: IncomingMessage): Encoding | undefined {
+  const understood = String(headers['accept-encoding'] ?? '')
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => !/;\s*q=0(\.0*)?$/.test(word))
+    .map((word) => word.replace(/;.*/, ''));
+  return (Object.keys(ENCODINGS) as Encoding[]).find((name) => understood.includes(name));
+}
+
+/** Compressed files, each made when it is first asked for and kept in memory. */
+class CompressedFiles {
+  readonly #kept = new Map<string, { tag: string; bytes: Promise<Buffer> }>();
+
+  read(path: string, tag: string, encoding: Encoding): Promise<Buffer> {
+    const key = `${encoding} ${path}`;
+    let kept = this.#kept.get(key);
+    if (kept?.tag !== tag) {
+      kept = { tag, bytes: readFile(path).then(ENCODINGS[encoding]) };
+      this.#kept.set(key, kept);
+      kept.bytes.catch(() => this.#kept.delete(key)); // the next request tries again
+    }
+    return kept.bytes;
+  }
 }
 
 /**
