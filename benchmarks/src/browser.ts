@@ -31,12 +31,13 @@ const STUDIO = fileURLToPath(new URL('../../packages/studio', import.meta.url));
 
 /** The engine, as far as it is used here; its types are the page's. */
 type BrowserEngine = {
-  load(url: string, options: { provider: string }): Promise<{ provider: string; description: string }>;
-  setPortrait(picture: Picture, options: { square: null }): Promise<unknown>;
-  animate(
-    frame: Picture,
-    options: { square: null; motion: 'absolute' },
-  ): Promise<{ picture: Picture; times: { drive: number; generate: number } }>;
+  load(order: { url: string; provider: string }): Promise<{ provider: string; description: string }>;
+  setPortrait(order: { picture: Picture; square: null }): Promise<unknown>;
+  animate(order: {
+    frame: Picture;
+    square: null;
+    motion: 'absolute';
+  }): Promise<{ picture: Picture; times: { drive: number; generate: number } }>;
   dispose(): void;
 };
 
@@ -94,10 +95,10 @@ async function browserFlow(
         createStudioEngine(options: { threads: number }): BrowserEngine;
       };
       const engine = createStudioEngine({ threads });
-      await engine.load(url, { provider });
+      await engine.load({ url, provider });
       return engine;
     },
-    { url: `/models/${model}`, provider, threads },
+    { url: `${address}models/${model}`, provider, threads },
   );
   // Pictures go over as text: the tool that drives the browser knows no bytes.
   const asText = ({ width, height, data }: Picture) => ({ width, height, text: Buffer.from(data).toString('base64') });
@@ -108,7 +109,7 @@ async function browserFlow(
       await page.evaluate(
         async ({ engine, picture: { width, height, text } }: { engine: BrowserEngine; picture: Text }) => {
           const data = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-          await engine.setPortrait({ width, height, data }, { square: null });
+          await engine.setPortrait({ picture: { width, height, data }, square: null });
         },
         { engine, picture: asText(picture) } as never,
       );
@@ -120,13 +121,14 @@ async function browserFlow(
           const pictures: Text[] = [];
           for (const { width, height, text } of frames) {
             const data = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-            const frame = await engine.animate({ width, height, data }, { square: null, motion: 'absolute' });
+            const picture = { width, height, data };
+            const frame = await engine.animate({ frame: picture, square: null, motion: 'absolute' });
             time.drive += frame.times.drive;
             time.generate += frame.times.generate;
-            const { picture } = frame;
+            const made = frame.picture;
             let characters = '';
-            for (const byte of picture.data) characters += String.fromCharCode(byte);
-            pictures.push({ width: picture.width, height: picture.height, text: btoa(characters) });
+            for (const byte of made.data) characters += String.fromCharCode(byte);
+            pictures.push({ width: made.width, height: made.height, text: btoa(characters) });
           }
           return { ...time, pictures };
         },

@@ -1,10 +1,11 @@
 // From portrait and clip to a video, without the page's elements: networks, decoder and encoder work beside each other.
-import { framesAround, padCut, type SquareCut } from 'dagan/animation';
+import { framesAround, padCut, type SquareCut, tellAbsences } from 'dagan/animation';
 import { type Picture, syntheticMetadata } from 'dagan/media/portable';
 import packageJson from '../package.json' with { type: 'json' };
 import { type ChosenClip, cutOf } from './clip-panel.js';
 import type { GeneratedFrame, LoadedModel, Portrait, StudioEngine } from './engine/api.js';
-import { Recording, type SavedVideo } from './media/recording.js';
+import { FollowedFace } from './followed-face.js';
+import { NO_ENCODER, Recording, type SavedVideo } from './media/recording.js';
 import type { ChosenPortrait } from './portrait-panel.js';
 import type { Settings } from './settings.js';
 
@@ -16,7 +17,10 @@ export type AnimationOrder = {
   settings: Settings;
   /** Whether what the networks see is shown. */
   insight: () => boolean;
+  /** Ends it, and what was made is thrown away. */
   signal: AbortSignal;
+  /** Ends it, and what was made is kept. */
+  enough: AbortSignal;
   /** The portrait is ready. */
   onPortrait(portrait: Portrait): void;
   /** What is being done, before the first frame. */
@@ -37,18 +41,14 @@ export const metadataFor = (model: LoadedModel, { pasteBack }: Pick<Settings, 'p
 export async function makeAnimation(order: AnimationOrder): Promise<SavedVideo> {
   const { engine, model, portrait: chosen, driving, settings, signal } = order;
   const { format } = settings;
-  if (!format) {
-    throw new Error(
-      'this browser can encode no video (neither H.264 nor VP9 or VP8): use a newer one to save animations',
-    );
-  }
+  if (!format) throw new Error(NO_ENCODER);
   const { facts, file } = driving.clip;
   const cut = cutOf(driving, model.size);
   order.onStep('Preparing the portrait …');
-  const portrait = await engine.setPortrait(chosen.picture, { square: chosen.square, signal });
+  const portrait = await engine.setPortrait({ picture: chosen.picture, square: chosen.square }, { signal });
   order.onPortrait(portrait);
   const reference = await referenceOf(order, cut);
-  if (reference) await engine.setReference(reference, { square: null, signal });
+  if (reference) await engine.setReference({ frame: reference, square: null }, { signal });
   else await engine.resetReference();
 
   const { width, height } = settings.pasteBack ? portrait.whole : { width: model.size, height: model.size };
@@ -63,9 +63,11 @@ export async function makeAnimation(order: AnimationOrder): Promise<SavedVideo> 
   const stop = (): void => recording.cancel();
   signal.addEventListener('abort', stop);
   const warnings: string[] = [];
+  // A single picture shows no change that could be taken over, but a pose.
+  const still = facts.frameCount === 1;
+  if (still) warnings.push('one picture shows no motion, so its pose is taken over as it is');
   try {
     const { motion, adaptScale, smoothing, pasteBack } = settings;
-    const take = (texts: string[]): void => void warnings.push(...texts);
     let done = 0;
     let before: { frame: Promise<GeneratedFrame>; timestamp: number; duration: number } | undefined;
     const deliver = async ({ frame, timestamp, duration }: NonNullable<typeof before>): Promise<void> => {
@@ -73,18 +75,29 @@ export async function makeAnimation(order: AnimationOrder): Promise<SavedVideo> 
       order.onFrame(made, ++done, facts.frameCount);
       await recording.add(made.picture, timestamp, duration);
     };
-    for await (const { picture, timestamp, duration } of driving.clip.frames({ transform: cut.transform }, take)) {
+    for await (const { picture, timestamp, duration } of driving.clip.frames({ transform: cut.transform })) {
       signal.throwIfAborted();
-      const frame = engine.animate(padCut(picture, cut), {
-        square: null,
-        insight: order.insight(),
-        ...{ motion, adaptScale, smoothing, timestamp, pasteBack, signal },
-      });
+      if (order.enough.aborted) break;
+      const frame = engine.animate(
+        {
+          frame: padCut(picture, cut),
+          square: null,
+          insight: order.insight(),
+          motion: still ? 'absolute' : motion,
+          watch: driving.face !== null,
+          ...{ adaptScale, smoothing, timestamp, pasteBack },
+        },
+        { signal },
+      );
       frame.catch(() => {}); // told when it is delivered
       if (before) await deliver(before);
       before = { frame, timestamp, duration };
     }
     if (before) await deliver(before);
+    if (done === 0) throw new DOMException('stopped before the first frame', 'AbortError');
+    const absences = tellAbsences(await engine.absences());
+    if (absences !== undefined) warnings.push(absences);
+    warnings.push(...driving.clip.warnings);
     signal.throwIfAborted();
     order.onStep('Completing the file …');
     const saved = await recording.finish();
@@ -103,12 +116,13 @@ async function referenceOf(
   cut: SquareCut,
 ): Promise<Picture | undefined> {
   const { clip, face, every } = driving;
-  if (settings.motion === 'absolute' || settings.reference === 'first' || !face) return undefined;
+  if (clip.facts.frameCount === 1 || settings.motion === 'absolute' || settings.reference === 'first' || !face)
+    return undefined;
   const best = await face.nearest({ signal });
   if (best === null) return undefined;
   onStep('Looking for the frame that is most like the portrait …');
   const around = framesAround(best * every, every);
-  const follower = engine.followClip();
+  const follower = new FollowedFace(engine);
   const pictures: Picture[] = [];
   try {
     for await (const { picture } of clip.frames({ ...around, transform: cut.transform })) {

@@ -1,39 +1,30 @@
-// The studio: panels, the one thing that is going on, and who is told of what.
+// The studio: panels, the one thing that is going on (`Activity`), and who is told of what.
+import { ActionBar } from './action-bar.js';
+import { type Activity, IDLE, makesFile, usesCamera } from './activity.js';
 import { type AnimationOrder, makeAnimation, metadataFor } from './animation.js';
-import { type ChosenClip, ClipPanel } from './clip-panel.js';
-import { button, element } from './dom.js';
-import type { GeneratedFrame, LoadedModel, Portrait, StudioEngine } from './engine/api.js';
+import { ClipPanel } from './clip-panel.js';
+import { element } from './dom.js';
+import type { GeneratedFrame, LoadedModel, LoadProgress, Portrait, StudioEngine } from './engine/api.js';
+import { FACE_ASSETS_URL } from './engine/runtime-files.js';
 import { EngineStatus } from './engine-status.js';
 import { InsightPanel } from './insight-panel.js';
 import { KeptModels } from './kept-models.js';
 import { Live } from './live.js';
-import { Recording, writableFormats } from './media/recording.js';
+import { LiveRecording } from './live-recording.js';
+import { cameras } from './media/camera.js';
+import { NO_ENCODER, writableFormats } from './media/recording.js';
+import { keepForLater } from './offline.js';
 import { type ChosenPortrait, PortraitPanel } from './portrait-panel.js';
-import { isStopped, problemText } from './problems.js';
+import { isStopped } from './problems.js';
 import { ResultPanel } from './result-panel.js';
-import { SettingsPanel } from './settings.js';
+import { type Settings, SettingsPanel } from './settings.js';
+import { count, pace, roughTime } from './words.js';
 
 /** Folder of the model, beside the page. */
 const MODEL = './model/';
 
 /** Milliseconds for which a square must rest before the portrait is prepared with it. */
 const SETTLED = 500;
-
-/** The key that makes the camera's face of that moment the portrait's own pose. */
-const RESET_KEY = 'r';
-
-type LiveRecording = {
-  recording: Recording;
-  /** Of all its frames. */
-  size: { width: number; height: number };
-  started: number;
-  /** Shown since, and not yet added: how long it is shown, the next one tells. */
-  last: { frame: GeneratedFrame; seconds: number } | null;
-  /** Frames so far. */
-  count: number;
-  /** The encoder is behind. */
-  waiting: boolean;
-};
 
 export class Studio {
   readonly element: HTMLElement;
@@ -43,43 +34,32 @@ export class Studio {
   readonly #result = new ResultPanel();
   readonly #settings: SettingsPanel;
   readonly #insight: InsightPanel;
-  readonly #problem = element('p', { class: 'problem', hidden: true, attributes: { role: 'alert' } });
-  readonly #notice = element('p', { class: 'notice', attributes: { role: 'status' } });
-  readonly #animate = button('Animate', () => void this.#makeAnimation(), 'primary');
-  readonly #cancel = button('Cancel', () => this.#job?.abort());
-  readonly #record = button('Record', () => void this.#toggleRecording(), 'primary');
-  readonly #reset = button('Reset pose (R)', () => this.#live?.reset());
-  readonly #stop = button('Stop', () => void this.#setLive(false));
-  readonly #progress = element('progress', { hidden: true, attributes: { 'aria-label': 'Progress of the animation' } });
+  readonly #actions: ActionBar;
 
+  #activity: Activity = IDLE;
   #model: LoadedModel | null = null;
   #portrait: Portrait | null = null;
-  #job: AbortController | null = null;
-  /** The camera, while the browser asks the user for it. */
-  #starting: AbortController | null = null;
-  #live: Live | null = null;
-  #beginsRecording = false;
-  #liveRecording: LiveRecording | null = null;
   #settling: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly engine: StudioEngine) {
-    const onProblem = (error: unknown): void => this.#tellProblem(error);
-    const onNotice = (text: string): void => this.#tell(text);
     this.#status = new EngineStatus(() => void this.#loadModel());
-    this.#settings = new SettingsPanel(new KeptModels(engine, onProblem));
-    this.#portraits = new PortraitPanel(engine, {
-      onChange: (portrait) => this.#portraitChanged(portrait),
-      onProblem,
-      onNotice,
+    this.#actions = new ActionBar({
+      onAnimate: () => void this.#makeAnimation(),
+      onCancel: () => this.#cancel(),
+      onKeep: () => this.#stopAndKeep(),
+      onRecord: () => this.#toggleRecording(),
+      onReset: () => this.#resetPose(),
+      onStop: () => this.#stopCamera(),
     });
+    const kept = new KeptModels(engine, (error) => this.#actions.messages.tellProblem(error));
+    this.#settings = new SettingsPanel(kept, (option) => this.#optionChanged(option));
+    this.#portraits = new PortraitPanel(engine, { onChange: (portrait) => this.#portraitChanged(portrait) });
     this.#clips = new ClipPanel(engine, {
-      onChange: (clip) => this.#clipChanged(clip),
-      onCamera: (wanted) => void this.#setLive(wanted),
-      onProblem,
-      onNotice,
+      onChange: () => this.#refresh(),
+      onCamera: (wanted) => (wanted ? void this.#startCamera() : this.#stopCamera()),
     });
     this.#insight = new InsightPanel(
-      (x, y) => engine.attention(x, y),
+      (x, y) => engine.attention({ x, y }),
       () => this.#preparePortrait(),
     );
     this.element = element(
@@ -95,19 +75,8 @@ export class Studio {
       element(
         'main',
         {},
-        this.#problem,
         element('div', { class: 'panels' }, this.#portraits.element, this.#clips.element, this.#result.element),
-        element(
-          'div',
-          { class: 'actions' },
-          this.#animate,
-          this.#cancel,
-          this.#record,
-          this.#reset,
-          this.#stop,
-          this.#progress,
-          this.#notice,
-        ),
+        this.#actions.element,
         this.#settings.element,
         this.#insight.element,
       ),
@@ -122,12 +91,14 @@ export class Studio {
         ),
       ),
     );
-    document.addEventListener('keydown', (event) => this.#key(event));
     // A file that misses its place would otherwise be opened by the browser, in place of the page.
     document.addEventListener('dragover', (event) => {
       if (event.defaultPrevented) return;
       event.preventDefault();
       if (event.dataTransfer) event.dataTransfer.dropEffect = 'none';
+    });
+    addEventListener('beforeunload', (event) => {
+      if (makesFile(this.#activity) || this.#result.unsaved) event.preventDefault(); // the browser asks
     });
     this.#refresh();
   }
@@ -140,59 +111,78 @@ export class Studio {
   async #loadModel(): Promise<void> {
     this.#status.loading(0, 0);
     try {
-      const onProgress = (done: number, total: number): void => this.#status.loading(done, total);
-      this.#model = await this.engine.load(new URL(MODEL, document.baseURI), { onProgress });
+      const onProgress = ({ done, total }: LoadProgress): void => this.#status.loading(done, total);
+      this.#model = await this.engine.load({ url: new URL(MODEL, document.baseURI).href }, { onProgress });
       this.#status.ready(this.#model);
+      keepForLater(FACE_ASSETS_URL);
       this.#insight.fit(this.#model);
       this.#preparePortrait();
       this.#refresh();
     } catch (error) {
-      this.#status.failed();
-      this.#tellProblem(error);
+      this.#status.failed(error);
     }
   }
 
   async #offerFormats(): Promise<void> {
     const formats = await writableFormats(256, 256).catch(() => []);
     this.#settings.offer(formats);
+    const { messages } = this.#actions;
     if (formats.length === 0) {
-      this.#tell('This browser can encode no video: animations can be watched with the camera, but not saved.');
+      messages.tell('This browser can encode no video: animations can be watched with the camera, but not saved.');
     } else if (!formats.some(({ container }) => container === 'mp4')) {
-      this.#tell('This browser cannot encode H.264, so animations are saved as WebM.');
+      messages.tell('This browser cannot encode H.264, so animations are saved as WebM.');
     }
     this.#refresh();
+  }
+
+  /** Goes over to another activity. */
+  #begin(activity: Activity): void {
+    this.#activity = activity;
+    this.#refresh();
+  }
+
+  /** Ends an activity, unless another one has taken its place. */
+  #end(activity: Activity): void {
+    if (this.#activity === activity) this.#begin(IDLE);
+  }
+
+  /** Shows what makes sense now. */
+  #refresh(): void {
+    const activity = this.#activity;
+    const ready = this.#portraits.portrait !== null && this.#clips.chosen !== null && this.#model !== null;
+    this.#clips.setLive(usesCamera(activity), this.#settings.value.mirror);
+    this.#result.making = activity.kind !== 'idle';
+    this.#actions.show(activity, ready);
+  }
+
+  #optionChanged(option: keyof Settings): void {
+    this.#refresh();
+    if (option !== 'camera' || this.#activity.kind !== 'live') return;
+    this.#stopCamera();
+    void this.#startCamera();
   }
 
   #portraitChanged(portrait: ChosenPortrait | null): void {
     clearTimeout(this.#settling);
     if (portrait === null) {
-      this.#problem.hidden = true;
       this.#portrait = null;
       this.#insight.clear();
-      if (!this.#job && !this.#cameraOn) void this.engine.clearPortrait().catch(() => {});
+      const free = this.#activity.kind !== 'animating' && !usesCamera(this.#activity);
+      if (free) void this.engine.clearPortrait().catch(() => {});
     } else {
       this.#settling = setTimeout(() => {
-        if (!this.#cameraOn) this.#preparePortrait();
-        else this.#setPortrait().catch((error) => this.#tellProblem(error));
+        if (!usesCamera(this.#activity)) this.#preparePortrait();
+        else this.#setPortrait().catch((error) => this.#actions.messages.tellProblem(error));
       }, SETTLED);
     }
     this.#refresh();
   }
 
-  #clipChanged(clip: ChosenClip | null): void {
-    if (clip === null) this.#problem.hidden = true;
-    this.#refresh();
-  }
-
-  /** Whether the camera drives the portrait, or will as soon as the user lets it. */
-  get #cameraOn(): boolean {
-    return this.#live !== null || this.#starting !== null;
-  }
-
   /** Shows what the networks see of the portrait alone, as long as nothing else is going on. */
   #preparePortrait(): void {
-    if (!this.#model || this.#job || this.#cameraOn || !this.#insight.open) return;
-    this.#setPortrait().catch((error) => this.#tellProblem(error));
+    const busy = this.#activity.kind === 'animating' || usesCamera(this.#activity);
+    if (!this.#model || busy || !this.#insight.open) return;
+    this.#setPortrait().catch((error) => this.#portraits.messages.tellProblem(error));
   }
 
   /** Gives the networks the portrait with its square as they are now. */
@@ -200,23 +190,33 @@ export class Studio {
     const { portrait } = this.#portraits;
     if (!portrait) return;
     const { picture, square } = portrait;
-    const ready = await this.engine.setPortrait(picture, { square });
-    if (this.#portraits.portrait?.square !== square || this.#job) return;
-    this.#portrait = ready;
-    this.#insight.update({ portrait: ready, frame: null });
+    const ready = await this.engine.setPortrait({ picture, square });
+    if (this.#portraits.portrait?.square !== square || this.#activity.kind === 'animating') return;
+    this.#showPortrait(ready);
+  }
+
+  #showPortrait(portrait: Portrait): void {
+    this.#portrait = portrait;
+    this.#insight.update({ portrait, frame: null });
+  }
+
+  #showFrame(frame: GeneratedFrame): void {
+    this.#result.frame(frame.picture);
+    if (this.#portrait) this.#insight.update({ portrait: this.#portrait, frame });
   }
 
   async #makeAnimation(): Promise<void> {
     const { portrait } = this.#portraits;
     const driving = this.#clips.chosen;
-    if (!portrait || !driving || !this.#model || this.#job) return;
-    const job = new AbortController();
-    this.#job = job;
+    if (!portrait || !driving || !this.#model || this.#activity.kind !== 'idle') return;
+    const { messages } = this.#actions;
+    const [job, enough] = [new AbortController(), new AbortController()];
+    const animating: Activity = { kind: 'animating', job, enough };
+    this.#begin(animating);
     this.#result.clear();
-    this.#problem.hidden = true;
-    this.#progress.removeAttribute('value');
-    this.#refresh();
+    messages.clear();
     const started = performance.now();
+    const first = { at: started, done: 0 }; // what comes before it tells nothing of how long frames take
     const order: AnimationOrder = {
       engine: this.engine,
       model: this.#model,
@@ -225,61 +225,61 @@ export class Studio {
       settings: this.#settings.value,
       insight: () => this.#insight.due,
       signal: job.signal,
-      onPortrait: (ready) => {
-        this.#portrait = ready;
-        this.#insight.update({ portrait: ready, frame: null });
-      },
-      onStep: (text) => this.#tell(text),
+      enough: enough.signal,
+      onPortrait: (ready) => this.#showPortrait(ready),
+      onStep: (text) => messages.tell(text),
       onFrame: (frame, done, total) => {
-        this.#result.frame(frame.picture);
-        this.#showInsight(frame);
-        if (total !== undefined) this.#progress.value = Math.min(1, done / total);
-        const rate = (1000 * done) / (performance.now() - started);
-        this.#tell(`Frame ${done}${total === undefined ? '' : ` of ${total}`}, ${rate.toFixed(1)} a second`, false);
+        messages.clear();
+        this.#showFrame(frame);
+        if (total !== undefined) this.#actions.progress = done / total;
+        const perSecond = (1000 * (done - first.done)) / (performance.now() - first.at);
+        if (done === 1) Object.assign(first, { at: performance.now(), done });
+        const words = [`Frame ${done}${total === undefined ? '' : ` of ${total}`}`];
+        if (done > 1) words.push(pace(perSecond));
+        if (done > 2 && total !== undefined) words.push(`${roughTime((total - done) / perSecond)} left`);
+        this.#actions.tellRate(words.join(', '));
       },
     };
+    const release = driving.clip.hold(); // the user may choose another one meanwhile
     try {
       const saved = await makeAnimation(order);
       const seconds = (performance.now() - started) / 1000;
       this.#result.finished(saved, nameOf(portrait.name, driving.clip.file.name));
-      this.#tell(`Done: ${saved.frames} frames in ${seconds.toFixed(1)} s.`);
+      messages.tell(`Done: ${count(saved.frames, 'frame')} in ${seconds.toFixed(1)} s.`);
     } catch (error) {
       this.#result.clear();
-      if (isStopped(error)) this.#tell('Stopped.');
-      else this.#tellProblem(error);
+      if (isStopped(error)) messages.tell('Stopped.');
+      else messages.tellProblem(error);
     } finally {
-      this.#job = null;
-      this.#refresh();
+      release();
+      this.#end(animating);
       if (this.#portraits.portrait?.square !== portrait.square) this.#preparePortrait(); // changed meanwhile
     }
   }
 
-  async #setLive(wanted: boolean): Promise<void> {
-    if (wanted) return this.#startLive();
-    this.#starting?.abort();
-    this.#starting = null;
-    if (!this.#liveRecording) this.#tell('The camera is off.');
-    const finished = this.#finishRecording();
-    this.#endLive();
-    await finished;
+  #cancel(): void {
+    if (this.#activity.kind === 'animating') this.#activity.job.abort();
   }
 
-  async #startLive(): Promise<void> {
-    if (!this.#portraits.portrait || !this.#model) {
-      this.#tellProblem(
-        new Error(this.#model ? 'choose a portrait first, then start the camera' : 'the model is still loading'),
-      );
+  #stopAndKeep(): void {
+    if (this.#activity.kind === 'animating') this.#activity.enough.abort();
+  }
+
+  async #startCamera(): Promise<void> {
+    const { messages } = this.#clips;
+    messages.clear();
+    const obstacle = this.#obstacleToCamera();
+    if (obstacle !== null) {
+      messages.tellProblem(new Error(obstacle));
       return;
     }
-    if (this.#job || this.#cameraOn) return;
-    const starting = new AbortController();
-    this.#starting = starting;
-    this.#problem.hidden = true;
-    this.#clips.setLive(true);
-    this.#refresh();
+    const asking = new AbortController();
+    const activity: Activity = { kind: 'askingCamera', asking };
+    this.#begin(activity);
+    this.#actions.messages.clear();
     try {
       await this.#setPortrait();
-      starting.signal.throwIfAborted();
+      asking.signal.throwIfAborted();
       const order = {
         engine: this.engine,
         video: this.#clips.video,
@@ -288,157 +288,119 @@ export class Studio {
         events: {
           onFrame: (frame: GeneratedFrame, seconds: number, rate: number) => this.#liveFrame(frame, seconds, rate),
           onFace: (seen: boolean) => {
-            if (!seen) this.#tell('No face is seen: look into the camera, with light on your face.');
+            if (seen) messages.clear();
+            else
+              messages.tell('No face is seen, so the portrait rests: look into the camera, with light on your face.');
           },
           onProblem: (error: unknown) => {
-            void this.#setLive(false);
-            this.#tellProblem(error);
+            this.#stopCamera();
+            messages.tellProblem(error);
           },
         },
       };
-      this.#live = await Live.start(order, starting.signal);
+      const live = await Live.start(order, asking.signal);
+      this.#result.clear();
+      this.#begin({ kind: 'live', live });
+      this.#settings.offerCameras(await cameras());
     } catch (error) {
-      if (starting.signal.aborted) return;
-      this.#clips.setLive(false);
-      this.#tellProblem(error);
-    } finally {
-      if (this.#starting === starting) this.#starting = null;
-      this.#refresh();
+      if (asking.signal.aborted) return;
+      this.#end(activity);
+      messages.tellProblem(error);
     }
   }
 
-  #endLive(): void {
-    this.#live?.stop();
-    this.#live = null;
-    this.#clips.setLive(false);
-    this.#refresh();
+  /** Why the camera cannot be started now; null if it can. */
+  #obstacleToCamera(): string | null {
+    if (this.#activity.kind === 'animating') {
+      return 'the clip is still being animated: wait for the end, or cancel it, then start the camera';
+    }
+    if (this.#activity.kind !== 'idle') return 'the recording is still being saved: start the camera in a moment';
+    if (!this.#model) return 'the model is still loading';
+    return this.#portraits.portrait ? null : 'choose a portrait first, then start the camera';
+  }
+
+  /** Switches the camera off; what was recorded is kept. */
+  #stopCamera(): void {
+    const activity = this.#activity;
+    switch (activity.kind) {
+      case 'recording':
+        void this.#finishRecording();
+        return;
+      case 'askingCamera':
+        activity.asking.abort();
+        break;
+      case 'live':
+        activity.live.stop();
+        break;
+      default:
+        return;
+    }
+    this.#begin(IDLE);
+    this.#actions.messages.tell('The camera is off.');
+  }
+
+  #resetPose(): void {
+    if (this.#activity.kind !== 'live' && this.#activity.kind !== 'recording') return;
+    this.#activity.live.reset();
+    this.#actions.messages.tell('The reference pose was reset.');
   }
 
   #liveFrame(frame: GeneratedFrame, seconds: number, rate: number): void {
-    this.#showInsight(frame);
-    this.#result.frame(frame.picture);
-    const live = this.#liveRecording;
-    if (live) this.#recordFrame(live, frame, seconds);
-    if (live !== this.#liveRecording) return; // it has ended, and more was said of that
-    this.#tell(`${rate.toFixed(1)} frames a second${live ? `, ${live.count} recorded` : ''}`, false);
+    this.#showFrame(frame);
+    const activity = this.#activity;
+    if (activity.kind !== 'recording') this.#actions.tellRate(pace(rate));
+    else if (activity.recording.fits(frame.picture)) {
+      activity.recording.add(frame.picture, seconds);
+      this.#actions.tellRate(`${pace(rate)}, ${activity.recording.count} recorded`);
+    } else void this.#finishRecording(); // a video has one size; another portrait or option has brought another
   }
 
-  #recordFrame(live: LiveRecording, frame: GeneratedFrame, seconds: number): void {
-    const { width, height } = frame.picture;
-    if (width !== live.size.width || height !== live.size.height) {
-      void this.#finishRecording(); // a video has one size; another portrait or option has brought another
-      return;
-    }
-    if (live.waiting) return; // the frame before is shown for longer
-    if (live.last) {
-      live.waiting = true;
-      this.#addLiveFrame(live, seconds).then(
-        () => {
-          live.waiting = false;
-        },
-        (error) => {
-          if (this.#liveRecording !== live) return;
-          this.#liveRecording = null;
-          live.recording.cancel();
-          this.#refresh();
-          this.#tellProblem(error);
-        },
-      );
-    } else live.started = seconds;
-    live.last = { frame, seconds };
-    live.count++;
+  #toggleRecording(): void {
+    if (this.#activity.kind === 'recording') void this.#finishRecording();
+    else if (this.#activity.kind === 'live') this.#startRecording(this.#activity.live);
   }
 
-  /** Adds the frame before, which was shown until now. */
-  async #addLiveFrame({ recording, started, last }: LiveRecording, until: number): Promise<void> {
-    if (!last) return;
-    const { picture } = last.frame;
-    await recording.add(picture, last.seconds - started, Math.max(0.001, until - last.seconds));
-  }
-
-  async #toggleRecording(): Promise<void> {
-    if (this.#liveRecording) return this.#finishRecording();
+  #startRecording(live: Live): void {
+    const { messages } = this.#actions;
+    messages.clear();
     const { format, pasteBack } = this.#settings.value;
-    const camera = this.#live;
-    if (!camera || !this.#portrait || !this.#model || this.#beginsRecording) return;
-    this.#beginsRecording = true;
-    try {
-      if (!format)
-        throw new Error('this browser can encode no video (neither H.264 nor VP9 or VP8): use a newer one to record');
-      const { width, height } = pasteBack ? this.#portrait.whole : this.#portrait.picture;
-      const size = { width, height };
-      const recording = await Recording.start({ ...size, format, metadata: metadataFor(this.#model, { pasteBack }) });
-      if (this.#live === camera) {
-        this.#liveRecording = { recording, size, started: 0, last: null, count: 0, waiting: false };
-      } else recording.cancel();
-    } catch (error) {
-      this.#tellProblem(error);
-    } finally {
-      this.#beginsRecording = false;
-      this.#refresh();
-    }
+    if (!format) messages.tellProblem(new Error(NO_ENCODER));
+    if (!format || !this.#portrait || !this.#model) return;
+    const { width, height } = pasteBack ? this.#portrait.whole : this.#portrait.picture;
+    const order = { width, height, format, metadata: metadataFor(this.#model, { pasteBack }) };
+    const recording = new LiveRecording(order, (error) => {
+      if (this.#activity.kind !== 'recording' || this.#activity.recording !== recording) return;
+      recording.cancel();
+      this.#begin({ kind: 'live', live });
+      messages.tellProblem(error);
+    });
+    this.#begin({ kind: 'recording', live, recording });
   }
 
-  /** Completes what is recorded, and ends the camera. */
+  /** Completes what is recorded, and ends the camera; where nothing is, the camera goes on. */
   async #finishRecording(): Promise<void> {
-    const live = this.#liveRecording;
-    if (!live) return;
-    this.#liveRecording = null;
-    this.#refresh();
-    try {
-      if (!live.last) throw new Error('nothing was recorded: no frame was made in that time');
-      this.#endLive();
-      await this.#addLiveFrame(live, live.last.seconds + 1 / 25);
-      const saved = await live.recording.finish();
-      this.#result.finished(saved, nameOf(this.#portraits.portrait?.name ?? 'portrait', 'camera'));
-      this.#tell(`Recorded ${saved.frames} frames.`);
-    } catch (error) {
-      live.recording.cancel();
-      this.#tellProblem(error);
-    }
-  }
-
-  #showInsight(frame: GeneratedFrame): void {
-    if (this.#portrait) this.#insight.update({ portrait: this.#portrait, frame });
-  }
-
-  #key(event: KeyboardEvent): void {
-    if (event.key.toLowerCase() !== RESET_KEY || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (!this.#live || (event.target instanceof Element && event.target.closest('select, input:not([type=checkbox])')))
+    if (this.#activity.kind !== 'recording') return;
+    const { live, recording } = this.#activity;
+    const { messages } = this.#actions;
+    if (recording.count === 0) {
+      recording.cancel();
+      this.#begin({ kind: 'live', live });
+      messages.tellProblem(new Error('nothing was recorded: no frame was made in that time'));
       return;
-    this.#live.reset();
-    this.#tell('The reference pose was reset.');
-  }
-
-  /** Shows the controls that make sense now. */
-  #refresh(): void {
-    const [busy, live] = [this.#job !== null, this.#live !== null];
-    const ready = this.#portraits.portrait !== null && this.#clips.chosen !== null && this.#model !== null;
-    const focused = document.activeElement;
-    this.#animate.hidden = busy || live;
-    this.#animate.disabled = !ready;
-    this.#cancel.hidden = !busy;
-    this.#progress.hidden = !busy;
-    const cameraControls = [this.#record, this.#reset, this.#stop];
-    for (const control of cameraControls) control.hidden = !live;
-    this.#record.textContent = this.#liveRecording ? 'Finish recording' : 'Record';
-    this.#record.classList.toggle('recording', this.#liveRecording !== null);
-    // Whoever has used a control that is gone now goes on at the one in its place.
-    const gone = [this.#animate, this.#cancel, ...cameraControls].some((one) => one === focused && one.hidden);
-    if (gone) (busy ? this.#cancel : live ? this.#record : this.#animate).focus();
-  }
-
-  /** Says something; what changes many times a second is kept from screen readers. */
-  #tell(text: string, aloud = true): void {
-    this.#notice.setAttribute('aria-live', aloud ? 'polite' : 'off');
-    this.#notice.textContent = text;
-  }
-
-  #tellProblem(error: unknown): void {
-    if (isStopped(error)) return;
-    this.#problem.textContent = problemText(error);
-    this.#problem.hidden = false;
-    this.#notice.textContent = '';
+    }
+    live.stop();
+    const saving: Activity = { kind: 'saving' };
+    this.#begin(saving);
+    try {
+      const saved = await recording.finish();
+      this.#result.finished(saved, nameOf(this.#portraits.portrait?.name ?? 'portrait', 'camera'));
+      messages.tell(`Recorded ${count(saved.frames, 'frame')}.`);
+    } catch (error) {
+      recording.cancel();
+      messages.tellProblem(error);
+    } finally {
+      this.#end(saving);
+    }
   }
 }
 

@@ -20,9 +20,10 @@ export function show(canvas: HTMLCanvasElement, picture: Picture): void {
   }
 }
 
-/** The pixels of a bitmap, or of a part of it; transparency on white. */
-export function pixelsOf(bitmap: ImageBitmap, part?: Rectangle): Picture {
-  const { left, top, width, height } = part ?? { left: 0, top: 0, width: bitmap.width, height: bitmap.height };
+/** The pixels of a bitmap or frame, or of a part of it; transparency on white. */
+export function pixelsOf(bitmap: ImageBitmap | VideoFrame, part?: Rectangle): Picture {
+  const whole = 'displayWidth' in bitmap ? [bitmap.displayWidth, bitmap.displayHeight] : [bitmap.width, bitmap.height];
+  const { left, top, width, height } = part ?? { left: 0, top: 0, width: whole[0]!, height: whole[1]! };
   const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
   if (!context) throw new Error('the browser is out of memory: close other tabs, or choose a smaller picture');
   context.drawImage(bitmap, -left, -top);

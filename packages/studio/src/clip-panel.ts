@@ -3,20 +3,23 @@ import { analysisSize, centeredSquare, lookEvery, MUCH_MISSING, planCut } from '
 import exampleClip from '../../../examples/driving.mp4?url';
 import { show } from './canvas.js';
 import { button, element } from './dom.js';
-import { type ClipFace, type Square, type StudioEngine, StudioEngineError } from './engine/api.js';
+import { type Square, type StudioEngine, StudioEngineError } from './engine/api.js';
 import { exampleFile } from './example.js';
 import { FaceChooser } from './face-chooser.js';
+import { FollowedFace } from './followed-face.js';
 import { Clip } from './media/clip.js';
+import { Messages } from './messages.js';
 import { newestOnly } from './newest.js';
 import { panel } from './panel.js';
 import { Stage } from './stage.js';
+import { count } from './words.js';
 
 /** A clip that can drive. */
 export type ChosenClip = {
   clip: Clip;
   square: Square;
   /** The face as it was followed; null if there is none. */
-  face: ClipFace | null;
+  face: FollowedFace | null;
   /** One of so many frames was looked at. */
   every: number;
 };
@@ -25,12 +28,11 @@ export type ClipEvents = {
   onChange(clip: ChosenClip | null): void;
   /** The user wants the camera, or the clip back. */
   onCamera(wanted: boolean): void;
-  onProblem(error: unknown): void;
-  onNotice(text: string): void;
 };
 
 export class ClipPanel {
   readonly element: HTMLElement;
+  readonly messages = new Messages();
   /** Where the camera's picture is shown. */
   readonly video = element('video', { muted: true, playsInline: true, hidden: true });
   readonly #stage: Stage;
@@ -43,7 +45,7 @@ export class ClipPanel {
       this.#faces.hide();
     }
     this.#tellFacts();
-    this.events.onProblem(error);
+    this.messages.tellProblem(error);
   });
   #chosen: ChosenClip | null = null;
   /** The clip that is shown, also while its face is still being followed. */
@@ -57,7 +59,7 @@ export class ClipPanel {
     this.#stage = new Stage({
       name: 'Driving clip',
       invitation: 'Choose a clip of a face, or drop one here',
-      accept: 'video/*,.mkv,.ts',
+      accept: 'video/*,image/*,.mkv,.ts',
       onFile: (file) => void this.#choosing((signal) => this.#take(file, signal)),
       onCrop: (square) => {
         if (!this.#chosen) return;
@@ -69,7 +71,7 @@ export class ClipPanel {
     this.video.setAttribute('aria-label', 'Camera');
     this.#stage.element.append(this.video);
     this.#faces = new FaceChooser('clip', (face) => {
-      this.events.onNotice(''); // that it was the largest is over
+      this.messages.clear(); // that it was the largest is over
       void this.#choosing((signal) => this.#take(this.#file!, signal, face));
     });
     this.#camera = button('Use the camera', () => this.events.onCamera(!this.#live), 'link');
@@ -83,6 +85,7 @@ export class ClipPanel {
       button('Use the example clip', example, 'link'),
       this.#camera,
       this.#facts,
+      this.messages.element,
     );
   }
 
@@ -90,10 +93,11 @@ export class ClipPanel {
     return this.#live ? null : this.#chosen;
   }
 
-  /** Shows the camera's picture in place of the clip, or the clip again. */
-  setLive(live: boolean): void {
+  /** Shows the camera's picture in place of the clip, as a mirror's if so wanted, or the clip again. */
+  setLive(live: boolean, mirrored: boolean): void {
     this.#live = live;
     this.video.hidden = !live;
+    this.video.classList.toggle('mirrored', mirrored);
     this.#stage.element.classList.toggle('live', live);
     this.#camera.textContent = live ? 'Stop the camera' : 'Use the camera';
   }
@@ -102,6 +106,7 @@ export class ClipPanel {
   async #take(file: File, signal: AbortSignal, face?: number): Promise<void> {
     signal.throwIfAborted(); // the example may have come too late
     if (this.#live) this.events.onCamera(false);
+    this.messages.clear();
     this.#facts.textContent = 'Reading …';
     let clip: Clip | undefined;
     try {
@@ -113,8 +118,10 @@ export class ClipPanel {
       const chosen = await this.#follow(clip, signal, face);
       signal.throwIfAborted();
       this.#chosen = chosen;
+      clip.onClosed(() => chosen.face?.close());
       this.#stage.crop.place(chosen.square, clip.facts.width, clip.facts.height);
       this.#tellFacts();
+      if (clip.warnings.length > 0) this.messages.tell(`${file.name}: ${clip.warnings.join('; ')}.`);
       this.events.onChange(chosen);
     } catch (error) {
       clip?.close();
@@ -123,7 +130,6 @@ export class ClipPanel {
   }
 
   #forget(): void {
-    this.#chosen?.face?.close();
     this.#chosen?.clip.close();
     this.#chosen = null;
     this.#stage.crop.clear();
@@ -134,7 +140,7 @@ export class ClipPanel {
     const { width, height, frameCount } = clip.facts;
     const every = lookEvery(clip.facts);
     const size = analysisSize(width, height);
-    const face = this.engine.followClip({ face: number });
+    const face = new FollowedFace(this.engine, number);
     try {
       let looked = 0;
       for await (const { picture } of clip.frames({ every, transform: { size } })) {
@@ -151,16 +157,16 @@ export class ClipPanel {
       const { square, seen, of, face: followed, faces } = await face.framing({ signal });
       this.#faces.show(followed, faces);
       if (number === undefined && faces > 1) {
-        this.events.onNotice(`${faces} faces in the clip: the largest is followed.`);
+        this.messages.tell(`${faces} faces in the clip: the largest is followed.`);
       }
       if (1 - seen / of > MUCH_MISSING) {
-        this.events.onNotice(`The face is missing in ${Math.round(100 * (1 - seen / of))} % of the clip.`);
+        this.messages.tell(`The face is missing in ${Math.round(100 * (1 - seen / of))} % of the clip.`);
       }
       return { clip, square: scaled(square, width / size[0]), face, every };
     } catch (error) {
       face.close();
       if (!(error instanceof StudioEngineError && error.code === 'no-face')) throw error;
-      this.events.onProblem(
+      this.messages.tellProblem(
         new Error('No face was found in the clip. Move the square over the face by hand, or choose another clip'),
       );
       return { clip, square: centeredSquare(width, height), face: null, every };
@@ -175,7 +181,7 @@ export class ClipPanel {
     const { width, height, frameRate, frameCount, duration, sound } = this.#chosen.clip.facts;
     const parts = [
       `${width} × ${height}`,
-      frameCount === undefined ? '' : `${frameCount} frames`,
+      frameCount === undefined ? '' : count(frameCount, 'frame'),
       duration === undefined ? '' : `${duration.toFixed(1)} s`,
       `${Number(frameRate.toFixed(2))} a second`,
       sound ? 'with sound' : 'no sound',

@@ -23,6 +23,7 @@ export class CropBox {
   /** To be laid over the picture, filling it. */
   readonly element: HTMLElement;
   readonly #frame: HTMLElement;
+  readonly #corners: readonly HTMLElement[];
   readonly #words: HTMLElement;
   #size = { width: 1, height: 1 };
   #square: Square | null = null;
@@ -37,6 +38,9 @@ export class CropBox {
     private readonly onChange: (square: Square) => void,
   ) {
     this.#words = element('span', { class: 'hidden-text', attributes: { 'aria-live': 'polite' } });
+    this.#corners = CORNERS.map(({ right, bottom }) =>
+      element('span', { class: `crop-corner ${right ? 'right' : 'left'} ${bottom ? 'bottom' : 'top'}` }),
+    );
     this.#frame = element(
       'div',
       {
@@ -47,9 +51,7 @@ export class CropBox {
           'aria-label': `Square of the ${name}: arrow keys move it, plus and minus resize it, Shift takes larger steps`,
         },
       },
-      ...CORNERS.map(({ right, bottom }) =>
-        element('span', { class: `crop-corner ${right ? 'right' : 'left'} ${bottom ? 'bottom' : 'top'}` }),
-      ),
+      ...this.#corners,
       this.#words,
     );
     this.element = element('div', { class: 'crop', hidden: true }, this.#frame);
@@ -88,8 +90,7 @@ export class CropBox {
 
   #grab(event: PointerEvent): void {
     if (!this.#square) return;
-    const corners = [...this.#frame.querySelectorAll('.crop-corner')];
-    const corner = corners.indexOf(event.target as Element);
+    const corner = this.#corners.indexOf(event.target as HTMLElement);
     const { pointerId: pointer, clientX: startX, clientY: startY } = event;
     this.#drag = { pointer, startX, startY, from: this.#square, corner: corner < 0 ? null : corner };
     this.#frame.setPointerCapture(pointer);
@@ -153,6 +154,16 @@ export class CropBox {
       width: percent(square.side, width),
       height: percent(square.side, height),
     });
+    // Corners outside of the picture could not be seen or held: they stay at its border.
+    const inset = {
+      x: [-square.left, square.left + square.side - width],
+      y: [-square.top, square.top + square.side - height],
+    };
+    for (const [i, { right, bottom }] of CORNERS.entries()) {
+      const from = (outside: number | undefined): string => percent(Math.max(0, outside ?? 0), square.side);
+      this.#corners[i]!.style[right ? 'right' : 'left'] = from(inset.x[Number(right)]);
+      this.#corners[i]!.style[bottom ? 'bottom' : 'top'] = from(inset.y[Number(bottom)]);
+    }
     this.#words.textContent = `${square.side} pixels wide, ${square.left} from the left, ${square.top} from the top`;
   }
 }

@@ -17,9 +17,6 @@ export function element<Tag extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-/** So many bytes, for people. */
-export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
-
 /** A button that does something when pressed. */
 export function button(label: string, onPress: () => void, className = ''): HTMLButtonElement {
   const made = element('button', { type: 'button', class: className }, label);

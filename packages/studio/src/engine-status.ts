@@ -1,6 +1,8 @@
 // What runs the networks, and how far the model's download has come.
-import { button, element, megabytes } from './dom.js';
+import { button, element } from './dom.js';
 import type { LoadedModel } from './engine/api.js';
+import { Messages } from './messages.js';
+import { megabytes } from './words.js';
 
 export class EngineStatus {
   readonly element: HTMLElement;
@@ -10,6 +12,7 @@ export class EngineStatus {
   readonly #facts = element('small');
   readonly #progress = element('progress', { max: 1, value: 0, attributes: { 'aria-label': 'Download of the model' } });
   readonly #retry: HTMLButtonElement;
+  readonly #messages = new Messages();
 
   constructor(onRetry: () => void) {
     this.#retry = button('Try again', onRetry, 'quiet');
@@ -22,12 +25,14 @@ export class EngineStatus {
       this.#size,
       this.#facts,
       this.#retry,
+      this.#messages.element,
     );
     this.loading(0, 0);
   }
 
   loading(done: number, total: number): void {
     this.#retry.hidden = true;
+    this.#messages.clear();
     this.#progress.hidden = false;
     this.#progress.value = total > 0 ? done / total : 0;
     this.#size.textContent = total > 0 ? `${megabytes(done)} of ${megabytes(total)}` : '';
@@ -45,10 +50,11 @@ export class EngineStatus {
     this.element.dataset.provider = provider;
   }
 
-  failed(): void {
+  failed(error: unknown): void {
     this.#progress.hidden = true;
     this.#size.textContent = '';
     this.#words.textContent = 'No model';
     this.#retry.hidden = false;
+    this.#messages.tellProblem(error);
   }
 }

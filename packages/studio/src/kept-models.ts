@@ -1,6 +1,7 @@
 // What the browser keeps of models, and a button that makes it forget them.
-import { button, element, megabytes } from './dom.js';
+import { button, element } from './dom.js';
 import type { StudioEngine } from './engine/api.js';
+import { megabytes } from './words.js';
 
 export class KeptModels {
   readonly element: HTMLElement;

@@ -1,7 +1,7 @@
 // The camera drives the portrait: frames as fast as the networks make them, the newest picture each time.
 
 import { type GeneratedFrame, type Square, type StudioEngine, StudioEngineError } from './engine/api.js';
-import { isStopped } from './problems.js';
+import { type Camera, startCamera } from './media/camera.js';
 import type { Settings } from './settings.js';
 
 export type LiveEvents = {
@@ -24,16 +24,24 @@ export type LiveOrder = {
 /** Milliseconds until a face is looked for again. */
 const RETRY = 400;
 
+/** Milliseconds after which a face that has left its square is looked for in the whole picture. */
+const LOST = 2000;
+
 /** Share of the newest frame in the mean of how long frames take. */
 const NEWEST = 0.15;
 
 export class Live {
   #ended = false;
   #square: Square | null = null;
+  /** Whether the square was found in a mirror's picture. */
+  #mirrored = false;
+  /** When the face was last seen, and what was told of it. */
+  #seen = 0;
+  #told = true;
 
   private constructor(
     private readonly order: LiveOrder,
-    private readonly stream: MediaStream,
+    private readonly camera: Camera,
   ) {}
 
   /**
@@ -44,25 +52,12 @@ export class Live {
    *   reason
    */
   static async start(order: LiveOrder, signal: AbortSignal): Promise<Live> {
-    if (!navigator.mediaDevices?.getUserMedia) {
-      throw new Error('browsers give the camera only to pages on https or on this machine: open the studio there');
-    }
-    const stream = await askForCamera();
-    const live = new Live(order, stream);
-    try {
-      signal.throwIfAborted();
-      order.video.srcObject = stream;
-      await order.video.play();
-      signal.throwIfAborted();
-    } catch (error) {
+    const { video, events, settings } = order;
+    const camera = await startCamera(video, settings().camera, signal);
+    const live = new Live(order, camera);
+    camera.onLost(() => {
       live.stop();
-      throw signal.aborted ? signal.reason : error;
-    }
-    const [track] = stream.getVideoTracks();
-    track?.addEventListener('ended', () => {
-      if (live.#ended) return;
-      order.events.onProblem(new Error('the camera was taken away: connect it again and start it anew'));
-      live.stop();
+      events.onProblem(new Error('the camera was taken away: connect it again and start it anew'));
     });
     void live.#run();
     return live;
@@ -75,46 +70,35 @@ export class Live {
 
   stop(): void {
     this.#ended = true;
-    for (const track of this.stream.getTracks()) track.stop();
-    if (this.order.video.srcObject === this.stream) this.order.video.srcObject = null;
+    this.camera.stop();
   }
 
   async #run(): Promise<void> {
-    const { engine, video, events } = this.order;
+    const { events } = this.order;
     const started = performance.now();
     let last = started;
     let mean: number | undefined;
-    let seen: boolean | undefined;
-    while (!this.#ended) {
-      await nextPicture(video);
-      if (this.#ended) return;
+    while (await this.camera.next()) {
       try {
-        if (!this.#square) {
-          const { squares, largest } = await engine.findFaces(await createImageBitmap(video));
-          await engine.resetReference();
-          this.#square = squares[largest - 1]!;
+        const settings = this.order.settings();
+        if (!this.#square || this.#mirrored !== settings.mirror) {
+          await this.#findFace(settings.mirror);
           mean = undefined;
           last = performance.now();
-          if (seen !== true) events.onFace(true);
-          seen = true;
         }
-        const { motion, adaptScale, smoothing, pasteBack } = this.order.settings();
         const timestamp = (performance.now() - started) / 1000;
-        const frame = await engine.animate(await createImageBitmap(video), {
-          square: this.#square,
-          insight: this.order.insight(),
-          ...{ motion, adaptScale, smoothing, timestamp, pasteBack },
-        });
+        const frame = await this.#animate(settings, timestamp);
         if (this.#ended) return;
         const now = performance.now();
         mean = mean === undefined ? now - last : (1 - NEWEST) * mean + NEWEST * (now - last);
         last = now;
+        this.#see(frame.sight === 'face');
+        if (now - this.#seen > LOST) this.#square = null;
         events.onFrame(frame, timestamp, 1000 / mean);
       } catch (error) {
         if (this.#ended) return;
         if (error instanceof StudioEngineError && error.code === 'no-face') {
-          if (seen !== false) events.onFace(false);
-          seen = false;
+          this.#see(false);
           await new Promise((resolve) => setTimeout(resolve, RETRY));
         } else {
           this.stop();
@@ -123,25 +107,32 @@ export class Live {
       }
     }
   }
-}
 
-async function askForCamera(): Promise<MediaStream> {
-  try {
-    return await navigator.mediaDevices.getUserMedia({
-      audio: false,
-      video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 }, facingMode: 'user' },
-    });
-  } catch (error) {
-    // So Firefox says that a camera does not start; nobody has stopped anything.
-    if (!isStopped(error)) throw error;
-    throw new DOMException((error as DOMException).message, 'NotReadableError');
+  /** Finds the face in the whole picture. Its pose of this moment is the portrait's own. */
+  async #findFace(mirror: boolean): Promise<void> {
+    const { engine } = this.order;
+    const { squares, largest } = await engine.findFaces({ picture: await this.camera.picture(mirror) });
+    await engine.resetReference();
+    this.#square = squares[largest - 1]!;
+    this.#mirrored = mirror;
+    this.#see(true);
   }
-}
 
-/** Waits for a picture of the camera that has not been seen. */
-function nextPicture(video: HTMLVideoElement): Promise<void> {
-  return new Promise((resolve) => {
-    if ('requestVideoFrameCallback' in video) video.requestVideoFrameCallback(() => resolve());
-    else requestAnimationFrame(() => resolve());
-  });
+  async #animate(settings: Settings, timestamp: number): Promise<GeneratedFrame> {
+    const { motion, adaptScale, smoothing, pasteBack, mirror } = settings;
+    return this.order.engine.animate({
+      frame: await this.camera.picture(mirror),
+      square: this.#square,
+      watch: true,
+      insight: this.order.insight(),
+      ...{ motion, adaptScale, smoothing, timestamp, pasteBack },
+    });
+  }
+
+  /** Remembers whether the face is seen, and tells it when that changes. */
+  #see(face: boolean): void {
+    if (face) this.#seen = performance.now();
+    if (face !== this.#told) this.order.events.onFace(face);
+    this.#told = face;
+  }
 }

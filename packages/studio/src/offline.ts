@@ -7,9 +7,10 @@
  */
 export async function keepForOffline(): Promise<void> {
   if (!('serviceWorker' in navigator) || import.meta.env.DEV) return;
+  const registered = navigator.serviceWorker.register('./service-worker.js', { scope: './' }).then(controlled);
+  const enough = new Promise<void>((resolve) => setTimeout(resolve, LONGEST_WAIT));
   try {
-    await navigator.serviceWorker.register('./service-worker.js', { scope: './' });
-    await controlled();
+    await Promise.race([registered, enough]);
   } catch {
     return; // private windows of some browsers refuse; the page works all the same
   }
@@ -25,11 +26,21 @@ function controlled(): Promise<void> {
   if (navigator.serviceWorker.controller) return Promise.resolve();
   return new Promise((resolve) => {
     navigator.serviceWorker.addEventListener('controllerchange', () => resolve(), { once: true });
-    setTimeout(resolve, LONGEST_WAIT);
   });
 }
 
-/** Milliseconds that the page waits for it: a slow network must not keep it from starting. */
+/**
+ * Fetches a file of the page that will be needed, so that the service worker keeps it: what is used for the first time may be
+ * used without a network.
+ */
+export function keepForLater(url: string): void {
+  if (!navigator.serviceWorker?.controller) return;
+  fetch(url)
+    .then((response) => response.arrayBuffer())
+    .catch(() => {}); // whoever needs it says so
+}
+
+/** Milliseconds that the page waits for the service worker: a slow or dead network must not keep it from starting. */
 const LONGEST_WAIT = 5000;
 
 const RELOADED = 'dagan-reloaded-for-threads';

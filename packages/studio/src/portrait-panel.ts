@@ -8,28 +8,34 @@ import { type FoundFaces, type Square, type StudioEngine, StudioEngineError } fr
 import { exampleFile } from './example.js';
 import { FaceChooser } from './face-chooser.js';
 import { readPictureFile } from './media/picture-file.js';
+import { Messages } from './messages.js';
 import { newestOnly } from './newest.js';
 import { panel } from './panel.js';
 import { Stage } from './stage.js';
 
 /** A portrait that can be animated. */
-export type ChosenPortrait = { name: string; picture: Picture; square: Square };
+export type ChosenPortrait = {
+  name: string;
+  picture: Picture;
+  /** Size of the file's picture, which may have been larger. */
+  original: { width: number; height: number };
+  square: Square;
+};
 
 export type PortraitEvents = {
   /** Another portrait, or another square of it; null as long as there is none. */
   onChange(portrait: ChosenPortrait | null): void;
-  onProblem(error: unknown): void;
-  onNotice(text: string): void;
 };
 
 export class PortraitPanel {
   readonly element: HTMLElement;
+  readonly messages = new Messages();
   readonly #stage: Stage;
   readonly #faces: FaceChooser;
   readonly #facts = element('p', { class: 'facts' });
   readonly #choosing = newestOnly((error) => {
     this.#tellFacts();
-    this.events.onProblem(error);
+    this.messages.tellProblem(error);
   });
   #portrait: ChosenPortrait | null = null;
   /** For each face. */
@@ -50,7 +56,7 @@ export class PortraitPanel {
       const { width, height } = this.#portrait!.picture;
       this.#stage.crop.place(this.#squares[face - 1]!, width, height);
       this.#reframe(this.#squares[face - 1]!);
-      this.events.onNotice(''); // that it was the largest is over
+      this.messages.clear(); // that it was the largest is over
     });
     const example = (): void =>
       void this.#choosing(async (signal) => this.#take(await exampleFile(examplePortrait, 'portrait.png'), signal));
@@ -61,6 +67,7 @@ export class PortraitPanel {
       this.#faces.element,
       button('Use the example portrait', example, 'link'),
       this.#facts,
+      this.messages.element,
     );
   }
 
@@ -71,8 +78,9 @@ export class PortraitPanel {
   /** Takes a picture file: reads it and finds its faces. */
   async #take(file: File, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted(); // the example may have come too late
+    this.messages.clear();
     this.#facts.textContent = 'Reading …';
-    const picture = await readPictureFile(file);
+    const { picture, original } = await readPictureFile(file);
     signal.throwIfAborted();
     this.#portrait = null;
     this.events.onChange(null);
@@ -88,7 +96,7 @@ export class PortraitPanel {
     this.#faces.show(largest, squares.length);
     const square = squares[largest - 1]!;
     this.#stage.crop.place(square, width, height);
-    this.#portrait = { name: file.name, picture, square };
+    this.#portrait = { name: file.name, picture, original, square };
     this.#tellFacts();
     this.events.onChange(this.#portrait);
   }
@@ -103,15 +111,18 @@ export class PortraitPanel {
   /** The squares around the faces; where there is none, the centre, and a word that it can be moved. */
   async #facesOf(picture: Picture, signal: AbortSignal): Promise<FoundFaces> {
     try {
-      const found = await this.engine.findFaces(picture, { signal });
+      const found = await this.engine.findFaces({ picture }, { signal });
       const { length } = found.squares;
-      if (length > 1) this.events.onNotice(`${length} faces in the portrait: the largest was taken.`);
+      if (length > 1) this.messages.tell(`${length} faces in the portrait: the largest was taken.`);
       return found;
     } catch (error) {
-      if (!(error instanceof StudioEngineError && error.code === 'no-face')) throw error;
-      this.events.onProblem(
+      if (!(error instanceof StudioEngineError)) throw error;
+      if (error.code !== 'no-face' && error.code !== 'offline') throw error;
+      this.messages.tellProblem(
         new Error(
-          'No face was found in the portrait. Move the square over the face by hand, or choose another picture',
+          error.code === 'no-face'
+            ? 'No face was found in the portrait. Move the square over the face by hand, or choose another picture'
+            : 'Faces cannot be looked for without the network. Move the square over the face by hand',
         ),
       );
       return { squares: [centeredSquare(picture.width, picture.height)], largest: 1 };
@@ -123,8 +134,9 @@ export class PortraitPanel {
       this.#facts.textContent = '';
       return;
     }
-    const { picture, square } = this.#portrait;
-    const size = `${picture.width} × ${picture.height}, square of ${square.side}.`;
+    const { picture, original, square } = this.#portrait;
+    const used = picture.width < original.width ? `, used at ${picture.width} × ${picture.height}` : '';
+    const size = `${original.width} × ${original.height}${used}, square of ${square.side}.`;
     const small = square.side < 128 ? 'Small: the result will be blurred.' : '';
     this.#facts.textContent = [size, small, this.#stage.crop.warning].filter((part) => part).join(' ');
   }

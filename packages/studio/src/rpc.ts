@@ -9,18 +9,22 @@ export type CallContext = {
   report: (progress: unknown) => void;
 };
 
-/** What a worker offers: functions of one argument. */
-export type Handlers = { [Name in string]: (argument: never, context: CallContext) => unknown };
+type Handler = (argument: never, context: CallContext) => unknown;
+
+/** What a worker offers: functions of one argument, or of none. */
+export type Handlers<H> = { [Name in keyof H]: Handler };
 
 /** How a call is made. */
 export type CallSettings = { signal?: AbortSignal; onProgress?: (progress: never) => void };
 
+/** What a function of a worker is called with. */
+type CallOf<F extends Handler> = F extends () => unknown
+  ? [argument?: undefined, settings?: CallSettings]
+  : [argument: Parameters<F>[0], settings?: CallSettings];
+
 /** The same functions as seen from the page. */
-export type Remote<H extends Handlers> = {
-  [Name in keyof H]: (
-    argument: Parameters<H[Name]>[0],
-    settings?: CallSettings,
-  ) => Promise<Awaited<ReturnType<H[Name]>>>;
+export type Remote<H extends Handlers<H>> = {
+  [Name in keyof H]: (...call: CallOf<H[Name]>) => Promise<Awaited<ReturnType<H[Name]>>>;
 };
 
 /** What a worker says of an error. */
@@ -50,7 +54,7 @@ type Response = { id: number; value: unknown } | { id: number; progress: unknown
  *
  * @param tell what is said of what was thrown
  */
-export function serve(handlers: Handlers, tell: (thrown: unknown) => ToldError = tellPlainly): void {
+export function serve<H extends Handlers<H>>(handlers: H, tell: (thrown: unknown) => ToldError = tellPlainly): void {
   const waiting = new Map<number, AbortController>();
   let last: Promise<void> = Promise.resolve();
   const send = (response: Response, transfer: Transferable[] = []): void => postMessage(response, { transfer });
@@ -59,7 +63,7 @@ export function serve(handlers: Handlers, tell: (thrown: unknown) => ToldError =
     try {
       if (signal.aborted) return;
       const context: CallContext = { signal, report: (progress) => send({ id, progress }) };
-      const value = await handlers[name]!(argument as never, context);
+      const value = await handlers[name as keyof H](argument as never, context);
       if (!signal.aborted) send({ id, value }, transferables(value));
     } catch (error) {
       if (!signal.aborted) send({ id, error: tell(error) });
@@ -98,7 +102,7 @@ export type RemoteOptions = {
  * A worker whose functions are called with `remote.name(argument, settings)`. A call that is aborted is rejected with its
  * signal's reason; others that fail, with the error of their failure.
  */
-export class RemoteWorker<H extends Handlers> {
+export class RemoteWorker<H extends Handlers<H>> {
   readonly remote: Remote<H>;
   readonly #options: RemoteOptions;
   readonly #calls = new Map<number, Call>();
@@ -117,8 +121,11 @@ export class RemoteWorker<H extends Handlers> {
       this.terminate(errorOf({ kind: 'died', why: event.message ?? '' }));
     });
     this.remote = new Proxy({} as Remote<H>, {
-      get: (_none, name) => (argument: unknown, settings?: CallSettings) =>
-        this.#call(String(name), argument, settings),
+      get: (own, name) => {
+        // `then` is what promises look for, in whatever they are resolved with.
+        if (name === 'then' || typeof name === 'symbol' || name in own) return Reflect.get(own, name);
+        return (argument: unknown, settings?: CallSettings) => this.#call(name, argument, settings);
+      },
     });
   }
 

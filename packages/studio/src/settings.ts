@@ -1,6 +1,7 @@
 // How the portrait is to move and what is to be saved, as chosen by the user, and what the browser keeps.
 import { choices, element, labelled } from './dom.js';
 import type { KeptModels } from './kept-models.js';
+import type { CameraName } from './media/camera.js';
 import type { SavedFormat } from './media/formats.js';
 
 export type Settings = {
@@ -15,22 +16,36 @@ export type Settings = {
   sound: boolean;
   /** Null where this browser can write no video. */
   format: SavedFormat | null;
+  /** The camera by its identity; null is the one that the browser takes. */
+  camera: string | null;
+  /** The camera's picture is a mirror's. */
+  mirror: boolean;
 };
+
+/** Where the browser keeps what was chosen (Web Storage). */
+const KEPT = 'dagan-studio-options';
 
 const checkbox = (checked: boolean): HTMLInputElement => element('input', { type: 'checkbox', checked });
 
 export class SettingsPanel {
   readonly element: HTMLDetailsElement;
-  readonly #motion = choices({ relative: 'its change (relative)', absolute: 'as it is (absolute)' }, 'relative');
-  readonly #reference = choices({ auto: 'the most alike frame', first: 'the first frame' }, 'auto');
-  readonly #smoothing = choices({ off: 'off', '0.25': 'a little', '0.5': 'medium', '0.75': 'a lot' }, 'off');
-  readonly #adaptScale = checkbox(false);
-  readonly #pasteBack = checkbox(false);
-  readonly #sound = checkbox(true);
-  readonly #format = element('select', { disabled: true });
+  readonly #controls = {
+    motion: choices({ relative: 'its change (relative)', absolute: 'as it is (absolute)' }, 'relative'),
+    reference: choices({ auto: 'the most alike frame', first: 'the first frame' }, 'auto'),
+    smoothing: choices({ off: 'off', '0.25': 'a little', '0.5': 'medium', '0.75': 'a lot' }, 'off'),
+    format: choices<string>({ '': 'none: this browser encodes no video' }, ''),
+    camera: choices<string>({ '': 'the usual one' }, ''),
+    adaptScale: checkbox(false),
+    pasteBack: checkbox(false),
+    sound: checkbox(true),
+    mirror: checkbox(true),
+  };
+  readonly #kept = keptChoices();
   #formats: readonly SavedFormat[] = [];
 
-  constructor(kept: KeptModels) {
+  /** @param onChange is told which option the user has changed */
+  constructor(models: KeptModels, onChange: (option: keyof Settings) => void) {
+    const { motion, reference, smoothing, format, camera, adaptScale, pasteBack, sound, mirror } = this.#controls;
     this.element = element(
       'details',
       { class: 'settings' },
@@ -38,39 +53,87 @@ export class SettingsPanel {
       element(
         'div',
         { class: 'fields' },
-        labelled('Take over motion', this.#motion),
-        labelled('Measured from', this.#reference),
-        labelled('Smoothing', this.#smoothing),
-        labelled('File', this.#format),
-        labelled('Whole picture', this.#pasteBack, 'puts the animated square back into the portrait'),
-        labelled('Adapt scale', this.#adaptScale, 'scales movement by the sizes of the two faces'),
-        labelled('Sound', this.#sound, 'takes the clip’s sound along'),
+        labelled('Take over motion', motion),
+        labelled('Measured from', reference),
+        labelled('Smoothing', smoothing),
+        labelled('File', format),
+        labelled('Camera', camera),
+        labelled('Whole picture', pasteBack, 'puts the animated square back into the portrait'),
+        labelled('Adapt scale', adaptScale, 'scales movement by the sizes of the two faces'),
+        labelled('Sound', sound, 'takes the clip’s sound along'),
+        labelled('Mirror', mirror, 'shows the camera as a mirror does, and moves the portrait so'),
       ),
-      kept.element,
+      models.element,
     );
+    format.disabled = true;
     this.element.addEventListener('toggle', () => {
-      if (this.element.open) void kept.refresh();
+      if (this.element.open) void models.refresh();
     });
+    for (const [name, control] of Object.entries(this.#controls)) {
+      this.#restore(name, control);
+      control.addEventListener('change', () => {
+        this.#kept[name] = control instanceof HTMLInputElement ? control.checked : control.value;
+        keepChoices(this.#kept);
+        onChange(name as keyof Settings);
+      });
+    }
   }
 
   get value(): Settings {
-    const smoothing = this.#smoothing.choice();
+    const { motion, reference, smoothing, format, camera, adaptScale, pasteBack, sound, mirror } = this.#controls;
+    const strength = smoothing.choice();
     return {
-      motion: this.#motion.choice(),
-      reference: this.#reference.choice(),
-      smoothing: smoothing === 'off' ? null : Number(smoothing),
-      adaptScale: this.#adaptScale.checked,
-      pasteBack: this.#pasteBack.checked,
-      sound: this.#sound.checked,
-      format: this.#formats[this.#format.selectedIndex] ?? null,
+      motion: motion.choice(),
+      reference: reference.choice(),
+      smoothing: strength === 'off' ? null : Number(strength),
+      adaptScale: adaptScale.checked,
+      pasteBack: pasteBack.checked,
+      sound: sound.checked,
+      format: this.#formats.find(({ label }) => label === format.value) ?? null,
+      camera: camera.value || null,
+      mirror: mirror.checked,
     };
   }
 
   /** Offers the kinds of file that this browser can write. */
   offer(formats: readonly SavedFormat[]): void {
     this.#formats = formats;
-    this.#format.replaceChildren(...formats.map(({ label }) => new Option(label)));
-    this.#format.disabled = formats.length === 0;
-    if (formats.length === 0) this.#format.append(new Option('none: this browser encodes no video'));
+    const { format } = this.#controls;
+    if (formats.length > 0) format.replaceChildren(...formats.map(({ label }) => new Option(label)));
+    format.disabled = formats.length === 0;
+    this.#restore('format', format);
+  }
+
+  /** Offers the cameras that there are. */
+  offerCameras(cameras: readonly CameraName[]): void {
+    const { camera } = this.#controls;
+    camera.replaceChildren(camera.options[0]!, ...cameras.map(({ id, label }) => new Option(label, id)));
+    this.#restore('camera', camera);
+  }
+
+  /** Sets a control to what was chosen before, if that can still be chosen. */
+  #restore(name: string, control: HTMLInputElement | HTMLSelectElement): void {
+    const kept = this.#kept[name];
+    if (control instanceof HTMLInputElement) {
+      if (typeof kept === 'boolean') control.checked = kept;
+    } else if ([...control.options].some(({ value }) => value === kept)) control.value = String(kept);
+  }
+}
+
+/** What was chosen in earlier visits, by the names of the controls; the values are whatever is there. */
+function keptChoices(): Record<string, unknown> {
+  try {
+    const kept: unknown = JSON.parse(localStorage.getItem(KEPT) ?? '{}');
+    return typeof kept === 'object' && kept !== null ? { ...kept } : {};
+  } catch {
+    return {}; // nothing is kept in some private windows, and anybody may have written there
+  }
+}
+
+function keepChoices(choices: Record<string, unknown>): void {
+  try {
+    localStorage.setItem(KEPT, JSON.stringify(choices));
+  } catch {
+    // no room, or none for this page: they hold for this visit
   }
 }

@@ -58,9 +58,11 @@ export class Stage {
 
   /** Shows the canvas, at the proportions of what is on it. */
   filled(width: number, height: number): void {
+    const choosing = document.activeElement === this.#input;
     this.element.classList.remove('empty');
     this.#picture.hidden = false;
     this.change.hidden = false;
+    if (choosing) this.change.focus({ preventScroll: true }); // the place where files are chosen is gone
     this.#picture.style.aspectRatio = `${width} / ${height}`;
     // As large as the stage allows, whichever way round.
     this.#picture.classList.toggle('upright', height > width);

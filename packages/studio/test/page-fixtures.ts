@@ -1,7 +1,8 @@
 // What the tests of the page work with: a small model, clips of a face, the server, and Chromium.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
@@ -9,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { registerMediabunnyServer } from '@mediabunny/server';
 import {
   type ClipOptions,
+  createClipWriter,
   DaGAN,
   exportModel,
   fillByFormula,
@@ -52,6 +54,10 @@ export async function makeFixtures() {
   await copyFile(example('driving.mp4'), path('long.mp4'));
   const frames = await picturesOf(path('long.mp4'), { every: 15 });
   await makeTalkingClip(path('short.mp4'), frames.slice(0, SHORT));
+  await makeTalkingClip(path('middle.mp4'), await picturesOf(path('long.mp4'), { end: 24 }));
+  await writeAnimation(path('short.gif'), frames.slice(0, SHORT));
+  const long = await readFile(path('long.mp4'));
+  await writeFile(path('begun.mp4'), long.subarray(0, Math.floor(0.1 * long.length)));
   await writePicture(path('pair.png'), pairOf(await readPicture(path('portrait.png'))));
   await makeTalkingClip(path('pair.mp4'), frames.slice(0, 2).map(pairOf));
   await writeFile(path('camera.y4m'), y4m(frames));
@@ -99,6 +105,14 @@ async function makeTalkingClip(path: string, frames: readonly Picture[]): Promis
   await writeFile(path, new Uint8Array(target.buffer!));
 }
 
+/** Frames as an animated picture. */
+async function writeAnimation(path: string, frames: readonly Picture[]): Promise<void> {
+  const { width, height } = frames[0]!;
+  await using writer = await createClipWriter(path, { width, height, frameRate: 10 });
+  for (const picture of frames) await writer.add(picture);
+  await writer.finish();
+}
+
 /** Frames as the uncompressed film that Chromium takes for a camera's. */
 function y4m(frames: readonly Picture[]): Uint8Array {
   const { width, height } = frames[0]!;
@@ -110,8 +124,8 @@ function y4m(frames: readonly Picture[]): Uint8Array {
 const YUV = { matrix: 'bt601', fullRange: false } as const;
 
 /** A grey picture. */
-export async function writeGreyPicture(path: string): Promise<void> {
-  await writePicture(path, onGrey(300, 200));
+export async function writeGreyPicture(path: string, width = 300, height = 200): Promise<void> {
+  await writePicture(path, onGrey(width, height));
 }
 
 /** Runs `dagan` to its end. */
@@ -137,6 +151,35 @@ export async function startStudio(folder: string, ...words: string[]): Promise<{
     if (url) return { url, child };
   }
   throw new Error('dagan studio ended before it said its address');
+}
+
+/**
+ * Stands between the page and its server: passes everything on, until the server is to fall silent, which then takes what it
+ * is asked and never answers.
+ */
+export async function startGate(server: string): Promise<{ url: string; silence(): void }> {
+  let silent = false;
+  const { hostname, port } = new URL(server);
+  const gate = createServer((socket) => {
+    socket.on('error', () => {});
+    if (silent) return socket.resume();
+    const beyond = connect(Number(port), hostname);
+    beyond.on('error', () => socket.destroy());
+    return socket.pipe(beyond).pipe(socket);
+  });
+  gate.listen(0, '127.0.0.1');
+  await once(gate, 'listening');
+  const open = new Set<Socket>();
+  gate.on('connection', (socket) => open.add(socket));
+  after(() => {
+    gate.close();
+    for (const socket of open) socket.destroy();
+  });
+  const silence = (): void => {
+    silent = true;
+    for (const socket of open) socket.destroy(); // the next request comes by a new one
+  };
+  return { url: `http://127.0.0.1:${(gate.address() as AddressInfo).port}/`, silence };
 }
 
 /** Chromium with the film as its camera. */

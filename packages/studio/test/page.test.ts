@@ -15,6 +15,7 @@ import {
   SHORT,
   saveResult,
   startChromium,
+  startGate,
   startStudio,
   writeGreyPicture,
 } from './page-fixtures.js';
@@ -100,6 +101,12 @@ test('the way from portrait to animation can be gone by keyboard alone, and stop
   await page.getByText('Stopped.').waitFor();
   assert.equal(await animate(page).isEnabled(), true);
   assert.equal(await page.getByRole('link', { name: 'Save' }).isVisible(), false);
+  await page.keyboard.press('Enter'); // on Animate again
+  await page.getByText(/Frame [3-9] of 246, .* left/).waitFor();
+  await page.getByRole('button', { name: 'Stop and keep' }).press('Enter');
+  await page.getByText(/Done: \d+ frames/).waitFor();
+  const kept = (await picturesOf(await saveResult(page, folder))).length;
+  assert.ok(kept >= 3 && kept < 40, `${kept} frames were made`);
   assert.deepEqual(faults, []);
   await context.close();
 });
@@ -128,7 +135,88 @@ test('files that are no pictures, show no face, or are damaged clips are named, 
 
   await choosePortrait(page, 'portrait.png');
   await page.getByText('256 × 256, square of 256').waitFor();
-  assert.equal(await problem(page).isHidden(), true, 'what is mended is no longer complained about');
+  const [portraits, clips] = [1, 2].map((panel) => page.locator(`.panel:nth-child(${panel})`).getByRole('alert'));
+  assert.equal(await portraits!.isHidden(), true, 'what is mended is no longer complained about');
+  assert.equal(await clips!.isVisible(), true, 'what is not, is');
+  await context.close();
+});
+
+test('a GIF drives like a clip, and a single picture lends its pose', async () => {
+  const { context, page, faults } = await openStudio(browser, url);
+  await closeInsight(page);
+  await choosePortrait(page, 'portrait.png');
+  await chooseClip(page, 'short.gif');
+  await facts(page, 2).getByText(`256 × 256, ${SHORT} frames, 0.6 s, 10 a second, no sound`).waitFor();
+  await animate(page).click();
+  await page.getByText(`Done: ${SHORT} frames`).waitFor();
+  assert.equal((await picturesOf(await saveResult(page, folder))).length, SHORT);
+  await chooseClip(page, 'pair.png');
+  await facts(page, 2).getByText('560 × 320, 1 frame,').waitFor();
+  await animate(page).click();
+  await page.getByText('Done: 1 frame in').waitFor();
+  await facts(page, 3).getByText('one picture shows no motion, so its pose is taken over as it is').waitFor();
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('what is wrong is said where it was chosen, within view on a phone; a clip that is cut off is so before it is animated', async () => {
+  const { context, page } = await openStudio(browser, url, { viewport: { width: 390, height: 700 } });
+  await closeInsight(page);
+  await writeFile(path('letter.png'), 'Dear reader');
+  const choose = page.getByLabel('Choose a clip of a face');
+  await choose.scrollIntoViewIfNeeded();
+  await chooseClip(page, 'letter.png');
+  const said = page.getByText(/letter\.png: /);
+  await said.waitFor();
+  const { y, height } = (await said.boundingBox())!;
+  assert.ok(y >= 0 && y + height <= 700, `it stands from ${y} to ${y + height} of 700`);
+
+  await choose.focus();
+  await chooseClip(page, 'begun.mp4');
+  await page.getByText(/begun\.mp4: the file is damaged or cut off: \d+ of 246 frames could be read/).waitFor();
+  assert.equal(await facts(page, 2).getByText('246').isVisible(), false, 'the frames that it has not are not promised');
+  assert.equal(await said.isVisible(), false);
+  assert.equal(await page.evaluate(() => document.activeElement?.ariaLabel), 'Change the driving clip');
+  await context.close();
+});
+
+test('a very large picture is used smaller; the square can be held by its corners also where it leaves the picture', async () => {
+  const { context, page, faults } = await openStudio(browser, url);
+  await closeInsight(page);
+  await writeGreyPicture(path('large.png'), 4500, 1500);
+  await choosePortrait(page, 'large.png');
+  await facts(page, 1).getByText('4500 × 1500, used at 4096 × 1365, square of 1365').waitFor();
+  const square = page.getByRole('group', { name: /Square of the portrait/ });
+  for (let i = 0; i < 5; i++) await square.press('Shift+ArrowUp');
+  const picture = (await page.locator('.panel:nth-child(1) .picture').boundingBox())!;
+  for (const corner of await square.locator('.crop-corner').all()) {
+    const box = (await corner.boundingBox())!;
+    assert.ok(box.y >= picture.y - 1 && box.y + box.height <= picture.y + picture.height + 1);
+  }
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('the browser asks before a result is lost, and options are remembered', async () => {
+  const { context, page, faults } = await openStudio(browser, url);
+  await closeInsight(page);
+  await choosePortrait(page, 'portrait.png');
+  await chooseClip(page, 'short.mp4');
+  await page.getByText('Options', { exact: true }).click();
+  await page.getByLabel('Smoothing').selectOption('a lot');
+  await page.getByLabel('Sound').uncheck();
+  await animate(page).click();
+  await page.getByText(`Done: ${SHORT} frames`).waitFor();
+  const asked = page.waitForEvent('dialog');
+  const left = page.reload();
+  const dialog = await asked;
+  assert.equal(dialog.type(), 'beforeunload');
+  await dialog.accept();
+  await left;
+  await page.locator('.engine[data-provider]').waitFor();
+  assert.equal(await page.getByLabel('Smoothing').inputValue(), '0.75');
+  assert.equal(await page.getByLabel('Sound').isChecked(), false);
+  assert.deepEqual(faults, []);
   await context.close();
 });
 
@@ -181,7 +269,7 @@ test('what the browser keeps of models is told, and can be forgotten', async () 
   await context.close();
 });
 
-test('the camera drives the portrait: frames a second are shown, a key resets the pose, a recording can be saved', async () => {
+test('the camera drives the portrait: its pace is shown, a key on its controls resets the pose, recordings stay to be saved', async () => {
   const { context, page, faults } = await openStudio(browser, url);
   await closeInsight(page);
   await page.getByRole('button', { name: 'Use the camera' }).click();
@@ -189,10 +277,11 @@ test('the camera drives the portrait: frames a second are shown, a key resets th
   await choosePortrait(page, 'portrait.png');
   await facts(page, 1).getByText('square of 256').waitFor();
   await page.getByRole('button', { name: 'Use the camera' }).click();
-  await page.getByText(/\d frames a second/).waitFor();
-  await page.keyboard.press('r');
+  await page.getByText(/\d (frames a second|s a frame)/).waitFor();
+  await page.keyboard.press('r'); // on no control of the camera it is but a letter
+  assert.equal(await page.getByText('The reference pose was reset.').isVisible(), false);
+  await page.getByRole('button', { name: 'Reset pose' }).press('r');
   await page.getByText('The reference pose was reset.').waitFor();
-  await page.getByText(/\d frames a second/).waitFor();
   await page.getByRole('button', { name: 'Record', exact: true }).click();
   await page.getByText(/, ([2-9]|\d\d+) recorded/).waitFor();
   await page.getByRole('button', { name: 'Finish recording' }).click();
@@ -202,19 +291,69 @@ test('the camera drives the portrait: frames a second are shown, a key resets th
   assert.ok((await picturesOf(saved)).length > 0);
   assert.equal((await readMetadata(saved)).origin?.digitalSourceType, DIGITAL_SOURCE_TYPES.trained);
   assert.equal(await page.evaluate(() => document.querySelector('video')?.srcObject), null, 'the camera is off');
+
+  // The next session does not take the recording away, nor stands under its name.
+  await page.getByRole('button', { name: 'Use the camera' }).click();
+  await page.getByText(/\d (frames a second|s a frame)/).waitFor();
+  assert.equal(await page.getByRole('link', { name: 'Save' }).isVisible(), false);
+  await page.getByRole('button', { name: 'Stop', exact: true }).click();
+  await page.getByRole('button', { name: basename(saved), exact: true }).click();
+  assert.equal(await page.getByRole('link', { name: 'Save' }).getAttribute('download'), basename(saved));
+  await facts(page, 3)
+    .getByText(/^\d+ frames, .*marked as synthetic/)
+    .waitFor();
   assert.deepEqual(faults, []);
   await context.close();
 });
 
-test('another clip, chosen while one drives, ends the animation and can drive in its place', async () => {
+test('a face that leaves the camera’s picture is noticed: the portrait rests until it is back', async () => {
   const { context, page, faults } = await openStudio(browser, url);
   await closeInsight(page);
   await choosePortrait(page, 'portrait.png');
-  await chooseClip(page, 'long.mp4');
+  await facts(page, 1).getByText('square of 256').waitFor();
+  const person = await page.evaluateHandle(() => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 256 });
+    const context = canvas.getContext('2d')!;
+    const face = document.querySelector<HTMLCanvasElement>('.panel:nth-child(1) canvas')!;
+    const state = { there: true };
+    setInterval(() => {
+      context.fillStyle = '#445566';
+      context.fillRect(0, 0, 320, 256);
+      if (state.there) context.drawImage(face, 32, 0);
+    }, 40);
+    const getUserMedia = async () => canvas.captureStream();
+    Object.defineProperty(navigator.mediaDevices, 'getUserMedia', { value: getUserMedia });
+    return state;
+  });
+  await page.getByRole('button', { name: 'Use the camera' }).click();
+  await page.getByText(/\d (frames a second|s a frame)/).waitFor();
+  const gone = page.getByText('No face is seen, so the portrait rests');
+  assert.equal(await gone.isVisible(), false);
+  const drawn = () =>
+    page.locator('.panel:nth-child(3) canvas').evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL());
+  await person.evaluate((state) => Object.assign(state, { there: false }));
+  await gone.waitFor();
+  const resting = await drawn();
+  await page.waitForTimeout(1000);
+  assert.equal(await drawn(), resting);
+  await person.evaluate((state) => Object.assign(state, { there: true }));
+  await gone.waitFor({ state: 'hidden' });
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('another clip can be chosen while one drives: the animation goes on to its end, and the camera says that it waits', async () => {
+  const { context, page, faults } = await openStudio(browser, url);
+  await closeInsight(page);
+  await choosePortrait(page, 'portrait.png');
+  await chooseClip(page, 'middle.mp4');
   await animate(page).click();
-  await page.getByText(/Frame [1-9]\d* of 246/).waitFor();
+  await page.getByText(/Frame [1-9]\d* of 24/).waitFor();
+  await page.getByRole('button', { name: 'Use the camera' }).click();
+  await page.getByText('The clip is still being animated: wait for the end, or cancel it').waitFor();
   await chooseClip(page, 'short.mp4');
-  await page.getByText('Stopped.').waitFor();
+  await facts(page, 2).getByText(`${SHORT} frames`).waitFor();
+  await page.getByText('Done: 24 frames').waitFor();
   await animate(page).click();
   await page.getByText(`Done: ${SHORT} frames`).waitFor();
   assert.deepEqual(faults, []);
@@ -315,10 +454,37 @@ test('every control has a name, and the page is told about in the order in which
   await context.close();
 });
 
-test('after the first visit the studio works without its server', async () => {
+test('without the networks that find faces the square is placed by hand', async () => {
+  const context = await browser.newContext({ serviceWorkers: 'block' });
+  await context.route(/\.data$/, (route) => route.abort());
+  const page = await context.newPage();
+  await page.goto(url);
+  await page.locator('.engine[data-provider]').waitFor();
+  await closeInsight(page);
+  await choosePortrait(page, 'pair.png');
+  await page
+    .getByText('Faces cannot be looked for without the network. Move the square over the face by hand')
+    .waitFor();
+  await facts(page, 1).getByText('560 × 320, square of 320').waitFor();
+  await context.close();
+});
+
+test('a page that was visited comes up although its server has fallen silent', async () => {
+  const gate = await startGate(url);
+  const { context, page } = await openStudio(browser, gate.url);
+  gate.silence();
+  await page.reload();
+  await page.locator('.engine[data-provider]').waitFor();
+  assert.equal(await problem(page).isHidden(), true);
+  await context.close();
+});
+
+test('after the first visit the studio works without its server, also what was not used before', async () => {
   const { context, page, faults } = await openStudio(browser, url);
-  await choosePortrait(page, 'portrait.png');
-  await facts(page, 1).getByText('square of 256').waitFor();
+  await page.waitForFunction(async () => {
+    const kept = await Promise.all((await caches.keys()).map(async (name) => (await caches.open(name)).keys()));
+    return kept.flat().some((request) => request.url.endsWith('.data'));
+  });
   server.kill();
   await page.reload();
   await page.locator('.engine[data-provider]').waitFor();

@@ -1,7 +1,9 @@
 // What the page sees of the engine: the networks, run in a worker of their own. Types and errors only.
-import type { AnimateOptions, ClipFraming as FramedFace, KeypointSet, ScalarMap } from 'dagan/animation';
+import type { AnimateOptions, ClipFraming as FramedFace, KeypointSet, ScalarMap, Sight } from 'dagan/animation';
 import type { Square } from 'dagan/faces';
 import type { Picture } from 'dagan/media/portable';
+import type { Remote } from '../rpc.js';
+import type { Studio } from './studio.js';
 
 export type { KeypointSet, Picture, ScalarMap, Square };
 
@@ -39,21 +41,11 @@ export class StudioEngineError extends Error {
   }
 }
 
-/**
- * Calls run one after the other, in the order in which they were made. Aborting one that still waits takes it out of the
- * queue; one that runs is finished and its result dropped, except that a download stops at once.
- */
-export type CallOptions = { signal?: AbortSignal };
-
 /** Where networks can run. */
 export type Provider = 'webgpu' | 'wasm';
 
-export type LoadOptions = CallOptions & {
-  /** `auto`, the default: WebGPU where it works, else wasm. */
-  provider?: 'auto' | Provider;
-  /** Called with what of the model's files is there, in bytes; what is kept from before counts as there. */
-  onProgress?: (bytesDone: number, bytesTotal: number) => void;
-};
+/** How much of a model's files is there, in bytes; what is kept from before counts as there. */
+export type LoadProgress = { done: number; total: number };
 
 /** A model that is ready. */
 export type LoadedModel = {
@@ -85,30 +77,6 @@ export type FoundFaces = {
 /** How the face of a clip is framed. */
 export type ClipFraming = Omit<FramedFace, 'kind'>;
 
-/** Follows the face of a clip through frames that need not be neighbours, such as one of every ten. */
-export interface ClipFace {
-  /** Looks at a frame. All frames of a clip have one size. */
-  see(frame: PictureInput, options?: CallOptions): Promise<void>;
-  /**
-   * One square for the whole clip, and how often the face was seen.
-   *
-   * @throws StudioEngineError `no-face` if it was not seen at all
-   */
-  framing(options?: CallOptions): Promise<ClipFraming>;
-  /**
-   * Which of the frames is most like the portrait in pose and expression: a good one for `setReference`. Null if the
-   * portrait has no face, or no frame has.
-   */
-  nearest(options?: CallOptions): Promise<number | null>;
-  /** Forgets the clip. */
-  close(): void;
-}
-
-export type PortraitOptions = CallOptions & {
-  /** What the networks see of the portrait; null is the largest square around its centre. Whole pixels. */
-  square: Square | null;
-};
-
 /** A portrait that is ready to be animated. */
 export type Portrait = {
   square: Square;
@@ -121,22 +89,22 @@ export type Portrait = {
   whole: { width: number; height: number };
 };
 
-export type DrivingOptions = CallOptions & {
+/** A driving frame, and how its motion is taken over. */
+export type DrivingFrame = Pick<AnimateOptions, 'motion' | 'adaptScale'> & {
+  frame: PictureInput;
   /** What the networks see of the frame; null is the largest square around its centre. Whole pixels. */
   square: Square | null;
+  /** Strength of the smoothing of keypoints over time, 0 to 1; null, the default, is none. */
+  smoothing?: number | null;
+  /** When the frame is shown, in seconds, for the smoothing. By default frames are 1/25 s apart. */
+  timestamp?: number;
+  /** Looks whether the frame shows the face that drives; where it does not the portrait rests. */
+  watch?: boolean;
+  /** Gives the whole portrait with the animated square in it, instead of the square. */
+  pasteBack?: boolean;
+  /** Gives what the networks see on the way, too. */
+  insight?: boolean;
 };
-
-export type FrameOptions = DrivingOptions &
-  Pick<AnimateOptions, 'motion' | 'adaptScale'> & {
-    /** Strength of the smoothing of keypoints over time, 0 to 1; null, the default, is none. */
-    smoothing?: number | null;
-    /** When the frame is shown, in seconds, for the smoothing. By default frames are 1/25 s apart. */
-    timestamp?: number;
-    /** Gives the whole portrait with the animated square in it, instead of the square. */
-    pasteBack?: boolean;
-    /** Gives what the networks see on the way, too. */
-    insight?: boolean;
-  };
 
 /** What the networks saw on the way to a frame. */
 export type Insight = {
@@ -158,10 +126,12 @@ export type GeneratedFrame = {
   driving: KeypointSet;
   /** The portrait's in this frame. */
   keypoints: KeypointSet;
+  /** What was seen of the face that drives; `face` where nobody has looked. */
+  sight: Sight;
   /** Where it was asked for. */
   insight: Insight | null;
-  /** Milliseconds of the two networks, and of everything. */
-  times: { drive: number; generate: number; total: number };
+  /** Milliseconds of the two networks, of looking for the face, and of everything. */
+  times: { drive: number; watch: number; generate: number; total: number };
 };
 
 /** Where the attention looks. */
@@ -173,50 +143,15 @@ export type Attention = {
 };
 
 /**
- * The networks in a worker of their own, so that the page stays free. Everything stays in the tab: files come from the
- * page's own origin alone.
+ * The networks in a worker of their own, so that the page stays free: the functions of `Studio`. Everything stays in the tab:
+ * files come from the page's own origin alone. Calls run one after the other, in the order in which they were made. Aborting
+ * one that still waits takes it out of the queue; one that runs is finished and its result dropped, except that a download
+ * stops at once.
  */
-export interface StudioEngine {
-  /**
-   * Fetches an exported model, checks every file against its manifest, keeps the files by their hashes (Cache Storage) and
-   * makes the networks ready. Replaces the model before; a portrait has to be set anew.
-   *
-   * @param url the folder of manifest.json, relative to the page
-   * @throws StudioEngineError `bad-model`, `offline`, `no-webgpu`, `out-of-memory`
-   */
-  load(url: string | URL, options?: LoadOptions): Promise<LoadedModel>;
-  /**
-   * Finds the faces of a picture. Loads the face networks when first used (4 MB). Needs no model.
-   *
-   * @throws StudioEngineError `no-face`
-   */
-  findFaces(picture: PictureInput, options?: CallOptions): Promise<FoundFaces>;
-  /** Begins to follow one face of a clip. @param options.face counted from the left, 1 is the leftmost; by default the largest */
-  followClip(options?: { face?: number }): ClipFace;
-  /** Takes a portrait as the one to animate; replaces the one before and frees its memory. Resets the reference. */
-  setPortrait(picture: PictureInput, options: PortraitOptions): Promise<Portrait>;
-  /** Frees the portrait. */
-  clearPortrait(): Promise<void>;
-  /** Takes a driving frame as the one that shows the portrait's own pose and expression: motion is measured from it. */
-  setReference(frame: PictureInput, options: DrivingOptions): Promise<void>;
-  /** Forgets reference and smoothing: motion is measured from the next frame. */
-  resetReference(): Promise<void>;
-  /** Makes one frame: the portrait moved as the driving frame says. */
-  animate(frame: PictureInput, options: FrameOptions): Promise<GeneratedFrame>;
-  /**
-   * Where the attention looks in the last frame, for one place of the portrait's depth.
-   *
-   * @param x @param y the place, 0 to 1 from the left and from the top of the portrait's square
-   * @returns null if the model has no attention or there is no frame yet
-   */
-  attention(x: number, y: number, options?: CallOptions): Promise<Attention | null>;
-  /** How many bytes of models are kept. */
-  keptModels(): Promise<number>;
-  /** Deletes all kept models. The one that is loaded stays of use. */
-  forgetModels(): Promise<void>;
+export type StudioEngine = Remote<Studio> & {
   /** Ends the worker and frees all memory. Calls that wait are rejected with `ended`. */
   dispose(): void;
-}
+};
 
 export type StudioEngineOptions = {
   /** Most threads of the wasm runtime. Default: one per processor, at most 8. */

@@ -1,5 +1,5 @@
 // Faces for the page: the squares of a picture, the square of a clip, and which frame is most like the portrait.
-import { ClipFace, chooseFace, facesFromLeft, frameFace, type Look, lookOf } from 'dagan/animation';
+import { ClipFace, chooseFace, FaceWatch, facesFromLeft, frameFace, type Look, lookOf } from 'dagan/animation';
 import { ANALYSIS_SIDE, FaceAnalyzer, type FaceMesh } from 'dagan/faces';
 import { type ClipFraming, type FoundFaces, type Picture, type PictureInput, StudioEngineError } from './api.js';
 import { readPicture, shrink, sizeOf } from './pictures.js';
@@ -77,6 +77,11 @@ export class FaceFinder {
   /** The number of the clip's frame that is most like a look; null if none shows a face. */
   nearest(clip: number, look: Look): number | null {
     return this.#clips.get(clip)?.face.nearest(look)?.frame ?? null;
+  }
+
+  /** Watches a face from frame to frame. */
+  async watch(): Promise<FaceWatch> {
+    return new FaceWatch(await this.#load());
   }
 
   forget(clip: number): void {

@@ -5,6 +5,9 @@ import { StudioEngineError } from './api.js';
 /** Where files are kept (Cache Storage); the address of an entry ends in its file's hash. */
 const CACHE = 'dagan-models';
 
+/** Milliseconds for which the server is waited for where a manifest is kept. */
+const PATIENCE = 3000;
+
 /** An exported model whose files are all here and are what the manifest says. */
 export type FetchedModel = {
   manifest: Manifest;
@@ -90,13 +93,15 @@ async function openCache(): Promise<Cache | undefined> {
 
 async function fetchManifest(folder: URL, cache: Cache | undefined, signal: AbortSignal): Promise<Manifest> {
   const address = new URL(MANIFEST_NAME, folder);
+  const old = await cache?.match(address);
+  const inTime = old ? AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]) : signal;
   let text: string;
   try {
-    text = await (await request(address, signal, { cache: 'no-cache' })).text();
+    text = await (await request(address, inTime, { cache: 'no-cache' })).text();
   } catch (error) {
-    const old =
-      error instanceof StudioEngineError && error.code === 'offline' ? await cache?.match(address) : undefined;
-    if (!old) throw error;
+    signal.throwIfAborted();
+    const silent = inTime.aborted || (error instanceof StudioEngineError && error.code === 'offline');
+    if (!old || !silent) throw error;
     text = await old.text();
   }
   try {

@@ -1,12 +1,15 @@
 // What lives in the worker: the model, the portrait, the reference, and what the last frame was made of.
 import {
+  type Absence,
   type Analysis,
   attentionRow,
+  type FaceWatch,
   type Inspection,
   type KeypointSet,
   type Look,
   MotionTransfer,
   PasteBack,
+  type Sight,
 } from 'dagan/animation';
 import { type Manifest, OnnxEngine } from 'dagan/onnx';
 import { carryToSource } from 'dagan/visualization';
@@ -14,16 +17,14 @@ import type { CallContext } from '../rpc.js';
 import {
   type Attention,
   type ClipFraming,
-  type DrivingOptions,
+  type DrivingFrame,
   type FoundFaces,
-  type FrameOptions,
   type GeneratedFrame,
   type LoadedModel,
-  type LoadOptions,
+  type LoadProgress,
   type Picture,
   type PictureInput,
   type Portrait,
-  type PortraitOptions,
   type Provider,
   type Square,
   StudioEngineError,
@@ -49,14 +50,14 @@ type CurrentPortrait = {
   pasteBack?: PasteBack;
 };
 
-type Without<Options> = Omit<Options, 'signal'>;
-
-/** The functions that the page calls; `StudioEngine` says what they do. */
+/** The functions that the page calls, as `StudioEngine`. */
 export class Studio {
   readonly #runtime: Runtime;
   readonly #faces: FaceFinder;
   #model: Model | undefined;
   #portrait: CurrentPortrait | undefined;
+  /** Of the clip or camera that drives; made when a frame is first watched. */
+  #watch: FaceWatch | undefined;
   /** The last frame: its keypoints, and what was seen on the way where that is known. */
   #last: { keypoints: KeypointSet; seen: Inspection | undefined } | undefined;
 
@@ -65,11 +66,20 @@ export class Studio {
     this.#faces = new FaceFinder(this.#runtime);
   }
 
+  /**
+   * Fetches an exported model, checks every file against its manifest, keeps the files by their hashes (Cache Storage) and
+   * makes the networks ready. Replaces the model before; a portrait has to be set anew. Reports `LoadProgress`.
+   *
+   * @param order.url the folder of manifest.json
+   * @param order.provider `auto`, the default: WebGPU where it works, else wasm
+   * @throws StudioEngineError `bad-model`, `offline`, `no-webgpu`, `out-of-memory`
+   */
   async load(
-    { url, provider = 'auto' }: { url: string } & Pick<LoadOptions, 'provider'>,
+    { url, provider = 'auto' }: { url: string; provider?: 'auto' | Provider },
     { signal, report }: CallContext,
   ): Promise<LoadedModel> {
-    const fetched = await fetchModel(url, { signal, onProgress: (done, total) => report({ done, total }) });
+    const onProgress = (done: number, total: number): void => report({ done, total } satisfies LoadProgress);
+    const fetched = await fetchModel(url, { signal, onProgress });
     this.clearPortrait();
     this.#model?.engine.dispose();
     this.#model = undefined;
@@ -77,18 +87,38 @@ export class Studio {
     return this.#model.facts;
   }
 
+  /**
+   * Finds the faces of a picture. Loads the face networks when first used (4 MB). Needs no model.
+   *
+   * @throws StudioEngineError `no-face`, `offline`
+   */
   findFaces({ picture }: { picture: PictureInput }): Promise<FoundFaces> {
     return this.#faces.find(picture);
   }
 
+  /**
+   * Looks at a frame of a clip, and follows one face of it from the first on. All frames of a clip have one size.
+   *
+   * @param order.clip a number that tells it from others
+   * @param order.face counted from the left, 1 is the leftmost; by default the largest
+   */
   seeFrame({ clip, frame, face }: { clip: number; frame: PictureInput; face?: number }): Promise<void> {
     return this.#faces.see(clip, frame, face);
   }
 
+  /**
+   * One square for the whole clip, as far as it was looked at, and how often the face was seen.
+   *
+   * @throws StudioEngineError `no-face` if it was not seen at all
+   */
   clipFraming({ clip }: { clip: number }): ClipFraming {
     return this.#faces.framing(clip);
   }
 
+  /**
+   * Which of the frames that were looked at is most like the portrait in pose and expression: a good one for `setReference`.
+   * Null if the portrait has no face, or no frame has.
+   */
   async nearestFrame({ clip }: { clip: number }): Promise<number | null> {
     const portrait = this.#currentPortrait();
     const { left, top, side } = portrait.square;
@@ -97,21 +127,21 @@ export class Studio {
     return look ? this.#faces.nearest(clip, look) : null;
   }
 
+  /** Forgets the face of a clip. */
   forgetClip({ clip }: { clip: number }): void {
     this.#faces.forget(clip);
   }
 
-  async setPortrait({
-    picture: input,
-    options: { square: wanted },
-  }: {
-    picture: PictureInput;
-    options: Without<PortraitOptions>;
-  }): Promise<Portrait> {
+  /**
+   * Takes a portrait as the one to animate; replaces the one before and frees its memory. Forgets the reference.
+   *
+   * @param order.square what the networks see of it; null is the largest square around its centre. Whole pixels
+   */
+  async setPortrait(order: { picture: PictureInput; square: Square | null }): Promise<Portrait> {
     const { engine } = this.#currentModel();
     this.clearPortrait();
-    const original = readPicture(input);
-    const { square, picture } = readSquare(original, wanted, engine.size);
+    const original = readPicture(order.picture);
+    const { square, picture } = readSquare(original, order.square, engine.size);
     const analysis = await engine.setSource(picture);
     const whole = shrink(original, LONGEST_SIDE);
     const scale = whole.width / original.width;
@@ -130,37 +160,50 @@ export class Studio {
     return structuredClone({ square, picture, keypoints, disparity, whole: { width, height } });
   }
 
+  /** Frees the portrait. */
   clearPortrait(): void {
     this.#portrait = undefined;
     this.#last = undefined;
     this.#model?.engine.clearSource();
   }
 
-  async setReference({ frame, options }: { frame: PictureInput; options: Without<DrivingOptions> }): Promise<void> {
+  /**
+   * Takes a driving frame as the one that shows the portrait's own pose and expression: motion is measured from it. What was
+   * seen of another clip is forgotten.
+   */
+  async setReference({ frame, square }: Pick<DrivingFrame, 'frame' | 'square'>): Promise<void> {
     const { engine } = this.#currentModel();
-    const { picture } = readSquare(frame, options.square, engine.size);
+    const { picture } = readSquare(frame, square, engine.size);
     const [found] = await engine.drive([picture]);
     this.#portrait?.motion.reset(found!.keypoints);
+    this.#watch = undefined;
   }
 
+  /** Forgets reference, smoothing and what was seen of the face: motion is measured from the next frame. */
   resetReference(): void {
     this.#portrait?.motion.reset();
+    this.#watch = undefined;
   }
 
-  async animate({ frame, options }: { frame: PictureInput; options: Without<FrameOptions> }): Promise<GeneratedFrame> {
+  /** Makes one frame: the portrait moved as the driving frame says. */
+  async animate(order: DrivingFrame): Promise<GeneratedFrame> {
     const begin = performance.now();
     const { engine } = this.#currentModel();
     const portrait = this.#currentPortrait();
-    const { motion, adaptScale, smoothing = null, timestamp, insight = false } = options;
-    const { picture: square } = readSquare(frame, options.square, engine.size);
+    const { motion, adaptScale, smoothing = null, timestamp, insight = false } = order;
+    const { picture: square } = readSquare(order.frame, order.square, engine.size);
 
     const beforeDrive = performance.now();
     const [found] = await engine.drive([square], { withDisparity: insight });
     const { keypoints: driving, disparity } = found!;
     const drive = performance.now() - beforeDrive;
 
+    const beforeWatch = performance.now();
+    const sight = order.watch ? await this.#see(square) : 'face';
+    const watch = performance.now() - beforeWatch;
+
     portrait.motion.set({ motion, adaptScale, smoothing: smoothing !== null && { strength: smoothing } });
-    const keypoints = portrait.motion.next(driving, timestamp);
+    const keypoints = portrait.motion.next(driving, timestamp, sight === 'face');
 
     const beforeGenerate = performance.now();
     const seen = insight ? await engine.inspect(keypoints) : undefined;
@@ -168,17 +211,29 @@ export class Studio {
     const generate = performance.now() - beforeGenerate;
     this.#last = { keypoints, seen };
 
-    const picture = options.pasteBack ? (await this.#pasteBack(portrait)).paste(animated) : animated;
+    const picture = order.pasteBack ? (await this.#pasteBack(portrait)).paste(animated) : animated;
     // Buffers are handed over to the page: it gets copies of what is still of use here.
     const shown = seen && structuredClone({ occlusion: seen.occlusion, deformation: seen.deformation.data });
     return {
       picture,
       ...structuredClone({ driving, keypoints }),
+      sight,
       insight: shown ? { square, disparity, ...shown } : null,
-      times: { drive, generate, total: performance.now() - begin },
+      times: { drive, watch, generate, total: performance.now() - begin },
     };
   }
 
+  /** In which frames the face that drives was not seen, of those that were watched since the reference was set. */
+  absences(): readonly Absence[] {
+    return this.#watch?.absences ?? [];
+  }
+
+  /**
+   * Where the attention looks in the last frame, for one place of the portrait's depth.
+   *
+   * @param place 0 to 1 from the left and from the top of the portrait's square
+   * @returns null if the model has no attention or there is no frame yet
+   */
   async attention({ x, y }: { x: number; y: number }): Promise<Attention | null> {
     if (!this.#last || !this.#currentModel().facts.hasAttention) return null;
     this.#last.seen ??= await this.#currentModel().engine.inspect(this.#last.keypoints);
@@ -190,10 +245,12 @@ export class Studio {
     return { frame, portrait: carryToSource(frame, deformation.data) };
   }
 
+  /** How many bytes of models are kept. */
   keptModels(): Promise<number> {
     return keptBytes();
   }
 
+  /** Deletes all kept models. The one that is loaded stays of use. */
   forgetModels(): Promise<void> {
     return forgetModels();
   }
@@ -242,6 +299,17 @@ export class Studio {
     const { size, description } = engine;
     const facts = { provider, fallback, description, size, bytes, ...abilities(manifest), weights: manifest.metadata };
     return { engine, facts };
+  }
+
+  /** What is seen of the face that drives; without the networks that find faces it is taken to be there. */
+  async #see(square: Picture): Promise<Sight> {
+    try {
+      this.#watch ??= await this.#faces.watch();
+    } catch (error) {
+      if (error instanceof StudioEngineError && error.code === 'offline') return 'face';
+      throw error;
+    }
+    return this.#watch.see(square);
   }
 
   #currentModel(): Model {

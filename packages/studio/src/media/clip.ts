@@ -10,11 +10,23 @@ export const startMediaWorker = (): RemoteWorker<MediaHandlers> =>
   );
 
 export class Clip {
+  #facts: ClipFacts;
+  #warnings: readonly string[] = [];
+  #holders = 1;
+  readonly #ends: (() => void)[] = [];
+
   private constructor(
     private readonly worker: RemoteWorker<MediaHandlers>,
     readonly file: File,
-    readonly facts: ClipFacts,
-  ) {}
+    facts: ClipFacts,
+  ) {
+    this.#facts = facts;
+  }
+
+  /** What the file says of itself, without what a reading has shown to be wrong. */
+  get facts(): ClipFacts {
+    return this.#facts;
+  }
 
   /**
    * Opens a file.
@@ -22,9 +34,6 @@ export class Clip {
    * @throws Error that names the file and says what is wrong with it
    */
   static async open(file: File): Promise<Clip> {
-    if (typeof VideoDecoder === 'undefined') {
-      throw new Error(`${file.name}: this browser cannot decode clips frame by frame (no WebCodecs); use a newer one`);
-    }
     const worker = startMediaWorker();
     try {
       return new Clip(worker, file, await worker.remote.open(file));
@@ -34,27 +43,47 @@ export class Clip {
     }
   }
 
+  /** What the last reading has shown to be wrong with the file. */
+  get warnings(): readonly string[] {
+    return this.#warnings;
+  }
+
   /** Frames in order, the next one decoded while one is worked on. One reading at a time. */
-  async *frames(order: FrameOrder, onWarnings: (texts: string[]) => void = () => {}): AsyncGenerator<ReaderFrame> {
+  async *frames(order: FrameOrder): AsyncGenerator<ReaderFrame> {
     const { remote } = this.worker;
     await remote.read(order);
     try {
-      let coming = remote.next(undefined);
+      let coming = remote.next();
       for (;;) {
         const frame = await coming;
         if (frame === null) break;
-        coming = remote.next(undefined);
+        coming = remote.next();
         coming.catch(() => {}); // told when it is its turn
         yield frame;
       }
-      onWarnings(await remote.stop(undefined));
+      this.#warnings = await remote.stop();
+      // It ends earlier than it says, or has holes.
+      if (this.#warnings.length > 0) this.#facts = { ...this.#facts, frameCount: undefined, duration: undefined };
     } finally {
-      remote.stop(undefined).catch(() => {}); // the worker may have been ended
+      remote.stop().catch(() => {}); // the worker may have been ended
     }
   }
 
-  /** Frees the file and its decoder. */
+  /** Keeps the clip of use for one more, also after it was closed by others. @returns what ends that */
+  hold(): () => void {
+    this.#holders++;
+    return () => this.close();
+  }
+
+  /** Frees the file and its decoder, as soon as nobody holds the clip any more. */
   close(): void {
+    if (--this.#holders > 0) return;
     this.worker.terminate();
+    for (const end of this.#ends) end();
+  }
+
+  /** Has something freed together with the clip. */
+  onClosed(free: () => void): void {
+    this.#ends.push(free);
   }
 }

@@ -18,6 +18,7 @@ import {
 import * as mediabunny from 'mediabunny';
 import { serve } from '../rpc.js';
 import { SAVED_FORMATS, type SavedFormat } from './formats.js';
+import { imageTypeOf, openImageFrames } from './image-frames.js';
 
 mediabunny.Logging.level = mediabunny.LogLevel.Silent;
 
@@ -39,8 +40,10 @@ export type SaveOrder = {
 };
 
 type OpenClip = {
-  file: File;
-  input: mediabunny.Input;
+  /** Opens the file's frames. */
+  open: (order?: Partial<FrameOrder>) => Promise<FrameReader>;
+  /** Frees the file. */
+  dispose: () => void;
   reader: FrameReader;
   frames?: AsyncGenerator<ReaderFrame, void, undefined>;
   transform?: PictureTransform;
@@ -55,11 +58,19 @@ const events = {
   progress: (): void => {},
 };
 
-async function openReader(file: File, input: mediabunny.Input, order: Partial<FrameOrder> = {}): Promise<FrameReader> {
-  const { start = 0, end, every } = order;
+/** How the frames of a file are opened, by what kind of file it is. */
+async function openerOf(file: File): Promise<Pick<OpenClip, 'open' | 'dispose'>> {
+  const type = await imageTypeOf(file);
+  if (type !== undefined) return { open: (order) => openImageFrames(file, type, order), dispose: () => {} };
+  if (typeof VideoDecoder === 'undefined') {
+    throw new Error(`${file.name}: this browser cannot decode clips frame by frame (no WebCodecs); use a newer one`);
+  }
+  const input = videoInput(mediabunny, new mediabunny.BlobSource(file));
   const read = async (from: number, to: number): Promise<Uint8Array> =>
     new Uint8Array(await file.slice(from, to).arrayBuffer());
-  return openVideoFrames(mediabunny, input, read, { path: file.name, start, end, every }, events);
+  const open = ({ start = 0, end, every }: Partial<FrameOrder> = {}): Promise<FrameReader> =>
+    openVideoFrames(mediabunny, input, read, { path: file.name, start, end, every }, events);
+  return { open, dispose: () => input.dispose() };
 }
 
 const handlers = {
@@ -72,15 +83,15 @@ const handlers = {
 
   /** Opens a clip; replaces the one before. */
   open: async (file: File): Promise<ClipFacts> => {
-    await handlers.close(undefined);
+    await handlers.close();
     warnings = [];
-    const input = videoInput(mediabunny, new mediabunny.BlobSource(file));
+    const { open, dispose } = await openerOf(file);
     try {
-      const reader = await openReader(file, input);
-      clip = { file, input, reader };
+      const reader = await open();
+      clip = { open, dispose, reader };
       return reader.info;
     } catch (error) {
-      input.dispose();
+      dispose();
       throw error;
     }
   },
@@ -90,28 +101,28 @@ const handlers = {
     if (!clip) throw new Error('there is no clip');
     await clip.frames?.return();
     warnings = [];
-    clip.reader = await openReader(clip.file, clip.input, order);
+    clip.reader = await clip.open(order);
     clip.frames = clip.reader.frames();
     clip.transform = order.transform;
   },
 
   /** The next frame; null after the last. */
-  next: async (_: undefined): Promise<ReaderFrame | null> => {
+  next: async (): Promise<ReaderFrame | null> => {
     const { value } = (await clip?.frames?.next()) ?? {};
     if (!value) return null;
     return { ...value, picture: transformPicture(value.picture, clip!.transform ?? {}) };
   },
 
   /** Ends the reading. @returns what was wrong with the file */
-  stop: async (_: undefined): Promise<string[]> => {
+  stop: async (): Promise<string[]> => {
     await clip?.frames?.return();
     if (clip) clip.frames = undefined;
     return warnings;
   },
 
-  close: async (_: undefined): Promise<void> => {
+  close: async (): Promise<void> => {
     await clip?.frames?.return();
-    clip?.input.dispose();
+    clip?.dispose();
     clip = undefined;
   },
 
@@ -142,7 +153,7 @@ const handlers = {
   },
 
   /** Completes the video. */
-  finish: async (_: undefined): Promise<{ file: Blob; warnings: string[] }> => {
+  finish: async (): Promise<{ file: Blob; warnings: string[] }> => {
     if (!saving) throw new Error('no video has been begun');
     const { sink, target, order } = saving;
     saving = undefined;

@@ -1,26 +1,19 @@
-// Picture files of any kind that the browser can read, as pixels.
-import { checkReadableSize, type Picture } from 'dagan/media/portable';
-import { pixelsOf } from '../canvas.js';
+// Picture files of any kind that the browser can read, as pixels; read in a worker of their own.
+import { RemoteWorker } from '../rpc.js';
+import type { PictureHandlers, ReadPicture } from './picture-worker.js';
 
 /**
- * Reads a picture: turned upright as its file says, in sRGB, transparency on white.
+ * Reads a picture: turned upright as its file says, in sRGB, transparency on white, shrunk where it is very large.
  *
  * @throws Error that names the file and says what to do
  */
-export async function readPictureFile(file: File): Promise<Picture> {
-  let bitmap: ImageBitmap;
+export async function readPictureFile(file: File): Promise<ReadPicture> {
+  const worker = new RemoteWorker<PictureHandlers>(
+    new Worker(new URL('./picture-worker.ts', import.meta.url), { type: 'module', name: 'picture' }),
+  );
   try {
-    bitmap = await createImageBitmap(file, { imageOrientation: 'from-image', premultiplyAlpha: 'none' });
-  } catch {
-    const what = file.type.startsWith('video/')
-      ? 'is a clip, not a picture'
-      : 'is no picture that this browser can read';
-    throw new Error(`${file.name}: ${what}. Choose a JPEG, PNG or WebP.`);
-  }
-  try {
-    checkReadableSize(file.name, bitmap.width, bitmap.height);
-    return pixelsOf(bitmap);
+    return await worker.remote.read(file);
   } finally {
-    bitmap.close();
+    worker.terminate();
   }
 }

@@ -8,6 +8,10 @@ import type { MediaHandlers, SaveOrder } from './media-worker.js';
 /** A finished video. */
 export type SavedVideo = { file: Blob; format: SavedFormat; frames: number; warnings: string[] };
 
+/** What is said where there is no way to write a video. */
+export const NO_ENCODER =
+  'this browser can encode no video (neither H.264 nor VP9 or VP8): use a newer one to save animations';
+
 /** So many frames may wait to be encoded. */
 const MOST_WAITING = 4;
 
@@ -54,7 +58,7 @@ export class Recording {
   async finish(): Promise<SavedVideo> {
     try {
       await Promise.all(this.#waiting);
-      return { ...(await this.worker.remote.finish(undefined)), format: this.format, frames: this.#frames };
+      return { ...(await this.worker.remote.finish()), format: this.format, frames: this.#frames };
     } finally {
       this.worker.terminate();
     }

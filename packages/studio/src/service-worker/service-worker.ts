@@ -13,6 +13,9 @@ const PREFIX = 'dagan-studio-';
 /** Large files, of which a browser uses one or none: builds of ONNX Runtime, the face networks. */
 const WHEN_USED = /\.wasm$|\.data$|\bort\b/;
 
+/** Milliseconds for which the server is waited for where the page is kept. */
+const PATIENCE = 3000;
+
 /** What isolates the page from others, without which browsers allow no threads. */
 const ISOLATION = {
   'Cross-Origin-Opener-Policy': 'same-origin',
@@ -57,15 +60,20 @@ async function forgetOthers(): Promise<void> {
   await Promise.all(names.map((name) => caches.delete(name)));
 }
 
-/** The page from its server where that answers, so that a new build is seen at once; else the kept one. */
+/** The page from its server where that answers in time, so that a new build is seen at once; else the kept one. */
 async function newest(): Promise<Response> {
+  const page = new Request(address('./'));
+  const isKept = (await (await caches.open(KEPT)).match(page.url)) !== undefined;
+  const signal = isKept ? AbortSignal.timeout(PATIENCE) : undefined;
   try {
-    const response = await fetch(address('./'), { cache: 'no-cache' });
-    if (response.ok) return isolated(response);
+    const response = await fetch(page, { cache: 'no-cache', signal });
+    const { status, statusText, headers } = response;
+    // To its end: the server may fall silent in the middle.
+    if (response.ok) return isolated(new Response(await response.arrayBuffer(), { status, statusText, headers }));
   } catch {
     // no network: the kept page
   }
-  return kept('./', new Request(address('./')));
+  return kept('./', page);
 }
 
 async function kept(name: string, request: Request): Promise<Response> {

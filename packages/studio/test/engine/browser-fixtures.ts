@@ -23,6 +23,9 @@ afterAll(() => {
   for (const engine of engines) engine.dispose();
 });
 
+/** The address of a model, as the worker understands it; whole addresses as they are. */
+export const modelAt = (name: string): string => new URL(name, new URL(FIXTURES, location.href)).href;
+
 export const json = async (name: string) => (await fetch(`${FIXTURES}${name}`)).json();
 
 export async function picture(name: string): Promise<Picture> {
@@ -69,8 +72,8 @@ export const clip = await Promise.all([0, 1, 2, 3].map((i) => picture(`frame${i}
 
 /** Loads a model, and animates as the fixtures do. */
 export async function animated(engine: StudioEngine, model: string, provider: Provider): Promise<GeneratedFrame> {
-  await engine.load(`${FIXTURES}${model}`, { provider });
-  await engine.setPortrait(whole, { square: faces.square });
-  await engine.setReference(clip[0]!, { square: faces.clipSquare });
-  return engine.animate(clip[2]!, { square: faces.clipSquare, insight: true });
+  await engine.load({ url: modelAt(model), provider });
+  await engine.setPortrait({ picture: whole, square: faces.square });
+  await engine.setReference({ frame: clip[0]!, square: faces.clipSquare });
+  return engine.animate({ frame: clip[2]!, square: faces.clipSquare, insight: true });
 }

@@ -10,5 +10,5 @@ test('on WebGPU, if only in software, a model gives what ONNX Runtime gives in N
   expect(furthest(frame.keypoints.value, expected.keypoints)).toBeLessThan(1e-3);
   expect(furthest(frame.insight!.occlusion!.data, expected.occlusion)).toBeLessThan(1e-3);
   expect(psnr(frame.picture, await picture('small-picture'))).toBeGreaterThan(40);
-  expect(furthest((await engine.attention(0.5, 0.25))!.frame.data, expected.attention)).toBeLessThan(1e-3);
+  expect(furthest((await engine.attention({ x: 0.5, y: 0.25 }))!.frame.data, expected.attention)).toBeLessThan(1e-3);
 });
