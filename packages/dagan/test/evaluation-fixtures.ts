@@ -2,12 +2,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { resample } from '../src/data/preprocess/warped-picture.js';
 import type { Contestant } from '../src/evaluation/index.js';
 import type { FaceMesh } from '../src/faces/index.js';
 import { type Region, sampleRegion } from '../src/faces/sampling.js';
-import { LandmarkWarp, type Point } from '../src/geometry/landmark-warp.js';
 import { createPicture, type Picture, readPicture, writePicture } from '../src/media/index.js';
+import { LandmarkWarp, type Point, resample } from './landmark-warp.js';
 
 /** The example portrait, 256 x 256. */
 export const PORTRAIT = fileURLToPath(new URL('../../../../examples/portrait.png', import.meta.url));

@@ -3,7 +3,6 @@
 import { tensor, tidy } from '@dagan/libtorch';
 import type { Engine, Inspection } from '../animation/engine.js';
 import { OUTLINE } from '../data/portraits/face-surface.js';
-import { contains } from '../data/preprocess/warped-picture.js';
 import {
   addFieldTransfers,
   type FieldTransfer,
@@ -12,6 +11,7 @@ import {
   fieldTransferFigures,
   NO_FIELD_TRANSFER,
 } from '../faces/field-transfer.js';
+import { contains } from '../faces/geometry.js';
 import { type FaceAnalyzer, type FaceMesh, MESH_POINTS } from '../faces/index.js';
 import type { Picture } from '../media/pictures/picture.js';
 import type { EvaluationCase } from './cases.js';

@@ -1,4 +1,4 @@
-// Boxes and small matrices.
+// Boxes, polygons and small matrices.
 
 /** A rectangle in pixels, of any position and size. */
 export type Box = { left: number; top: number; width: number; height: number };
@@ -36,6 +36,16 @@ export function boundsOf(points: ArrayLike<number>, stride: number, count = poin
     bottom = Math.max(bottom, points[at + 1]!);
   }
   return { left, top, width: right - left, height: bottom - top };
+}
+
+/** Whether a polygon contains a point: a ray from it crosses the sides an odd number of times. */
+export function contains(polygon: readonly (readonly [x: number, y: number])[], x: number, y: number): boolean {
+  let inside = false;
+  for (const [i, [x1, y1]] of polygon.entries()) {
+    const [x2, y2] = polygon[(i + 1) % polygon.length]!;
+    if (y1 > y !== y2 > y && x < x1 + ((y - y1) / (y2 - y1)) * (x2 - x1)) inside = !inside;
+  }
+  return inside;
 }
 
 /** A 3 x 3 matrix, row by row. */

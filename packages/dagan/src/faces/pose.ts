@@ -22,23 +22,32 @@ export type HeadPose = {
  */
 export function headPose(points: Float64Array, canonical: CanonicalFace): HeadPose {
   const { weights } = canonical;
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  const meanOf = (source: Float64Array): number[] =>
-    [0, 1, 2].map((axis) => weights.reduce((sum, w, i) => sum + w * source[i * 3 + axis]!, 0) / total);
-  const [from, to] = [meanOf(canonical.points), meanOf(points)];
+  // Pictures have y down and depth away from the viewer.
+  const signs = [1, -1, -1] as const;
+  let total = 0;
+  const [from, to] = [
+    [0, 0, 0],
+    [0, 0, 0],
+  ];
+  for (const [i, weight] of weights.entries()) {
+    if (weight === 0) continue;
+    total += weight;
+    for (let axis = 0; axis < 3; axis++) {
+      from[axis]! += weight * canonical.points[i * 3 + axis]!;
+      to[axis]! += weight * points[i * 3 + axis]!;
+    }
+  }
   const covariance = new Array<number>(9).fill(0);
   let spread = 0;
   for (const [i, weight] of weights.entries()) {
     if (weight === 0) continue;
-    const a = [0, 1, 2].map((axis) => canonical.points[i * 3 + axis]! - from[axis]!);
-    // Pictures have y down and depth away from the viewer.
-    const b = [0, 1, 2].map((axis) => (axis === 0 ? 1 : -1) * (points[i * 3 + axis]! - to[axis]!));
-    for (let row = 0; row < 3; row++) {
-      for (let column = 0; column < 3; column++) {
-        covariance[row * 3 + column] = covariance[row * 3 + column]! + weight * b[row]! * a[column]!;
+    for (let column = 0; column < 3; column++) {
+      const a = canonical.points[i * 3 + column]! - from[column]! / total;
+      for (let row = 0; row < 3; row++) {
+        covariance[row * 3 + column]! += weight * signs[row]! * (points[i * 3 + row]! - to[row]! / total) * a;
       }
+      spread += weight * a ** 2;
     }
-    spread += weight * (a[0]! ** 2 + a[1]! ** 2 + a[2]! ** 2);
   }
   const rotation = nearestRotation(covariance);
   const scale = rotation.reduce((sum, value, index) => sum + value * covariance[index]!, 0) / spread;

@@ -32,8 +32,8 @@ const NUMBERS = REFINED_POINTS * 3;
 const LEAST_FRAMES = 12;
 /** Degrees. Beyond, half of the face is guessed. */
 const LARGEST_TURN = { yaw: 30, pitch: 30 } as const;
-/** No more expressions than this are compared with one another. */
-const COMPARED = 20_000;
+/** Of a longer clip so many frames are looked at, evenly spread: neighbours are alike. */
+const MOST_FRAMES = 250;
 /** This share of the frames, those furthest from rest, is taken for failures of the mesh. */
 const FAILURES = 0.003;
 /** Nothing on a face goes further than this, in distances between the outer corners of the eyes. */
@@ -72,12 +72,10 @@ export class ExpressionTracks implements ExpressionSource {
   static of(tracks: Iterable<MeshTrack>, surface: FaceSurface, { count = 3000 }: ExpressionTrackOptions = {}) {
     const mobility = mobilityOf(surface);
     const found = [...tracks].flatMap((track) => changesOf(track, surface, mobility));
-    const every = Math.max(1, found.length / COMPARED);
-    const some = Array.from({ length: Math.floor(found.length / every) }, (_, i) => found[Math.floor(i * every)]!);
-    if (some.length === 0) {
+    if (found.length === 0) {
       throw new RangeError(`no clip shows a face in at least ${LEAST_FRAMES} frames: there are no expressions to take`);
     }
-    const chosen = mostUnlike(some, count);
+    const chosen = mostUnlike(found, count);
     const changes = new Int16Array(new SharedArrayBuffer(chosen.length * NUMBERS * 2));
     for (const [i, one] of chosen.entries())
       changes.set(
@@ -121,8 +119,10 @@ function mobilityOf({ canonical }: FaceSurface): Float32Array {
 function changesOf({ points }: MeshTrack, { canonical }: FaceSurface, mobility: Float32Array): Float32Array[] {
   const unit = eyeDistance(canonical.points);
   const faces: Float64Array[] = [];
-  const turns: number[][] = [];
-  for (let frame = 0; frame < points.length / NUMBERS; frame++) {
+  const turns: [yaw: number, pitch: number][] = [];
+  const step = Math.max(1, points.length / NUMBERS / MOST_FRAMES);
+  for (let at = 0; at < points.length / NUMBERS; at += step) {
+    const frame = Math.floor(at);
     const mesh = Float64Array.from(points.subarray(frame * NUMBERS, (frame + 1) * NUMBERS));
     if (!mesh.every(Number.isFinite)) continue;
     const { yaw, pitch, rotation, scale } = headPose(mesh, canonical);
@@ -131,14 +131,16 @@ function changesOf({ points }: MeshTrack, { canonical }: FaceSurface, mobility: 
     turns.push([yaw, pitch]);
   }
   if (faces.length < LEAST_FRAMES) return [];
-  const eyeWidth = median(faces.map(eyeDistance));
-  const rest = Float64Array.from({ length: NUMBERS }, (_, at) => median(faces.map((face) => face[at]!)));
+  const eyeWidth = median(Float64Array.from(faces, eyeDistance));
+  const rest = Float64Array.from({ length: NUMBERS }, (_, at) => median(Float64Array.from(faces, (face) => face[at]!)));
   const open = eyesOpen(rest);
   const canonicalOpen = eyesOpen(canonical.points);
   const changes = faces.map((face) => Float32Array.from(face, (value, at) => (value - rest[at]!) / eyeWidth));
   removeTurns(changes, turns);
+  const now = new Float64Array(NUMBERS);
   for (const change of changes) {
-    const openNow = eyesOpen(rest.map((value, at) => value + change[at]! * eyeWidth));
+    for (let at = 0; at < NUMBERS; at++) now[at] = rest[at]! + change[at]! * eyeWidth;
+    const openNow = eyesOpen(now);
     for (const [k, eye] of EYES.entries()) {
       const rims = [...eye.upper.slice(1, -1), ...eye.lower.slice(1, -1)];
       const shown = rising((openNow[k]! / open[k]! - IRIS_SEEN[0]) / (IRIS_SEEN[1] - IRIS_SEEN[0]));
@@ -156,35 +158,41 @@ function changesOf({ points }: MeshTrack, { canonical }: FaceSurface, mobility: 
 /** The face seen from the front: y down, z away, in units of length, its weighted middle at 0. */
 function frontal(mesh: Float64Array, rotation: readonly number[], unit: number, weights: Float64Array): Float64Array {
   const face = multiplied(mesh, inverseRotation(pictureRotation(rotation))).map((value) => value / unit);
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
   for (let axis = 0; axis < 3; axis++) {
-    const middle = weights.reduce((sum, weight, i) => sum + weight * face[i * 3 + axis]!, 0) / total;
+    let [middle, total] = [0, 0];
+    for (let i = 0; i < weights.length; i++) {
+      middle += weights[i]! * face[i * 3 + axis]!;
+      total += weights[i]!;
+    }
+    middle /= total;
     for (let at = axis; at < NUMBERS; at += 3) face[at]! -= middle;
   }
   return face;
 }
 
 /** Takes from every coordinate what follows yaw and pitch in proportion (least squares, a little held back). */
-function removeTurns(changes: readonly Float32Array[], turns: readonly number[][]): void {
+function removeTurns(changes: readonly Float32Array[], turns: readonly (readonly [number, number])[]): void {
   const count = turns.length;
-  const means = [0, 1].map((k) => turns.reduce((sum, turn) => sum + turn[k]!, 0) / count);
-  const centred = turns.map((turn) => turn.map((value, k) => value - means[k]!) as [number, number]);
-  let [yy, yp, pp] = [count, 0, count]; // one degree of variance held back
-  for (const [yaw, pitch] of centred) {
-    yy += yaw * yaw;
-    yp += yaw * pitch;
-    pp += pitch * pitch;
-  }
+  const mean = (k: 0 | 1): number => turns.reduce((sum, turn) => sum + turn[k], 0) / count;
+  const yaws = turns.map(([yaw]) => yaw - mean(0));
+  const pitches = turns.map(([, pitch]) => pitch - mean(1));
+  const product = (a: readonly number[], b: readonly number[]): number =>
+    a.reduce((sum, value, i) => sum + value * b[i]!, 0);
+  // One degree of variance more holds back what few turns seem to tell.
+  const [yy, yp, pp] = [product(yaws, yaws) + count, product(yaws, pitches), product(pitches, pitches) + count];
   const determinant = yy * pp - yp * yp;
-  for (let at = 0; at < NUMBERS; at++) {
-    let [withYaw, withPitch] = [0, 0];
-    for (const [i, [yaw, pitch]] of centred.entries()) {
-      withYaw += yaw * changes[i]![at]!;
-      withPitch += pitch * changes[i]![at]!;
+  const withYaw = new Float64Array(NUMBERS);
+  const withPitch = new Float64Array(NUMBERS);
+  for (const [i, change] of changes.entries()) {
+    for (let at = 0; at < NUMBERS; at++) {
+      withYaw[at]! += yaws[i]! * change[at]!;
+      withPitch[at]! += pitches[i]! * change[at]!;
     }
-    const perYaw = (pp * withYaw - yp * withPitch) / determinant;
-    const perPitch = (yy * withPitch - yp * withYaw) / determinant;
-    for (const [i, [yaw, pitch]] of centred.entries()) changes[i]![at]! -= perYaw * yaw + perPitch * pitch;
+  }
+  for (const [i, change] of changes.entries()) {
+    const perYaw = (pp * yaws[i]! - yp * pitches[i]!) / determinant;
+    const perPitch = (yy * pitches[i]! - yp * yaws[i]!) / determinant;
+    for (let at = 0; at < NUMBERS; at++) change[at]! -= perYaw * withYaw[at]! + perPitch * withPitch[at]!;
   }
 }
 
@@ -217,8 +225,9 @@ function mostUnlike(all: readonly Float32Array[], count: number): Float32Array[]
   return taken;
 }
 
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+/** Sorts the values. */
+function median(values: Float64Array): number {
+  values.sort();
+  const middle = values.length >> 1;
+  return values.length % 2 === 1 ? values[middle]! : (values[middle - 1]! + values[middle]!) / 2;
 }

@@ -141,9 +141,9 @@ export class MadeUpExpressions {
   /** The expression of an action. */
   of(action: Partial<FacialAction>): Float32Array {
     const changes = new Float32Array(REFINED_POINTS * 3);
-    for (const [name, strength] of Object.entries(action) as [keyof FacialAction, number][]) {
+    for (const [name, basis] of Object.entries(this.#basis)) {
+      const strength = action[name as keyof FacialAction] ?? 0;
       if (strength === 0) continue;
-      const basis = this.#basis[name];
       for (let at = 0; at < changes.length; at++) changes[at]! += strength * basis[at]!;
     }
     return changes;

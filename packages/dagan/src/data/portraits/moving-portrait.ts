@@ -2,7 +2,7 @@
 // every point of the face mesh stands in the picture is exact.
 import { headPose } from '../../faces/pose.js';
 import type { Picture } from '../../media/pictures/picture.js';
-import { Canvas } from './canvas.js';
+import { asPortrait, Canvas, type Portrait } from './canvas.js';
 import { EARS, EYES, type FaceSurface, IRISES, MOUTH, OUTLINE, REFINED_POINTS } from './face-surface.js';
 import { eyeDistance, eyesOpen, inverseRotation, multiplied, pictureRotation, rising } from './frontal-face.js';
 import { MouthInterior } from './mouth-interior.js';
@@ -77,6 +77,7 @@ export class MovingPortrait {
   /** How far the eyes are open, as against those of the canonical face. */
   readonly #lids: readonly number[];
   readonly #openParts: readonly OpenPart[];
+  readonly #portrait: Portrait;
 
   /**
    * @param picture a square one
@@ -97,7 +98,8 @@ export class MovingPortrait {
       );
     }
     this.#surface = surface;
-    const mesh = Float64Array.from(points);
+    this.#portrait = asPortrait(picture);
+    const mesh = new Float64Array(points);
     const { yaw, pitch, roll, rotation } = headPose(mesh, surface.canonical);
     this.pose = { yaw, pitch, roll };
     const axes = pictureRotation(rotation);
@@ -227,7 +229,7 @@ export class MovingPortrait {
         iris === undefined ? 0 : shape[iris * 3 + axis]! - this.#rest[iris * 3 + axis]!;
       part.draw(canvas, shape, places, [way(0), way(1)]);
     }
-    return canvas.picture(this.picture);
+    return canvas.picture(this.#portrait);
   }
 }
 

@@ -152,7 +152,7 @@ export class OpenPart {
     const margin = INSIDE * this.width;
     const [u0, v0] = this.#local(x, y);
     const u = Math.min(this.width - margin, Math.max(margin, u0));
-    const [top, bottom] = this.rims(u);
+    const [top, bottom] = this.#rims(u);
     const [least, most] = [top + margin, bottom - margin];
     const v = least < most ? Math.min(most, Math.max(least, v0)) : (top + bottom) / 2;
     colorAt(
@@ -166,11 +166,11 @@ export class OpenPart {
   /** How far (x, y) is below the portrait's upper rim, and how far the rims are apart there. */
   protected below(x: number, y: number): [below: number, height: number] {
     const [u, v] = this.#local(x, y);
-    const [top, bottom] = this.rims(u);
+    const [top, bottom] = this.#rims(u);
     return [v - top, Math.max(0, bottom - top)];
   }
 
-  private rims(u: number): [top: number, bottom: number] {
+  #rims(u: number): [top: number, bottom: number] {
     const step = Math.min(STEPS, Math.max(0, (u / this.width) * STEPS));
     const k = Math.min(STEPS - 1, Math.trunc(step));
     const mixed = (table: Float64Array): number => table[k]! + (step - k) * (table[k + 1]! - table[k]!);

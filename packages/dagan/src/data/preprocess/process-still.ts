@@ -4,10 +4,12 @@ import { analysisSize } from '../../faces/framing.js';
 import { readPicture } from '../../media/pictures/images.js';
 import { resizePicture, transformPicture } from '../../media/pictures/resize.js';
 import { createClipWriter } from '../../media/process/clip-writer.js';
+import { loadFaceSurface } from '../portraits/face-surface.js';
+import { MadeUpExpressions } from '../portraits/made-up-expressions.js';
+import { MovingPortrait } from '../portraits/moving-portrait.js';
 import { Random } from '../random.js';
 import { HeadPath } from './head-motion.js';
 import { frameNumber, MARKS, type ProcessOptions, sampleOf, TIME_LIMIT, type VideoResult } from './process-video.js';
-import { MovableStill } from './still-motion.js';
 import { type FaceSample, motionOf, planClips } from './tracks.js';
 
 /** The head is moved in a picture up to so many times as large as the clip: what is made smaller after stays sharp. */
@@ -17,6 +19,7 @@ const FINER = 2;
  * Makes a clip of a portrait, `stillSeconds` long. The same name gives the same motion. The clip appears whole or not at
  * all; a picture without a face gives none.
  *
+ * @param options their analyzer must be of refined meshes
  * @throws MediaError if the picture cannot be read or the clip cannot be written
  */
 export async function processStill(path: string, options: ProcessOptions): Promise<VideoResult> {
@@ -47,7 +50,9 @@ export async function processStill(path: string, options: ProcessOptions): Promi
   const square = transformPicture(picture, { crop: plan.crop, size: [side, side] });
   const mesh = await analyzer.track(square);
   if (!mesh) return { ...none, framesWithoutFace: frames };
-  const still = new MovableStill(square, mesh);
+  const surface = await loadFaceSurface();
+  const portrait = new MovingPortrait(square, mesh.points, surface);
+  const expressions = new MadeUpExpressions(surface);
   const headPath = new HeadPath(new Random('still', name));
   const file = `${split}/${name}#${frameNumber(0)}-${frameNumber(frames)}${format === 'mp4' ? '.mp4' : ''}`;
   const target = join(root, format === 'mp4' ? file : `${file}/`);
@@ -55,10 +60,11 @@ export async function processStill(path: string, options: ProcessOptions): Promi
   const samples: Pick<FaceSample, 'marks'>[] = [];
   for (let frame = 0; frame < frames; frame++) {
     const motion = headPath.at(frame / frameRate);
-    await writer.add(resizePicture(still.moved(motion), size, size));
-    samples.push({ marks: still.places(MARKS, motion).flat() });
+    const { picture: moved, points } = portrait.render({ pose: motion, expression: expressions.of(motion) }, size);
+    await writer.add(moved);
+    samples.push({ marks: MARKS.flatMap((index) => [points[index * 2]!, points[index * 2 + 1]!]) });
     onProgress?.(1);
   }
   await writer.finish();
-  return { ...none, clips: [{ ...plan, motion: motionOf(samples, mesh.box.height), file, frames }] };
+  return { ...none, clips: [{ ...plan, motion: motionOf(samples, (mesh.box.height * size) / side), file, frames }] };
 }

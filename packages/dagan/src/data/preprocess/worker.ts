@@ -26,15 +26,19 @@ const send = (report: PreprocessReport): void => {
   process.send?.(report);
 };
 
-let analyzer: Promise<FaceAnalyzer> | undefined;
+let forVideos: Promise<FaceAnalyzer> | undefined;
+/** Portraits that move need finer meshes. */
+let forStills: Promise<FaceAnalyzer> | undefined;
 
 async function prepare({ path, still, name, root, split, settings }: PreprocessOrder): Promise<void> {
   let frames = 0;
   try {
-    analyzer ??= FaceAnalyzer.load();
+    if (still) forStills ??= FaceAnalyzer.load({ mesh: 'refined' });
+    else forVideos ??= FaceAnalyzer.load();
+    const analyzer = (await (still ? forStills : forVideos))!;
     const result = await (still ? processStill : processVideo)(path, {
       ...settings,
-      analyzer: await analyzer,
+      analyzer,
       root,
       split,
       name,

@@ -1,4 +1,6 @@
-// The smoothest map of the plane that takes given points to given points.
+// A way to move points of a picture that shares nothing with the code under test: the smoothest map of the plane that takes
+// given points to given points.
+import { createPicture, type Picture } from '../src/media/index.js';
 
 export type Point = readonly [x: number, y: number];
 
@@ -93,4 +95,42 @@ function solve(matrix: Float64Array[], sides: readonly Float64Array[]): void {
       side[row] = value / matrix[row]![row]!;
     }
   }
+}
+/** The warp is computed at the corners of squares of so many pixels and interpolated inside. */
+const STRIDE = 4;
+
+/** The picture that shows at p what `picture` shows at `warp.at(p)`, mirrored beyond its border. */
+export function resample(picture: Picture, warp: LandmarkWarp): Picture {
+  const { width, height, data } = picture;
+  const result = createPicture(width, height);
+  const columns = Math.ceil(width / STRIDE) + 1;
+  const corners = Array.from({ length: columns * (Math.ceil(height / STRIDE) + 1) }, (_, i) =>
+    warp.at((i % columns) * STRIDE + 0.5, Math.floor(i / columns) * STRIDE + 0.5),
+  );
+  for (let y = 0, to = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const at = Math.floor(y / STRIDE) * columns + Math.floor(x / STRIDE);
+      const [s, t] = [(x % STRIDE) / STRIDE, (y % STRIDE) / STRIDE];
+      const placeAt = (axis: 0 | 1): number =>
+        (1 - t) * ((1 - s) * corners[at]![axis] + s * corners[at + 1]![axis]) +
+        t * ((1 - s) * corners[at + columns]![axis] + s * corners[at + columns + 1]![axis]);
+      const [u, v] = [mirrored(placeAt(0) - 0.5, width - 1), mirrored(placeAt(1) - 0.5, height - 1)];
+      const [left, top] = [Math.min(Math.floor(u), width - 2), Math.min(Math.floor(v), height - 2)];
+      const [p, q] = [u - left, v - top];
+      for (let channel = 0; channel < 3; channel++, to++) {
+        const from = (top * width + left) * 3 + channel;
+        const below = from + width * 3;
+        const value =
+          (1 - q) * ((1 - p) * data[from]! + p * data[from + 3]!) + q * ((1 - p) * data[below]! + p * data[below + 3]!);
+        result.data[to] = Math.round(value);
+      }
+    }
+  }
+  return result;
+}
+
+/** A coordinate folded into [0, last]. */
+function mirrored(value: number, last: number): number {
+  const folded = Math.abs(value) % (2 * last);
+  return folded <= last ? folded : 2 * last - folded;
 }
