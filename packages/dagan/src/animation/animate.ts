@@ -36,7 +36,7 @@ export async function* animate<Input extends { picture: Picture; timestamp?: num
   frames: AsyncIterable<Input>,
   { withDisparity = false, watch, ...options }: AnimateOptions = {},
 ): AsyncGenerator<AnimatedFrame<Input>> {
-  const motion = new MotionTransfer(source.keypoints, options);
+  const motion = new MotionTransfer(source.keypoints, { names: engine.keypointNames, ...options });
   for await (const inputs of batches(frames, engine.batchSize)) {
     const driving = engine.drive(
       inputs.map((input) => input.picture),

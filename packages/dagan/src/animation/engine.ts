@@ -38,8 +38,14 @@ export interface Engine {
   readonly size: number;
   /** Frames that are best handed over together. */
   readonly batchSize: number;
-  /** Takes a portrait as the one to animate; replaces the one before. */
-  setSource(portrait: Picture): Promise<Analysis>;
+  /** Which of the keypoints stand on landmarks of the face, by the landmarks' names (`FACE_LANDMARKS`); none if not given. */
+  readonly keypointNames?: Readonly<Record<string, number>>;
+  /**
+   * Takes a portrait as the one to animate; replaces the one before.
+   *
+   * @param options.keypoints taken for the portrait's instead of those that the network finds
+   */
+  setSource(portrait: Picture, options?: { keypoints?: KeypointSet }): Promise<Analysis>;
   /** Keypoints of driving frames. Disparity is computed for display where `withDisparity` asks for it. */
   drive(frames: readonly Picture[], options?: { withDisparity?: boolean }): Promise<Analysis[]>;
   /** The portrait with the keypoints given; they are already transferred to it. */

@@ -1,6 +1,7 @@
 // From the keypoints of driving frames to those of the portrait, frame by frame: reference, rest where no face drives,
 // smoothing, transfer. Everything that animates goes through here: clips, the camera, the evaluation.
 import type { KeypointSet } from '../tensors/keypoint-set.js';
+import { checkControls, retargeted } from './controls.js';
 import { KeypointSmoother, type SmoothingOptions } from './smoothing.js';
 import { type TransferOptions, transferKeypoints } from './transfer.js';
 
@@ -28,6 +29,7 @@ const EASE = 3;
 export class MotionTransfer {
   readonly #portrait: KeypointSet;
   #transfer: TransferOptions = { motion: 'relative', adaptScale: false };
+  #retargeted: KeypointSet;
   #reference: KeypointSet | undefined;
   #smoothing: { strength: number | undefined; filter: KeypointSmoother } | undefined;
   /** When the frame before was shown, in seconds. */
@@ -40,6 +42,7 @@ export class MotionTransfer {
   /** @param portrait what the engine found in the portrait */
   constructor(portrait: KeypointSet, { reference, ...settings }: MotionOptions = {}) {
     this.#portrait = portrait;
+    this.#retargeted = portrait;
     this.#reference = reference;
     this.set(settings);
   }
@@ -47,10 +50,12 @@ export class MotionTransfer {
   /**
    * Takes over motion so from the next frame on. The reference stays; smoothing begins anew where its strength is another.
    *
-   * @throws RangeError if the strength is not from 0 to 1
+   * @throws RangeError if the smoothing's strength is not from 0 to 1; TypeError for a control that needs names
    */
-  set({ motion = 'relative', adaptScale = false, smoothing = false }: MotionSettings): void {
-    this.#transfer = { motion, adaptScale };
+  set({ motion = 'relative', adaptScale = false, smoothing = false, controls = {}, names = {} }: MotionSettings): void {
+    checkControls(controls, names);
+    this.#transfer = { motion, adaptScale, controls, names };
+    this.#retargeted = controls.retarget ? retargeted(this.#portrait, controls.retarget, names) : this.#portrait;
     if (smoothing === false) {
       this.#smoothing = undefined;
       return;
@@ -69,6 +74,11 @@ export class MotionTransfer {
     this.#back = 1;
   }
 
+  /** The portrait's keypoints as they are without a driver, with the constant changes of the controls. */
+  get still(): KeypointSet {
+    return this.#retargeted;
+  }
+
   /**
    * The keypoints that the portrait should have in the next frame. Where no face drives it rests as it was, at the start in its
    * own pose, and when the face is back motion comes back over some frames.
@@ -81,9 +91,9 @@ export class MotionTransfer {
     const elapsed = timestamp !== undefined && this.#shown !== undefined ? timestamp - this.#shown : FRAME_TIME;
     this.#shown = timestamp;
     this.#driven = hasFace ? this.#returning(driving) : this.#rest();
-    if (!this.#driven || !this.#reference) return this.#portrait; // no face so far
+    if (!this.#driven || !this.#reference) return this.#retargeted; // no face so far
     const moved = this.#smoothing ? this.#smoothing.filter.next(this.#driven, elapsed) : this.#driven;
-    return transferKeypoints(this.#portrait, moved, this.#reference, this.#transfer);
+    return transferKeypoints(this.#retargeted, moved, this.#reference, this.#transfer);
   }
 
   /** What drives while no face does: what drove before; at the start what means the portrait's own pose, if that is known. */

@@ -1,6 +1,6 @@
 // Takes the trembling out of keypoints: the 1-euro filter (Casiez, Roussel, Vogel, "1 € Filter", CHI 2012), a low-pass
-import type { KeypointSet } from '../tensors/keypoint-set.js';
 // whose cutoff rises with speed, so that what rests is calmed and what moves hardly lags. Causal: it serves live too.
+import type { KeypointSet } from '../tensors/keypoint-set.js';
 
 /** How keypoints are smoothed. */
 export type SmoothingOptions = {

@@ -1,6 +1,8 @@
 // From the driving face's keypoints to the portrait's: absolute, or relative to a reference frame (as in the first-order
-import type { KeypointSet } from '../tensors/keypoint-set.js';
 // motion model, Siarohin et al., 2019, Section 3.3).
+import type { KeypointSet } from '../tensors/keypoint-set.js';
+import { controlledMotion, type MotionControls } from './controls.js';
+import type { KeypointNames } from './mesh-keypoints.js';
 
 export type TransferOptions = {
   /**
@@ -10,6 +12,10 @@ export type TransferOptions = {
   motion: 'relative' | 'absolute';
   /** Scales relative movement by the sizes of the two faces (square root of the keypoints' convex hulls' areas). */
   adaptScale: boolean;
+  /** What is changed of relative motion; by default nothing. */
+  controls?: MotionControls;
+  /** Which keypoints stand on landmarks of the face; by default none are known. */
+  names?: KeypointNames;
 };
 
 /** [a b; c d] of keypoint k. */
@@ -33,6 +39,9 @@ function invert([a, b, c, d]: Matrix): Matrix {
   const determinant = a * d - b * c;
   return [d / determinant, -b / determinant, -c / determinant, a / determinant];
 }
+
+/** I + s (M - I) */
+const partly = ([a, b, c, d]: Matrix, s: number): Matrix => [1 + s * (a - 1), s * b, s * c, 1 + s * (d - 1)];
 
 /** Area of the convex hull of points (x, y), in the square of their units. */
 export function convexHullArea(value: ArrayLike<number>): number {
@@ -66,22 +75,24 @@ export function movementScale(source: KeypointSet, reference: KeypointSet): numb
  * The keypoints that the portrait should have.
  *
  * Relative: p = p_s + scale (p_d - p_r) and J = J_d J_r^-1 J_s, with s the portrait, d the driving frame and r the
- * reference frame of the driving clip.
+ * reference frame of the driving clip. Controls change p_d - p_r (`controlledMotion`), and how far J_d J_r^-1 is from the identity.
  */
 export function transferKeypoints(
   source: KeypointSet,
   driving: KeypointSet,
   reference: KeypointSet,
-  { motion, adaptScale }: TransferOptions,
+  { motion, adaptScale, controls = {}, names = {} }: TransferOptions,
 ): KeypointSet {
   if (motion === 'absolute') return driving;
   const scale = adaptScale ? movementScale(source, reference) : 1;
-  const value = source.value.map((x, i) => x + scale * (driving.value[i]! - reference.value[i]!));
+  const way = controlledMotion(source.value, reference.value, driving.value, controls, names);
+  const value = source.value.map((x, i) => x + scale * way[i]!);
   if (!source.jacobian || !driving.jacobian || !reference.jacobian) return { value, jacobian: null };
   const jacobian = new Float32Array(source.jacobian.length);
+  const strength = (controls.strength ?? 1) * (controls.parts?.pose ?? 1);
   for (let k = 0; k < jacobian.length / 4; k++) {
-    const change = multiply(matrixAt(driving.jacobian, k), invert(matrixAt(reference.jacobian, k)));
-    jacobian.set(multiply(change, matrixAt(source.jacobian, k)), 4 * k);
+    const whole = multiply(matrixAt(driving.jacobian, k), invert(matrixAt(reference.jacobian, k)));
+    jacobian.set(multiply(partly(whole, strength), matrixAt(source.jacobian, k)), 4 * k);
   }
   return { value, jacobian };
 }

@@ -60,7 +60,7 @@ export function modelContestant(
     async begin(portrait, motion, pose) {
       const { keypoints } = await engine.setSource(portrait);
       const reference = pose ? (await engine.drive([pose]))[0]!.keypoints : undefined;
-      transfer = new MotionTransfer(keypoints, { ...motion, reference });
+      transfer = new MotionTransfer(keypoints, { names: engine.keypointNames, ...motion, reference });
     },
     async render(driving) {
       const found = await engine.drive(driving);

@@ -25,9 +25,11 @@ answerRequests<EngineRequest, EngineAnswer[keyof EngineAnswer]>(async (request) 
   const engine = await loading;
   switch (request.call) {
     case 'load':
-      return { answer: { description: engine.description, size: engine.size } };
+      return {
+        answer: { description: engine.description, size: engine.size, keypointNames: engine.keypointNames },
+      };
     case 'setSource':
-      return { answer: await engine.setSource(request.portrait) };
+      return { answer: await engine.setSource(request.portrait, { keypoints: request.keypoints }) };
     case 'drive': {
       const [analysis] = await engine.drive([request.frame], { withDisparity: request.withDisparity });
       return { answer: analysis! };

@@ -35,14 +35,14 @@ export function shareThreads(threads: number, memory = process.availableMemory()
 /** What a thread is asked for: what the methods of `Engine` are called with. */
 export type EngineRequest =
   | { call: 'load' }
-  | { call: 'setSource'; portrait: Picture }
+  | { call: 'setSource'; portrait: Picture; keypoints?: KeypointSet }
   | { call: 'drive'; frame: Picture; withDisparity: boolean }
   | { call: 'generate'; keypoints: KeypointSet }
   | { call: 'inspect'; keypoints: KeypointSet; withTensors: boolean };
 
 /** What it answers, by call. */
 export type EngineAnswer = {
-  load: { description: string; size: number };
+  load: { description: string; size: number; keypointNames?: Readonly<Record<string, number>> };
   setSource: Analysis;
   drive: Analysis;
   generate: Picture;
@@ -73,6 +73,7 @@ export class EngineThreads implements Engine {
   private constructor(
     readonly description: string,
     readonly size: number,
+    readonly keypointNames: Readonly<Record<string, number>> | undefined,
     private readonly threads: readonly Thread<EngineRequest, Answers>[],
   ) {
     this.batchSize = threads.length;
@@ -96,12 +97,13 @@ export class EngineThreads implements Engine {
       throw failed.reason;
     }
     for (const thread of threads) thread.hold(false);
-    const { description, size } = (loaded[0] as PromiseFulfilledResult<EngineAnswer['load']>).value;
-    return new EngineThreads(describe(description), size, threads);
+    const { description, size, keypointNames } = (loaded[0] as PromiseFulfilledResult<EngineAnswer['load']>).value;
+    return new EngineThreads(describe(description), size, keypointNames, threads);
   }
 
-  async setSource(portrait: Picture): Promise<Analysis> {
-    const [first] = await this.#answers<Analysis>(this.threads.map(() => ({ call: 'setSource', portrait })));
+  async setSource(portrait: Picture, { keypoints }: { keypoints?: KeypointSet } = {}): Promise<Analysis> {
+    const request = { call: 'setSource', portrait, keypoints } as const;
+    const [first] = await this.#answers<Analysis>(this.threads.map(() => request));
     return first!;
   }
 

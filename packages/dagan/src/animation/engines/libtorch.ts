@@ -74,9 +74,18 @@ export class LibtorchEngine implements Engine {
     this.description = `LibTorch ${buildInfo().version}, ${device}, ${precision}, ${getThreads()} threads`;
   }
 
-  async setSource(portrait: Picture): Promise<Analysis> {
+  get keypointNames(): Readonly<Record<string, number>> {
+    return this.#model.config.semanticKeypoints ?? {};
+  }
+
+  async setSource(portrait: Picture, { keypoints }: { keypoints?: KeypointSet } = {}): Promise<Analysis> {
     this.#disposeSource();
-    const state = noGrad(() => tidy(() => this.#model.source(this.#input([portrait]))));
+    const state = noGrad(() =>
+      tidy(() => {
+        const found = this.#model.source(this.#input([portrait]));
+        return keypoints ? { ...found, keypoints: keypointsToTensors([keypoints], this.#device) } : found;
+      }),
+    );
     for (const value of tensorsOf(state)) keep(value);
     this.#source = state;
     return {

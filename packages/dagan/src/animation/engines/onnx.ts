@@ -92,13 +92,18 @@ export class OnnxEngine implements Engine {
     return new OnnxEngine(words, side, batchSize, runtime, manifest, sessions as Required<typeof sessions>);
   }
 
-  async setSource(portrait: Picture): Promise<Analysis> {
+  get keypointNames(): Readonly<Record<string, number>> {
+    return this.model.config.semanticKeypoints ?? {};
+  }
+
+  async setSource(portrait: Picture, { keypoints: given }: { keypoints?: KeypointSet } = {}): Promise<Analysis> {
     const { drive, source } = this.sessions;
     this.#release();
     const image = this.#input([portrait]);
     const found = await drive.run({ image });
     const encoded = await source.run(chosen(source, { ...found, image }));
-    const { keypoints, jacobians } = found as Tensors;
+    const own = given && this.#keypoints([given]);
+    const { keypoints, jacobians } = (own ?? found) as Tensors;
     this.#portrait = {
       ...encoded,
       image,
@@ -107,7 +112,7 @@ export class OnnxEngine implements Engine {
     };
     const disparity = found.disparity ?? encoded.disparity;
     return {
-      keypoints: keypointSets(found as Tensors)[0]!,
+      keypoints: given ?? keypointSets(found as Tensors)[0]!,
       disparity: disparity ? valuesToMaps(values(disparity as Tensor))[0]! : null,
     };
   }

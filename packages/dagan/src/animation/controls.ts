@@ -1,0 +1,219 @@
+// What a user may change of the motion that is taken over: its strength, whole and by part of the face, and constant changes of
+// expression, with a driver or without one. With named keypoints all of it is arithmetic on them.
+import type { KeypointSet } from '../tensors/keypoint-set.js';
+import type { KeypointNames } from './mesh-keypoints.js';
+
+/** Parts whose motion has a strength of its own: 1 as the driver, 0 none, 2 twice as much. */
+export const MOTION_PARTS = ['pose', 'mouth', 'eyes', 'brows'] as const;
+
+export type MotionPart = (typeof MOTION_PARTS)[number];
+
+/** Constant changes of expression. 0 changes nothing; 1 is as much as a face does at most, -1 as much the other way. */
+export const RETARGETS = ['mouth', 'lids', 'brows', 'smile'] as const;
+
+export type Retarget = (typeof RETARGETS)[number];
+
+export type MotionControls = {
+  /** Of all motion. Default 1. */
+  strength?: number;
+  /** Of parts of the face, beside that of the whole. Default 1 each. */
+  parts?: Partial<Record<MotionPart, number>>;
+  /** `mouth` opens, `lids` open wider (1) or close (-1), `brows` rise, `smile` draws the corners out and up. Default 0 each. */
+  retarget?: Partial<Record<Retarget, number>>;
+};
+
+/** Which landmarks belong to which part; all others are the head's. The chin goes with the mouth that it opens. */
+const PART_OF: Readonly<Record<string, MotionPart>> = {
+  upperLip: 'mouth',
+  lowerLip: 'mouth',
+  rightMouthCorner: 'mouth',
+  leftMouthCorner: 'mouth',
+  chin: 'mouth',
+  rightUpperLid: 'eyes',
+  leftUpperLid: 'eyes',
+  rightLowerLid: 'eyes',
+  leftLowerLid: 'eyes',
+  rightBrow: 'brows',
+  leftBrow: 'brows',
+};
+
+/** Landmarks that only the head moves. */
+const HEAD = ['noseTip', 'rightTemple', 'leftTemple', 'forehead'] as const;
+
+type Point = readonly [x: number, y: number];
+
+const at = (value: Float32Array, keypoint: number): Point => [value[2 * keypoint]!, value[2 * keypoint + 1]!];
+
+/** What has names, and what a model without names cannot do. @throws TypeError that says it */
+export function checkControls({ parts = {}, retarget = {} }: MotionControls, names: KeypointNames): void {
+  if (Object.keys(names).length > 0) return;
+  const part = MOTION_PARTS.find((name) => name !== 'pose' && (parts[name] ?? 1) !== 1);
+  const change = RETARGETS.find((name) => (retarget[name] ?? 0) !== 0);
+  const wanted = part ?? change;
+  if (wanted === undefined) return;
+  throw new TypeError(
+    `the keypoints of this model have no names, so its ${wanted} cannot be moved alone; strength and pose work with every model`,
+  );
+}
+
+/**
+ * How keypoints move from the reference to the driving frame, changed by the controls: [K, 2].
+ *
+ * With names, what the head does is the affine map that takes its landmarks from the reference nearest to the driving frame; what is
+ * left of each keypoint's way is its part's expression. Lids move in proportion to how far the portrait's eyes are open, so that what
+ * closes the driver's closes these.
+ *
+ * @param portrait its keypoints, which tell how far its eyes are open
+ */
+export function controlledMotion(
+  portrait: Float32Array,
+  reference: Float32Array,
+  driving: Float32Array,
+  { strength = 1, parts = {} }: MotionControls,
+  names: KeypointNames,
+): Float32Array {
+  const way = driving.map((value, i) => value - reference[i]!);
+  const pose = strength * (parts.pose ?? 1);
+  if (!HEAD.every((name) => names[name] !== undefined)) return way.map((value) => pose * value);
+  const head = HEAD.map((name) => names[name]!);
+  const carry = affineOf(
+    head.map((keypoint) => at(reference, keypoint)),
+    head.map((keypoint) => at(driving, keypoint)),
+  );
+  const partOf = new Map(Object.entries(names).map(([name, keypoint]) => [keypoint, PART_OF[name]]));
+  const lids = lidScales(portrait, reference, names);
+  const result = new Float32Array(way.length);
+  for (let keypoint = 0; keypoint < way.length / 2; keypoint++) {
+    const from = at(reference, keypoint);
+    const carried = carry(from);
+    const part = partOf.get(keypoint);
+    const own = part ? strength * (parts[part] ?? 1) * (lids.get(keypoint) ?? 1) : pose;
+    for (const axis of [0, 1] as const) {
+      const byHead = carried[axis] - from[axis];
+      result[2 * keypoint + axis] = pose * byHead + own * (way[2 * keypoint + axis]! - byHead);
+    }
+  }
+  return result;
+}
+
+/** Of each lid's keypoint: how far the portrait's eye is open, over how far the reference's is, each by its face's height. */
+function lidScales(portrait: Float32Array, reference: Float32Array, names: KeypointNames): Map<number, number> {
+  const scales = new Map<number, number>();
+  for (const side of ['right', 'left']) {
+    const [upper, lower] = [names[`${side}UpperLid`], names[`${side}LowerLid`]];
+    if (upper === undefined || lower === undefined) continue;
+    const open = [portrait, reference].map(
+      (value) => distance(at(value, upper), at(value, lower)) / height(value, names),
+    );
+    // An eye that is closed in the reference says nothing of how far it opens.
+    const scale = open[1]! > LEAST_OPEN ? Math.min(2, Math.max(0.5, open[0]! / open[1]!)) : 1;
+    scales.set(upper, scale).set(lower, scale);
+  }
+  return scales;
+}
+
+/** Of an eye, in heights of the face: below it is closed. */
+const LEAST_OPEN = 0.015;
+
+/** How far things move at most, in heights of the face: mouths open, brows rise, corners are drawn. */
+const FULL = { mouth: 0.14, lids: 1, brows: 0.05, smile: 0.05 } as const;
+
+/**
+ * A portrait's keypoints with a constant change of its expression.
+ *
+ * @param retarget every value from -1 to 1
+ */
+export function retargeted(
+  keypoints: KeypointSet,
+  retarget: Partial<Record<Retarget, number>>,
+  names: KeypointNames,
+): KeypointSet {
+  const { value, jacobian } = keypoints;
+  const changed = value.slice();
+  const size = height(value, names);
+  const [down, right] = axesOf(value, names);
+  const move = (name: string, [x, y]: Point, by: number): void => {
+    const keypoint = names[name];
+    if (keypoint === undefined) return;
+    changed[2 * keypoint]! += by * x;
+    changed[2 * keypoint + 1]! += by * y;
+  };
+  const opening = (retarget.mouth ?? 0) * FULL.mouth * size;
+  const gap = gapOf(value, 'upperLip', 'lowerLip', names);
+  const opens = Math.max(opening, -gap); // a mouth closes no further than to its lips
+  move('lowerLip', down, 0.8 * opens);
+  move('chin', down, 0.8 * opens);
+  move('upperLip', down, -0.2 * opens);
+  const lids = (retarget.lids ?? 0) * FULL.lids;
+  for (const side of ['right', 'left']) {
+    const eye = gapOf(value, `${side}UpperLid`, `${side}LowerLid`, names);
+    move(`${side}UpperLid`, down, -lids * eye * (lids > 0 ? 0.4 : 0.85));
+    move(`${side}LowerLid`, down, lids * eye * (lids > 0 ? 0.1 : 0.15));
+    move(`${side}Brow`, down, -(retarget.brows ?? 0) * FULL.brows * size);
+    const smile = (retarget.smile ?? 0) * FULL.smile * size;
+    move(`${side}MouthCorner`, right, (side === 'right' ? -1 : 1) * smile);
+    move(`${side}MouthCorner`, down, -0.6 * smile);
+  }
+  return { value: changed, jacobian };
+}
+
+const distance = ([x, y]: Point, [u, v]: Point): number => Math.hypot(x - u, y - v);
+
+function gapOf(value: Float32Array, a: string, b: string, names: KeypointNames): number {
+  const [first, second] = [names[a], names[b]];
+  return first === undefined || second === undefined ? 0 : distance(at(value, first), at(value, second));
+}
+
+/** From forehead to chin. */
+function height(value: Float32Array, names: KeypointNames): number {
+  return gapOf(value, 'forehead', 'chin', names) || 1;
+}
+
+/** The face's own down and right (as it is seen), of length 1. */
+function axesOf(value: Float32Array, names: KeypointNames): [down: Point, right: Point] {
+  const [top, chin] = [names.forehead, names.chin];
+  if (top === undefined || chin === undefined) {
+    return [
+      [0, 1],
+      [1, 0],
+    ];
+  }
+  const [from, to] = [at(value, top), at(value, chin)];
+  const length = distance(from, to) || 1;
+  const down: Point = [(to[0] - from[0]) / length, (to[1] - from[1]) / length];
+  return [down, [down[1], -down[0]]];
+}
+
+/** How much the affine map is drawn to a shift, as the mean square of points' distances from their middle. */
+const STIFFNESS = 1e-4;
+
+/** The affine map that takes points nearest to others (least squares). */
+function affineOf(from: readonly Point[], to: readonly Point[]): (point: Point) => Point {
+  const middle = (points: readonly Point[]): Point => {
+    const sum = points.reduce<Point>(([x, y], [u, v]) => [x + u, y + v], [0, 0]);
+    return [sum[0] / points.length, sum[1] / points.length];
+  };
+  const [start, end] = [middle(from), middle(to)];
+  const give = STIFFNESS * from.length;
+  let [xx, xy, yy] = [give, 0, give];
+  // Rows of the products of `to` with `from`; without points the map is a shift.
+  const cross = [give, 0, 0, give];
+  for (const [i, [x, y]] of from.entries()) {
+    const [a, b] = [x - start[0], y - start[1]];
+    const [u, v] = [to[i]![0] - end[0], to[i]![1] - end[1]];
+    xx += a * a;
+    xy += a * b;
+    yy += b * b;
+    cross[0]! += u * a;
+    cross[1]! += u * b;
+    cross[2]! += v * a;
+    cross[3]! += v * b;
+  }
+  const determinant = xx * yy - xy * xy;
+  const row = (a: number, b: number): Point => [(a * yy - b * xy) / determinant, (b * xx - a * xy) / determinant];
+  const [first, second] = [row(cross[0]!, cross[1]!), row(cross[2]!, cross[3]!)];
+  return ([x, y]) => {
+    const [a, b] = [x - start[0], y - start[1]];
+    return [end[0] + first[0] * a + first[1] * b, end[1] + second[0] * a + second[1] * b];
+  };
+}

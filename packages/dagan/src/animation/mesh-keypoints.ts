@@ -1,0 +1,106 @@
+// Named keypoints from the face mesh: models whose keypoints stand on landmarks of the face can be driven by the mesh itself, which
+// is more exact than any detector that has learned to find them, and needs no network of the model's per frame.
+import { FACE_LANDMARKS, type FaceLandmark } from '../faces/landmarks.js';
+import type { FaceMesh } from '../faces/mesh.js';
+import type { Picture } from '../media/pictures/picture.js';
+import type { KeypointSet } from '../tensors/keypoint-set.js';
+import type { Analysis, Engine, Inspection } from './engine.js';
+
+/** Which keypoint stands on which landmark (`ModelConfig.semanticKeypoints`). */
+export type KeypointNames = Readonly<Record<string, number>>;
+
+/** Follows a face: `FaceAnalyzer` with the refined mesh does. */
+export type MeshFinder = {
+  track(picture: Picture, previous?: FaceMesh): Promise<FaceMesh | undefined>;
+};
+
+/** Pixels (from the corner of the first) as keypoints have them: -1 and 1 are the centres of the outermost ones. */
+const coordinate = (pixels: number, side: number): number => (2 * (pixels - 0.5)) / (side - 1) - 1;
+
+/** Where the named keypoints of a face are; the others are not numbers. */
+export function keypointsOfMesh(
+  { points }: Pick<FaceMesh, 'points'>,
+  { width, height }: Pick<Picture, 'width' | 'height'>,
+  names: KeypointNames,
+  count: number,
+): Float32Array {
+  const value = new Float32Array(2 * count).fill(Number.NaN);
+  for (const [name, keypoint] of Object.entries(names)) {
+    const point = FACE_LANDMARKS[name as FaceLandmark];
+    value[2 * keypoint] = coordinate(points[3 * point]!, width);
+    value[2 * keypoint + 1] = coordinate(points[3 * point + 1]!, height);
+  }
+  return value;
+}
+
+/** Keypoints with others in place of those that are numbers. */
+function placed({ value, jacobian }: KeypointSet, others: Float32Array): KeypointSet {
+  return { value: value.map((found, i) => (Number.isNaN(others[i]) ? found : others[i]!)), jacobian };
+}
+
+/**
+ * An engine that puts named keypoints on the face mesh, wherever there is a face; where there is none they are the network's. It
+ * disposes of the engine that it stands before.
+ */
+export class MeshGuidedEngine implements Engine {
+  readonly description: string;
+  readonly size: number;
+  readonly batchSize: number;
+  readonly keypointNames: KeypointNames;
+  /** The face in the frame before. */
+  #mesh: FaceMesh | undefined;
+  /** In a set. */
+  #count = 0;
+
+  constructor(
+    readonly engine: Engine,
+    readonly faces: MeshFinder,
+  ) {
+    const names = engine.keypointNames ?? {};
+    if (Object.keys(names).length === 0) {
+      throw new TypeError('the keypoints of this model have no names, so the mesh cannot say where they are');
+    }
+    this.keypointNames = names;
+    this.description = `${engine.description}, keypoints of the face mesh`;
+    this.size = engine.size;
+    this.batchSize = engine.batchSize;
+  }
+
+  async setSource(portrait: Picture): Promise<Analysis> {
+    const analysis = await this.engine.setSource(portrait);
+    this.#mesh = undefined;
+    this.#count = analysis.keypoints.value.length / 2;
+    const mesh = await this.faces.track(portrait);
+    if (!mesh) return analysis;
+    const keypoints = placed(analysis.keypoints, keypointsOfMesh(mesh, portrait, this.keypointNames, this.#count));
+    return this.engine.setSource(portrait, { keypoints });
+  }
+
+  async drive(frames: readonly Picture[], options: { withDisparity?: boolean } = {}): Promise<Analysis[]> {
+    const found: (Float32Array | undefined)[] = [];
+    for (const frame of frames) {
+      this.#mesh = await this.faces.track(frame, this.#mesh);
+      found.push(this.#mesh && keypointsOfMesh(this.#mesh, frame, this.keypointNames, this.#count));
+    }
+    const whole = found.every((value) => value?.every((number) => !Number.isNaN(number)));
+    if (whole && !options.withDisparity) {
+      return found.map((value) => ({ keypoints: { value: value!, jacobian: null }, disparity: null }));
+    }
+    const analyses = await this.engine.drive(frames, options);
+    return analyses.map((analysis, i) =>
+      found[i] ? { ...analysis, keypoints: placed(analysis.keypoints, found[i]) } : analysis,
+    );
+  }
+
+  generate(keypoints: readonly KeypointSet[]): Promise<Picture[]> {
+    return this.engine.generate(keypoints);
+  }
+
+  inspect(keypoints: KeypointSet, options?: { withTensors?: boolean }): Promise<Inspection> {
+    return this.engine.inspect(keypoints, options);
+  }
+
+  dispose(): void {
+    this.engine.dispose();
+  }
+}
