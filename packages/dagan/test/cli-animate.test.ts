@@ -9,8 +9,6 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { BufferTarget, Conversion, FilePathSource, Input, MovOutputFormat, MP4, Output } from 'mediabunny';
 import sharp from 'sharp';
-import { atRate } from '../src/cli/animate-pair.js';
-import { defaultCheckpoint } from '../src/cli/default-model.js';
 import { duration, progressText } from '../src/cli/report.js';
 import {
   createClipWriter,
@@ -21,6 +19,8 @@ import {
   transformPicture,
   writePicture,
 } from '../src/index.js';
+import { defaultCheckpoint } from '../src/pipelines/default-model.js';
+import { atRate } from '../src/pipelines/frame-rate.js';
 import { dagan, formulaModel, SMALL, SMALL_WITHOUT_DEPTH, startDagan } from './cli-run.js';
 import { inspect, makeMp4, names, psnr, readAll, scene, temporaryFolder } from './media-fixtures.js';
 

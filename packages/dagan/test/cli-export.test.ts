@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { copyFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { runtimeOfExported, withoutCuda } from '../src/cli/engine.js';
+import { withoutCuda } from '../src/cli/remedies.js';
 import { readManifest, readPicture, saveModel, writePicture } from '../src/index.js';
+import { runtimeOfExported } from '../src/pipelines/choose-engine.js';
 import { dagan, formulaModel, SMALL_WITHOUT_DEPTH } from './cli-run.js';
 import { makeMp4, names, psnr, scene, temporaryFolder } from './media-fixtures.js';
 
@@ -160,14 +161,14 @@ test('an exported model runs on what has the device that is asked for, and if no
 
   const refusal = new Error('Failed to load shared library\n');
   assert.match(
-    withoutCuda(refusal, 0).message,
+    withoutCuda(refusal.message, 0),
     /LibTorch finds no CUDA.* and ONNX Runtime .*\(Failed to load shared l.*\)/,
   );
   assert.match(
-    withoutCuda(refusal, null).message,
+    withoutCuda(refusal.message, null),
     /LibTorch has not been set up, and ONNX Runtime .*leave --device out/,
   );
-  assert.match(withoutCuda(refusal, 1).message, /^cannot use cuda: ONNX Runtime .*LibTorch can: --engine libtorch$/);
+  assert.match(withoutCuda(refusal.message, 1), /^cannot use cuda: ONNX Runtime .*LibTorch can: --engine libtorch$/);
   // What is said depends on the machine: with a GPU there is nothing to complain of.
   const { code, stderr } = await dagan(folder, animation('on-gpu', '--device', 'cuda'), ONE);
   if (code === 0) assert.match(stderr, /(LibTorch|ONNX Runtime) [\d.]+, cuda/);

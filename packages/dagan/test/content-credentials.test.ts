@@ -6,7 +6,6 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { provenance } from '../src/cli/provenance.js';
 import {
   type ContentSigner,
   createClipWriter,
@@ -16,6 +15,7 @@ import {
   saveModel,
   writePicture,
 } from '../src/index.js';
+import { provenance } from '../src/pipelines/provenance.js';
 import { type TestCertificateOptions, testCertificate } from './certificates.js';
 import { dagan, formulaModel, SMALL_WITHOUT_DEPTH } from './cli-run.js';
 import { names, readAll, scene, temporaryFolder } from './media-fixtures.js';

@@ -15,7 +15,7 @@ import {
   weightsFinding,
   withoutLibtorch,
 } from '../src/cli/doctor.js';
-import { multipliesBfloat16, parseProcessorFeatures } from '../src/cli/processor.js';
+import { multipliesBfloat16, parseProcessorFeatures } from '../src/pipelines/processor.js';
 
 test('on a machine that is set up, every subject has a line and nothing stands in the way', async () => {
   const findings = await examine();

@@ -7,7 +7,6 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { noGrad, saveStateDict, type Tensor, tensor, zeros } from '@dagan/libtorch';
 import sharp from 'sharp';
-import { AttentionRows, cellOf } from '../src/cli/attention-rows.js';
 import {
   CrossModalAttention,
   createPicture,
@@ -26,6 +25,7 @@ import {
   saveModel,
   writePicture,
 } from '../src/index.js';
+import { AttentionRows, cellOf } from '../src/pipelines/attention-rows.js';
 import { type CliResult, dagan, formulaModel, SMALL, SMALL_WITHOUT_DEPTH } from './cli-run.js';
 import { makeMp4, names, psnr, readAll, scene, temporaryFolder } from './media-fixtures.js';
 import { readPly } from './ply.js';
@@ -199,13 +199,13 @@ test('attention finds the one place in the features that answers a query', () =>
   });
 });
 
-test('rows of a whole model sum to 1 and are the rows of its matrix', () => {
-  const rows = new AttentionRows(attentiveModel(), scene(SIZE, SIZE, 3), { precision: 'float32', device: 'cpu' });
+test('rows of a whole model sum to 1 and are the rows of its matrix', async () => {
+  const rows = await AttentionRows.of(new LibtorchEngine(attentiveModel()), scene(SIZE, SIZE, 3));
   const places = [
     [0.1, 0.9],
     [0.5, 0.5],
   ] as const;
-  const { rows: found, deformed } = rows.look(scene(SIZE, SIZE, 9), places);
+  const { rows: found, deformed } = await rows.look(scene(SIZE, SIZE, 9), places);
   assert.deepEqual([deformed.width, deformed.height, rows.disparity.width], [SIZE, SIZE, SIZE]);
   const sum = (data: Float32Array): number => data.reduce((total, value) => total + value, 0);
   for (const { warped, source } of found) {

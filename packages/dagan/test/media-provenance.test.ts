@@ -4,10 +4,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import sharp from 'sharp';
-import { provenance, VERSION } from '../src/cli/provenance.js';
 import { createClipWriter, type MediaMetadata, readMetadata, readPicture, writePicture } from '../src/media/index.js';
 import { parseXmp, xmpPacket } from '../src/media/provenance/provenance.js';
 import { readXmpBox } from '../src/media/provenance/xmp-box.js';
+import { provenance, VERSION } from '../src/pipelines/provenance.js';
 import { dagan } from './cli-run.js';
 import { inspect, psnr, readAll, scene, temporaryFolder } from './media-fixtures.js';
 

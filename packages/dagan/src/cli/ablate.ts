@@ -5,12 +5,12 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { ABLATION_ROWS, ablate, ablationTable, Instruments } from '../evaluation/index.js';
 import type { ObjectiveWeights } from '../losses/index.js';
 import { perceptualNetwork } from '../models/perceptual/index.js';
+import { choosePrecision } from '../pipelines/choose-model.js';
 import { type DepthFiles, datasetPairs, startingDepth } from '../training/index.js';
+import { VERSION } from '../version.js';
 import { UsageError } from './errors.js';
 import { evaluationProgress } from './evaluation-progress.js';
-import { choosePrecision } from './model.js';
 import { checkFiles, wholeNumber } from './options.js';
-import { VERSION } from './provenance.js';
 import { addRunOptions, addTrainingOptions, type TrainingOptions, weightOption } from './training-options.js';
 import {
   datasetOptions,

@@ -1,40 +1,39 @@
 // `dagan animate`: a portrait and a driving clip in, an animated clip out; or many of both.
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type CropChoice, FaceFinder } from './animate-faces.js';
-import { animatePair, type PairResult, type PairSettings, type Studio } from './animate-pair.js';
-import { addEngineOption, chooseEngine, type EngineOptions } from './engine.js';
+import { type AnimationResult, animateClip, type ClipSettings } from '../pipelines/animate-clip.js';
+import { animateClips, type PairOutcome } from '../pipelines/animate-clips.js';
+import type { EngineChoice } from '../pipelines/choose-engine.js';
+import { NETWORK_SIZE } from '../pipelines/choose-model.js';
+import type { CropChoice } from '../pipelines/find-faces.js';
+import { BATCH_FORMATS, type BatchFormat, planPairs } from '../pipelines/pairs.js';
 import { describeError, EXIT, UsageError } from './errors.js';
-import { NETWORK_SIZE } from './model.js';
 import {
   addCommonOptions,
+  addEngineOption,
   addModelOptions,
   type CommonOptions,
   checkFiles,
+  cropChoice,
+  type EngineOptions,
   frameRate,
   wholeNumber,
+  withFace,
 } from './options.js';
-import { BATCH_FORMATS, type BatchFormat, type Pair, planPairs } from './pairs.js';
-import { addSigningOptions, chooseSigner, provenance, type SigningOptions } from './provenance.js';
 import { Reporter } from './report.js';
+import { addSigningOptions, type SigningOptions, signingOf } from './signing.js';
 
-type AnimateCommandOptions = CommonOptions &
+type AnimateOptions = CommonOptions &
   EngineOptions &
-  SigningOptions & {
+  SigningOptions &
+  Pick<ClipSettings, 'adaptScale' | 'referenceFrame' | 'pasteBack' | 'start' | 'end' | 'size' | 'sideBySide'> & {
     output: string;
     absolute?: boolean;
-    adaptScale?: boolean;
-    referenceFrame?: PairSettings['referenceFrame'];
     smooth?: number;
     crop?: CropChoice;
     drivingCrop?: CropChoice;
     face?: number;
     drivingFace?: number;
-    pasteBack?: boolean;
-    start?: number;
-    end?: number;
-    size?: number;
     fps?: number;
-    sideBySide?: boolean;
     format?: BatchFormat;
     sound: boolean;
     provenance: boolean;
@@ -131,87 +130,61 @@ export function animateCommand(): Command {
   addEngineOption(addModelOptions(command));
   return addCommonOptions(command)
     .addHelpText('after', EXAMPLES)
-    .action(async (portrait: string, driving: string[], options: AnimateCommandOptions) => {
+    .action(async (portrait: string, driving: string[], options: AnimateOptions) => {
       process.exitCode = await runAnimate([portrait, ...driving], options);
     });
 }
 
 /** Animates all that the inputs ask for and returns the exit code. */
-async function runAnimate(inputs: readonly string[], options: AnimateCommandOptions): Promise<number> {
-  if (options.end !== undefined && options.end <= (options.start ?? 0)) {
-    throw new UsageError(`--end ${options.end} must be after --start ${options.start ?? 0}`);
-  }
+async function runAnimate(inputs: readonly string[], options: AnimateOptions): Promise<number> {
+  const { output, start = 0, end } = options;
+  if (end !== undefined && end <= start) throw new UsageError(`--end ${end} must be after --start ${start}`);
   checkFiles([options.checkpoint, options.depthEncoder, options.depthDecoder]);
   const settings = settingsOf(options);
   const reporter = new Reporter(options);
-  const { pairs, batch } = await planPairs(inputs, options.output, options.format);
-  const studio = new LazyStudio(options, reporter);
-  const faces = new FaceFinder(reporter);
-  try {
-    if (!batch) {
-      const result = await animatePair(pairs[0]!, settings, {
-        studio: () => studio.get(),
-        faces,
-        reporter,
-        label: pairs[0]!.output,
-      });
-      reporter.result(summaryOf(pairs[0]!, result));
-      return 0;
-    }
-    return await runBatch(pairs, settings, { studio, faces, reporter, folder: options.output });
-  } finally {
-    studio.dispose();
-    await faces.close();
+  const { pairs, batch } = await planPairs(inputs, output, options.format);
+  const onEvent = reporter.listen.bind(reporter);
+  if (!batch) {
+    const [pair] = pairs as [(typeof pairs)[0]];
+    reporter.result(summaryOf(pair.output, await animateClip({ ...pair, ...settings, onEvent })));
+    return 0;
   }
+  const onOutcome = (outcome: PairOutcome): void => tellOutcome(outcome, reporter);
+  const outcomes = await animateClips(pairs, { ...settings, onEvent, onOutcome });
+  const failed = outcomes.filter((outcome) => 'error' in outcome);
+  reporter.result(`${pairs.length - failed.length} of ${pairs.length} animations are in ${output}`);
+  if (failed.length > 0) reporter.warn(`not made: ${failed.map(({ pair }) => pair.output).join(', ')}`);
+  return failed.length > 0 ? EXIT.failure : 0;
 }
 
-function settingsOf(options: AnimateCommandOptions): PairSettings {
-  const { referenceFrame = 'auto', smooth, start, end, size, sound } = options;
+function settingsOf(options: AnimateOptions): ClipSettings & EngineChoice {
+  const { checkpoint, depthEncoder, depthDecoder, engine, precision, device, threads } = options;
+  const { adaptScale, referenceFrame, pasteBack, start, end, size, sideBySide, sound, provenance } = options;
   const { crop = { kind: 'auto' }, face, drivingFace } = options;
   // Who wants no faces to be looked for means it of both.
   const drivingCrop = options.drivingCrop ?? (crop.kind === 'none' ? crop : { kind: 'auto' });
   return {
-    crop: withFace(crop, face, '--face', '--crop'),
-    drivingCrop: withFace(drivingCrop, drivingFace, '--driving-face', '--driving-crop'),
+    ...{ checkpoint, depthEncoder, depthDecoder, engine, precision, device, threads },
+    ...{ adaptScale, referenceFrame, pasteBack, start, end, size, sideBySide, sound, provenance },
+    crop: withFace(crop, face),
+    drivingCrop: withFace(drivingCrop, drivingFace, { crop: '--driving-crop', face: '--driving-face' }),
     motion: options.absolute ? 'absolute' : 'relative',
-    adaptScale: options.adaptScale ?? false,
-    referenceFrame,
-    smoothing: smooth,
-    pasteBack: options.pasteBack ?? false,
-    start,
-    end,
-    size,
+    smoothing: options.smooth,
     frameRate: options.fps,
-    sideBySide: options.sideBySide ?? false,
-    sound,
+    signing: signingOf(options),
   };
 }
 
-/** Puts the number of a face to the choice that looks for one. Throws a UsageError for another choice. */
-export function withFace(
-  crop: CropChoice,
-  face: number | undefined,
-  faceOption: string,
-  cropOption: string,
-): CropChoice {
-  if (face === undefined) return crop;
-  if (crop.kind !== 'auto') throw new UsageError(`${faceOption} ${face} goes with ${cropOption} auto`);
-  return { kind: 'auto', face };
-}
-
-/** Reads `auto`, `none` or `x,y,side`. */
-export function cropChoice(text: string): CropChoice {
-  if (text === 'auto' || text === 'none') return { kind: text };
-  const [left, top, side] = text.split(',').map(Number);
-  const whole = /^-?\d+,-?\d+,\d+$/.test(text) && left !== undefined && top !== undefined && side !== undefined;
-  if (!whole || side < 16) {
-    throw new InvalidArgumentError('It must be auto, none, or x,y,side in whole pixels, the side at least 16.');
-  }
-  return { kind: 'square', square: { left, top, side } };
+/** Says what became of one of several pairs. */
+function tellOutcome(outcome: PairOutcome, reporter: Reporter): void {
+  const { pair, number, of } = outcome;
+  const place = `[${number}/${of}]`;
+  if ('result' in outcome) reporter.result(`${place} ${summaryOf(pair.output, outcome.result)}`);
+  else reporter.warn(`${place} ${pair.portrait} with ${pair.driving}: ${describeError(outcome.error)}`);
 }
 
 /** Reads `auto`, `first` or the number of a frame. */
-function referenceFrame(text: string): PairSettings['referenceFrame'] {
+function referenceFrame(text: string): ClipSettings['referenceFrame'] {
   if (text === 'auto' || text === 'first') return text;
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError('It must be auto, first, or a whole number from 0 on.');
   return Number(text);
@@ -226,35 +199,11 @@ function strength(text: string): number {
   return value;
 }
 
-/** Animates one pair after the other; one that fails does not stop the rest. */
-async function runBatch(
-  pairs: readonly Pair[],
-  settings: PairSettings,
-  { studio, faces, reporter, folder }: { studio: LazyStudio; faces: FaceFinder; reporter: Reporter; folder: string },
-): Promise<number> {
-  const failed: string[] = [];
-  for (const [i, pair] of pairs.entries()) {
-    const label = `[${i + 1}/${pairs.length}] ${pair.output}`;
-    try {
-      const result = await animatePair(pair, settings, { studio: () => studio.get(), faces, reporter, label });
-      reporter.result(`[${i + 1}/${pairs.length}] ${summaryOf(pair, result)}`);
-    } catch (error) {
-      // Without a model no pair can succeed.
-      if (studio.failed) throw error;
-      failed.push(pair.output);
-      reporter.warn(`[${i + 1}/${pairs.length}] ${pair.portrait} with ${pair.driving}: ${describeError(error)}`);
-    }
-  }
-  reporter.result(`${pairs.length - failed.length} of ${pairs.length} animations are in ${folder}`);
-  if (failed.length > 0) reporter.warn(`not made: ${failed.join(', ')}`);
-  return failed.length > 0 ? EXIT.failure : 0;
-}
-
 /**
  * "out.mp4: 60 frames of 256 x 256 in 8.2 s, 7.3 fps (faces 0.6 s, portrait 90 ms; a frame: keypoints 20 ms, picture 100
  * ms, rest 5 ms)"
  */
-function summaryOf({ output }: Pair, { frames, width, height, seconds, faceSeconds, stages }: PairResult): string {
+function summaryOf(output: string, { frames, width, height, seconds, faceSeconds, stages }: AnimationResult): string {
   const perFrame = (time: number): string => `${((1000 * time) / frames).toFixed(0)} ms`;
   const rest = Math.max(0, seconds - stages.drive - stages.generate);
   return (
@@ -262,42 +211,4 @@ function summaryOf({ output }: Pair, { frames, width, height, seconds, faceSecon
     `(faces ${faceSeconds.toFixed(1)} s, portrait ${(1000 * stages.source).toFixed(0)} ms; a frame: keypoints ${perFrame(stages.drive)}, ` +
     `picture ${perFrame(stages.generate)}, rest ${perFrame(rest)})`
   );
-}
-
-/** The engine, made when the first pair needs it. */
-class LazyStudio {
-  /** Whether making it went wrong. */
-  failed = false;
-  #studio: Studio | undefined;
-
-  constructor(
-    private readonly options: AnimateCommandOptions,
-    private readonly reporter: Reporter,
-  ) {}
-
-  async get(): Promise<Studio> {
-    this.#studio ??= await this.#make();
-    return this.#studio;
-  }
-
-  dispose(): void {
-    this.#studio?.engine.dispose();
-  }
-
-  async #make(): Promise<Studio> {
-    try {
-      const { engine, metadata } = await chooseEngine(this.options, this.reporter);
-      this.reporter.notice(engine.description);
-      return {
-        engine,
-        metadata: this.options.provenance
-          ? provenance(metadata, this.options.sideBySide || this.options.pasteBack ? 'composite' : 'trained')
-          : undefined,
-        signer: await chooseSigner(this.options),
-      };
-    } catch (error) {
-      this.failed = true;
-      throw error;
-    }
-  }
 }

@@ -1,25 +1,36 @@
 // `dagan attention`: where places of the portrait's depth look for appearance (Eq. 9 and Fig. 9 of the paper).
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Picture, resizePicture } from '../media/index.js';
+import { AttentionRows, type Place } from '../pipelines/attention-rows.js';
+import { chooseEngine } from '../pipelines/choose-engine.js';
+import { NETWORK_SIZE } from '../pipelines/choose-model.js';
+import { type DrawnFrame, figureKind, figureMetadata, writeFigure } from '../pipelines/figure.js';
+import type { CropChoice } from '../pipelines/find-faces.js';
+import { checkWritable, guardInputs, isClipInput } from '../pipelines/pairs.js';
+import { type FramedSquare, SquareReader, type Squares } from '../pipelines/squares.js';
 import type { ScalarMap } from '../tensors/values.js';
 import { distinctColor, drawRing, grid, heatPicture, overlayHeat, resizeMap } from '../visualization/index.js';
-import { cropChoice } from './animate.js';
-import { CLIP_OPTIONS, type CropChoice } from './animate-faces.js';
-import { AttentionRows, type Place } from './attention-rows.js';
 import { UsageError } from './errors.js';
-import { type DrawnFrame, figureKind, figureMetadata, writeFigure } from './figure.js';
-import { applyThreads, chooseDevice, chooseModel, choosePrecision, NETWORK_SIZE } from './model.js';
-import { addCommonOptions, addModelOptions, type CommonOptions, type ModelOptions, wholeNumber } from './options.js';
-import { checkWritable, guardInputs, isClipInput } from './pairs.js';
+import {
+  addCommonOptions,
+  addFigureEngineOption,
+  addModelOptions,
+  addSquareOptions,
+  type CommonOptions,
+  cropChoice,
+  type EngineOptions,
+  type SquareCommandOptions,
+  wholeNumber,
+  withFace,
+} from './options.js';
 import { Reporter } from './report.js';
-import { addSquareOptions, type FramedSquare, type SquareOptions, SquareReader, type Squares } from './squares.js';
 
 /** A pixel of the portrait's file, from its left and top edge. */
 type Pixel = readonly [x: number, y: number];
 
 type AttentionOptions = CommonOptions &
-  ModelOptions &
-  SquareOptions & {
+  EngineOptions &
+  SquareCommandOptions & {
     output?: string;
     at: Pixel[];
     over: 'source' | 'warped';
@@ -55,7 +66,7 @@ export function attentionCommand(): Command {
       cropChoice,
     )
     .option('--driving-face <n>', 'which face of it, likewise', wholeNumber(1));
-  addModelOptions(command);
+  addFigureEngineOption(addModelOptions(command));
   return addCommonOptions(command).addHelpText('after', EXAMPLES).action(runAttention);
 }
 
@@ -78,34 +89,34 @@ async function runAttention(source: string, driving: string, options: AttentionO
   const files = [options.checkpoint, options.depthEncoder, options.depthDecoder].filter((path) => path !== undefined);
   guardInputs(output, [source, driving, ...files]);
   await checkWritable(output);
-  await using portraits = new SquareReader({ ...options, size: NETWORK_SIZE }, reporter);
+  await using portraits = new SquareReader(
+    { ...options, crop: withFace(options.crop, options.face), size: NETWORK_SIZE },
+    reporter.tell,
+  );
   const portrait = await portraits.read(source);
   const places = at.map((pixel) => placeOf(pixel, portrait, source));
   const first = clip ? undefined : (frame ?? (moving ? (start ?? 0) : undefined));
-  const driven: SquareOptions = {
+  const drivingCrop = options.drivingCrop ?? (options.crop.kind === 'none' ? options.crop : { kind: 'auto' });
+  const names = { crop: '--driving-crop', face: '--driving-face' };
+  const driven = {
     ...options,
-    crop: options.drivingCrop ?? (options.crop.kind === 'none' ? options.crop : { kind: 'auto' }),
-    face: options.drivingFace,
+    crop: withFace(drivingCrop, options.drivingFace, names),
     frame: first,
     size: NETWORK_SIZE,
   };
-  await using reader = new SquareReader(driven, reporter, CLIP_OPTIONS);
+  await using reader = new SquareReader(driven, reporter.tell, 'driving');
   await using squares = await reader.open([driving]);
 
-  applyThreads(options);
-  const device = chooseDevice(options.device);
-  const { model, metadata } = chooseModel(options, reporter);
-  const rows = new AttentionRows(model, portrait.picture, {
-    precision: choosePrecision(options.precision, device),
-    device,
-  });
+  const { engine, metadata } = await chooseEngine(options, reporter.tell, { use: 'figure' });
+  const rows = await AttentionRows.of(engine, portrait.picture);
   const frames = attend(squares, { rows, portrait: portrait.picture, places }, options);
   const count = await writeFigure(output, frames, {
     frameRate: squares.frameRate,
     frameCount: squares.frameCount,
     metadata: figureMetadata('Attention', metadata),
-    reporter,
+    tell: reporter.tell,
   });
+  engine.dispose();
   reporter.result(count === 1 ? output : `${output}: ${count} frames`);
 }
 
@@ -147,15 +158,16 @@ async function* attend(
   const disparity = heatPicture(resizeMap(rows.disparity, size, size));
   const still = [ring(copyOf(fit(portrait)), everywhere), ring(disparity, everywhere)];
   const labels = ['source', 'its depth', 'driving', ...at.map(([x, y]) => `x${x} y${y}`)];
-  const largestIn = (driving: Picture): number[] => rows.look(driving, places).rows.map((row) => largest(row[over]));
+  const largestIn = async (driving: Picture): Promise<number[]> =>
+    (await rows.look(driving, places)).rows.map((row) => largest(row[over]));
   let most: number[] = [];
   if (squares.moving) {
     for await (const { squares: driving } of squares.sample(RANGE_FRAMES)) {
-      most = largestIn(driving[0]!).map((value, i) => Math.max(value, most[i] ?? 0));
+      most = (await largestIn(driving[0]!)).map((value, i) => Math.max(value, most[i] ?? 0));
     }
   }
   for await (const { squares: driving, timestamp, duration } of squares.frames()) {
-    const { rows: found, deformed } = rows.look(driving[0]!, places);
+    const { rows: found, deformed } = await rows.look(driving[0]!, places);
     if (!squares.moving) most = found.map((row) => largest(row[over]));
     const ground = fit(over === 'source' ? portrait : deformed);
     const heats = found.map((row, i) => {

@@ -18,12 +18,12 @@ import {
   saveModel,
   stageOf,
 } from '../models/index.js';
+import { isExportedModel } from '../pipelines/choose-model.js';
+import { checkWritable, guardInputs } from '../pipelines/pairs.js';
 import { joinSections } from '../training/loop/state-sections.js';
+import { VERSION } from '../version.js';
 import { UsageError, UserError } from './errors.js';
-import { isExportedModel } from './model.js';
 import { addCommonOptions, type CommonOptions, checkFiles } from './options.js';
-import { checkWritable, guardInputs } from './pairs.js';
-import { VERSION } from './provenance.js';
 import { Reporter } from './report.js';
 
 type AverageOptions = CommonOptions & { output: string; shares?: number[]; name?: string };

@@ -4,6 +4,18 @@ import { Command, InvalidArgumentError } from 'commander';
 import { writeWhole } from '../media/files.js';
 import { type Picture, writePicture } from '../media/index.js';
 import { writeGrey16 } from '../media/pictures/grey16.js';
+import { NETWORK_SIZE } from '../pipelines/choose-model.js';
+import {
+  chooseDepth,
+  type DepthChoice,
+  type DepthEstimator,
+  FIELD_OF_VIEW,
+  type Relief,
+} from '../pipelines/estimate-depth.js';
+import { type DrawnFrame, figureKind, figureMetadata, writeFigure } from '../pipelines/figure.js';
+import { checkWritable, guardInputs, isClipInput } from '../pipelines/pairs.js';
+import { SquareReader, type Squares } from '../pipelines/squares.js';
+import { VERSION } from '../version.js';
 import {
   centerSurface,
   drawSurface,
@@ -19,19 +31,24 @@ import {
   swingAt,
   type ValueRange,
 } from '../visualization/index.js';
-import { chooseDepth, type DepthChoice, type DepthEstimator, FIELD_OF_VIEW, type Relief } from './depth-estimate.js';
 import { UsageError } from './errors.js';
-import { type DrawnFrame, figureKind, figureMetadata, writeFigure } from './figure.js';
-import { applyThreads, NETWORK_SIZE } from './model.js';
-import { addCommonOptions, addModelOptions, type CommonOptions, frameRate } from './options.js';
-import { checkWritable, guardInputs, isClipInput } from './pairs.js';
-import { VERSION } from './provenance.js';
+import {
+  addCommonOptions,
+  addFigureEngineOption,
+  addModelOptions,
+  addSquareOptions,
+  type CommonOptions,
+  type EngineOptions,
+  frameRate,
+  type SquareCommandOptions,
+  withFace,
+} from './options.js';
 import { Reporter } from './report.js';
-import { addSquareOptions, type SquareOptions, SquareReader, type Squares } from './squares.js';
 
 type DepthOptions = CommonOptions &
-  DepthChoice &
-  SquareOptions & {
+  EngineOptions &
+  Pick<DepthChoice, 'depth' | 'fieldOfView'> &
+  SquareCommandOptions & {
     output: string;
     range?: ValueRange;
     raw?: boolean;
@@ -83,7 +100,7 @@ export function depthCommand(): Command {
     .option('--seconds <s>', 'time of one swing', seconds, 4)
     .option('--fps <n>', 'frames per second of a turning picture', frameRate, 25);
   addSquareOptions(command, { least: 32, size: NETWORK_SIZE });
-  addModelOptions(command);
+  addFigureEngineOption(addModelOptions(command));
   return addCommonOptions(command).addHelpText('after', EXAMPLES).action(runDepth);
 }
 
@@ -119,10 +136,12 @@ async function runDepth(inputs: string[], options: DepthOptions): Promise<void> 
   const files = [options.depth, options.checkpoint, options.depthEncoder, options.depthDecoder];
   guardInputs(output, [...inputs, ...files.filter((path) => path !== undefined)]);
   await checkWritable(output);
-  await using reader = new SquareReader(options, reporter);
+  await using reader = new SquareReader({ ...options, crop: withFace(options.crop, options.face) }, reporter.tell);
   if (purpose === 'clip') {
     await using squares = await reader.open(inputs);
-    await drawClip(squares, figureOf(options, reporter), options, reporter);
+    const figure = await figureOf(options, reporter);
+    using _estimator = figure.estimator;
+    await drawClip(squares, figure, options, reporter);
     return;
   }
   const pictures: Picture[] = [];
@@ -130,11 +149,12 @@ async function runDepth(inputs: string[], options: DepthOptions): Promise<void> 
     const { picture } = await reader.read(input, options.frame ?? (isClipInput(input) ? 0 : undefined));
     pictures.push(picture);
   }
-  const figure = figureOf(options, reporter);
+  const figure = await figureOf(options, reporter);
+  using _estimator = figure.estimator;
   const [first] = pictures as [Picture];
   if (purpose === 'cloud') await writeCloud(first, figure, options, reporter);
   else if (purpose === 'raw') {
-    const { data } = figure.estimator.disparity(first);
+    const { data } = await figure.estimator.disparity(first);
     await writeGrey16(
       output,
       size,
@@ -143,7 +163,7 @@ async function runDepth(inputs: string[], options: DepthOptions): Promise<void> 
     );
     reporter.result(`${output}: disparity between 0 and 1 as 0 to 65535, ${size} x ${size}`);
   } else {
-    const picture = sheetOf(pictures, inputs, figure, options);
+    const picture = await sheetOf(pictures, inputs, figure, options);
     const metadata = figureMetadata('Face depth', figure.estimator.metadata);
     await writePicture(output, picture, { metadata });
     reporter.result(`${output}: ${picture.width} x ${picture.height}`);
@@ -190,9 +210,8 @@ const NEUTRAL: Rgb = [232, 232, 232];
 /** Pitch of the swinging camera, as part of its yaw. */
 const PITCH = 0.3;
 
-function figureOf(options: DepthOptions, reporter: Reporter): Figure {
-  applyThreads(options);
-  const estimator = chooseDepth(options, reporter);
+async function figureOf(options: DepthOptions, reporter: Reporter): Promise<Figure> {
+  const estimator = await chooseDepth(options, reporter.tell);
   return {
     estimator,
     view: ({ surface, depth, camera }, { yaw, pitch }, { plaster = options.plaster, around } = {}) =>
@@ -209,19 +228,20 @@ function figureOf(options: DepthOptions, reporter: Reporter): Figure {
 const COLUMNS = ['picture', 'disparity', 'shape', 'from left', 'from right'];
 
 /** The disparity of one picture, or a row for each with what is known of its depth. */
-function sheetOf(
+async function sheetOf(
   pictures: readonly Picture[],
   inputs: readonly string[],
   { estimator, view }: Figure,
   { sideBySide, range, yaw }: DepthOptions,
-): Picture {
-  if (pictures.length === 1 && !sideBySide) return heatPicture(estimator.disparity(pictures[0]!), range);
-  const cells = pictures.flatMap((picture) => {
-    const relief = estimator.relief(picture);
+): Promise<Picture> {
+  if (pictures.length === 1 && !sideBySide) return heatPicture(await estimator.disparity(pictures[0]!), range);
+  const cells: Picture[] = [];
+  for (const picture of pictures) {
+    const relief = await estimator.relief(picture);
     const [left, right] = [-yaw, yaw].map((angle) => view(relief, { yaw: angle, pitch: 0 })) as [Picture, Picture];
     const shape = view(relief, { yaw: yaw / 2, pitch: PITCH * yaw }, { plaster: true });
-    return [picture, heatPicture(relief.disparity, range), shape, left, right];
-  });
+    cells.push(picture, heatPicture(relief.disparity, range), shape, left, right);
+  }
   return grid(cells, {
     columns: COLUMNS.length,
     gap: 4,
@@ -237,7 +257,7 @@ async function writeCloud(
   { output, mesh }: DepthOptions,
   reporter: Reporter,
 ): Promise<void> {
-  const { surface, depth, camera } = estimator.relief(picture);
+  const { surface, depth, camera } = await estimator.relief(picture);
   const centered = centerSurface(surface, faceCenter(depth, camera));
   const comments = [
     `made by dagan ${VERSION}`,
@@ -261,7 +281,7 @@ async function drawClip(squares: Squares, figure: Figure, options: DepthOptions,
     frameRate: turning ? fps : squares.frameRate,
     frameCount: turning ? Math.round(fps * round) : squares.frameCount,
     metadata: figureMetadata('Face depth', figure.estimator.metadata),
-    reporter,
+    tell: reporter.tell,
   });
   reporter.result(`${output}: ${count} frames`);
 }
@@ -271,7 +291,7 @@ async function* turn(squares: Squares, { estimator, view }: Figure, options: Dep
   const { yaw, fps, range, sideBySide, seconds: round } = options;
   for await (const { squares: pictures } of squares.frames()) {
     const picture = pictures[0]!;
-    const relief = estimator.relief(picture);
+    const relief = await estimator.relief(picture);
     const still = sideBySide ? [picture, heatPicture(relief.disparity, range)] : [];
     const count = Math.round(fps * round);
     for (let i = 0; i < count; i++) {
@@ -291,9 +311,9 @@ async function* play(squares: Squares, { estimator, view }: Figure, options: Dep
   for await (const { squares: pictures, timestamp, duration } of squares.frames()) {
     const picture = pictures[0]!;
     const panels: Picture[] = sideBySide ? [picture] : [];
-    if (!surface) panels.push(heatPicture(estimator.disparity(picture), range));
+    if (!surface) panels.push(heatPicture(await estimator.disparity(picture), range));
     else {
-      const relief = estimator.relief(picture);
+      const relief = await estimator.relief(picture);
       if (disparity) panels.push(heatPicture(relief.disparity, range));
       // The camera goes around a fixed point: were it to follow the face, the face would not be seen to move.
       around ??= faceCenter(relief.depth, relief.camera);
@@ -305,6 +325,8 @@ async function* play(squares: Squares, { estimator, view }: Figure, options: Dep
 
 async function clipRange(squares: Squares, estimator: DepthEstimator): Promise<ValueRange> {
   const maps = [];
-  for await (const { squares: pictures } of squares.sample(RANGE_FRAMES)) maps.push(estimator.disparity(pictures[0]!));
+  for await (const { squares: pictures } of squares.sample(RANGE_FRAMES)) {
+    maps.push(await estimator.disparity(pictures[0]!));
+  }
   return sharedRange(maps);
 }

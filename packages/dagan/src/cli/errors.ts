@@ -1,4 +1,5 @@
 // What goes wrong, told in one line.
+import { USAGE, wordsFor } from './remedies.js';
 
 /** Something that the user can mend; `message` is the line that says what and how. */
 export class UserError extends Error {
@@ -14,12 +15,20 @@ export class UsageError extends UserError {
 export const EXIT = { failure: 1, usage: 2 } as const;
 
 /** Errors whose message names the file, what is wrong and the remedy. */
-const KNOWN = new Set(['UserError', 'UsageError', 'MediaError', 'CheckpointError', 'ExportedModelError']);
+const KNOWN = new Set(['UserError', 'UsageError', 'DaganError', 'MediaError', 'CheckpointError', 'ExportedModelError']);
+
+/** The exit code for what went wrong. */
+export function exitCodeFor(error: unknown): number {
+  const { code } = Object(error) as { code?: unknown };
+  const usage = error instanceof UsageError || (typeof code === 'string' && USAGE.has(code));
+  return usage ? EXIT.usage : EXIT.failure;
+}
 
 /** An error as one line for people. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const line = error.message
+  const { code, values } = error as { code?: unknown; values?: unknown };
+  const line = (typeof code === 'string' ? wordsFor(error.message, code, values) : error.message)
     .split('\n')
     .map((part) => part.trim())
     .filter((part) => part !== '')

@@ -14,10 +14,11 @@ import {
   summaryTable,
 } from '../evaluation/index.js';
 import { weightsHash } from '../models/index.js';
+import { applyThreads, chooseDevice, chooseModel, choosePrecision, NETWORK_SIZE } from '../pipelines/choose-model.js';
 import { stopRequest } from '../training/ranks/launch-ranks.js';
+import { VERSION } from '../version.js';
 import { UsageError, UserError } from './errors.js';
 import { evaluationProgress } from './evaluation-progress.js';
-import { applyThreads, chooseDevice, chooseModel, choosePrecision, NETWORK_SIZE } from './model.js';
 import {
   addCommonOptions,
   addComputeOptions,
@@ -27,7 +28,6 @@ import {
   wholeNumber,
 } from './options.js';
 import { launchOwnRanks, ownDevice } from './own-ranks.js';
-import { VERSION } from './provenance.js';
 import { Reporter } from './report.js';
 
 type EvaluateCommandOptions = CommonOptions &
@@ -165,7 +165,7 @@ function modelsOf(options: EvaluateCommandOptions, device: string, reporter: Rep
   const precision = choosePrecision(options.precision, device);
   const files = checkpoint.length > 0 ? checkpoint : [undefined];
   return files.map((file, at): Contestant => {
-    const { model, metadata, trained } = chooseModel({ checkpoint: file, depthEncoder, depthDecoder }, reporter);
+    const { model, metadata, trained } = chooseModel({ checkpoint: file, depthEncoder, depthDecoder }, reporter.tell);
     const hash = weightsHash(model.stateDict());
     const facts = {
       model: metadata.name ?? (trained ? basename(file ?? 'default') : 'untrained'),

@@ -1,6 +1,7 @@
 // How an evaluation shows itself: a progress line per case.
 import type { EvaluationProgress } from '../evaluation/index.js';
-import type { Progress, Reporter } from './report.js';
+import type { Progress } from '../pipelines/events.js';
+import type { Reporter } from './report.js';
 
 /** "[3/16] clip.mp4 [####----] 40/100 frames, 8.0 fps, 8 s left" */
 export function evaluationProgress(reporter: Reporter): EvaluationProgress {

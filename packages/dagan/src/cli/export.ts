@@ -11,22 +11,16 @@ import {
   type WeightType,
 } from '../export/index.js';
 import { sizeMultiple } from '../models/index.js';
-import { defaultCheckpoint } from './default-model.js';
+import { chooseModel, type ModelFileChoice } from '../pipelines/choose-model.js';
+import { defaultCheckpoint } from '../pipelines/default-model.js';
+import { VERSION } from '../version.js';
 import { describeExport, describeModel } from './describe-model.js';
 import { UsageError, UserError } from './errors.js';
-import { chooseModel } from './model.js';
-import {
-  addCommonOptions,
-  addDepthFileOptions,
-  type CommonOptions,
-  type ModelFileOptions,
-  wholeNumber,
-} from './options.js';
-import { VERSION } from './provenance.js';
+import { addCommonOptions, addDepthFileOptions, type CommonOptions, wholeNumber } from './options.js';
 import { Reporter } from './report.js';
 
 type ExportCommandOptions = CommonOptions &
-  ModelFileOptions & { output: string; precision: ExportPrecision; weights?: WeightType; size?: number };
+  ModelFileChoice & { output: string; precision: ExportPrecision; weights?: WeightType; size?: number };
 
 const EXAMPLES = `
 The folder gets model.safetensors with all weights, the graphs source.onnx, drive.onnx and generate.onnx, and
@@ -70,7 +64,7 @@ async function runExport(options: ExportCommandOptions): Promise<void> {
     throw new UserError(`${output}: is a file; an exported model is a folder`);
   }
   const reporter = new Reporter(options);
-  const { model, metadata } = chooseModel(options, reporter);
+  const { model, metadata } = chooseModel(options, reporter.tell);
   const multiple = sizeMultiple(model.config);
   if (size !== undefined && size % multiple !== 0) {
     throw new UsageError(`--size ${size}: the pictures of this model must be a multiple of ${multiple} wide`);

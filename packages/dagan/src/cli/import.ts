@@ -4,15 +4,16 @@ import { basename, extname } from 'node:path';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { Command, Option } from 'commander';
 import { loadModel, type ModelMetadata, saveModel } from '../models/index.js';
+import type { ModelFileChoice } from '../pipelines/choose-model.js';
+import { checkWritable, guardInputs } from '../pipelines/pairs.js';
+import { VERSION } from '../version.js';
 import { describeModel } from './describe-model.js';
 import { UsageError, UserError } from './errors.js';
-import { addCommonOptions, addDepthFileOptions, type CommonOptions, type ModelFileOptions } from './options.js';
-import { checkWritable, guardInputs } from './pairs.js';
-import { VERSION } from './provenance.js';
+import { addCommonOptions, addDepthFileOptions, type CommonOptions } from './options.js';
 import { Reporter } from './report.js';
 
 type ImportOptions = CommonOptions &
-  ModelFileOptions & {
+  ModelFileChoice & {
     output: string;
     dtype: 'float32' | 'bfloat16' | 'float16';
     name?: string;

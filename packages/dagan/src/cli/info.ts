@@ -19,9 +19,9 @@ import {
   readMetadata,
 } from '../media/index.js';
 import { ArchitectureError, configOf } from '../models/index.js';
+import { isMediaName } from '../pipelines/pairs.js';
 import { describeExport, describeModel } from './describe-model.js';
 import { addCommonOptions, type CommonOptions } from './options.js';
-import { isMediaName } from './pairs.js';
 
 const FORMATS = {
   safetensors: 'safetensors',

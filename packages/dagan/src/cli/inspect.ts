@@ -1,25 +1,34 @@
 // `dagan inspect`: what the networks saw for one pair of pictures, as tensors and as a sheet.
 import { basename, extname } from 'node:path';
-import { saveStateDict } from '@dagan/libtorch';
+import { writeSafetensors } from '@dagan/libtorch/checkpoint';
 import { Command } from 'commander';
 import { writePicture } from '../media/index.js';
-import { defaultCheckpoint } from './default-model.js';
+import { chooseEngine } from '../pipelines/choose-engine.js';
+import { defaultCheckpoint } from '../pipelines/default-model.js';
+import { inspectPair } from '../pipelines/inspect.js';
+import { inspectionSheet } from '../pipelines/inspection-sheet.js';
+import { checkWritable, guardInputs } from '../pipelines/pairs.js';
+import { readCentre } from '../pipelines/squares.js';
+import { VERSION } from '../version.js';
 import { UsageError } from './errors.js';
-import { inspectPair } from './inspection.js';
-import { inspectionSheet } from './inspection-sheet.js';
-import { applyThreads, chooseDevice, chooseModel, choosePrecision } from './model.js';
-import { addCommonOptions, addModelOptions, type CommonOptions, type ModelOptions, wholeNumber } from './options.js';
-import { checkWritable, guardInputs } from './pairs.js';
-import { VERSION } from './provenance.js';
+import {
+  addCommonOptions,
+  addFigureEngineOption,
+  addModelOptions,
+  type CommonOptions,
+  type EngineOptions,
+  wholeNumber,
+} from './options.js';
 import { Reporter } from './report.js';
-import { readCentre } from './squares.js';
 
-type InspectOptions = CommonOptions & ModelOptions & { output: string; sheet?: string; frame: number };
+type InspectOptions = CommonOptions & EngineOptions & { output: string; sheet?: string; frame: number };
 
 const EXAMPLES = `
 The tensors carry the names of the published code: source, driving, source_disp0 to 3, driving_disp0, kp_source.value,
 kp_source.jacobian, kp_driving.*, mask, sparse_deformed, deformation, occlusion_map, source_feature_every8 (every 8th
 channel), warped_feature_every8, refined_feature_every8, attention_rows_every256 (every 256th row), deformed, prediction.
+ONNX Runtime gives
+what its graphs hold: no source_disp1 to 3, mask, sparse_deformed, refined_feature_every8.
 The driving keypoints are used as they are, as with --absolute. Pictures are cut to the square around their centre.
 
 Examples:
@@ -37,7 +46,7 @@ export function inspectCommand(): Command {
       'where the sheet of pictures goes, .png, .jpg or .webp (default: beside the tensors, .png)',
     )
     .option('--frame <n>', 'frame of a driving clip, counted from 0', wholeNumber(0), 0);
-  addModelOptions(command);
+  addFigureEngineOption(addModelOptions(command));
   return addCommonOptions(command).addHelpText('after', EXAMPLES).action(runInspect);
 }
 
@@ -58,20 +67,19 @@ async function runInspect(source: string, driving: string, options: InspectOptio
     await checkWritable(target);
   }
   const pictures = {
-    source: await readCentre(source, reporter),
-    driving: await readCentre(driving, reporter, options.frame),
+    source: await readCentre(source, reporter.tell),
+    driving: await readCentre(driving, reporter.tell, options.frame),
   };
-  applyThreads(options);
-  const device = chooseDevice(options.device);
-  const precision = choosePrecision(options.precision, device);
-  const { model, metadata } = chooseModel(options, reporter);
-  const found = inspectPair(model.to({ device }), pictures, { precision, device });
-  saveStateDict(output, found, {
+  const { engine, config, metadata, precision } = await chooseEngine(options, reporter.tell, { use: 'figure' });
+  const found = await inspectPair(engine, pictures);
+  engine.dispose();
+  const tensors = [...found].map(([name, { shape, data }]) => ({ name, dtype: 'float32' as const, shape, data }));
+  writeSafetensors(output, tensors, {
     made_by: `dagan ${VERSION}`,
     precision,
     source: basename(source),
     driving: basename(driving),
-    config: JSON.stringify(model.config),
+    config: JSON.stringify(config),
     ...(metadata.sha256 ? { model_sha256: metadata.sha256 } : {}),
   });
   await writePicture(sheet, inspectionSheet(found));

@@ -1,21 +1,31 @@
 // `dagan keypoints`: where the networks put the keypoints, and how the face around each is turned and stretched.
 import { basename, extname } from 'node:path';
 import { Command } from 'commander';
-import { LibtorchEngine } from '../animation/engines/index.js';
+import type { Engine } from '../animation/index.js';
 import { type Picture, resizePicture } from '../media/index.js';
+import { chooseEngine } from '../pipelines/choose-engine.js';
+import { NETWORK_SIZE } from '../pipelines/choose-model.js';
+import { type DrawnFrame, figureKind, figureMetadata, writeFigure } from '../pipelines/figure.js';
+import { checkWritable, guardInputs, isClipInput } from '../pipelines/pairs.js';
+import { SquareReader, type Squares } from '../pipelines/squares.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { drawKeypoints, grid, joinPictures, keypointLegend } from '../visualization/index.js';
 import { UsageError } from './errors.js';
-import { type DrawnFrame, figureKind, figureMetadata, writeFigure } from './figure.js';
-import { applyThreads, chooseDevice, chooseModel, choosePrecision, NETWORK_SIZE } from './model.js';
-import { addCommonOptions, addModelOptions, type CommonOptions, type ModelOptions } from './options.js';
-import { checkWritable, guardInputs, isClipInput } from './pairs.js';
+import {
+  addCommonOptions,
+  addFigureEngineOption,
+  addModelOptions,
+  addSquareOptions,
+  type CommonOptions,
+  type EngineOptions,
+  type SquareCommandOptions,
+  withFace,
+} from './options.js';
 import { Reporter } from './report.js';
-import { addSquareOptions, type SquareOptions, SquareReader, type Squares } from './squares.js';
 
 type KeypointsOptions = CommonOptions &
-  ModelOptions &
-  SquareOptions & {
+  EngineOptions &
+  SquareCommandOptions & {
     output?: string;
     axes: boolean;
     legend: boolean;
@@ -39,7 +49,7 @@ export function keypointsCommand(): Command {
     .option('--no-axes', 'leave out the jacobians')
     .option('--no-legend', 'leave out which colour is which keypoint');
   addSquareOptions(command, { least: 64, size: 2 * NETWORK_SIZE });
-  addModelOptions(command);
+  addFigureEngineOption(addModelOptions(command));
   return addCommonOptions(command).addHelpText('after', EXAMPLES).action(runKeypoints);
 }
 
@@ -54,31 +64,24 @@ async function runKeypoints(inputs: string[], options: KeypointsOptions): Promis
   guardInputs(output, [...inputs, ...files]);
   await checkWritable(output);
   const first = clip ? undefined : (frame ?? (moving ? (start ?? 0) : undefined));
-  await using reader = new SquareReader({ ...options, frame: first }, reporter);
+  await using reader = new SquareReader(
+    { ...options, crop: withFace(options.crop, options.face), frame: first },
+    reporter.tell,
+  );
   await using squares = await reader.open(inputs);
 
-  applyThreads(options);
-  const device = chooseDevice(options.device);
-  const { model, metadata } = chooseModel(options, reporter);
-  const engine = new LibtorchEngine(model, {
-    size: NETWORK_SIZE,
-    precision: choosePrecision(options.precision, device),
-    device,
-  });
+  const { engine, metadata } = await chooseEngine(options, reporter.tell, { use: 'figure' });
   const count = await writeFigure(output, draw(squares, engine, options), {
     frameRate: squares.frameRate,
     frameCount: squares.frameCount,
     metadata: figureMetadata('Keypoints', metadata),
-    reporter,
+    tell: reporter.tell,
   });
+  engine.dispose();
   reporter.result(count === 1 ? output : `${output}: ${count} frames`);
 }
 
-async function* draw(
-  squares: Squares,
-  engine: LibtorchEngine,
-  { axes, legend }: KeypointsOptions,
-): AsyncGenerator<DrawnFrame> {
+async function* draw(squares: Squares, engine: Engine, { axes, legend }: KeypointsOptions): AsyncGenerator<DrawnFrame> {
   const known = new WeakMap<Picture, KeypointSet>(); // of pictures that stand still
   const keypointsOf = async (picture: Picture): Promise<KeypointSet> => {
     const found = known.get(picture);

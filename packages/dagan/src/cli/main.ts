@@ -1,13 +1,14 @@
 #!/usr/bin/env node
 // The command `dagan`.
 import { Command, CommanderError } from 'commander';
+import { VERSION } from '../version.js';
 import { ablateCommand } from './ablate.js';
 import { animateCommand } from './animate.js';
 import { attentionCommand } from './attention.js';
 import { averageCommand } from './average.js';
 import { depthCommand } from './depth.js';
 import { runDoctor } from './doctor.js';
-import { describeError, EXIT, UsageError } from './errors.js';
+import { describeError, EXIT, exitCodeFor } from './errors.js';
 import { evaluateCommand } from './evaluate.js';
 import { exportCommand } from './export.js';
 import { importCommand } from './import.js';
@@ -15,7 +16,6 @@ import { infoCommand } from './info.js';
 import { inspectCommand } from './inspect.js';
 import { keypointsCommand } from './keypoints.js';
 import { preprocessCommand } from './preprocess.js';
-import { VERSION } from './provenance.js';
 import { studioCommand } from './studio.js';
 import { trainCommand } from './train.js';
 
@@ -102,7 +102,7 @@ async function main(): Promise<void> {
     }
     process.stderr.write(`dagan: ${describeError(error)}\n`);
     if (process.argv.includes('--debug') && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-    process.exitCode = error instanceof UsageError ? EXIT.usage : EXIT.failure;
+    process.exitCode = exitCodeFor(error);
   }
 }
 

@@ -1,7 +1,10 @@
 // Options that several commands share, and how their values are read.
 import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { UserError } from './errors.js';
+import type { EngineChoice } from '../pipelines/choose-engine.js';
+import type { ModelChoice, ModelFileChoice } from '../pipelines/choose-model.js';
+import type { CropChoice } from '../pipelines/find-faces.js';
+import { UsageError, UserError } from './errors.js';
 
 /** Reads a whole number of at least `least` and at most `most`. */
 export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -42,15 +45,10 @@ export function addCommonOptions(command: Command): Command {
     .option('--debug', 'show where in the program an error came up');
 }
 
-/** The model's files, as named on the command line. */
-export type ModelFileOptions = { checkpoint?: string; depthEncoder?: string; depthDecoder?: string };
-
 /** Which model to run, and how. */
-export type ModelOptions = ModelFileOptions & {
-  precision: 'float32' | 'bfloat16' | 'auto';
-  device: string;
-  threads?: number;
-};
+export type ModelOptions = ModelFileChoice &
+  Required<Pick<ModelChoice, 'precision' | 'device'>> &
+  Pick<ModelChoice, 'threads'>;
 
 export function addDepthFileOptions(command: Command): Command {
   return command
@@ -77,4 +75,76 @@ export function addComputeOptions(command: Command): Command {
     )
     .option('--device <name>', 'cpu, cuda, cuda:1, ...; auto takes the first GPU there is', 'auto')
     .option('--threads <n>', 'threads of the processor to use (default: one per processor)', wholeNumber(1, 1024));
+}
+
+/** Which model to run, how, and by what. */
+export type EngineOptions = ModelOptions & Required<Pick<EngineChoice, 'engine'>>;
+
+export function addEngineOption(
+  command: Command,
+  others = 'for an exported ' +
+    'model ONNX Runtime, for another LibTorch, for the default model the faster that is there, on cuda what has it',
+): Command {
+  return command.addOption(
+    new Option(
+      '--engine <name>',
+      'what runs the networks; onnx: ONNX Runtime, which needs no LibTorch but an exported model (a folder as ' +
+        `--checkpoint) and takes dml, coreml and webgpu as --device too, where they are there; auto: ${others}`,
+    )
+      .choices(['auto', 'libtorch', 'onnx'])
+      .default('auto'),
+  );
+}
+
+/** The same for commands that make figures. */
+export const addFigureEngineOption = (command: Command): Command =>
+  addEngineOption(command, 'LibTorch where it has been set up, which shows more, else ONNX Runtime');
+
+/** Which part of the inputs is shown, and how large. */
+export type SquareCommandOptions = {
+  crop: CropChoice;
+  face?: number;
+  frame?: number;
+  start?: number;
+  end?: number;
+  size: number;
+};
+
+export function addSquareOptions(command: Command, { least, size }: { least: number; size: number }): Command {
+  return command
+    .addOption(
+      new Option(
+        '--crop <square>',
+        'the square that is shown: auto finds the face, none takes the centre, x,y,side is a square in pixels',
+      )
+        .argParser(cropChoice)
+        .default({ kind: 'auto' }, 'auto'),
+    )
+    .option('--face <n>', 'which face, counted from the left (default: the largest)', wholeNumber(1))
+    .option('--frame <n>', 'of a clip, this frame alone, counted from 0', wholeNumber(0))
+    .option('--start <n>', 'first frame of a clip', wholeNumber(0))
+    .option('--end <n>', 'frame of a clip before which to stop', wholeNumber(1))
+    .option('--size <n>', 'side of each square in pixels', wholeNumber(least, 2048), size);
+}
+
+/** Puts the number of a face to the choice that looks for one. Throws a UsageError for another choice. */
+export function withFace(
+  crop: CropChoice,
+  face: number | undefined,
+  { crop: cropOption, face: faceOption } = { crop: '--crop', face: '--face' },
+): CropChoice {
+  if (face === undefined) return crop;
+  if (crop.kind !== 'auto') throw new UsageError(`${faceOption} ${face} goes with ${cropOption} auto`);
+  return { kind: 'auto', face };
+}
+
+/** Reads `auto`, `none` or `x,y,side`. */
+export function cropChoice(text: string): CropChoice {
+  if (text === 'auto' || text === 'none') return { kind: text };
+  const [left, top, side] = text.split(',').map(Number);
+  const whole = /^-?\d+,-?\d+,\d+$/.test(text) && left !== undefined && top !== undefined && side !== undefined;
+  if (!whole || side < 16) {
+    throw new InvalidArgumentError('It must be auto, none, or x,y,side in whole pixels, the side at least 16.');
+  }
+  return { kind: 'square', square: { left, top, side } };
 }

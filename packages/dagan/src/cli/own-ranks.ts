@@ -1,7 +1,8 @@
 // A command that runs in several processes at once: each of them runs its command line again.
+
+import { chooseDevice } from '../pipelines/choose-model.js';
 import { launchRanks, RankError } from '../training/ranks/launch-ranks.js';
 import { UserError } from './errors.js';
-import { chooseDevice } from './model.js';
 
 /** Starts the ranks that `--nproc` asks for, and ends with them. */
 export async function launchOwnRanks({

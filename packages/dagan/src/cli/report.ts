@@ -1,4 +1,6 @@
 // What a command says while it works: notices and progress on stderr, results on stdout.
+import { type PipelineEvent, type Progress, Teller } from '../pipelines/events.js';
+import { wordsFor } from './remedies.js';
 
 export type ReporterOptions = {
   /** Warnings and errors alone. */
@@ -16,8 +18,32 @@ export class Reporter {
   /** The progress line on the terminal, which other lines must not run into. */
   #line = '';
 
+  /** The progress that a pipeline tells of, by label. */
+  readonly #running = new Map<string, Progress>();
+  /** What pipelines are to tell. */
+  readonly tell = new Teller((event) => this.listen(event));
+
   constructor({ quiet = false }: ReporterOptions = {}) {
     this.#quiet = quiet;
+  }
+
+  /** Says what a pipeline tells. */
+  listen(event: PipelineEvent): void {
+    if (event.type === 'progress') {
+      const { label, done, total, ended } = event;
+      const running = this.#running.get(label) ?? this.progress(label, total);
+      this.#running.set(label, running);
+      if (!ended) {
+        if (done > 0) running.update(done);
+        return;
+      }
+      this.#running.delete(label);
+      running.end();
+      return;
+    }
+    const text = wordsFor(event.message, event.code, event.values);
+    if (event.type === 'warning') this.warn(text);
+    else this.notice(text);
   }
 
   /** Something good to know. */
@@ -76,12 +102,6 @@ export class Reporter {
     this.#line = '';
   }
 }
-
-export type Progress = {
-  /** Tells how many frames are done. */
-  update(done: number): void;
-  end(): void;
-};
 
 /** "clip.mp4 [######----] 40/100 frames, 8.0 fps, 8 s left" */
 export function progressText(

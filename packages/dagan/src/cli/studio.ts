@@ -7,8 +7,8 @@ import { isBuilt } from '@dagan/libtorch';
 import { Command } from 'commander';
 import { readManifest } from '../animation/engines/index.js';
 import { exportedFiles, MANIFEST_NAME } from '../export/index.js';
-import { defaultCheckpoint, defaultExport } from './default-model.js';
-import { exportOnce } from './engine.js';
+import { exportOnce } from '../pipelines/choose-engine.js';
+import { defaultCheckpoint, defaultExport } from '../pipelines/default-model.js';
 import { UserError } from './errors.js';
 import { addCommonOptions, type CommonOptions, wholeNumber } from './options.js';
 import { Reporter } from './report.js';
@@ -110,7 +110,7 @@ async function modelFolder(options: StudioOptions, reporter: Reporter): Promise<
     );
   }
   // Half the download; browsers compute in float32 where they have to.
-  return exportOnce({ checkpoint }, reporter, 'float16');
+  return exportOnce({ checkpoint }, reporter.tell, 'float16');
 }
 
 /** Opens an address in the user's browser; where that cannot be done, the address has been printed. */

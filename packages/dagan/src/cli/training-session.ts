@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { distributed } from '@dagan/libtorch';
 import type { StageName } from '../models/files/formats.js';
+import { applyThreads, chooseDevice, choosePrecision } from '../pipelines/choose-model.js';
 import {
   type DatasetBatchesOptions,
   NonFiniteLossError,
@@ -16,10 +17,9 @@ import {
   TrainingSetupError,
   tensorBoard,
 } from '../training/index.js';
+import { VERSION } from '../version.js';
 import { UsageError, UserError } from './errors.js';
-import { applyThreads, chooseDevice, choosePrecision } from './model.js';
 import { launchOwnRanks, ownDevice } from './own-ranks.js';
-import { VERSION } from './provenance.js';
 import { Reporter } from './report.js';
 import { trainingDisplay } from './training-display.js';
 import { given, type TrainingOptions } from './training-options.js';

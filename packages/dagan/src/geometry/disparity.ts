@@ -22,3 +22,9 @@ export function disparityToDepth(disparity: Tensor, { minDepth = 0.1, maxDepth =
     .add(far)
     .reciprocal();
 }
+
+/** The same of one number, in plain memory. */
+export function depthOfDisparity(disparity: number, { minDepth = 0.1, maxDepth = 100 }: DepthRange = {}): number {
+  const [far, near] = [1 / maxDepth, 1 / minDepth];
+  return 1 / (disparity * (near - far) + far);
+}

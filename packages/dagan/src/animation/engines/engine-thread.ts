@@ -1,13 +1,12 @@
 // A thread with an engine in it.
 import { answerRequests, threadSetup } from '../../threads/answer-requests.js';
-import type { Engine } from '../engine.js';
-import type { EngineAnswer, EngineRequest, EngineSetup } from './engine-threads.js';
+import type { EngineAnswer, EngineRequest, EngineSetup, LoadedEngine } from './engine-threads.js';
 
 /** Imports what the engine needs and nothing else: ONNX Runtime works where LibTorch has not been set up. */
-async function load(setup: EngineSetup): Promise<Engine> {
+async function load(setup: EngineSetup): Promise<LoadedEngine> {
   if (setup.runtime === 'onnx') {
-    const { loadOnnxEngine } = await import('./onnx-runtime.js');
-    return loadOnnxEngine(setup.folder, setup.options);
+    const { factsOf, loadOnnxEngine } = await import('./onnx-runtime.js');
+    return { engine: await loadOnnxEngine(setup.folder, setup.options), facts: factsOf(setup.folder) };
   }
   const [{ setThreads }, { loadModel }, { LibtorchEngine }] = await Promise.all([
     import('@dagan/libtorch'),
@@ -15,19 +14,19 @@ async function load(setup: EngineSetup): Promise<Engine> {
     import('./libtorch.js'),
   ]);
   setThreads(setup.threads);
-  return new LibtorchEngine(loadModel(setup.files).model, { ...setup.options, batchSize: 1 });
+  const { model, metadata } = loadModel(setup.files);
+  const { config } = model;
+  return { engine: new LibtorchEngine(model, { ...setup.options, batchSize: 1 }), facts: { config, metadata } };
 }
 
-let loading: Promise<Engine> | undefined;
+let loading: Promise<LoadedEngine> | undefined;
 
 answerRequests<EngineRequest, EngineAnswer[keyof EngineAnswer]>(async (request) => {
   loading ??= load(threadSetup<EngineSetup>());
-  const engine = await loading;
+  const { engine, facts } = await loading;
   switch (request.call) {
     case 'load':
-      return {
-        answer: { description: engine.description, size: engine.size, keypointNames: engine.keypointNames },
-      };
+      return { answer: { description: engine.description, size: engine.size, facts } };
     case 'setSource':
       return { answer: await engine.setSource(request.portrait, { keypoints: request.keypoints }) };
     case 'drive': {

@@ -3,7 +3,8 @@
 import { CheckpointError } from '@dagan/libtorch/checkpoint';
 import { ExportedModelError } from '../../export/exported-folder.js';
 import type { Picture } from '../../media/pictures/picture.js';
-import type { ModelFiles } from '../../models/files/model-file.js';
+import type { ModelConfig } from '../../models/config/config.js';
+import type { ModelFiles, ModelMetadata } from '../../models/files/model-file.js';
 import type { KeypointSet } from '../../tensors/keypoint-set.js';
 import type { ThreadFailure } from '../../threads/messages.js';
 import { Thread } from '../../threads/thread.js';
@@ -15,6 +16,12 @@ import type { OnnxRuntimeOptions } from './onnx-runtime.js';
 export type EngineSetup =
   | { runtime: 'onnx'; folder: string; options: OnnxRuntimeOptions }
   | { runtime: 'libtorch'; files: ModelFiles; options: LibtorchEngineOptions; threads: number };
+
+/** What is known of an engine's model. */
+export type ModelFacts = { config: ModelConfig; metadata: ModelMetadata };
+
+/** An engine, and what its model's files say. */
+export type LoadedEngine = { engine: Engine; facts: ModelFacts };
 
 /** Engines side by side at most. */
 const MOST_ENGINES = 4;
@@ -42,7 +49,7 @@ export type EngineRequest =
 
 /** What it answers, by call. */
 export type EngineAnswer = {
-  load: { description: string; size: number; keypointNames?: Readonly<Record<string, number>> };
+  load: { description: string; size: number; facts: ModelFacts };
   setSource: Analysis;
   drive: Analysis;
   generate: Picture;
@@ -73,13 +80,16 @@ export class EngineThreads implements Engine {
   private constructor(
     readonly description: string,
     readonly size: number,
-    readonly keypointNames: Readonly<Record<string, number>> | undefined,
+    /** What is known of the model that every thread has. */
+    readonly facts: ModelFacts,
     private readonly threads: readonly Thread<EngineRequest, Answers>[],
   ) {
     this.batchSize = threads.length;
   }
 
   /**
+   * Every thread reads the model's files for itself; nobody else does.
+   *
    * @param setups of the engines
    * @param describe tells what runs the networks, from one engine's description
    * @throws as loading one does
@@ -97,8 +107,12 @@ export class EngineThreads implements Engine {
       throw failed.reason;
     }
     for (const thread of threads) thread.hold(false);
-    const { description, size, keypointNames } = (loaded[0] as PromiseFulfilledResult<EngineAnswer['load']>).value;
-    return new EngineThreads(describe(description), size, keypointNames, threads);
+    const { description, size, facts } = (loaded[0] as PromiseFulfilledResult<EngineAnswer['load']>).value;
+    return new EngineThreads(describe(description), size, facts, threads);
+  }
+
+  get keypointNames(): Readonly<Record<string, number>> {
+    return this.facts.config.semanticKeypoints ?? {};
   }
 
   async setSource(portrait: Picture, { keypoints }: { keypoints?: KeypointSet } = {}): Promise<Analysis> {

@@ -11,7 +11,7 @@ import { pictureToTensor, tensorToMaps, tensorToPictures, tensorToValues } from 
 import type { TensorValues } from '../../tensors/values.js';
 import type { AttentionFactors } from '../attention-row.js';
 import type { Analysis, Engine, Inspection } from '../engine.js';
-import { EngineThreads, shareThreads } from './engine-threads.js';
+import { EngineThreads, type LoadedEngine, shareThreads } from './engine-threads.js';
 
 export type LibtorchEngineOptions = {
   /** Side of the pictures, in pixels; a multiple of the model's `sizeMultiple`, which is 128 for the published ones. */
@@ -35,15 +35,27 @@ export async function loadLibtorchEngine(
   options: LibtorchEngineOptions = {},
   threads?: number,
 ): Promise<Engine> {
+  return (await openLibtorchEngine(files, options, threads)).engine;
+}
+
+/** The same, with what the model's files say; they are read once for each engine and no more. */
+export async function openLibtorchEngine(
+  files: ModelFiles,
+  options: LibtorchEngineOptions = {},
+  threads?: number,
+): Promise<LoadedEngine> {
   // Asked for in any case: the addon's settings for the whole process are made where it is loaded first.
   const most = getThreads();
   const shares = shareThreads(threads ?? most);
   const { device = 'cpu', batchSize } = options;
   if (device !== 'cpu' || batchSize !== undefined || shares.length === 1) {
-    return new LibtorchEngine(loadModel(files).model, options);
+    const { model, metadata } = loadModel(files);
+    const { config } = model;
+    return { engine: new LibtorchEngine(model, options), facts: { config, metadata } };
   }
   const setups = shares.map((share) => ({ runtime: 'libtorch', files, options, threads: share }) as const);
-  return EngineThreads.load(setups, (one) => one.replace(/\d+ threads$/, `${threads ?? most} threads`));
+  const engine = await EngineThreads.load(setups, (one) => one.replace(/\d+ threads$/, `${threads ?? most} threads`));
+  return { engine, facts: engine.facts };
 }
 
 export class LibtorchEngine implements Engine {

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { ExportedModelError, exportedFiles, readExportedFile, readManifest } from '../../export/exported-folder.js';
 import { loadOnnxRuntime } from '../../onnx-runtime.js';
 import type { Engine } from '../engine.js';
-import { EngineThreads, shareThreads } from './engine-threads.js';
+import { EngineThreads, type LoadedEngine, type ModelFacts, shareThreads } from './engine-threads.js';
 import { OnnxEngine } from './onnx.js';
 
 /** Where ONNX Runtime can compute, by the names that its package gives. */
@@ -30,13 +30,25 @@ export type OnnxRuntimeOptions = {
  *   refuses is its `cause`, as long as there is one engine
  */
 export async function loadOnnxRuntimeEngine(folder: string, options: OnnxRuntimeOptions = {}): Promise<Engine> {
+  return (await openOnnxRuntimeEngine(folder, options)).engine;
+}
+
+/** The same, with what the manifest says of the model. */
+export async function openOnnxRuntimeEngine(folder: string, options: OnnxRuntimeOptions = {}): Promise<LoadedEngine> {
   const { threads = availableParallelism(), provider = 'cpu', batchSize } = options;
   const shares = shareThreads(threads);
   if (provider !== 'cpu' || batchSize !== undefined || shares.length === 1) {
-    return loadOnnxEngine(folder, { ...options, threads });
+    return { engine: await loadOnnxEngine(folder, { ...options, threads }), facts: factsOf(folder) };
   }
   const setups = shares.map((share) => ({ runtime: 'onnx', folder, options: { ...options, threads: share } }) as const);
-  return EngineThreads.load(setups, (one) => one.replace(/\d+ threads$/, `${threads} threads`));
+  const engine = await EngineThreads.load(setups, (one) => one.replace(/\d+ threads$/, `${threads} threads`));
+  return { engine, facts: engine.facts };
+}
+
+/** What the manifest of an exported model says of it. */
+export function factsOf(folder: string): ModelFacts {
+  const { config, metadata } = readManifest(folder);
+  return { config, metadata };
 }
 
 /** One engine in this thread; see `loadOnnxRuntimeEngine`. */

@@ -1,9 +1,9 @@
 // Reading clips in Node: videos, animated GIF and WebP, folders of frames. Decoding runs in a process of its own.
 import { MediaError } from '../errors.js';
 import type { Picture } from '../pictures/picture.js';
-import type { PictureTransform } from '../pictures/resize.js';
+import { type PictureTransform, transformedSize } from '../pictures/resize.js';
 import { MediaProcess } from './media-process.js';
-import type { ClipInfo, DecodeJob, DecodeOrder, DecodeReport } from './messages.js';
+import type { ClipInfo, DecodeJob, DecodeOrder, DecodePart, DecodeReport } from './messages.js';
 
 /** How a clip is to be read. */
 export type ClipOptions = {
@@ -44,15 +44,21 @@ const QUEUE_FRAMES = { least: 2, most: 24 };
  * order of their names). Throws a `MediaError` for what is missing, empty, damaged or something else.
  */
 export async function openClip(path: string, options: ClipOptions = {}): Promise<Clip> {
-  const { start = 0, end, every = 1 } = options;
+  const job: DecodeJob = { path, frameRate: options.frameRate, ...checkedPart(options) };
+  return Clip.open(job, options);
+}
+
+/** Which frames are read, and how they are handed out. */
+type ClipPart = Pick<ClipOptions, 'start' | 'end' | 'every' | 'transform'>;
+
+function checkedPart({ start = 0, end, every = 1, transform }: ClipPart): DecodePart {
   if (!Number.isInteger(start) || start < 0) throw new RangeError(`the first frame must be 0 or more, not ${start}`);
   if (end !== undefined && (!Number.isInteger(end) || end <= start)) {
     throw new RangeError(`the frame range must end after frame ${start}, not at ${end}`);
   }
   if (!Number.isInteger(every) || every < 1)
     throw new RangeError(`every must be a whole number from 1 on, not ${every}`);
-  const job: DecodeJob = { path, start, end, every, frameRate: options.frameRate, transform: options.transform };
-  return Clip.open(job, options);
+  return { start, end, every, transform };
 }
 
 /** An open clip. Frames are decoded as they are asked for; only a few are held at a time. */
@@ -71,7 +77,6 @@ export class Clip implements AsyncDisposable {
     options: ClipOptions,
   ) {
     this.#options = options;
-
     this.#decoder = new MediaProcess(
       new URL('./decode-process.js', import.meta.url),
       job,
@@ -141,14 +146,20 @@ export class Clip implements AsyncDisposable {
   /**
    * The frames of the range in order. Each call starts from the first one and ends an earlier iteration. A damaged part
    * in the middle is left out with a warning; the iteration throws a `MediaError` if nothing can be read.
+   *
+   * @param part other frames than those the clip was opened for, or handed out otherwise; what it leaves out stays
    */
-  async *frames(): AsyncGenerator<ClipFrame, void, undefined> {
+  async *frames(part?: ClipPart): AsyncGenerator<ClipFrame, void, undefined> {
+    const other = part && checkedPart({ ...this.#options, ...part });
     const run = ++this.#run;
-    const bytes = this.width * this.height * 3;
+    const [width, height] = other
+      ? transformedSize(this.sourceWidth, this.sourceHeight, other.transform ?? {})
+      : [this.width, this.height];
+    const bytes = width * height * 3;
     const credit = Math.max(QUEUE_FRAMES.least, Math.min(QUEUE_FRAMES.most, Math.floor(QUEUE_BYTES / bytes)));
     this.#queue = [];
     this.#ended = false;
-    this.#decoder.post({ type: 'start', run, credit });
+    this.#decoder.post({ type: 'start', run, credit, part: other });
     while (true) {
       const frame = await this.#decoder.wait(() => {
         if (run !== this.#run) return 'superseded';

@@ -2,8 +2,8 @@
 import { open as openFile, stat } from 'node:fs/promises';
 import { MediaError, toMediaError } from '../errors.js';
 import type { FrameReader } from '../formats/reader.js';
-import { type PictureTransform, transformedSize, transformPicture } from '../pictures/resize.js';
-import type { DecodeJob, DecodeOrder, DecodeReport } from './messages.js';
+import { transformedSize, transformPicture } from '../pictures/resize.js';
+import type { DecodeJob, DecodeOrder, DecodePart, DecodeReport } from './messages.js';
 import { report, serve } from './process-link.js';
 
 const send: (message: DecodeReport) => void = report;
@@ -51,18 +51,16 @@ function isImage(head: Buffer): boolean {
 
 /** Hands out frames run by run; a new run ends the one before it. */
 class Dispenser {
-  readonly #path: string;
+  readonly #job: DecodeJob;
   readonly #reader: FrameReader;
-  readonly #transform: PictureTransform;
   #run = 0;
   #credit = 0;
   #wake: (() => void) | undefined;
   #active: Promise<void> = Promise.resolve();
 
-  constructor(path: string, reader: FrameReader, transform: PictureTransform) {
-    this.#path = path;
+  constructor(job: DecodeJob, reader: FrameReader) {
+    this.#job = job;
     this.#reader = reader;
-    this.#transform = transform;
   }
 
   follow(order: DecodeOrder): void {
@@ -70,18 +68,21 @@ class Dispenser {
       this.#run = order.run;
       this.#credit = order.credit;
       this.#active = this.#active
-        .then(() => this.#handOut(order.run))
-        .catch((error: unknown) => fail(this.#path, error));
+        .then(() => this.#handOut(order.run, order.part))
+        .catch((error: unknown) => fail(this.#job.path, error));
     } else if (order.run === this.#run) {
       this.#credit++;
     }
     this.#wake?.();
   }
 
-  async #handOut(run: number): Promise<void> {
-    for await (const { picture, timestamp, duration } of this.#reader.frames()) {
+  async #handOut(run: number, part?: DecodePart): Promise<void> {
+    if (run !== this.#run) return;
+    const reader = part ? await openReader({ ...this.#job, ...part }) : this.#reader;
+    const { transform = {} } = part ?? this.#job;
+    for await (const { picture, timestamp, duration } of reader.frames()) {
       if (run !== this.#run) return;
-      const { width, height, data } = transformPicture(picture, this.#transform);
+      const { width, height, data } = transformPicture(picture, transform);
       while (this.#credit === 0 && run === this.#run) {
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
@@ -101,10 +102,9 @@ async function begin(job: DecodeJob): Promise<(order: DecodeOrder) => void> {
   path = job.path;
   try {
     const reader = await openReader(job);
-    const transform = job.transform ?? {};
     const { width: sourceWidth, height: sourceHeight } = reader.info;
-    const [width, height] = transformedSize(sourceWidth, sourceHeight, transform);
-    const dispenser = new Dispenser(job.path, reader, transform);
+    const [width, height] = transformedSize(sourceWidth, sourceHeight, job.transform ?? {});
+    const dispenser = new Dispenser(job, reader);
     send({ type: 'opened', info: { ...reader.info, width, height, sourceWidth, sourceHeight } });
     return (order) => dispenser.follow(order);
   } catch (error) {

@@ -49,8 +49,13 @@ export type DecodeJob = {
   transform?: PictureTransform;
 };
 
+/** What of a clip one iteration reads, where it is something else than what the clip was opened for. */
+export type DecodePart = Pick<DecodeJob, 'start' | 'end' | 'every' | 'transform'>;
+
 /** Orders to a decoding process. `run` tells the iterations over one clip apart. */
-export type DecodeOrder = { type: 'start'; run: number; credit: number } | { type: 'credit'; run: number };
+export type DecodeOrder =
+  | { type: 'start'; run: number; credit: number; part?: DecodePart }
+  | { type: 'credit'; run: number };
 
 /** Reports of a decoding process. */
 export type DecodeReport =

@@ -1,9 +1,9 @@
-// The model that runs where the command line names none. Loads no native code, so that `dagan doctor` can ask too.
+// The model that runs where none is named. Loads no native code, so that whoever examines the machine can ask too.
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { DaganError } from '../errors.js';
 import { MANIFEST_NAME, WEIGHTS_NAME } from '../export/manifest.js';
-import { UserError } from './errors.js';
 
 /** Folders that may hold the default model: the one that DAGAN_WEIGHTS names, else the repository's and the package's. */
 export const WEIGHT_FOLDERS: readonly string[] = process.env.DAGAN_WEIGHTS
@@ -23,7 +23,7 @@ export type DefaultModel = {
  * The default model: a model file (.safetensors) in a folder of weights, or if there is none an exported model. If there
  * are several, it is the one called `default`.
  *
- * @throws UserError if there are several and none is called so
+ * @throws DaganError if there are several and none is called so
  */
 export function defaultModel(folders: readonly string[] = WEIGHT_FOLDERS): DefaultModel | undefined {
   for (const folder of folders) {
@@ -44,11 +44,14 @@ export function defaultModel(folders: readonly string[] = WEIGHT_FOLDERS): Defau
 function theOne(names: readonly string[], usual: string, folder: string): string | undefined {
   if (names.length <= 1) return names[0];
   if (names.includes(usual)) return usual;
-  throw new UserError(`${folder} holds several models (${names.join(', ')}): choose one with --checkpoint`);
+  throw new DaganError('several-models', `${folder} holds several models (${names.join(', ')})`, {
+    path: folder,
+    names,
+  });
 }
 
-/** The default model's file. @throws UserError as `defaultModel` does */
+/** The default model's file. @throws DaganError as `defaultModel` does */
 export const defaultCheckpoint = (folders?: readonly string[]): string | undefined => defaultModel(folders)?.checkpoint;
 
-/** The default model's folder, if it is an exported one. @throws UserError as `defaultModel` does */
+/** The default model's folder, if it is an exported one. @throws DaganError as `defaultModel` does */
 export const defaultExport = (folders?: readonly string[]): string | undefined => defaultModel(folders)?.folder;

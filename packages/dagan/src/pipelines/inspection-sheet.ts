@@ -1,9 +1,6 @@
 // The inspection of a pair as one sheet for the eye.
-import { type Tensor, tidy } from '@dagan/libtorch';
 import { createPicture, type Picture, resizePicture } from '../media/index.js';
-import { tensorsToKeypoints } from '../tensors/keypoint-set.js';
-import { tensorToMaps, tensorToPictures } from '../tensors/pictures.js';
-import type { ScalarMap } from '../tensors/values.js';
+import { type ScalarMap, type TensorValues, valuesToMaps, valuesToPictures } from '../tensors/values.js';
 import { drawKeypoints, grid, heatPicture, motionPicture, paste } from '../visualization/index.js';
 
 /** Side of a cell, in pixels. */
@@ -15,14 +12,14 @@ const MAPS_PER_CELL = 16;
 const COLUMNS = 4;
 
 /** Every tensor of an inspection as a labelled cell, four in a row. */
-export function inspectionSheet(found: ReadonlyMap<string, Tensor>): Picture {
+export function inspectionSheet(found: ReadonlyMap<string, TensorValues>): Picture {
   const cells: [label: string, picture: Picture][] = [];
-  const add = (name: string, show: (value: Tensor) => Picture): void => {
+  const add = (name: string, show: (value: TensorValues) => Picture): void => {
     const value = found.get(name);
-    if (value) cells.push([name, fit(tidy(() => show(value)))]);
+    if (value) cells.push([name, fit(show(value))]);
   };
-  const picture = (value: Tensor): Picture => tensorToPictures(value)[0]!;
-  const heat = (value: Tensor): Picture => heatPicture(tensorToMaps(value)[0]!);
+  const picture = (value: TensorValues): Picture => valuesToPictures(value)[0]!;
+  const heat = (value: TensorValues): Picture => heatPicture(valuesToMaps(value)[0]!);
   add('source', picture);
   add('driving', picture);
   add('deformed', picture);
@@ -30,20 +27,19 @@ export function inspectionSheet(found: ReadonlyMap<string, Tensor>): Picture {
   add('source_disp0', heat);
   add('driving_disp0', heat);
   for (const side of ['source', 'driving'] as const) {
-    const jacobian = found.get(`kp_${side}.jacobian`) ?? null;
-    add(`kp_${side}.value`, (value) => {
-      const [keypoints] = tensorsToKeypoints({ value, jacobian });
-      return drawKeypoints(picture(found.get(side)!), keypoints!, { axes: true, brightness: 0.6 });
-    });
+    const jacobian = found.get(`kp_${side}.jacobian`)?.data ?? null;
+    add(`kp_${side}.value`, ({ data: value }) =>
+      drawKeypoints(picture(found.get(side)!), { value, jacobian }, { axes: true, brightness: 0.6 }),
+    );
   }
-  add('sparse_deformed', (value) => mosaic(tensorToPictures(value.flatten(0, 1))));
-  add('mask', (value) => mosaic(channels(value).map((map) => heatPicture(map, [0, value.amax().item()]))));
-  add('deformation', (value) => motionPicture(value.size(2), value.size(1), value.toFloat32Array()));
-  const share = (value: Tensor): Picture => heatPicture(tensorToMaps(value)[0]!, [0, 1]);
+  add('sparse_deformed', (value) => mosaic(valuesToPictures(value)));
+  add('mask', (value) => mosaic(valuesToMaps(value).map((map) => heatPicture(map, [0, largest(value)]))));
+  add('deformation', (value) => motionPicture(value.shape[2]!, value.shape[1]!, value.data));
+  const share = (value: TensorValues): Picture => heatPicture(valuesToMaps(value)[0]!, [0, 1]);
   add('occlusion_map', share);
   add('kept_pixels', share);
   for (const stage of ['source', 'warped', 'refined']) {
-    add(`${stage}_feature_every8`, (value) => mosaic(channels(value).map((map) => heatPicture(map))));
+    add(`${stage}_feature_every8`, (value) => mosaic(valuesToMaps(value).map((map) => heatPicture(map))));
   }
   add('attention_rows_every256', (value) => mosaic(attentionMaps(value, found).map((map) => heatPicture(map))));
   return grid(
@@ -54,15 +50,12 @@ export function inspectionSheet(found: ReadonlyMap<string, Tensor>): Picture {
 
 const fit = (picture: Picture): Picture => resizePicture(picture, CELL, CELL);
 
-/** [1, C, h, w] as C maps. */
-function channels(value: Tensor): ScalarMap[] {
-  return tensorToMaps(value.flatten(0, 1).unsqueeze(1));
-}
+const largest = ({ data }: TensorValues): number => data.reduce((most, value) => Math.max(most, value), -Infinity);
 
 /** Attention rows [1, R, h w] as R maps of where in the warped features each position looks. */
-function attentionMaps(value: Tensor, found: ReadonlyMap<string, Tensor>): ScalarMap[] {
+function attentionMaps({ shape, data }: TensorValues, found: ReadonlyMap<string, TensorValues>): ScalarMap[] {
   const [height, width] = found.get('warped_feature_every8')!.shape.slice(2) as [number, number];
-  return channels(value.reshape(1, value.size(1), height, width));
+  return valuesToMaps({ shape: [1, shape[1]!, height, width], data });
 }
 
 /** The first maps or pictures as one square of small ones. */

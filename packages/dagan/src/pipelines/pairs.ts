@@ -2,14 +2,14 @@
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { access, constants, mkdir } from 'node:fs/promises';
 import { basename, dirname, extname, join, relative, resolve, sep } from 'node:path';
+import { DaganError } from '../errors.js';
 import { PICTURE_EXTENSIONS } from '../media/index.js';
 import { containerOf } from '../media/process/clip-writer.js';
-import { UsageError, UserError } from './errors.js';
 
 /** One animation to make. */
 export type Pair = { portrait: string; driving: string; output: string };
 
-/** All animations that one command line asks for. */
+/** All animations that are asked for together. */
 export type Plan = {
   pairs: Pair[];
   /** Whether the output is a folder of results rather than one result. */
@@ -28,12 +28,12 @@ const extensionIn = (path: string, extensions: readonly string[]): boolean =>
 /** Whether a name is that of a clip; a GIF counts as one. */
 export const isClipName = (path: string): boolean => extensionIn(path, CLIP_EXTENSIONS);
 
-/** Whether an input is a clip or a folder rather than a picture. Throws a UserError if it is not there. */
+/** Whether an input is a clip or a folder rather than a picture. Throws a DaganError if it is not there. */
 export const isClipInput = (path: string): boolean => isFolder(path) || isClipName(path);
 
 const isPictureName = (path: string): boolean => extensionIn(path, PICTURE_EXTENSIONS) && !isClipName(path);
 
-/** Whether a path is that of a picture or a clip, or a folder, which may hold frames. Throws a UserError if it is not there. */
+/** Whether a path is that of a picture or a clip, or a folder, which may hold frames. Throws a DaganError if it is not there. */
 export const isMediaName = (path: string): boolean => isFolder(path) || isClipName(path) || isPictureName(path);
 
 const natural = new Intl.Collator('en', { numeric: true });
@@ -49,7 +49,7 @@ function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch {
-    throw new UserError(`${path}: no such file or folder`);
+    throw new DaganError('no-file', `${path}: no such file or folder`, { path });
   }
 }
 
@@ -57,7 +57,10 @@ function isFolder(path: string): boolean {
 function portraitsOf(path: string): { files: string[]; many: boolean } {
   if (!isFolder(path)) return { files: [path], many: false };
   const files = entries(path).filter(isPictureName);
-  if (files.length === 0) throw new UserError(`${path}: a folder without pictures; a portrait is png, jpg, webp, ...`);
+  if (files.length === 0) {
+    const message = `${path}: a folder without pictures; a portrait is png, jpg, webp, ...`;
+    throw new DaganError('bad-inputs', message, { path });
+  }
   return { files, many: true };
 }
 
@@ -70,23 +73,23 @@ function clipsOf(path: string): { files: string[]; many: boolean } {
   if (inside.some(isPictureName)) return { files: [path], many: false };
   const sequences = inside.filter((entry) => isFolder(entry) && entries(entry).some(isPictureName));
   if (sequences.length > 0) return { files: sequences, many: true };
-  throw new UserError(`${path}: a folder without clips (${CLIP_EXTENSIONS.join(' ')}) or frames`);
+  const message = `${path}: a folder without clips (${CLIP_EXTENSIONS.join(' ')}) or frames`;
+  throw new DaganError('bad-inputs', message, { path });
 }
 
 /**
  * Makes the plan. Of two inputs the first is the portrait and the second the clip. Of more, the first is a portrait, the
  * last a clip, and those between are told apart by their names' endings.
  *
- * @throws UsageError or UserError, before anything has been written
+ * @throws DaganError, before anything has been written
  */
 export async function planPairs(inputs: readonly string[], output: string, format?: BatchFormat): Promise<Plan> {
-  if (inputs.length < 2) throw new UsageError('name a portrait and a driving clip');
+  if (inputs.length < 2) throw new DaganError('unclear-inputs', 'name a portrait and a driving clip', {});
   const between = inputs.slice(1, -1);
   for (const input of between) {
     if (!isFolder(input) && (isPictureName(input) || isClipName(input))) continue;
-    throw new UsageError(
-      `is ${input} a portrait or a clip? Of more than two inputs, folders and unusual files come first (portraits) or last (clips)`,
-    );
+    const order = 'Of more than two inputs, folders and unusual files come first (portraits) or last (clips)';
+    throw new DaganError('unclear-inputs', `is ${input} a portrait or a clip? ${order}`, { path: input });
   }
   const portraits = [inputs[0]!, ...between.filter(isPictureName)].map(portraitsOf);
   const clips = [...between.filter(isClipName), inputs.at(-1)!].map(clipsOf);
@@ -95,7 +98,7 @@ export async function planPairs(inputs: readonly string[], output: string, forma
     .flatMap(({ files }) => files)
     .flatMap((portrait) => clips.flatMap(({ files }) => files).map((driving) => ({ portrait, driving })));
   if (!batch && format !== undefined) {
-    throw new UsageError('--format is for several animations at once; one takes its format from the name after -o');
+    throw new DaganError('format-of-one', `one animation takes its format from its name, not ${format}`, { format });
   }
   const pairs = batch
     ? batchPairs(combinations, output, format ?? 'mp4')
@@ -109,7 +112,9 @@ export async function planPairs(inputs: readonly string[], output: string, forma
 /** Gives every combination a name of its own in the folder. */
 function batchPairs(combinations: readonly Omit<Pair, 'output'>[], folder: string, format: BatchFormat): Pair[] {
   if (!/[/\\]$/.test(folder) && extname(folder) !== '' && !existsSync(folder)) {
-    throw new UsageError(`several animations go into a folder: write -o ${folder.slice(0, -extname(folder).length)}/`);
+    throw new DaganError('output-not-folder', `several animations go into a folder, and ${folder} is none`, {
+      ...{ path: folder, folder: `${folder.slice(0, -extname(folder).length)}/` },
+    });
   }
   const stem = (path: string): string => basename(resolve(path), extname(resolve(path)));
   const taken = new Set<string>();
@@ -125,7 +130,7 @@ function batchPairs(combinations: readonly Omit<Pair, 'output'>[], folder: strin
 /**
  * Refuses an output that would replace an input, through whatever links, or lie in an input folder.
  *
- * @throws UserError
+ * @throws DaganError
  */
 export function guardInputs(output: string, inputs: readonly string[]): void {
   const target = realPath(output);
@@ -133,12 +138,16 @@ export function guardInputs(output: string, inputs: readonly string[]): void {
     const source = realPath(input);
     const replaced = source === target || source.startsWith(`${target}${sep}`);
     if (replaced || sameFile(source, target)) {
-      throw new UserError(`${output}: would replace the input ${input}; choose another name`);
+      throw new DaganError('bad-output', `${output}: would replace the input ${input}; choose another name`, {
+        path: output,
+      });
     }
   }
   for (const input of inputs) {
     if (existsSync(input) && statSync(input).isDirectory() && relative(realPath(input), dirname(target)) === '') {
-      throw new UserError(`${output}: lies in the input folder ${input}; choose another folder`);
+      throw new DaganError('bad-output', `${output}: lies in the input folder ${input}; choose another folder`, {
+        path: output,
+      });
     }
   }
 }
@@ -158,13 +167,17 @@ function sameFile(a: string, b: string): boolean {
 }
 
 /** Checks what can be checked of an output before the work. */
-async function checkTarget(output: string): Promise<void> {
+export async function checkTarget(output: string): Promise<void> {
   const container = containerOf(output);
   if (container !== 'folder' && existsSync(output) && statSync(output).isDirectory()) {
-    throw new UserError(`${output}: is a folder; give a file name`);
+    throw new DaganError('bad-output', `${output}: is a folder; give a file name`, { path: output });
   }
   if (container === 'folder' && existsSync(output) && !statSync(output).isDirectory()) {
-    throw new UserError(`${output}: is a file; a name without an ending stands for a folder of PNG frames`);
+    throw new DaganError(
+      'bad-output',
+      `${output}: is a file; a name without an ending stands for a folder of PNG frames`,
+      { path: output },
+    );
   }
   await checkWritable(output);
 }
@@ -172,19 +185,21 @@ async function checkTarget(output: string): Promise<void> {
 /** Checks that the folder of an output is there and can be written to. */
 export async function checkWritable(output: string): Promise<void> {
   const folder = dirname(resolve(output));
-  if (!existsSync(folder)) throw new UserError(`${output}: the folder ${folder} does not exist`);
-  if (!statSync(folder).isDirectory()) throw new UserError(`${output}: ${folder} is not a folder`);
+  if (!existsSync(folder))
+    throw new DaganError('bad-output', `${output}: the folder ${folder} does not exist`, { path: output });
+  if (!statSync(folder).isDirectory())
+    throw new DaganError('bad-output', `${output}: ${folder} is not a folder`, { path: output });
   await access(folder, constants.W_OK).catch(() => {
-    throw new UserError(`${output}: the folder ${folder} cannot be written to`);
+    throw new DaganError('bad-output', `${output}: the folder ${folder} cannot be written to`, { path: output });
   });
 }
 
 async function makeFolder(folder: string): Promise<void> {
   if (existsSync(folder) && !statSync(folder).isDirectory()) {
-    throw new UserError(`${folder}: is a file; several animations go into a folder`);
+    throw new DaganError('bad-output', `${folder}: is a file; several animations go into a folder`, { path: folder });
   }
   await mkdir(folder, { recursive: true }).catch((error: Error) => {
-    throw new UserError(`${folder}: cannot be made (${error.message})`);
+    throw new DaganError('bad-output', `${folder}: cannot be made (${error.message})`, { path: folder });
   });
   await checkWritable(join(folder, 'result'));
 }

@@ -1,20 +1,16 @@
-// What commands draw figures of: pictures and clips, cut to the squares that the networks see, side by side.
-import { type Command, Option } from 'commander';
+// What figures are drawn of: pictures and clips, cut to the squares that the networks see, side by side.
 import { cutSquare, padCut, planCut, type SquareCut } from '../animation/index.js';
+import { DaganError, type InputRole } from '../errors.js';
 import type { Square } from '../faces/index.js';
 import { type Clip, MediaError, openClip, type Picture, readPicture } from '../media/index.js';
-import { cropChoice, withFace } from './animate.js';
-import { type CropChoice, type CropOptionNames, FaceFinder, PORTRAIT_OPTIONS } from './animate-faces.js';
-import { UserError } from './errors.js';
-import { NETWORK_SIZE } from './model.js';
-import { wholeNumber } from './options.js';
+import { NETWORK_SIZE } from './choose-model.js';
+import type { Teller } from './events.js';
+import { type CropChoice, FaceFinder } from './find-faces.js';
 import { isClipInput } from './pairs.js';
-import type { Reporter } from './report.js';
 
 /** Which part of the inputs is shown, and how large. */
 export type SquareOptions = {
   crop: CropChoice;
-  face?: number;
   /** Of clips, this frame alone. */
   frame?: number;
   /** First frame of clips, and the frame before which to stop. */
@@ -23,23 +19,6 @@ export type SquareOptions = {
   /** Side of the squares in pixels. */
   size: number;
 };
-
-export function addSquareOptions(command: Command, { least, size }: { least: number; size: number }): Command {
-  return command
-    .addOption(
-      new Option(
-        '--crop <square>',
-        'the square that is shown: auto finds the face, none takes the centre, x,y,side is a square in pixels',
-      )
-        .argParser(cropChoice)
-        .default({ kind: 'auto' }, 'auto'),
-    )
-    .option('--face <n>', 'which face, counted from the left (default: the largest)', wholeNumber(1))
-    .option('--frame <n>', 'of a clip, this frame alone, counted from 0', wholeNumber(0))
-    .option('--start <n>', 'first frame of a clip', wholeNumber(0))
-    .option('--end <n>', 'frame of a clip before which to stop', wholeNumber(1))
-    .option('--size <n>', 'side of each square in pixels', wholeNumber(least, 2048), size);
-}
 
 /** A square cut out of a picture. */
 export type FramedSquare = {
@@ -53,29 +32,28 @@ export type FramedSquare = {
 
 /** Cuts squares out of pictures and clips. */
 export class SquareReader implements AsyncDisposable {
-  private readonly faces: FaceFinder;
-  private readonly crop: CropChoice;
+  readonly #options: SquareOptions;
+  readonly #tell: Teller;
+  readonly #faces: FaceFinder;
 
-  /** @param names of the options that choose the square */
-  constructor(
-    private readonly options: SquareOptions,
-    private readonly reporter: Reporter,
-    names: CropOptionNames = PORTRAIT_OPTIONS,
-  ) {
-    this.faces = new FaceFinder(reporter, { portrait: names, clip: names });
-    this.crop = withFace(options.crop, options.face, names.face, names.crop);
+  /** @param role what notices and errors call the inputs */
+  constructor(options: SquareOptions, tell: Teller, role: InputRole = 'portrait') {
+    this.#options = options;
+    this.#tell = tell;
+    this.#faces = new FaceFinder(tell, { portrait: role, clip: role });
   }
 
   /**
    * The square of a picture, or of one frame of a clip.
    *
-   * @throws MediaError or UserError, naming the file
+   * @throws MediaError or DaganError, naming the file
    */
   async read(path: string, frame?: number): Promise<FramedSquare> {
     const whole = await readWhole(path, frame);
     const { width, height } = whole;
-    const { square } = await this.faces.portrait(path, whole, this.crop, false);
-    return { picture: cutSquare(whole, square, this.options.size), square, width, height };
+    const { crop, size } = this.#options;
+    const { square } = await this.#faces.portrait(path, whole, { crop, withLook: false });
+    return { picture: cutSquare(whole, square, size), square, width, height };
   }
 
   /** Opens inputs to be shown beside each other; of clips all frames of the range. */
@@ -92,7 +70,7 @@ export class SquareReader implements AsyncDisposable {
   }
 
   async close(): Promise<void> {
-    await this.faces.close();
+    await this.#faces.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -100,35 +78,37 @@ export class SquareReader implements AsyncDisposable {
   }
 
   async #open(path: string): Promise<Input> {
-    const { frame, start, end, size } = this.options;
+    const { crop, frame, start, end, size } = this.#options;
     if (frame !== undefined || !isClipInput(path)) {
       return (await this.read(path, isClipInput(path) ? frame : undefined)).picture;
     }
-    const onWarning = (text: string): void => this.reporter.warn(text);
-    const range = { start, end };
-    const cut = await this.#planCut(path, range, size);
-    return { clip: await openClip(path, { ...range, transform: cut.transform, onWarning }), cut };
-  }
-
-  async #planCut(path: string, range: { start?: number; end?: number }, size: number): Promise<SquareCut> {
-    await using clip = await openClip(path, range);
-    const { sourceWidth: width, sourceHeight: height, frameCount, frameRate } = clip;
-    const facts = { width, height, frameCount, frameRate };
-    const { square } = await this.faces.clip(path, facts, range, this.crop, false);
-    return planCut(square, width, height, size);
+    let reading = false; // what is wrong with the clip is told once
+    const onWarning = (text: string): void => {
+      if (reading) this.#tell.warn('codec', text, {});
+    };
+    const clip = await openClip(path, { start, end, onWarning });
+    try {
+      const { square } = await this.#faces.clip(clip, { start, end }, { crop, withLook: false });
+      reading = true;
+      return { clip, cut: planCut(square, clip.sourceWidth, clip.sourceHeight, size) };
+    } catch (error) {
+      await clip.close();
+      throw error;
+    }
   }
 }
 
 /** The square around the centre of a picture, or of one frame of a clip, as the networks take it. */
-export async function readCentre(path: string, reporter: Reporter, frame?: number): Promise<Picture> {
-  await using reader = new SquareReader({ crop: { kind: 'none' }, size: NETWORK_SIZE }, reporter);
+export async function readCentre(path: string, tell: Teller, frame?: number): Promise<Picture> {
+  await using reader = new SquareReader({ crop: { kind: 'none' }, size: NETWORK_SIZE }, tell);
   return (await reader.read(path, frame)).picture;
 }
 
 /** A whole picture, or a whole frame of a clip. */
 async function readWhole(path: string, frame: number | undefined): Promise<Picture> {
   if (frame === undefined || !isClipInput(path)) {
-    if (frame) throw new UserError(`${path}: is a picture and has no frame ${frame}; --frame is for clips`);
+    if (frame)
+      throw new DaganError('frame-of-picture', `${path}: is a picture and has no frame ${frame}`, { path, frame });
     return readPicture(path);
   }
   await using clip = await openClip(path, { start: frame, end: frame + 1 });
@@ -146,32 +126,38 @@ export type SquareFrame = { squares: Picture[]; timestamp: number; duration: num
 
 /** Inputs beside each other: pictures stand still, clips run frame by frame until the first of them ends. */
 export class Squares implements AsyncDisposable {
+  readonly #inputs: readonly Input[];
+
   /** @internal Made by `SquareReader`. */
   constructor(
-    private readonly inputs: readonly Input[],
+    inputs: readonly Input[],
     readonly paths: readonly string[],
-  ) {}
+  ) {
+    this.#inputs = inputs;
+  }
 
   /** Whether there is a clip among them. */
   get moving(): boolean {
-    return this.inputs.some(isOpenClip);
+    return this.#inputs.some(isOpenClip);
   }
 
   /** Frames per second of the first clip, if that is constant. */
   get frameRate(): number | undefined {
-    const first = this.inputs.find(isOpenClip)?.clip;
+    const first = this.#inputs.find(isOpenClip)?.clip;
     return first?.constantFrameRate ? first.frameRate : undefined;
   }
 
   /** Number of frames to come, as far as known. */
   get frameCount(): number | undefined {
-    const counts = this.inputs.filter(isOpenClip).flatMap(({ clip }) => clip.frameCount ?? []);
+    const counts = this.#inputs.filter(isOpenClip).flatMap(({ clip }) => clip.frameCount ?? []);
     return counts.length > 0 ? Math.min(...counts) : undefined;
   }
 
   /** From the first frame on; each call starts anew. Without clips there is one frame. */
   async *frames(): AsyncGenerator<SquareFrame, void, undefined> {
-    const running = this.inputs.map((input) => (isOpenClip(input) ? { ...input, frames: input.clip.frames() } : input));
+    const running = this.#inputs.map((input) =>
+      isOpenClip(input) ? { ...input, frames: input.clip.frames({ transform: input.cut.transform }) } : input,
+    );
     while (true) {
       const squares: Picture[] = [];
       let time: { timestamp: number; duration: number } | undefined;
@@ -198,7 +184,7 @@ export class Squares implements AsyncDisposable {
   }
 
   async close(): Promise<void> {
-    for (const { clip } of this.inputs.filter(isOpenClip)) await clip.close();
+    for (const { clip } of this.#inputs.filter(isOpenClip)) await clip.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,11 +1,11 @@
 // Figures as files: a picture or a clip, as the name says.
 import { extname } from 'node:path';
+import { DaganError } from '../errors.js';
 import { createClipWriter, MediaError, type MediaMetadata, type Picture, writePicture } from '../media/index.js';
 import { containerOf } from '../media/process/clip-writer.js';
 import type { ModelMetadata } from '../models/index.js';
-import { UsageError } from './errors.js';
-import { VERSION } from './provenance.js';
-import type { Reporter } from './report.js';
+import { VERSION } from '../version.js';
+import type { Teller } from './events.js';
 
 /** Title and comment of a figure: what it shows, and what computed it. */
 export function figureMetadata(title: string, { name, sha256 }: ModelMetadata): MediaMetadata {
@@ -15,14 +15,15 @@ export function figureMetadata(title: string, { name, sha256 }: ModelMetadata): 
 
 const PICTURES = ['.png', '.jpg', '.jpeg', '.webp'];
 
-/** What a figure's name says it is. Throws a UsageError for a name that says neither. */
+/** What a figure's name says it is. Throws a DaganError for a name that says neither. */
 export function figureKind(output: string): 'picture' | 'clip' {
   if (PICTURES.includes(extname(output).toLowerCase())) return 'picture';
   try {
     containerOf(output);
   } catch {
     const clips = '.mp4 .mov .mkv .webm .gif, or folder/ of frames';
-    throw new UsageError(`${output}: a figure is a picture (${PICTURES.join(' ')}) or a clip (${clips})`);
+    const message = `${output}: a figure is a picture (${PICTURES.join(' ')}) or a clip (${clips})`;
+    throw new DaganError('figure-format', message, { path: output });
   }
   return 'clip';
 }
@@ -38,8 +39,8 @@ export async function writeFigure(
     frameRate,
     frameCount,
     metadata,
-    reporter,
-  }: { frameRate?: number; frameCount?: number; metadata: MediaMetadata; reporter: Reporter },
+    tell,
+  }: { frameRate?: number; frameCount?: number; metadata: MediaMetadata; tell: Teller },
 ): Promise<number> {
   const still = figureKind(output) === 'picture';
   const iterator = frames[Symbol.asyncIterator]();
@@ -51,9 +52,9 @@ export async function writeFigure(
     await iterator.return?.();
     return 1;
   }
-  const onWarning = (text: string): void => reporter.warn(text);
+  const onWarning = (text: string): void => tell.warn('codec', text, {});
   await using writer = await createClipWriter(output, { width, height, frameRate, metadata, onWarning });
-  const progress = reporter.progress(output, frameCount);
+  const progress = tell.progress(output, frameCount);
   for (let next: IteratorResult<DrawnFrame> = first; !next.done; next = await iterator.next()) {
     const { picture, timestamp, duration } = next.value;
     await writer.add(picture, timestamp, duration);

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { platform } from 'node:os';
 
 /** Instruction sets that decide how fast LibTorch computes. */
-export interface ProcessorFeatures {
+export type ProcessorFeatures = {
   avx2: boolean;
   avx512: boolean;
   /** Dot products of bfloat16 in vector registers (`avx512_bf16`). */
@@ -15,7 +15,7 @@ export interface ProcessorFeatures {
   /** Arm's bfloat16 and int8 matrix instructions. */
   armBf16: boolean;
   armI8mm: boolean;
-}
+};
 
 /** Reads instruction sets from words as `/proc/cpuinfo` (`flags`, `Features`) and `sysctl` (`hw.optional.arm.FEAT_...: 1`) list them. */
 export function parseProcessorFeatures(text: string): ProcessorFeatures {

@@ -1,0 +1,81 @@
+// What users of the command line can do about what the library says: the one place where its codes meet options.
+import type { InputRole, ProblemCode, ProblemValues } from '../errors.js';
+import type { NoticeCode, NoticeValues } from '../pipelines/events.js';
+
+/** The options that choose the square of an input. */
+const SQUARE_OPTIONS: Readonly<Record<InputRole, { crop: string; face: string }>> = {
+  portrait: { crop: '--crop', face: '--face' },
+  driving: { crop: '--driving-crop', face: '--driving-face' },
+};
+
+type Values = ProblemValues & NoticeValues;
+
+/** The library's message, with what can be done. */
+type Words<Code extends keyof Values> = (message: string, values: Values[Code]) => string;
+
+const at = ({ left, top, side }: { left: number; top: number; side: number }): string => `${left},${top},${side}`;
+
+/** By code, where the message alone is not enough. */
+const WORDS: { readonly [Code in keyof Values]?: Words<Code> } = {
+  'no-face': (message, { role }) => {
+    const { crop } = SQUARE_OPTIONS[role];
+    return `${message}; name the square with ${crop} x,y,side, or take the centre with ${crop} none`;
+  },
+  'square-outside': (message, { role, square }) =>
+    message.replace(`the square ${at(square)}`, `${SQUARE_OPTIONS[role].crop} ${at(square)}`),
+  'square-reaches-out': (message, { role, square }) =>
+    message.replace(`the square ${at(square)}`, `${SQUARE_OPTIONS[role].crop} ${at(square)}`),
+  'other-faces': (message, { role }) => `${message} (${SQUARE_OPTIONS[role].face} N takes another)`,
+  'face-missing': (message) => `${message}; --start and --end choose the part that shows it`,
+  'wide-video': (message, { most }) => `${message}: --size ${most} makes one that they do`,
+  'frame-of-picture': (message) => `${message}; --frame is for clips`,
+  'format-of-one': () => '--format is for several animations at once; one takes its format from the name after -o',
+  'output-not-folder': (_message, { folder }) => `several animations go into a folder: write -o ${folder}`,
+  'no-libtorch': (message) =>
+    `${message}: run "npm run setup", or name the folder of an exported model (\`dagan export\`) with --checkpoint`,
+  'no-cuda-device': (message) => `${message} (\`dagan doctor\` says why)`,
+  'no-cuda': (_message, { refusal, gpus }) => withoutCuda(refusal, gpus),
+  'not-exported': (message) => `${message} (\`dagan export\` makes one)`,
+  'complete-model': (_message, { path }) => `${path}: is complete; leave --depth-encoder and --depth-decoder out`,
+  'depth-files-alone': () => '--depth-encoder and --depth-decoder go with --checkpoint, the file of the other networks',
+  'exported-precision': (message) => `${message}: leave --precision out, or export it anew`,
+  'exported-size': (message) => `${message}: export it without --size`,
+  'several-models': (message) => `${message}: choose one with --checkpoint`,
+  'depth-files-missing': (message, { missing }) =>
+    `${message} (${missing.map((part) => `--depth-${part}`).join(', ')})`,
+  'no-attention': (message) => `${message}: choose another with --checkpoint`,
+  'no-depth': (message) => `${message}: choose another with --checkpoint, or name one with --depth`,
+  'two-depth-networks': () => '--depth names the depth network; leave --checkpoint and the other files out',
+  'depth-alone': (message) => `${message}: it is for --depth, not for --init`,
+  'still-among-videos': (message) => `${message}; as .png or .jpg, and with --stills SECONDS, its head is made to move`,
+  'changed-data': (message) => `${message}; --accept-changed-data goes on all the same`,
+  'training-in-folder': (message, { stage }) =>
+    stage === undefined ? `${message} (--resume)` : message.replace(`training of ${stage}`, `\`dagan train ${stage}\``),
+  'clips-too-short': (message) => `${message} (--spacing takes them at a distance of your own)`,
+};
+
+/** What is wrong with the command line itself rather than with files. */
+export const USAGE: ReadonlySet<string> = new Set<ProblemCode>([
+  'unclear-inputs',
+  'format-of-one',
+  'output-not-folder',
+  'figure-format',
+  'two-depth-networks',
+]);
+
+/** What a code says on the command line. */
+export function wordsFor(message: string, code: string, values: unknown): string {
+  const words = WORDS[code as NoticeCode | ProblemCode] as ((message: string, values: unknown) => string) | undefined;
+  return words ? words(message, values) : message;
+}
+
+/** Says why there is no CUDA for an exported model, and what helps. @param gpus that LibTorch can use; null if it has not been set up */
+export function withoutCuda(refusal: string, gpus: number | null): string {
+  const onnx = `ONNX Runtime cannot use it (${refusal.trim()})`;
+  if (gpus !== null && gpus > 0) return `cannot use cuda: ${onnx}; LibTorch can: --engine libtorch`;
+  const libtorch = gpus === null ? 'LibTorch has not been set up' : 'LibTorch finds no CUDA device here';
+  return (
+    `cannot use cuda: ${libtorch}, and ${onnx}; build with a LibTorch that has CUDA or add ONNX Runtime's CUDA ` +
+    'libraries (docs/troubleshooting.md, GPU), or leave --device out'
+  );
+}

@@ -1,0 +1,91 @@
+// Errors that say what is wrong as a code with values too. Whoever calls the library knows what its users can do about it,
+// and puts the remedy into words of its own: the command line names options, a page names buttons.
+import type { Square } from './faces/framing.js';
+import type { Box } from './faces/geometry.js';
+
+/** Which of the two inputs something is about. */
+export type InputRole = 'portrait' | 'driving';
+
+/** What may be wrong, and the values that tell it. Texts of `message` name file and value, and no remedy of a caller. */
+export type ProblemValues = {
+  /** No face; in a clip, in none of so many frames. */
+  'no-face': { path: string; role: InputRole; frames?: number };
+  /** There are fewer faces than the number asked for; `faces` from the left. */
+  'no-such-face': { path: string; role: InputRole; number: number; faces: readonly Box[] };
+  'square-outside': { path: string; role: InputRole; square: Square; width: number; height: number };
+  'portrait-is-clip': { path: string };
+  'no-frame': { path: string; frame: number };
+  'frame-of-picture': { path: string; frame: number };
+  'no-file': { path: string };
+  /** An output that cannot be written, or would replace an input. */
+  'bad-output': { path: string };
+  /** A folder that holds none of what it is taken for. */
+  'bad-inputs': { path: string };
+  /** Inputs of which it is not clear which they are. */
+  'unclear-inputs': { path?: string };
+  /** A format for several results where there is one. */
+  'format-of-one': { format: string };
+  /** A file as the output of several results; `folder` is what could be meant. */
+  'output-not-folder': { path: string; folder: string };
+  /** A figure's name says neither picture nor clip. */
+  'figure-format': { path: string };
+  /** LibTorch has not been set up, and the model needs it. */
+  'no-libtorch': { model: string };
+  'no-device': { device: string };
+  /** A CUDA device that LibTorch cannot use. */
+  'no-cuda-device': { device: string };
+  /** ONNX Runtime cannot use CUDA; `gpus` that LibTorch can use, null if it has not been set up. */
+  'no-cuda': { refusal: string; gpus: number | null };
+  /** A folder that holds no exported model. */
+  'not-exported': { path: string };
+  /** A complete model with files of a depth network beside it. */
+  'complete-model': { path: string };
+  /** Files of a depth network without that of the other networks. */
+  'depth-files-alone': Record<never, never>;
+  /** A precision that is not the one that the model was exported in. */
+  'exported-precision': { path: string; precision: string };
+  /** A size that is not the one that the model was exported for. */
+  'exported-size': { size: number; wanted: number };
+  /** A folder of weights with several models and no default. */
+  'several-models': { path: string; names: readonly string[] };
+  /** Published weights that need a depth network, or its second half. */
+  'depth-files-missing': { missing: readonly ('encoder' | 'decoder')[] };
+  'no-attention': Record<never, never>;
+  'no-depth': Record<never, never>;
+  /** A depth network of its own, and a model beside it. */
+  'two-depth-networks': Record<never, never>;
+  /** A depth network where a model was wanted. */
+  'depth-alone': { path: string };
+  /** A picture among the videos that training clips are made of. */
+  'still-among-videos': { path: string };
+  /** The data are not those that a training began with. */
+  'changed-data': { path: string };
+  /** A folder that holds a training already; of another stage, if `stage` is there. */
+  'training-in-folder': { path: string; stage?: string };
+  /** Frames that are too far apart for the clips. */
+  'clips-too-short': { path: string };
+};
+
+export type ProblemCode = keyof ProblemValues;
+
+/** What cannot be done as asked. `message` is one line that names the file and what is wrong with it. */
+export class DaganError<Code extends ProblemCode = ProblemCode> extends Error {
+  override readonly name = 'DaganError';
+  readonly code: Code;
+  readonly values: ProblemValues[Code];
+
+  constructor(code: Code, message: string, values: ProblemValues[Code], options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.values = values;
+  }
+}
+
+/** Gives an error of a class of its own, such as that of damaged files, a code and values too. */
+export function withCode<E extends Error, Code extends ProblemCode>(
+  error: E,
+  code: Code,
+  values: ProblemValues[Code],
+): E {
+  return Object.assign(error, { code, values });
+}

@@ -1,0 +1,214 @@
+// Which engine runs the networks: LibTorch, or ONNX Runtime with an exported model.
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { buildInfo, isBuilt } from '@dagan/libtorch';
+import type { ModelFacts } from '../animation/engines/engine-threads.js';
+import { LibtorchEngine, openLibtorchEngine } from '../animation/engines/libtorch.js';
+import { EXECUTION_PROVIDERS, openOnnxRuntimeEngine } from '../animation/engines/onnx-runtime.js';
+import type { Engine } from '../animation/index.js';
+import { DaganError } from '../errors.js';
+import {
+  ExportedModelError,
+  type ExportPrecision,
+  exportModel,
+  MANIFEST_FORMAT,
+  MANIFEST_NAME,
+  readManifest,
+} from '../export/index.js';
+import { identifyModel, type ModelIdentity, type Precision, weightsHash } from '../models/index.js';
+import { VERSION } from '../version.js';
+import {
+  applyThreads,
+  chooseDevice,
+  chooseModel,
+  chooseModelFiles,
+  choosePrecision,
+  isExportedModel,
+  type ModelChoice,
+  type ModelFileChoice,
+  NETWORK_SIZE,
+} from './choose-model.js';
+import { defaultCheckpoint, defaultExport } from './default-model.js';
+import type { Teller } from './events.js';
+
+export type EngineChoice = ModelChoice & {
+  /** What runs the networks; default `auto`. */
+  engine?: 'auto' | 'libtorch' | 'onnx';
+};
+
+export type ChosenEngine = ModelFacts & {
+  engine: Engine;
+  /** The arithmetic of the generator. */
+  precision: Precision | ExportPrecision;
+};
+
+/** What engines are for. */
+export type EngineUse = {
+  /**
+   * `clip`, the default: several engines beside each other, each with a frame of its own. `figure`: one engine that has
+   * all threads, and LibTorch where it has been set up, as figures show more of its networks.
+   */
+  use?: 'clip' | 'figure';
+};
+
+/**
+ * The engine and model that are asked for. The model is loaded once for each engine that computes, and no more.
+ *
+ * @throws DaganError, CheckpointError or ExportedModelError if what is asked for is not there
+ */
+export async function chooseEngine(
+  choice: EngineChoice,
+  tell: Teller,
+  { use = 'clip' }: EngineUse = {},
+): Promise<ChosenEngine> {
+  const exported = exportedFolder(choice);
+  if (exported !== undefined && runtimeFor(choice, use) === 'onnx') return onnxEngine(exported, choice, use);
+  requireLibtorch(choice);
+  if (choice.engine === 'onnx') return onnxEngine(await exportOnce(choice, tell), choice, use);
+  applyThreads(choice);
+  const device = chooseDevice(choice.device);
+  const precision = choosePrecision(choice.precision, device);
+  const settings = { size: NETWORK_SIZE, precision, device, ...(use === 'figure' && { batchSize: 1 }) };
+  const files = chooseModelFiles(choice);
+  if (files) {
+    const { engine, facts } = await openLibtorchEngine(files, settings);
+    return { engine, ...facts, precision };
+  }
+  const { model, metadata } = chooseModel(choice, tell);
+  const { config } = model;
+  return { engine: new LibtorchEngine(model, settings), config, metadata, precision };
+}
+
+/** @throws DaganError if LibTorch has not been set up */
+export function requireLibtorch({ checkpoint = defaultCheckpoint() ?? 'a model' }: ModelFileChoice): void {
+  if (isBuilt()) return;
+  const message = `LibTorch has not been set up, and ${checkpoint} needs it`;
+  throw new DaganError('no-libtorch', message, { model: checkpoint });
+}
+
+/** The exported model that runs on ONNX Runtime for a figure; undefined where LibTorch runs. */
+export function exportForFigure(choice: EngineChoice): string | undefined {
+  const exported = exportedFolder(choice);
+  return exported !== undefined && runtimeFor(choice, 'figure') === 'onnx' ? exported : undefined;
+}
+
+function runtimeFor(choice: EngineChoice, use: 'clip' | 'figure'): 'libtorch' | 'onnx' {
+  const { engine = 'auto', checkpoint, device = 'auto', precision = 'auto' } = choice;
+  if (use === 'clip') return runtimeOfExported({ engine, checkpoint, device, precision }, cudaDevices);
+  return engine !== 'auto' ? engine : isBuilt() ? 'libtorch' : 'onnx';
+}
+
+/** The folder of the exported model that is named, or that is the default. */
+function exportedFolder({ checkpoint, depthEncoder, depthDecoder }: EngineChoice): string | undefined {
+  if (checkpoint === undefined) return defaultExport();
+  if (!existsSync(checkpoint)) {
+    throw new DaganError('no-file', `${checkpoint}: no such file or folder`, { path: checkpoint });
+  }
+  if (!isExportedModel(checkpoint)) return undefined;
+  if (depthEncoder === undefined && depthDecoder === undefined) return checkpoint;
+  throw new DaganError('complete-model', `${checkpoint}: is complete and takes no files of a depth network`, {
+    path: checkpoint,
+  });
+}
+
+/** How many GPUs LibTorch can use; null if it has not been set up. */
+const cudaDevices = (): number | null => (isBuilt() ? buildInfo().cudaDevices : null);
+
+/**
+ * What runs an exported model, which both can run: as the choice says, else on a GPU that is asked for LibTorch if it has
+ * one. Otherwise ONNX Runtime runs a model that was named. The default model runs where it is faster: LibTorch is on GPUs
+ * and where it computes in bfloat16.
+ *
+ * @param gpusOfLibtorch how many it can use; null if it has not been set up. Called only where it matters, since it loads
+ *   LibTorch
+ */
+export function runtimeOfExported(
+  {
+    engine,
+    checkpoint,
+    device,
+    precision,
+  }: Required<Pick<EngineChoice, 'engine' | 'device' | 'precision'>> & Pick<EngineChoice, 'checkpoint'>,
+  gpusOfLibtorch: () => number | null,
+): 'libtorch' | 'onnx' {
+  if (engine !== 'auto') return engine;
+  const onGpu = /^cuda(:\d+)?$/.test(device);
+  if (checkpoint !== undefined && !onGpu) return 'onnx';
+  const gpus = gpusOfLibtorch();
+  if (gpus === null) return 'onnx';
+  if (gpus > 0 && (onGpu || device === 'auto')) return 'libtorch';
+  if (checkpoint !== undefined) return 'onnx';
+  const onProcessor = device === 'auto' || device === 'cpu';
+  if (onProcessor && choosePrecision(precision, 'cpu') === 'bfloat16') return 'libtorch';
+  return onProcessor || EXECUTION_PROVIDERS.some((name) => name === device) ? 'onnx' : 'libtorch';
+}
+
+async function onnxEngine(
+  folder: string,
+  { device = 'auto', precision = 'auto', threads }: EngineChoice,
+  use: 'clip' | 'figure',
+): Promise<ChosenEngine> {
+  const manifest = readManifest(folder);
+  if (precision !== 'auto' && precision !== manifest.precision) {
+    throw new DaganError('exported-precision', `${folder} was exported in ${manifest.precision}`, {
+      path: folder,
+      precision: manifest.precision,
+    });
+  }
+  const provider = device === 'auto' ? 'cpu' : EXECUTION_PROVIDERS.find((name) => name === device);
+  if (provider === undefined) {
+    const message = `ONNX Runtime has no device '${device}': name auto, ${EXECUTION_PROVIDERS.join(', ')}`;
+    throw new DaganError('no-device', message, { device });
+  }
+  try {
+    const { engine, facts } = await openOnnxRuntimeEngine(folder, {
+      ...{ size: manifest.size ?? NETWORK_SIZE, threads, provider },
+      ...(use === 'figure' && { batchSize: 1 }),
+    });
+    return { engine, ...facts, precision: manifest.precision };
+  } catch (error) {
+    if (provider !== 'cuda' || !(error instanceof ExportedModelError) || error.cause === undefined) throw error;
+    const refusal = (error.cause as Error).message.trim();
+    throw new DaganError('no-cuda', `cannot use cuda: ONNX Runtime cannot (${refusal})`, {
+      ...{ refusal, gpus: cudaDevices() },
+    });
+  }
+}
+
+/**
+ * Exports the model into the user's cache, unless the same one has been.
+ *
+ * @returns the exported model's folder
+ * @throws CheckpointError if the file is damaged, also where an undamaged one has been exported
+ */
+export async function exportOnce(
+  choice: ModelFileChoice,
+  tell: Teller,
+  precision: ExportPrecision = 'float32',
+): Promise<string> {
+  const path = choice.checkpoint ?? defaultCheckpoint();
+  const alone = choice.depthEncoder === undefined && choice.depthDecoder === undefined;
+  const known = path !== undefined && alone ? identifyModel(path) : null;
+  if (known !== null && existsSync(join(cacheFolder(known, precision), MANIFEST_NAME))) {
+    return cacheFolder(known, precision);
+  }
+  const { model, metadata } = chooseModel(choice, tell);
+  const identity = known ?? { config: model.config, sha256: weightsHash(model.stateDict()) };
+  const folder = cacheFolder(identity, precision);
+  if (!existsSync(join(folder, MANIFEST_NAME))) {
+    tell.notice('exporting', `exporting the model to ${folder}`, { folder });
+    await exportModel(model, folder, { precision, metadata, exportedBy: `dagan ${VERSION}` });
+  }
+  model.dispose();
+  return folder;
+}
+
+/** Where exported graphs of this model are kept; another version of this program may export others. */
+function cacheFolder({ config, sha256 }: ModelIdentity, precision: ExportPrecision): string {
+  const identity = `${sha256} ${JSON.stringify(config)}`;
+  const hash = createHash('sha256').update(identity).digest('hex');
+  const root = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
+  return join(root, 'dagan', `${MANIFEST_FORMAT}-${VERSION}`, precision === 'float32' ? hash : `${hash}-${precision}`);
+}

@@ -1,0 +1,47 @@
+// From what the networks made to the frames of the output: the square at a size, the whole portrait, or all side by side.
+import type { Analysis } from '../animation/index.js';
+import { PasteBack } from '../animation/index.js';
+import type { Square } from '../faces/index.js';
+import { type Picture, resizePicture } from '../media/index.js';
+import { drawKeypoints, grid, heatPicture, type ValueRange, valueRange } from '../visualization/index.js';
+
+/** Makes the frames of the output. */
+export type Composer = {
+  width: number;
+  height: number;
+  /** @param driving the driving frame's square @param seen what was found in it @param result the animated square */
+  frame(driving: Picture, seen: Analysis, result: Picture): Picture;
+};
+
+/** The animated square, `side` x `side`. */
+export const squareComposer = (side: number): Composer => ({
+  width: side,
+  height: side,
+  frame: (_driving, _seen, result) => resizePicture(result, side, side),
+});
+
+/** The animated square in the whole portrait. @param still the portrait's square as the networks make it without motion */
+export function wholeComposer(portrait: Picture, square: Square, still: Picture): Composer {
+  const { width, height } = portrait;
+  const back = new PasteBack(portrait, square, { still });
+  return { width, height, frame: (_driving, _seen, result) => back.paste(result) };
+}
+
+/** Portrait, driving frame, depth, keypoints and result side by side. */
+export function sideBySideComposer(source: Picture, portrait: Analysis, size: number): Composer {
+  const fit = (picture: Picture): Picture => resizePicture(picture, size, size);
+  const first = fit(source);
+  let range: ValueRange | undefined;
+  return {
+    width: size * (portrait.disparity ? 5 : 4),
+    height: size,
+    frame: (driving, seen, result) => {
+      // Of models whose keypoints need no depth, the portrait's is the only one there is.
+      const depth = seen.disparity ?? portrait.disparity;
+      if (depth) range ??= valueRange(depth);
+      const second = fit(driving);
+      const keypoints = drawKeypoints(second, seen.keypoints, { brightness: 0.6 });
+      return grid([first, second, ...(depth ? [fit(heatPicture(depth, range))] : []), keypoints, fit(result)]);
+    },
+  };
+}
