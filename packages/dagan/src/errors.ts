@@ -62,8 +62,12 @@ export type ProblemValues = {
   'changed-data': { path: string };
   /** A folder that holds a training already; of another stage, if `stage` is there. */
   'training-in-folder': { path: string; stage?: string };
-  /** Frames that are too far apart for the clips. */
-  'clips-too-short': { path: string };
+  /** No clip has frames that differ enough, at distances that were tried. */
+  'clips-too-still': { path: string };
+  'port-taken': { port: number };
+  'port-forbidden': { port: number };
+  /** An address that is not this machine's. */
+  'no-address': { host: string };
 };
 
 export type ProblemCode = keyof ProblemValues;
@@ -79,6 +83,13 @@ export class DaganError<Code extends ProblemCode = ProblemCode> extends Error {
     this.code = code;
     this.values = values;
   }
+}
+
+/** The code and values of an error, or of what caused it. */
+export function codeOf(error: unknown): { code: string; values: unknown } | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code, values } = error as { code?: unknown; values?: unknown };
+  return typeof code === 'string' && values !== undefined ? { code, values } : codeOf(error.cause);
 }
 
 /** Gives an error of a class of its own, such as that of damaged files, a code and values too. */

@@ -164,6 +164,31 @@ test('every so many-th frame of a range can be read alone, from any kind of clip
   await assert.rejects(openClip(file('some.mp4'), { every: 0 }), /every must be a whole number from 1 on, not 0/);
 });
 
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const item of items) found.push(item);
+  return found;
+}
+
+test('an open clip hands out other frames than it was opened for, otherwise cut, and then its own again', async () => {
+  await writeScene(file('parts.mp4'), 20);
+  await writeScene(file('parts/'), 6);
+  for (const [name, start, end] of [
+    ['parts.mp4', 4, 18],
+    ['parts', 1, 6],
+  ] as const) {
+    await using clip = await openClip(file(name), { start, end });
+    for (const part of [{ every: 3 }, { start: 2, end: 5, transform: { size: [32, 24] } }, { start: 0 }] as const) {
+      const own = await all(clip.frames(part));
+      const { frames } = await readAll(file(name), { start, end, ...part });
+      assert.deepEqual(own, frames, `${name} ${JSON.stringify(part)}`);
+    }
+    assert.deepEqual(await all(clip.frames()), (await readAll(file(name), { start, end })).frames);
+    await assert.rejects(all(clip.frames({ start: 5, end: 5 })), RangeError);
+    await assert.rejects(all(clip.frames({ start: 99, end: 100 })), MediaError);
+  }
+});
+
 test('a new iteration over a clip ends the one before it', async () => {
   await makeMp4(file('twice.mp4'));
   await using clip = await openClip(file('twice.mp4'));

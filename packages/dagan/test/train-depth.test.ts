@@ -390,7 +390,7 @@ describe('the loop', () => {
       warnings.map(({ step }) => step),
       [3],
     );
-    assert.match(warnings[0]!.text!, /neighbouring frames differ by 0\.0 % only.*--spacing/);
+    assert.match(warnings[0]!.text!, /neighbouring frames differ by 0\.0 % only.*`spacing`/);
   });
 
   test('stops at a loss that is no number, names it, and keeps the state before', async () => {

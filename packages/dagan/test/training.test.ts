@@ -262,7 +262,7 @@ describe('a run', () => {
   test('goes on only if asked to, and not from a damaged checkpoint if there is an earlier one', async () => {
     await assert.rejects(
       runTraining(whole, { config: { steps: 12 } }),
-      /holds a training with checkpoints: go on with it \(--resume\)/,
+      /holds a training with checkpoints: go on with it or name another folder/,
     );
     const folder = freshFolder();
     await runTraining(folder, { config: { steps: 4 }, every: { checkpoint: 2, evaluation: 0, pictures: 0 } });

@@ -1,15 +1,13 @@
 // `dagan attention`: where places of the portrait's depth look for appearance (Eq. 9 and Fig. 9 of the paper).
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type Picture, resizePicture } from '../media/index.js';
 import { AttentionRows, type Place } from '../pipelines/attention-rows.js';
 import { chooseEngine } from '../pipelines/choose-engine.js';
 import { NETWORK_SIZE } from '../pipelines/choose-model.js';
-import { type DrawnFrame, figureKind, figureMetadata, writeFigure } from '../pipelines/figure.js';
+import { drawAttention } from '../pipelines/draw-attention.js';
+import { figureKind, figureMetadata, writeFigure } from '../pipelines/figure.js';
 import type { CropChoice } from '../pipelines/find-faces.js';
 import { checkWritable, guardInputs, isClipInput } from '../pipelines/pairs.js';
-import { type FramedSquare, SquareReader, type Squares } from '../pipelines/squares.js';
-import type { ScalarMap } from '../tensors/values.js';
-import { distinctColor, drawRing, grid, heatPicture, overlayHeat, resizeMap } from '../visualization/index.js';
+import { type FramedSquare, SquareReader } from '../pipelines/squares.js';
 import { UsageError } from './errors.js';
 import {
   addCommonOptions,
@@ -109,7 +107,8 @@ async function runAttention(source: string, driving: string, options: AttentionO
 
   const { engine, metadata } = await chooseEngine(options, reporter.tell, { use: 'figure' });
   const rows = await AttentionRows.of(engine, portrait.picture);
-  const frames = attend(squares, { rows, portrait: portrait.picture, places }, options);
+  const labels = at.map(([x, y]) => `x${x} y${y}`);
+  const frames = drawAttention(squares, { rows, portrait: portrait.picture, places, labels }, options);
   const count = await writeFigure(output, frames, {
     frameRate: squares.frameRate,
     frameCount: squares.frameCount,
@@ -131,55 +130,3 @@ function placeOf([x, y]: Pixel, { square, width, height }: FramedSquare, path: s
   }
   return [(x + 0.5 - left) / side, (y + 0.5 - top) / side];
 }
-
-type Scene = { rows: AttentionRows; portrait: Picture; places: readonly Place[] };
-
-/** Frames of a clip that are looked at to find the largest weights. */
-const RANGE_FRAMES = 16;
-
-/** Pictures in a row of the figure. */
-const COLUMNS = 6;
-
-/** Portrait, its depth, the driving frame, and the heat of every place. */
-async function* attend(
-  squares: Squares,
-  { rows, portrait, places }: Scene,
-  { size, at, over }: AttentionOptions,
-): AsyncGenerator<DrawnFrame> {
-  const fit = (picture: Picture): Picture => resizePicture(picture, size, size);
-  const ring = (picture: Picture, shown: readonly number[]): Picture => {
-    for (const i of shown) {
-      const [x, y] = places[i]!;
-      drawRing(picture, [x * size - 0.5, y * size - 0.5], size / 40, distinctColor(i));
-    }
-    return picture;
-  };
-  const everywhere = places.map((_, i) => i);
-  const disparity = heatPicture(resizeMap(rows.disparity, size, size));
-  const still = [ring(copyOf(fit(portrait)), everywhere), ring(disparity, everywhere)];
-  const labels = ['source', 'its depth', 'driving', ...at.map(([x, y]) => `x${x} y${y}`)];
-  const largestIn = async (driving: Picture): Promise<number[]> =>
-    (await rows.look(driving, places)).rows.map((row) => largest(row[over]));
-  let most: number[] = [];
-  if (squares.moving) {
-    for await (const { squares: driving } of squares.sample(RANGE_FRAMES)) {
-      most = (await largestIn(driving[0]!)).map((value, i) => Math.max(value, most[i] ?? 0));
-    }
-  }
-  for await (const { squares: driving, timestamp, duration } of squares.frames()) {
-    const { rows: found, deformed } = await rows.look(driving[0]!, places);
-    if (!squares.moving) most = found.map((row) => largest(row[over]));
-    const ground = fit(over === 'source' ? portrait : deformed);
-    const heats = found.map((row, i) => {
-      const heat = overlayHeat(ground, row[over], [0, most![i]!]);
-      return over === 'source' ? ring(heat, [i]) : heat;
-    });
-    const cells = [...still, fit(driving[0]!), ...heats];
-    const picture = grid(cells, { columns: Math.min(cells.length, COLUMNS), gap: 4, labels });
-    yield { picture, timestamp, duration };
-  }
-}
-
-const copyOf = (picture: Picture): Picture => ({ ...picture, data: picture.data.slice() });
-
-const largest = ({ data }: ScalarMap): number => data.reduce((most, value) => Math.max(most, value), 0);

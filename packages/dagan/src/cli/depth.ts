@@ -5,32 +5,12 @@ import { writeWhole } from '../media/files.js';
 import { type Picture, writePicture } from '../media/index.js';
 import { writeGrey16 } from '../media/pictures/grey16.js';
 import { NETWORK_SIZE } from '../pipelines/choose-model.js';
-import {
-  chooseDepth,
-  type DepthChoice,
-  type DepthEstimator,
-  FIELD_OF_VIEW,
-  type Relief,
-} from '../pipelines/estimate-depth.js';
-import { type DrawnFrame, figureKind, figureMetadata, writeFigure } from '../pipelines/figure.js';
+import { DepthFigure, type DepthFigureOptions } from '../pipelines/draw-depth.js';
+import { chooseDepth, type DepthChoice, FIELD_OF_VIEW } from '../pipelines/estimate-depth.js';
+import { figureKind, figureMetadata, writeFigure } from '../pipelines/figure.js';
 import { checkWritable, guardInputs, isClipInput } from '../pipelines/pairs.js';
-import { SquareReader, type Squares } from '../pipelines/squares.js';
-import { VERSION } from '../version.js';
-import {
-  centerSurface,
-  drawSurface,
-  encodePly,
-  faceCenter,
-  grid,
-  heatPicture,
-  orbit,
-  type Point3,
-  plasterSurface,
-  type Rgb,
-  sharedRange,
-  swingAt,
-  type ValueRange,
-} from '../visualization/index.js';
+import { SquareReader } from '../pipelines/squares.js';
+import type { ValueRange } from '../visualization/index.js';
 import { UsageError } from './errors.js';
 import {
   addCommonOptions,
@@ -48,18 +28,8 @@ import { Reporter } from './report.js';
 type DepthOptions = CommonOptions &
   EngineOptions &
   Pick<DepthChoice, 'depth' | 'fieldOfView'> &
-  SquareCommandOptions & {
-    output: string;
-    range?: ValueRange;
-    raw?: boolean;
-    mesh?: boolean;
-    turntable?: boolean;
-    sideBySide?: boolean;
-    plaster?: boolean;
-    yaw: number;
-    seconds: number;
-    fps: number;
-  };
+  SquareCommandOptions &
+  DepthFigureOptions & { output: string; raw?: boolean; mesh?: boolean };
 
 const EXAMPLES = `
 What comes out depends on the input and on the name after -o:
@@ -139,9 +109,15 @@ async function runDepth(inputs: string[], options: DepthOptions): Promise<void> 
   await using reader = new SquareReader({ ...options, crop: withFace(options.crop, options.face) }, reporter.tell);
   if (purpose === 'clip') {
     await using squares = await reader.open(inputs);
-    const figure = await figureOf(options, reporter);
-    using _estimator = figure.estimator;
-    await drawClip(squares, figure, options, reporter);
+    using estimator = await chooseDepth(options, reporter.tell);
+    const { fps, seconds: round } = options;
+    const count = await writeFigure(output, new DepthFigure(estimator, options).frames(squares), {
+      frameRate: squares.moving ? squares.frameRate : fps,
+      frameCount: squares.moving ? squares.frameCount : Math.round(fps * round),
+      metadata: figureMetadata('Face depth', estimator.metadata),
+      tell: reporter.tell,
+    });
+    reporter.result(`${output}: ${count} frames`);
     return;
   }
   const pictures: Picture[] = [];
@@ -149,23 +125,23 @@ async function runDepth(inputs: string[], options: DepthOptions): Promise<void> 
     const { picture } = await reader.read(input, options.frame ?? (isClipInput(input) ? 0 : undefined));
     pictures.push(picture);
   }
-  const figure = await figureOf(options, reporter);
-  using _estimator = figure.estimator;
+  using estimator = await chooseDepth(options, reporter.tell);
+  const figure = new DepthFigure(estimator, options);
   const [first] = pictures as [Picture];
-  if (purpose === 'cloud') await writeCloud(first, figure, options, reporter);
-  else if (purpose === 'raw') {
-    const { data } = await figure.estimator.disparity(first);
-    await writeGrey16(
-      output,
-      size,
-      size,
-      Uint16Array.from(data, (value) => Math.round(65535 * value)),
-    );
+  if (purpose === 'cloud') {
+    const { bytes, points, triangles } = await figure.cloud(first, { withTriangles: options.mesh });
+    await writeWhole(output, bytes);
+    const and = options.mesh ? ` and ${triangles} triangles` : '';
+    reporter.result(`${output}: ${points} points${and}; camera: ${estimator.cameraSource}`);
+  } else if (purpose === 'raw') {
+    const { data } = await estimator.disparity(first);
+    const grey = Uint16Array.from(data, (value) => Math.round(65535 * value));
+    await writeGrey16(output, size, size, grey);
     reporter.result(`${output}: disparity between 0 and 1 as 0 to 65535, ${size} x ${size}`);
   } else {
-    const picture = await sheetOf(pictures, inputs, figure, options);
-    const metadata = figureMetadata('Face depth', figure.estimator.metadata);
-    await writePicture(output, picture, { metadata });
+    const names = inputs.length > 1 ? inputs.map((input) => basename(input, extname(input))) : undefined;
+    const picture = await figure.sheet(pictures, names);
+    await writePicture(output, picture, { metadata: figureMetadata('Face depth', estimator.metadata) });
     reporter.result(`${output}: ${picture.width} x ${picture.height}`);
   }
 }
@@ -195,138 +171,4 @@ function purposeOf(inputs: readonly string[], options: DepthOptions): 'picture' 
     throw new UsageError('--frame is for pictures and point clouds; --start and --end name the part of a clip');
   }
   return kind;
-}
-
-/** Who finds depth, and how the surfaces are drawn. */
-type Figure = {
-  estimator: DepthEstimator;
-  /** The surface before a camera that stands elsewhere. */
-  view(relief: Relief, at: { yaw: number; pitch: number }, options?: { plaster?: boolean; around?: Point3 }): Picture;
-};
-
-/** Behind the surfaces. */
-const NEUTRAL: Rgb = [232, 232, 232];
-
-/** Pitch of the swinging camera, as part of its yaw. */
-const PITCH = 0.3;
-
-async function figureOf(options: DepthOptions, reporter: Reporter): Promise<Figure> {
-  const estimator = await chooseDepth(options, reporter.tell);
-  return {
-    estimator,
-    view: ({ surface, depth, camera }, { yaw, pitch }, { plaster = options.plaster, around } = {}) =>
-      drawSurface(plaster ? plasterSurface(surface) : surface, {
-        width: depth.width,
-        height: depth.height,
-        camera,
-        pose: orbit(around ?? faceCenter(depth, camera), yaw, pitch),
-        background: NEUTRAL,
-      }),
-  };
-}
-
-const COLUMNS = ['picture', 'disparity', 'shape', 'from left', 'from right'];
-
-/** The disparity of one picture, or a row for each with what is known of its depth. */
-async function sheetOf(
-  pictures: readonly Picture[],
-  inputs: readonly string[],
-  { estimator, view }: Figure,
-  { sideBySide, range, yaw }: DepthOptions,
-): Promise<Picture> {
-  if (pictures.length === 1 && !sideBySide) return heatPicture(await estimator.disparity(pictures[0]!), range);
-  const cells: Picture[] = [];
-  for (const picture of pictures) {
-    const relief = await estimator.relief(picture);
-    const [left, right] = [-yaw, yaw].map((angle) => view(relief, { yaw: angle, pitch: 0 })) as [Picture, Picture];
-    const shape = view(relief, { yaw: yaw / 2, pitch: PITCH * yaw }, { plaster: true });
-    cells.push(picture, heatPicture(relief.disparity, range), shape, left, right);
-  }
-  return grid(cells, {
-    columns: COLUMNS.length,
-    gap: 4,
-    columnLabels: COLUMNS,
-    rowLabels: inputs.length > 1 ? inputs.map((input) => basename(input, extname(input))) : undefined,
-    background: [255, 255, 255],
-  });
-}
-
-async function writeCloud(
-  picture: Picture,
-  { estimator }: Figure,
-  { output, mesh }: DepthOptions,
-  reporter: Reporter,
-): Promise<void> {
-  const { surface, depth, camera } = await estimator.relief(picture);
-  const centered = centerSurface(surface, faceCenter(depth, camera));
-  const comments = [
-    `made by dagan ${VERSION}`,
-    'x right, y up, z towards the viewer; the face at the origin, its distance from the camera is 1',
-    `camera: ${estimator.cameraSource}`,
-  ];
-  await writeWhole(output, encodePly(centered, { comments, withTriangles: mesh }));
-  const triangles = mesh ? ` and ${surface.triangles.length / 3} triangles` : '';
-  reporter.result(`${output}: ${surface.positions.length / 3} points${triangles}; camera: ${estimator.cameraSource}`);
-}
-
-/** Frames of a clip that are looked at to find the range of its disparities. */
-const RANGE_FRAMES = 16;
-
-/** A picture's surface, turning, or a clip's depth. */
-async function drawClip(squares: Squares, figure: Figure, options: DepthOptions, reporter: Reporter): Promise<void> {
-  const { output, fps, seconds: round } = options;
-  const turning = !squares.moving;
-  const frames = turning ? turn(squares, figure, options) : play(squares, figure, options);
-  const count = await writeFigure(output, frames, {
-    frameRate: turning ? fps : squares.frameRate,
-    frameCount: turning ? Math.round(fps * round) : squares.frameCount,
-    metadata: figureMetadata('Face depth', figure.estimator.metadata),
-    tell: reporter.tell,
-  });
-  reporter.result(`${output}: ${count} frames`);
-}
-
-/** One swing around a picture's surface. */
-async function* turn(squares: Squares, { estimator, view }: Figure, options: DepthOptions): AsyncGenerator<DrawnFrame> {
-  const { yaw, fps, range, sideBySide, seconds: round } = options;
-  for await (const { squares: pictures } of squares.frames()) {
-    const picture = pictures[0]!;
-    const relief = await estimator.relief(picture);
-    const still = sideBySide ? [picture, heatPicture(relief.disparity, range)] : [];
-    const count = Math.round(fps * round);
-    for (let i = 0; i < count; i++) {
-      const turned = view(relief, swingAt(i / count, { yaw, pitch: PITCH * yaw }));
-      yield { picture: grid([...still, turned]), timestamp: i / fps, duration: 1 / fps };
-    }
-  }
-}
-
-/** A clip's disparity, in one range of colours for all of it, and its surface while the camera swings. */
-async function* play(squares: Squares, { estimator, view }: Figure, options: DepthOptions): AsyncGenerator<DrawnFrame> {
-  const { yaw, sideBySide, turntable, seconds: round } = options;
-  const surface = turntable || sideBySide;
-  const disparity = !turntable || sideBySide;
-  const range = options.range ?? (disparity ? await clipRange(squares, estimator) : undefined);
-  let around: Point3 | undefined;
-  for await (const { squares: pictures, timestamp, duration } of squares.frames()) {
-    const picture = pictures[0]!;
-    const panels: Picture[] = sideBySide ? [picture] : [];
-    if (!surface) panels.push(heatPicture(await estimator.disparity(picture), range));
-    else {
-      const relief = await estimator.relief(picture);
-      if (disparity) panels.push(heatPicture(relief.disparity, range));
-      // The camera goes around a fixed point: were it to follow the face, the face would not be seen to move.
-      around ??= faceCenter(relief.depth, relief.camera);
-      panels.push(view(relief, swingAt(timestamp / round, { yaw, pitch: PITCH * yaw }), { around }));
-    }
-    yield { picture: grid(panels), timestamp, duration };
-  }
-}
-
-async function clipRange(squares: Squares, estimator: DepthEstimator): Promise<ValueRange> {
-  const maps = [];
-  for await (const { squares: pictures } of squares.sample(RANGE_FRAMES)) {
-    maps.push(await estimator.disparity(pictures[0]!));
-  }
-  return sharedRange(maps);
 }

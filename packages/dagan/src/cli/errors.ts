@@ -1,4 +1,5 @@
 // What goes wrong, told in one line.
+import { codeOf } from '../errors.js';
 import { USAGE, wordsFor } from './remedies.js';
 
 /** Something that the user can mend; `message` is the line that says what and how. */
@@ -19,16 +20,20 @@ const KNOWN = new Set(['UserError', 'UsageError', 'DaganError', 'MediaError', 'C
 
 /** The exit code for what went wrong. */
 export function exitCodeFor(error: unknown): number {
-  const { code } = Object(error) as { code?: unknown };
-  const usage = error instanceof UsageError || (typeof code === 'string' && USAGE.has(code));
+  const usage = error instanceof UsageError || USAGE.has(codeOf(error)?.code ?? '');
   return usage ? EXIT.usage : EXIT.failure;
+}
+
+/** What an error says, with the remedy. */
+export function textOf(error: Error): string {
+  const coded = codeOf(error);
+  return coded ? wordsFor(error.message, coded.code, coded.values) : error.message;
 }
 
 /** An error as one line for people. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const { code, values } = error as { code?: unknown; values?: unknown };
-  const line = (typeof code === 'string' ? wordsFor(error.message, code, values) : error.message)
+  const line = textOf(error)
     .split('\n')
     .map((part) => part.trim())
     .filter((part) => part !== '')

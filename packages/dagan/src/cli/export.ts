@@ -13,8 +13,8 @@ import {
 import { sizeMultiple } from '../models/index.js';
 import { chooseModel, type ModelFileChoice } from '../pipelines/choose-model.js';
 import { defaultCheckpoint } from '../pipelines/default-model.js';
+import { describeExport, describeModel } from '../pipelines/describe-model.js';
 import { VERSION } from '../version.js';
-import { describeExport, describeModel } from './describe-model.js';
 import { UsageError, UserError } from './errors.js';
 import { addCommonOptions, addDepthFileOptions, type CommonOptions, wholeNumber } from './options.js';
 import { Reporter } from './report.js';

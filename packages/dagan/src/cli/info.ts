@@ -19,8 +19,9 @@ import {
   readMetadata,
 } from '../media/index.js';
 import { ArchitectureError, configOf } from '../models/index.js';
+import { describeExport, describeModel } from '../pipelines/describe-model.js';
 import { isMediaName } from '../pipelines/pairs.js';
-import { describeExport, describeModel } from './describe-model.js';
+import { textOf } from './errors.js';
 import { addCommonOptions, type CommonOptions } from './options.js';
 
 const FORMATS = {
@@ -165,7 +166,7 @@ function architecture(file: CheckpointFile): string {
     return describeModel(configOf(file));
   } catch (error) {
     if (error instanceof ArchitectureError || error instanceof SyntaxError)
-      return `no complete model for animation: ${error.message}`;
+      return `no complete model for animation: ${textOf(error)}`;
     throw error;
   }
 }

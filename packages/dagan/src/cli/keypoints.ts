@@ -1,15 +1,11 @@
 // `dagan keypoints`: where the networks put the keypoints, and how the face around each is turned and stretched.
-import { basename, extname } from 'node:path';
 import { Command } from 'commander';
-import type { Engine } from '../animation/index.js';
-import { type Picture, resizePicture } from '../media/index.js';
 import { chooseEngine } from '../pipelines/choose-engine.js';
 import { NETWORK_SIZE } from '../pipelines/choose-model.js';
-import { type DrawnFrame, figureKind, figureMetadata, writeFigure } from '../pipelines/figure.js';
+import { drawKeypointFigure } from '../pipelines/draw-keypoints.js';
+import { figureKind, figureMetadata, writeFigure } from '../pipelines/figure.js';
 import { checkWritable, guardInputs, isClipInput } from '../pipelines/pairs.js';
-import { SquareReader, type Squares } from '../pipelines/squares.js';
-import type { KeypointSet } from '../tensors/keypoint-set.js';
-import { drawKeypoints, grid, joinPictures, keypointLegend } from '../visualization/index.js';
+import { SquareReader } from '../pipelines/squares.js';
 import { UsageError } from './errors.js';
 import {
   addCommonOptions,
@@ -71,7 +67,7 @@ async function runKeypoints(inputs: string[], options: KeypointsOptions): Promis
   await using squares = await reader.open(inputs);
 
   const { engine, metadata } = await chooseEngine(options, reporter.tell, { use: 'figure' });
-  const count = await writeFigure(output, draw(squares, engine, options), {
+  const count = await writeFigure(output, drawKeypointFigure(squares, engine, options), {
     frameRate: squares.frameRate,
     frameCount: squares.frameCount,
     metadata: figureMetadata('Keypoints', metadata),
@@ -79,31 +75,4 @@ async function runKeypoints(inputs: string[], options: KeypointsOptions): Promis
   });
   engine.dispose();
   reporter.result(count === 1 ? output : `${output}: ${count} frames`);
-}
-
-async function* draw(squares: Squares, engine: Engine, { axes, legend }: KeypointsOptions): AsyncGenerator<DrawnFrame> {
-  const known = new WeakMap<Picture, KeypointSet>(); // of pictures that stand still
-  const keypointsOf = async (picture: Picture): Promise<KeypointSet> => {
-    const found = known.get(picture);
-    if (found) return found;
-    const [analysis] = await engine.drive([resizePicture(picture, NETWORK_SIZE, NETWORK_SIZE)]);
-    known.set(picture, analysis!.keypoints);
-    return analysis!.keypoints;
-  };
-  const labels = squares.paths.length > 1 ? squares.paths.map((path) => basename(path, extname(path))) : undefined;
-  for await (const { squares: pictures, timestamp, duration } of squares.frames()) {
-    const cells: Picture[] = [];
-    let count = 0;
-    for (const picture of pictures) {
-      const keypoints = await keypointsOf(picture);
-      count = keypoints.value.length / 2;
-      cells.push(drawKeypoints(picture, keypoints, { axes, brightness: 0.6 }));
-    }
-    const sheet = grid(cells, { gap: 4, labels });
-    yield {
-      picture: legend ? joinPictures([sheet, keypointLegend(count, sheet.height)]) : sheet,
-      timestamp,
-      duration,
-    };
-  }
 }

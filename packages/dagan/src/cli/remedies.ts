@@ -48,10 +48,16 @@ const WORDS: { readonly [Code in keyof Values]?: Words<Code> } = {
   'two-depth-networks': () => '--depth names the depth network; leave --checkpoint and the other files out',
   'depth-alone': (message) => `${message}: it is for --depth, not for --init`,
   'still-among-videos': (message) => `${message}; as .png or .jpg, and with --stills SECONDS, its head is made to move`,
-  'changed-data': (message) => `${message}; --accept-changed-data goes on all the same`,
+  'changed-data': (message) => optionsIn(message),
   'training-in-folder': (message, { stage }) =>
-    stage === undefined ? `${message} (--resume)` : message.replace(`training of ${stage}`, `\`dagan train ${stage}\``),
-  'clips-too-short': (message) => `${message} (--spacing takes them at a distance of your own)`,
+    message.replace(
+      ': go on with it',
+      `: go on with ${stage === undefined ? 'it (--resume)' : `\`dagan train ${stage}\`,`}`,
+    ),
+  'port-taken': (message) => `${message}: name another with --port, or leave it out for one that is free`,
+  'port-forbidden': (message) => `${message}: name one from 1024 on with --port`,
+  'no-address': (message) => `--host ${message}`,
+  'clips-too-still': (message) => `${message} (--spacing takes them at a distance of your own)`,
 };
 
 /** What is wrong with the command line itself rather than with files. */
@@ -62,6 +68,13 @@ export const USAGE: ReadonlySet<string> = new Set<ProblemCode>([
   'figure-format',
   'two-depth-networks',
 ]);
+
+/** The library's settings, which it names in backticks, as the options that they are here. */
+export const optionsIn = (text: string): string =>
+  text.replace(
+    /`([a-z]+[A-Za-z]*)`/g,
+    (_, name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+  );
 
 /** What a code says on the command line. */
 export function wordsFor(message: string, code: string, values: unknown): string {

@@ -9,10 +9,10 @@ import { readManifest } from '../animation/engines/index.js';
 import { exportedFiles, MANIFEST_NAME } from '../export/index.js';
 import { exportOnce } from '../pipelines/choose-engine.js';
 import { defaultCheckpoint, defaultExport } from '../pipelines/default-model.js';
+import { type StudioServer, type StudioServerOptions, startStudioServer } from '../pipelines/studio-server.js';
 import { UserError } from './errors.js';
 import { addCommonOptions, type CommonOptions, wholeNumber } from './options.js';
 import { Reporter } from './report.js';
-import { type StudioServer, type StudioServerOptions, startStudioServer } from './studio-server.js';
 
 type StudioOptions = CommonOptions & { checkpoint?: string; host: string; port?: number; open?: boolean };
 

@@ -1,5 +1,6 @@
 // How a training shows itself on a terminal: one line that rewrites itself, plain lines elsewhere.
 import type { EvaluationReport, StepReport, TrainingObserver } from '../training/run/observers.js';
+import { optionsIn } from './remedies.js';
 import { duration } from './report.js';
 
 /** Milliseconds between two states of the line, on a terminal and elsewhere. */
@@ -46,7 +47,7 @@ export function trainingDisplay({ quiet = false, output = process.stderr }: Disp
       if (!quiet) print(`step ${step}: saved ${path}`);
     },
     notice: (text) => print(text),
-    warning: (step, text) => print(`dagan: warning: step ${step}: ${text}`),
+    warning: (step, text) => print(`dagan: warning: step ${step}: ${optionsIn(text)}`),
     close: () => {
       if (line !== '') output.write('\n');
       line = '';

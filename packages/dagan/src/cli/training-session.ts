@@ -18,7 +18,7 @@ import {
   tensorBoard,
 } from '../training/index.js';
 import { VERSION } from '../version.js';
-import { UsageError, UserError } from './errors.js';
+import { textOf, UsageError, UserError } from './errors.js';
 import { launchOwnRanks, ownDevice } from './own-ranks.js';
 import { Reporter } from './report.js';
 import { trainingDisplay } from './training-display.js';
@@ -73,7 +73,7 @@ export async function runSession(
       process.exitCode = STOPPED;
       return reporter.notice('stopped while clips were being made ready');
     }
-    if (error instanceof TrainingSetupError) throw new UsageError(error.message);
+    if (error instanceof TrainingSetupError) throw new UsageError(textOf(error));
     if (!(error instanceof NonFiniteLossError)) throw error;
     throw new UserError(
       `${error.message}. ${join(options.output, 'checkpoints')} holds the state before it: resume with a lower ` +

@@ -1,5 +1,6 @@
 // Batches of frames for training, made ahead of time in worker threads, at a position that can be saved and taken up again.
 import { type Tensor, tensor } from '@dagan/libtorch';
+import { withCode } from '../errors.js';
 import { TRAVELLING_POINTS } from '../faces/landmarks.js';
 import { MediaError } from '../media/errors.js';
 import type { ThreadFailure } from '../threads/messages.js';
@@ -186,10 +187,10 @@ class Loader<Batch> implements BatchLoader<Batch> {
       throw new RangeError(`a position in the data must be a whole number of samples, not ${state.samples}`);
     }
     if (state && state.fingerprint !== this.#fingerprint && !options.acceptChangedData) {
-      throw new MediaError(
-        dataset.root,
-        `is not as it was when the run was saved (its clips, identities, numbers of frames, the seed or the sampling), so the run cannot go on exactly; --accept-changed-data (\`acceptChangedData\`) goes on all the same`,
-      );
+      const reason =
+        'is not as it was when the run was saved (its clips, identities, numbers of frames, the seed or the sampling), ' +
+        'so the run cannot go on exactly; `acceptChangedData` goes on all the same';
+      throw withCode(new MediaError(dataset.root, reason), 'changed-data', { path: dataset.root });
     }
     this.#start = state?.samples ?? 0;
     const setup: WorkerSetup = { size, landmarks, portraits: portraits ?? null };

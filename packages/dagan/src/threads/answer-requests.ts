@@ -1,6 +1,7 @@
 // The thread's side of `Thread`.
 import { parentPort, workerData } from 'node:worker_threads';
 import { CheckpointError } from '@dagan/libtorch/checkpoint';
+import { codeOf } from '../errors.js';
 import { MediaError } from '../media/errors.js';
 import { Gate } from './gate.js';
 import type { ThreadAnswer, ThreadData, ThreadFailure, ThreadRequest } from './messages.js';
@@ -46,5 +47,6 @@ function failureOf(error: unknown): ThreadFailure {
     ...{ name, message, stack },
     ...(error instanceof CheckpointError && { path: error.path }),
     ...(error instanceof MediaError && { path: error.path, reason: error.reason }),
+    ...codeOf(error),
   };
 }

@@ -14,6 +14,9 @@ export type ThreadFailure = {
   /** Of errors that name a file: which one; of a `MediaError` also what is wrong with it. */
   path?: string;
   reason?: string;
+  /** Of errors that say with a code and values what is wrong. */
+  code?: string;
+  values?: unknown;
 };
 
 export type ThreadAnswer<Answer> =

@@ -61,13 +61,14 @@ type Answers = EngineAnswer[keyof EngineAnswer];
 const SCRIPT = new URL('./engine-thread.js', import.meta.url);
 
 /** Errors that callers tell apart. */
-function errorOf({ name, message, path, stack }: ThreadFailure): Error {
-  if (name === 'ExportedModelError') return new ExportedModelError(message);
+function errorOf({ name, message, path, stack, code, values }: ThreadFailure): Error {
+  const coded = code === undefined ? {} : { code, values };
+  if (name === 'ExportedModelError') return Object.assign(new ExportedModelError(message), coded);
   if (name === 'CheckpointError' && path !== undefined) {
-    return new CheckpointError(path, message.slice(`${path}: `.length));
+    return Object.assign(new CheckpointError(path, message.slice(`${path}: `.length)), coded);
   }
   const error = name === 'RangeError' ? new RangeError(message) : new Error(message);
-  return Object.assign(error, { stack });
+  return Object.assign(error, { stack }, coded);
 }
 
 /** An engine whose batches are dealt out to threads, a frame each. */

@@ -2,6 +2,7 @@
 
 import { sizeOfName } from '@dagan/libtorch/onnx';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import { withCode } from '../../errors.js';
 import type { Manifest, TensorDescription } from '../../export/manifest.js';
 import type { Picture } from '../../media/pictures/picture.js';
 import type { KeypointSet } from '../../tensors/keypoint-set.js';
@@ -67,9 +68,8 @@ export class OnnxEngine implements Engine {
   ): Promise<OnnxEngine> {
     const side = size ?? manifest.size ?? USUAL_SIZE;
     if (manifest.size !== undefined && side !== manifest.size) {
-      throw new RangeError(
-        `this model was exported for pictures of ${manifest.size} x ${manifest.size}, not ${side}: export it without --size`,
-      );
+      const message = `this model was exported for pictures of ${manifest.size} x ${manifest.size}, not ${side}`;
+      throw withCode(new RangeError(message), 'exported-size', { size: manifest.size, wanted: side });
     }
     if (!(side > 0 && side % manifest.multiple === 0)) {
       throw new RangeError(`the size of this model's pictures must be a multiple of ${manifest.multiple}, not ${side}`);

@@ -1,6 +1,7 @@
 // One raw video to training clips: the first pass follows the face, the second cuts the clips out.
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { withCode } from '../../errors.js';
 import type { FaceAnalyzer } from '../../faces/analyzer.js';
 import { analysisSize } from '../../faces/framing.js';
 import { scaleBox } from '../../faces/geometry.js';
@@ -147,10 +148,7 @@ export function sampleOf({ points, box }: FaceMesh, frame: number, scaleX: numbe
 async function sizeOf(path: string): Promise<{ width: number; height: number }> {
   await using clip = await openClip(path, { timeLimit: TIME_LIMIT });
   if (clip.kind === 'image') {
-    throw new MediaError(
-      path,
-      'is a single picture, not a video; as .png or .jpg, and with --stills SECONDS, its head is made to move',
-    );
+    throw withCode(new MediaError(path, 'is a single picture, not a video'), 'still-among-videos', { path });
   }
   return { width: clip.sourceWidth, height: clip.sourceHeight };
 }

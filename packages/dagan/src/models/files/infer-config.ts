@@ -1,4 +1,5 @@
 // The configuration of a model that does not bring it, read off the names and shapes of its tensors.
+import { withCode } from '../../errors.js';
 import type { ModelConfig } from '../config/config.js';
 import { ConfigError, checkModelConfig } from '../config/config-check.js';
 import type { DepthConfig } from '../depth-network.js';
@@ -105,12 +106,12 @@ export function inferConfig(tensors: NamedShapes): ModelConfig {
   const depthGuidedKeypoints = detectorInput === 4;
   const depth = inferDepthConfig(tensors);
   if (depth === null && (attends || depthGuidedKeypoints)) {
-    throw new ArchitectureError(
-      'this model needs face depth, but there is no depth network: give its files too (--depth-encoder, --depth-decoder)',
-    );
+    const message = 'this model needs face depth, but there is no depth network: give its files too';
+    throw withCode(new ArchitectureError(message), 'depth-files-missing', { missing: ['encoder', 'decoder'] });
   }
   if (depth !== null && !tensors.has('depth_network.decoder.levels.0.before.conv.weight')) {
-    throw new ArchitectureError('there is a depth encoder but no depth decoder (--depth-decoder)');
+    const message = 'there is a depth encoder but no depth decoder';
+    throw withCode(new ArchitectureError(message), 'depth-files-missing', { missing: ['decoder'] });
   }
   return checked({
     numKeypoints,

@@ -2,6 +2,7 @@
 // taught.
 import { type nn, readStateDict } from '@dagan/libtorch';
 import { CheckpointError, openCheckpoint } from '@dagan/libtorch/checkpoint';
+import { withCode } from '../../errors.js';
 import type { ModelConfig } from '../../models/config/config.js';
 import type { DepthConfig } from '../../models/depth-network.js';
 import { loadDepthFile } from '../../models/files/depth-file.js';
@@ -28,7 +29,8 @@ export type StartingModel = {
 export function startingModel(files: ModelFiles): StartingModel {
   using file = openCheckpoint(files.checkpoint);
   if (stageOf(file) === 'depth') {
-    throw new CheckpointError(files.checkpoint, 'holds face depth alone: it is for --depth, not for --init');
+    const error = new CheckpointError(files.checkpoint, 'holds face depth alone');
+    throw withCode(error, 'depth-alone', { path: files.checkpoint });
   }
   const judge = readStateDict(below('discriminator.', readNamed(file)));
   const discriminator = judge.size > 0 ? judge : null;

@@ -22,6 +22,7 @@ import {
 } from '../../data/index.js';
 import { keptExpressions } from '../../data/portraits/kept-expressions.js';
 import { preparePortraits } from '../../data/portraits/portrait-store.js';
+import { withCode } from '../../errors.js';
 import { MediaError } from '../../media/index.js';
 import type { BatchProvider, BatchRequest } from './batches.js';
 import { clipSpacing, WIDEST_SPACING } from './clip-spacing.js';
@@ -111,8 +112,8 @@ export function datasetTriplets(
         if (found) clips.push(found);
       }
       if (clips.length > 0) return { ...dataset, clips };
-      const remedy = spacing === 'auto' ? ' (--spacing takes them at a distance of your own)' : '';
-      throw new MediaError(root, `none of its ${dataset.clips.length} ${part} clips can be used${remedy}`);
+      const error = new MediaError(root, `none of its ${dataset.clips.length} ${part} clips can be used`);
+      throw spacing === 'auto' ? withCode(error, 'clips-too-still', { path: root }) : error;
     },
     open: (dataset, loading) =>
       openTripletLoader(dataset, {

@@ -22,35 +22,35 @@ const SYMPTOMS: readonly {
     holds: ({ change }) => change < 0.008,
     says: ({ change }) =>
       `neighbouring frames differ by ${percent(change)} only: depth cannot be seen without motion. ` +
-      'Space the frames wider (--spacing), or leave clips without motion out',
+      'Space the frames wider (`spacing`), or leave clips without motion out',
   },
   {
     symptom: 'identity-pose',
     holds: ({ motion }) => motion < 0.15,
     says: ({ motion }) =>
       `the networks move the picture by ${motion.toFixed(2)} pixels although it changes: the pose network has settled on a ` +
-      'camera at rest. Space the frames so that they move by 2 to 5 pixels (--spacing), or begin anew with another --seed or half the --learning-rate',
+      'camera at rest. Space the frames so that they move by 2 to 5 pixels (`spacing`), or begin anew with another `seed` or half the `learningRate`',
   },
   {
     symptom: 'flat-disparity',
     holds: ({ relief }) => relief < 0.02,
     says: ({ relief }) =>
       `disparity is flat, it varies by ${percent(relief)} of its mean: rotation alone explains the frames. Use clips in ` +
-      'which the head turns or the camera moves sideways, or a smaller weight of smoothness (--smoothness)',
+      'which the head turns or the camera moves sideways, or a smaller weight of smoothness (`smoothness`)',
   },
   {
     symptom: 'runaway-focal',
     holds: ({ focalX, focalY }) => Math.min(focalX, focalY) < 0.25 || Math.max(focalX, focalY) > 8,
     says: ({ focalX, focalY }) =>
       `the focal length is ${focalX.toFixed(2)} widths and ${focalY.toFixed(2)} heights of the picture, which no camera ` +
-      'for faces has: the clips do not determine it. Lower the rate of the intrinsics (--intrinsics-rate), or begin from the focal length of your camera (--focal)',
+      'for faces has: the clips do not determine it. Lower the rate of the intrinsics (`intrinsicsRate`), or begin from the focal length of your camera (`focal`)',
   },
   {
     symptom: 'nothing-learns',
     holds: ({ learning }) => learning < 0.03,
     says: ({ learning }) =>
       `only ${percent(learning)} of the pixels learn, the others look best unmoved: frames are too close to each other or ` +
-      'too far apart. Change --spacing, or do without automasking to begin with (--warmup)',
+      'too far apart. Change `spacing`, or do without automasking to begin with (`warmup`)',
   },
 ];
 

@@ -1,6 +1,7 @@
 // The folder of a run: checkpoints, models, configuration. Files are written whole or not at all.
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { withCode } from '../../errors.js';
 import type { StageName } from '../../models/files/formats.js';
 import { CheckpointFolder } from './checkpoints.js';
 import { TrainingSetupError } from './setup-error.js';
@@ -44,9 +45,8 @@ export class RunFolder {
   check({ resume = false }: { resume?: boolean }): void {
     if (this.checkpoints.steps().length === 0) return;
     if (!resume) {
-      throw new TrainingSetupError(
-        `${this.path} holds a training with checkpoints: go on with it (--resume) or name another folder`,
-      );
+      const message = `${this.path} holds a training with checkpoints: go on with it or name another folder`;
+      throw withCode(new TrainingSetupError(message), 'training-in-folder', { path: this.path });
     }
     readConfig(this.path, this.stage);
   }
@@ -84,8 +84,6 @@ function readConfig(folder: string, stage: StageName): object | null {
   }
   const found = config.stage ?? 'animation';
   if (found === stage) return config;
-  throw new TrainingSetupError(
-    `${folder} holds a training of ${SUBJECT[found]}, not of ${SUBJECT[stage]}: go on with \`dagan train ${found}\`, or ` +
-      'name another folder',
-  );
+  const message = `${folder} holds a training of ${SUBJECT[found]}, not of ${SUBJECT[stage]}: go on with it or name another folder`;
+  throw withCode(new TrainingSetupError(message), 'training-in-folder', { path: folder, stage: found });
 }

@@ -8,7 +8,7 @@ import { extname, join, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { brotliCompress, gzip, constants as zlib } from 'node:zlib';
-import { UserError } from './errors.js';
+import { DaganError } from '../errors.js';
 
 export type StudioServerOptions = {
   /** Folder of the built page. */
@@ -97,7 +97,7 @@ const ALL_ADDRESSES: readonly string[] = ['0.0.0.0', '::'];
 /**
  * Starts serving.
  *
- * @throws UserError if the port is taken or the address is not this machine's
+ * @throws DaganError if the port is taken or the address is not this machine's
  */
 export async function startStudioServer({
   page,
@@ -135,12 +135,14 @@ function listen(server: Server, host: string, port: number): Promise<void> {
 function listenError(error: NodeJS.ErrnoException, host: string, port: number): Error {
   switch (error.code) {
     case 'EADDRINUSE':
-      return new UserError(`port ${port} is taken: name another with --port, or leave it out for one that is free`);
+      return new DaganError('port-taken', `port ${port} is taken`, { port });
     case 'EACCES':
-      return new UserError(`port ${port} may not be used by this account: name one from 1024 on with --port`);
+      return new DaganError('port-forbidden', `port ${port} may not be used by this account`, { port });
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
-      return new UserError(`--host ${host}: this machine has no such address; 127.0.0.1 is the usual one`);
+      return new DaganError('no-address', `${host}: this machine has no such address; 127.0.0.1 is the usual one`, {
+        host,
+      });
     default:
       return error;
   }
