@@ -85,8 +85,11 @@ export class DaganError<Code extends ProblemCode = ProblemCode> extends Error {
   }
 }
 
+/** What is wrong as a code with values, without the error: it can be sent. */
+export type CodedProblem = { code: string; values: unknown };
+
 /** The code and values of an error, or of what caused it. */
-export function codeOf(error: unknown): { code: string; values: unknown } | undefined {
+export function codeOf(error: unknown): CodedProblem | undefined {
   if (!(error instanceof Error)) return undefined;
   const { code, values } = error as { code?: unknown; values?: unknown };
   return typeof code === 'string' && values !== undefined ? { code, values } : codeOf(error.cause);

@@ -12,6 +12,7 @@ import {
 } from '../data/preprocess/index.js';
 import { EXIT, UsageError } from './errors.js';
 import { addCommonOptions, type CommonOptions, frameRate, wholeNumber } from './options.js';
+import { wordsFor } from './remedies.js';
 import { duration, Reporter } from './report.js';
 
 type PreprocessCommandOptions = CommonOptions & {
@@ -184,12 +185,13 @@ async function prepareAll(
       const started = performance.now();
       const { path, still, name } = video;
       const settings = settingsOf(video);
-      const outcome = await pool.run({ path, still, name, root: store.root, split, settings });
+      const { problem, ...outcome } = await pool.run({ path, still, name, root: store.root, split, settings });
       await store.put({ video, split, settings, seconds: (performance.now() - started) / 1000, ...outcome });
       const label = `[${++done}/${videos.length}]`;
       if (outcome.error !== undefined) {
         failed.push(video.path);
-        reporter.warn(`${label} ${outcome.error}`);
+        const text = problem ? wordsFor(outcome.error, problem.code, problem.values) : outcome.error;
+        reporter.warn(`${label} ${text}`);
         continue;
       }
       const { clips, dropped, warnings } = outcome.result;

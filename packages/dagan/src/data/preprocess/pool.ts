@@ -1,11 +1,15 @@
 // Prepares videos in several processes at once: a codec or network that crashes takes one video with it, not the run.
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { CodedProblem } from '../../errors.js';
 import type { VideoResult } from './process-video.js';
 import type { PreprocessOrder, PreprocessReport } from './worker.js';
 
-/** How one video ended. */
-export type PoolOutcome = { result: VideoResult; error?: undefined } | { result?: undefined; error: string };
+/** How one video ended; `problem` is what is wrong as a code. */
+export type PoolOutcome = { problem?: CodedProblem } & (
+  | { result: VideoResult; error?: undefined }
+  | { result?: undefined; error: string }
+);
 
 export type PoolEvents = {
   /** So many more frames have been worked through. */
@@ -36,7 +40,7 @@ export class PreprocessPool implements Disposable {
         const report = message as PreprocessReport;
         if (report.type === 'progress') this.#events.progress(report.frames);
         else if (report.type === 'done') finish({ result: report.result }, true);
-        else finish({ error: report.message }, true);
+        else finish({ error: report.message, problem: report.problem }, true);
       };
       const end = (code: number | null, signal: string | null): void => {
         const how = signal ?? `exit code ${code}`;

@@ -1,4 +1,5 @@
 // A process that prepares one video after the other, as the program tells it to.
+import { type CodedProblem, codeOf } from '../../errors.js';
 import { FaceAnalyzer } from '../../faces/analyzer.js';
 import { processStill } from './process-still.js';
 import { type PreprocessSettings, processVideo, type VideoResult } from './process-video.js';
@@ -17,7 +18,7 @@ export type PreprocessOrder = {
 export type PreprocessReport =
   | { type: 'progress'; frames: number }
   | { type: 'done'; result: VideoResult }
-  | { type: 'failed'; message: string };
+  | { type: 'failed'; message: string; problem?: CodedProblem };
 
 /** Frames between two reports of progress. */
 const REPORT_EVERY = 10;
@@ -51,7 +52,8 @@ async function prepare({ path, still, name, root, split, settings }: PreprocessO
     });
     send({ type: 'done', result });
   } catch (error) {
-    send({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
+    const message = error instanceof Error ? error.message : String(error);
+    send({ type: 'failed', message, problem: codeOf(error) });
   }
 }
 
