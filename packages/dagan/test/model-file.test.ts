@@ -267,7 +267,7 @@ test('what is missing or does not fit is named with the file it should be in', (
     assert.ok(rest.delete(name), name);
     return rest;
   };
-  says({ checkpoint }, /faces\.safetensors: this model needs face depth.*--depth-encoder, --depth-decoder/);
+  says({ checkpoint }, /faces\.safetensors: this model needs face depth.*give its files too/);
   says({ checkpoint, depthEncoder }, /faces\.safetensors: there is a depth encoder but no depth decoder/);
   says({ checkpoint, depthDecoder }, /faces\.safetensors: this model needs face depth, but there is no depth network/);
   says(

@@ -7,6 +7,7 @@ import { addonPath, aptLine, type Blas, type BuildRecord, currentBlas, readBuild
 import { loadCodecs } from '../media/formats/codecs.js';
 import { defaultExport, defaultModel, WEIGHT_FOLDERS } from '../pipelines/default-model.js';
 import { multipliesBfloat16, type ProcessorFeatures, processorFeatures } from '../pipelines/processor.js';
+import { textOf } from './errors.js';
 
 /** How a finding weighs: `fail` means that `dagan animate` cannot work. */
 export type Mark = 'ok' | 'note' | 'warn' | 'fail';
@@ -240,7 +241,7 @@ export function weightsFinding(folders: readonly string[] = WEIGHT_FOLDERS): Fin
       return { mark: 'ok', subject: 'Weights', text: `the default model is ${model.name} (${size})` };
     }
   } catch (error) {
-    return { mark: 'warn', subject: 'Weights', text: (error as Error).message };
+    return { mark: 'warn', subject: 'Weights', text: textOf(error as Error) };
   }
   return {
     mark: 'note',

@@ -17,7 +17,7 @@ import { weightsHash } from '../models/index.js';
 import { applyThreads, chooseDevice, chooseModel, choosePrecision, NETWORK_SIZE } from '../pipelines/choose-model.js';
 import { stopRequest } from '../training/ranks/launch-ranks.js';
 import { VERSION } from '../version.js';
-import { UsageError, UserError } from './errors.js';
+import { textOf, UsageError, UserError } from './errors.js';
 import { evaluationProgress } from './evaluation-progress.js';
 import {
   addCommonOptions,
@@ -134,7 +134,7 @@ async function runEvaluate(options: EvaluateCommandOptions): Promise<void> {
     if (result)
       reporter.result(`${summaryTable(result)}\n\n${expressionTable(result)}\n${join(output, 'report.html')}`);
   } catch (error) {
-    throw error instanceof RangeError ? new UserError(error.message) : error;
+    throw error instanceof RangeError ? new UserError(textOf(error)) : error;
   } finally {
     for (const contestant of contestants) contestant.dispose();
   }
