@@ -119,6 +119,33 @@ test('a smaller picture shows the same at the same places', async () => {
     assert.ok(Math.abs(small.points[at]! * 2 - large.points[at]!) < 1e-3);
 });
 
+test('no turn of the head turns more of the surface over than what the nose hides', () => {
+  const area = (points: Float32Array, [a, b, c]: readonly number[]): number =>
+    (points[b! * 2]! - points[a! * 2]!) * (points[c! * 2 + 1]! - points[a! * 2 + 1]!) -
+    (points[c! * 2]! - points[a! * 2]!) * (points[b! * 2 + 1]! - points[a! * 2 + 1]!);
+  const rest = portrait.render({}).points;
+  const middle = (index: number): boolean => Math.abs(surface.canonical.points[index * 3]!) < 4.5;
+  const triangles = Array.from({ length: surface.triangles.length / 3 }, (_, i) => [
+    ...surface.triangles.subarray(i * 3, i * 3 + 3),
+  ]).filter((corners) => corners.every(middle) && Math.abs(area(rest, corners)) > 1);
+  assert.ok(triangles.length > 200);
+  for (const pose of [{ yaw: 15 }, { yaw: -15 }, { pitch: 9 }, { pitch: -9 }, { yaw: 12, pitch: 7, roll: -10 }]) {
+    const { points } = portrait.render({ pose, expression: expressions.of({ jaw: 0.07, brows: 0.05, smile: 0.05 }) });
+    const over = triangles.filter((corners) => area(points, corners) * area(rest, corners) <= 0).length;
+    assert.ok(over < 0.04 * triangles.length, `${JSON.stringify(pose)}: ${over} of ${triangles.length}`);
+  }
+});
+
+test('what comes in from beyond the border is like the border', () => {
+  const striped = { ...picture, data: picture.data.slice() };
+  striped.data.fill(255, 0, 4 * 256 * 3);
+  striped.data.fill(0, 4 * 256 * 3, 12 * 256 * 3);
+  const { picture: lower } = new MovingPortrait(striped, mesh.points, surface).render({
+    pose: { down: 0.1, larger: 0.8 },
+  });
+  assert.ok(lower.data.subarray(0, 3 * 256 * 3).every((value) => value > 250));
+});
+
 test('pairs differ, and are the same for the same random numbers', () => {
   const draw = (key: number) => drawPair(new Random('pair', key), portrait, expressions, 64);
   const [first, again, other] = [draw(1), draw(1), draw(2)];

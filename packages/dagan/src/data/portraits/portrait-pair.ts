@@ -14,8 +14,11 @@ const LARGEST = { yaw: 12.5, pitch: 7.5, roll: 8, right: 0.08, down: 0.06, large
 /** A frame that shows the portrait as it is has this chance: nothing in it is made up. The other then moves further. */
 const AS_IT_IS = 0.3;
 const FURTHER = 1.4;
-/** Heads that are turned further than this, in degrees, are not turned further still. */
-const TURNED = 25;
+/**
+ * Degrees. Heads that are turned further than this are not turned further still; and from the second value on, as their hidden
+ * side would have to show, less and less the other way, down to the third.
+ */
+const TURNED = { furthest: 25, back: 4, notBack: 26 } as const;
 /** How often a face keeps the expression of the portrait. */
 const AT_REST = 0.15;
 
@@ -39,9 +42,10 @@ export function drawPair(
 function drawPose(random: Random, from: number, scale: number): HeadShift {
   const swing = (way: keyof typeof LARGEST): number => scale * LARGEST[way] * random.between(-1, 1);
   const yaw = swing('yaw');
-  const [least, most] = [Math.min(0, -TURNED - from), Math.max(0, TURNED - from)];
+  const onwards = Math.max(0, TURNED.furthest - Math.abs(from));
+  const shown = Math.min(1, Math.max(0, (TURNED.notBack - Math.abs(from)) / (TURNED.notBack - TURNED.back)));
   return {
-    yaw: Math.min(most, Math.max(least, yaw)),
+    yaw: yaw * from > 0 ? Math.sign(yaw) * Math.min(Math.abs(yaw), onwards) : shown * yaw,
     pitch: swing('pitch'),
     roll: swing('roll'),
     right: swing('right'),
