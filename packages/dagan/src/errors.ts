@@ -50,6 +50,8 @@ export type ProblemValues = {
   'several-models': { path: string; names: readonly string[] };
   /** Published weights that need a depth network, or its second half. */
   'depth-files-missing': { missing: readonly ('encoder' | 'decoder')[] };
+  /** Keypoints of the face mesh, or motion by parts of the face, for a model whose keypoints have no names. */
+  'unnamed-keypoints': Record<never, never>;
   'no-attention': Record<never, never>;
   'no-depth': Record<never, never>;
   /** A depth network of its own, and a model beside it. */

@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { BufferTarget, Conversion, FilePathSource, Input, MovOutputFormat, MP4, Output } from 'mediabunny';
 import sharp from 'sharp';
 import { duration, progressText } from '../src/cli/report.js';
+import { FACE_LANDMARK_NAMES } from '../src/faces/index.js';
 import {
   createClipWriter,
   cropPicture,
@@ -36,6 +37,9 @@ const faceless = [...quick, '--crop', 'none', '--reference-frame', 'first'];
 const folder = await temporaryFolder();
 saveModel(join(folder, 'quick.safetensors'), formulaModel(SMALL_WITHOUT_DEPTH), { name: 'quick' });
 saveModel(join(folder, 'deep.safetensors'), formulaModel(SMALL));
+const names15 = Object.fromEntries(FACE_LANDMARK_NAMES.map((name, keypoint) => [name, keypoint]));
+const named = { ...SMALL_WITHOUT_DEPTH, numKeypoints: 15, estimateJacobian: false, semanticKeypoints: names15 };
+saveModel(join(folder, 'named.safetensors'), formulaModel(named));
 await writePicture(join(folder, 'face.png'), scene(90, 70, 3));
 await makeMp4(join(folder, 'talk.mp4'), { width: 96, height: 64, frames: 20, sound: 'aac' });
 
@@ -235,6 +239,26 @@ test('motion is measured from the reference frame; absolute and scaled motion ar
   assert.ok(psnr(await frameAt('scaled', 0), await frameAt('plain', 5)) < same - 6);
 });
 
+test('named keypoints come from the face mesh, and motion has a strength, of all and by part, and constant changes', async () => {
+  const animate = async (output: string, ...words: string[]): Promise<string> => {
+    const inputs = [example('portrait.png'), example('driving.mp4'), '--start', '0', '--end', '12'];
+    const fixed = ['--checkpoint', 'named.safetensors', '--precision', 'float32', '--reference-frame', 'first'];
+    const run = await dagan(folder, ['animate', ...inputs, ...fixed, '-o', output, ...words]);
+    assert.equal(run.code, 0, run.stderr);
+    return run.stderr;
+  };
+  assert.match(await animate('mesh/'), /keypoints of the face mesh/);
+  assert.doesNotMatch(await animate('network/', '--keypoints', 'network'), /face mesh/);
+  await animate('none/', '--strength', '0');
+  await animate('silent/', '--motion', 'pose=0,mouth=0,eyes=0,brows=0');
+  await animate('smiling/', '--strength', '0', '--smile', '1', '--lids', '-1');
+  const [first, last] = [await frameAt('none', 0), await frameAt('none', 11)];
+  assert.equal(psnr(first, last), Infinity, 'without strength nothing moves');
+  assert.ok(psnr(await frameAt('mesh', 11), last) < 60, 'with it the head does');
+  assert.equal(psnr(await frameAt('silent', 11), last), Infinity);
+  assert.ok(psnr(await frameAt('smiling', 0), first) < 60);
+});
+
 test('the side-by-side view shows portrait, driving frame, depth, keypoints and result', async () => {
   const common = [
     'animate',
@@ -327,6 +351,22 @@ test('the default model is the only one in a folder of weights, or the one calle
 
 /** Command lines that must fail: what follows `animate`, the exit code, and the one line on stderr. */
 const mistakes: [words: string[], code: number, line: RegExp][] = [
+  [
+    ['face.png', 'talk.mp4', '-o', 'x.mp4', '--smile', '0.5'],
+    1,
+    /^dagan: the keypoints of this model have no names, so its smile cannot .* take one that has with --checkpoint, or .*\n$/,
+  ],
+  [
+    ['face.png', 'talk.mp4', '-o', 'x.mp4', '--keypoints', 'mesh'],
+    1,
+    /^dagan: the keypoints of this model have no names/,
+  ],
+  [
+    ['face.png', 'talk.mp4', '-o', 'x.mp4', '--motion', 'ears=1'],
+    2,
+    /It must name parts .*: pose, mouth, eyes, brows\.\n/,
+  ],
+  [['face.png', 'talk.mp4', '-o', 'x.mp4', '--motion', 'mouth=9'], 2, /It must be a number from 0 to 4\.\n/],
   [['nobody.png', 'talk.mp4', '-o', 'x.mp4'], 1, /^dagan: nobody\.png: no such file or folder\n$/],
   [['face.png', 'nothing.mp4', '-o', 'x.mp4'], 1, /^dagan: nothing\.mp4: no such file or folder\n$/],
   [['face.png', 'talk.mp4', '-o', 'absent/x.mp4'], 1, /^dagan: absent\/x\.mp4: the folder .*absent does not exist\n$/],

@@ -1,5 +1,6 @@
 // `dagan animate`: a portrait and a driving clip in, an animated clip out; or many of both.
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { MOTION_PARTS, type MotionControls } from '../animation/controls.js';
 import { type AnimationResult, animateClip, type ClipSettings } from '../pipelines/animate-clip.js';
 import { animateClips, type PairOutcome } from '../pipelines/animate-clips.js';
 import type { EngineChoice } from '../pipelines/choose-engine.js';
@@ -25,10 +26,19 @@ import { addSigningOptions, type SigningOptions, signingOf } from './signing.js'
 type AnimateOptions = CommonOptions &
   EngineOptions &
   SigningOptions &
-  Pick<ClipSettings, 'adaptScale' | 'referenceFrame' | 'pasteBack' | 'start' | 'end' | 'size' | 'sideBySide'> & {
+  Pick<
+    ClipSettings,
+    'adaptScale' | 'keypoints' | 'referenceFrame' | 'pasteBack' | 'start' | 'end' | 'size' | 'sideBySide'
+  > & {
     output: string;
     absolute?: boolean;
     smooth?: number;
+    strength?: number;
+    motion?: MotionControls['parts'];
+    mouth?: number;
+    lids?: number;
+    brows?: number;
+    smile?: number;
     crop?: CropChoice;
     drivingCrop?: CropChoice;
     face?: number;
@@ -53,6 +63,7 @@ Examples:
   dagan animate portrait.jpg talking.mp4 -o out.mp4
   dagan animate portrait.jpg talking.mp4 -o whole.mp4 --paste-back
   dagan animate group.jpg talking.mp4 -o out.mp4 --face 2 --smooth 0.5
+  dagan animate portrait.jpg talking.mp4 -o out.mp4 --strength 0.8 --motion mouth=1.3,eyes=0 --smile 0.3
   dagan animate portrait.jpg talking.mp4 -o frames/ --start 50 --end 100 --crop 120,40,512
   dagan animate portrait.jpg talking.mp4 -o view.mp4 --side-by-side --reference-frame 12
   dagan animate portrait.jpg talking.mp4 -o out.mp4 --checkpoint vox-adv.pth.tar \\
@@ -81,10 +92,29 @@ export function animateCommand(): Command {
         'for the one most like the portrait, first takes the first of the range, a number counts from 0 (default: auto)',
       referenceFrame,
     )
+    .option('--strength <n>', 'of all motion: 1 as the driver, 0 none, 2 twice as much (default: 1)', amount(0, 4))
+    .option(
+      '--motion <parts>',
+      'strength by part of the face, such as pose=1,mouth=1.2,eyes=0,brows=1; parts other than pose need a model whose ' +
+        'keypoints have names, as the default model has',
+      motionParts,
+    )
+    .option('--mouth <n>', 'open the mouth by so much, all the time: 0 not at all, 1 wide, -1 shut', amount(-1, 1))
+    .option('--lids <n>', 'open the eyes wider (1) or close them (-1)', amount(-1, 1))
+    .option('--brows <n>', 'raise the brows (1) or lower them (-1)', amount(-1, 1))
+    .option('--smile <n>', 'draw the corners of the mouth out and up (1) or in and down (-1)', amount(-1, 1))
+    .addOption(
+      new Option(
+        '--keypoints <source>',
+        "what finds named keypoints: mesh, the face's mesh; network, the model's own; auto: the mesh where keypoints have names",
+      )
+        .choices(['auto', 'mesh', 'network'])
+        .default('auto'),
+    )
     .option(
       '--smooth <strength>',
       'take trembling out of the motion, from 0, hardly, to 1, a lot, at the price of some lag (0.5 is a good start; default: off)',
-      strength,
+      amount(0, 1),
     )
     .option(
       '--crop <square>',
@@ -160,12 +190,15 @@ async function runAnimate(inputs: readonly string[], options: AnimateOptions): P
 function settingsOf(options: AnimateOptions): ClipSettings & EngineChoice {
   const { checkpoint, depthEncoder, depthDecoder, engine, precision, device, threads } = options;
   const { adaptScale, referenceFrame, pasteBack, start, end, size, sideBySide, sound, provenance } = options;
+  const { keypoints, strength, motion: parts, mouth, lids, brows, smile } = options;
   const { crop = { kind: 'auto' }, face, drivingFace } = options;
   // Who wants no faces to be looked for means it of both.
   const drivingCrop = options.drivingCrop ?? (crop.kind === 'none' ? crop : { kind: 'auto' });
   return {
     ...{ checkpoint, depthEncoder, depthDecoder, engine, precision, device, threads },
     ...{ adaptScale, referenceFrame, pasteBack, start, end, size, sideBySide, sound, provenance },
+    keypoints,
+    controls: { strength, parts, retarget: { mouth, lids, brows, smile } },
     crop: withFace(crop, face),
     drivingCrop: withFace(drivingCrop, drivingFace, { crop: '--driving-crop', face: '--driving-face' }),
     motion: options.absolute ? 'absolute' : 'relative',
@@ -190,13 +223,26 @@ function referenceFrame(text: string): ClipSettings['referenceFrame'] {
   return Number(text);
 }
 
-/** Reads a strength. */
-function strength(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !(value >= 0 && value <= 1)) {
-    throw new InvalidArgumentError('It must be a number from 0 to 1.');
-  }
-  return value;
+/** Reads a number from `least` to `most`. */
+function amount(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !(value >= least && value <= most)) {
+      throw new InvalidArgumentError(`It must be a number from ${least} to ${most}.`);
+    }
+    return value;
+  };
+}
+
+/** Reads `pose=1,mouth=1.2`. */
+function motionParts(text: string): NonNullable<MotionControls['parts']> {
+  const parts = text.split(',').map((item) => {
+    const [name, value = ''] = item.split('=').map((word) => word.trim());
+    const part = MOTION_PARTS.find((known) => known === name);
+    if (!part) throw new InvalidArgumentError(`It must name parts with their strengths: ${MOTION_PARTS.join(', ')}.`);
+    return [part, amount(0, 4)(value)] as const;
+  });
+  return Object.fromEntries(parts);
 }
 
 /**

@@ -14,7 +14,10 @@ import {
   summaryTable,
 } from '../evaluation/index.js';
 import { weightsHash } from '../models/index.js';
+import { type KeypointSource, withKeypointsOf } from '../pipelines/choose-keypoints.js';
 import { applyThreads, chooseDevice, chooseModel, choosePrecision, NETWORK_SIZE } from '../pipelines/choose-model.js';
+import { Teller } from '../pipelines/events.js';
+import { FaceFinder } from '../pipelines/find-faces.js';
 import { stopRequest } from '../training/ranks/launch-ranks.js';
 import { VERSION } from '../version.js';
 import { textOf, UsageError, UserError } from './errors.js';
@@ -44,6 +47,7 @@ type EvaluateCommandOptions = CommonOptions &
     seed: number;
     motion?: 'absolute' | 'relative';
     adaptScale?: boolean;
+    keypoints: KeypointSource;
     output: string;
     paperCompatible?: boolean;
     identityNetwork?: string;
@@ -94,6 +98,14 @@ export function evaluateCommand(): Command {
       new Option('--motion <kind>', 'default: absolute for self, relative for cross').choices(['absolute', 'relative']),
     )
     .option('--adapt-scale', 'scale relative movement by the sizes of the two faces')
+    .addOption(
+      new Option(
+        '--keypoints <source>',
+        "what finds keypoints that have names: mesh, the face's mesh; network, the model's own; auto: the mesh",
+      )
+        .choices(['auto', 'mesh', 'network'])
+        .default('auto'),
+    )
     .option('-o, --output <folder>', 'folder for the results', 'evaluation')
     .option('--paper-compatible', "measure with the published scripts' quirks too")
     .option('--identity-network <file>', 'ArcFace network (ONNX) for CSIM and AED (default: faceres)')
@@ -116,7 +128,8 @@ async function runEvaluate(options: EvaluateCommandOptions): Promise<void> {
   const device = chooseDevice(wanted);
   using group = several ? distributed.initFromEnvironment({ backend: 'gloo', timeoutSeconds: PATIENCE_SECONDS }) : null;
   const reporter = new Reporter({ quiet: options.quiet || (group?.rank ?? 0) > 0 });
-  const contestants = modelsOf(options, device, reporter);
+  await using faces = new FaceFinder(new Teller());
+  const contestants = await modelsOf(options, device, { reporter, faces });
   try {
     await using instruments = await Instruments.load({
       identityNetwork: options.identityNetwork,
@@ -159,12 +172,17 @@ function check(options: EvaluateCommandOptions): void {
   }
 }
 
-/** The models as contestants, under names that tell them apart. */
-function modelsOf(options: EvaluateCommandOptions, device: string, reporter: Reporter): Contestant[] {
-  const { checkpoint = [], depthEncoder, depthDecoder, size } = options;
+/** The models as contestants, under names that tell them apart. @param faces gives what finds the keypoints of the mesh */
+async function modelsOf(
+  options: EvaluateCommandOptions,
+  device: string,
+  { reporter, faces }: { reporter: Reporter; faces: FaceFinder },
+): Promise<Contestant[]> {
+  const { checkpoint = [], depthEncoder, depthDecoder, size, keypoints } = options;
   const precision = choosePrecision(options.precision, device);
   const files = checkpoint.length > 0 ? checkpoint : [undefined];
-  return files.map((file, at): Contestant => {
+  const contestants: Contestant[] = [];
+  for (const [at, file] of files.entries()) {
     const { model, metadata, trained } = chooseModel({ checkpoint: file, depthEncoder, depthDecoder }, reporter.tell);
     const hash = weightsHash(model.stateDict());
     const facts = {
@@ -173,17 +191,20 @@ function modelsOf(options: EvaluateCommandOptions, device: string, reporter: Rep
       ...(metadata.training_steps !== undefined && { steps: metadata.training_steps }),
       weights: `sha256 ${hash}`,
     };
-    let engine: LibtorchEngine;
+    let own: LibtorchEngine;
     try {
-      engine = new LibtorchEngine(model, { size, precision, device });
+      own = new LibtorchEngine(model, { size, precision, device });
     } catch (error) {
       throw error instanceof RangeError
         ? new UsageError(`${file ?? 'the default model'}: ${error.message} (--size)`)
         : error;
     }
+    const engine = await withKeypointsOf(keypoints, own, () => faces.analyzer());
     const name = file === undefined ? (trained ? 'default' : 'untrained') : shortName(checkpoint, at);
-    return modelContestant(engine, { name, identity: `${hash} ${precision} ${device.split(':')[0]}`, facts });
-  });
+    const identity = `${hash} ${precision} ${device.split(':')[0]}${engine === own ? '' : ' mesh'}`;
+    contestants.push(modelContestant(engine, { name, identity, facts }));
+  }
+  return contestants;
 }
 
 /** A checkpoint's name without its ending, or where others are called so too, with its folder's. */

@@ -43,6 +43,7 @@ const WORDS: { readonly [Code in keyof Values]?: Words<Code> } = {
   'several-models': (message) => `${message}: choose one with --checkpoint`,
   'depth-files-missing': (message, { missing }) =>
     `${message} (${missing.map((part) => `--depth-${part}`).join(', ')})`,
+  'unnamed-keypoints': (message) => `${message}: take one that has with --checkpoint, or leave the option out`,
   'no-attention': (message) => `${message}: choose another with --checkpoint`,
   'no-depth': (message) => `${message}: choose another with --checkpoint, or name one with --depth`,
   'two-depth-networks': () => '--depth names the depth network; leave --checkpoint and the other files out',

@@ -31,6 +31,7 @@ import {
 import { containerOf } from '../media/process/clip-writer.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { chooseEngine, type EngineChoice } from './choose-engine.js';
+import { type KeypointSource, requireControls, withKeypointsOf } from './choose-keypoints.js';
 import { NETWORK_SIZE } from './choose-model.js';
 import { type Composer, sideBySideComposer, squareComposer, wholeComposer } from './compose.js';
 import { type PipelineEvent, Teller } from './events.js';
@@ -50,6 +51,11 @@ export type ClipSettings = Partial<TransferOptions> & {
    * the whole clip by its number.
    */
   referenceFrame?: 'auto' | 'first' | number;
+  /**
+   * Where named keypoints come from: the face mesh, which is exact, or the model's own network. Default `auto`: the mesh for models
+   * that have such keypoints.
+   */
+  keypoints?: KeypointSource;
   /** Strength of the smoothing, from 0 to 1; none if left out. */
   smoothing?: number;
   /** First frame, and the frame before which to stop. */
@@ -181,9 +187,9 @@ export class ClipAnimator implements AsyncDisposable {
     const progress = this.#tell.progress(label, expectedFrames(clip, rate));
     try {
       const squares = padded(clip.frames({ transform: cut.transform }), cut);
-      const { motion, adaptScale, smoothing } = settings;
+      const { motion, adaptScale, controls, smoothing } = settings;
       const frames = animate(timed, analysis, rate === undefined ? once(squares) : atRate(squares, rate), {
-        ...{ motion, adaptScale, reference: anchor },
+        ...{ motion, adaptScale, controls, reference: anchor },
         smoothing: smoothing !== undefined && { strength: smoothing },
         withDisparity: sideBySide,
       });
@@ -215,9 +221,11 @@ export class ClipAnimator implements AsyncDisposable {
 
   async #open(): Promise<Studio> {
     if (this.#studio) return this.#studio;
-    const { provenance: says = true, sideBySide, pasteBack, signing } = this.#settings;
+    const { provenance: says = true, sideBySide, pasteBack, signing, keypoints, controls = {} } = this.#settings;
     try {
-      const { engine, metadata } = await chooseEngine(this.#choice, this.#tell);
+      const { engine: chosen, metadata } = await chooseEngine(this.#choice, this.#tell);
+      requireControls(controls, chosen);
+      const engine = await withKeypointsOf(keypoints, chosen, () => this.#faces.analyzer());
       this.#studio = {
         engine,
         metadata: says ? provenance(metadata, sideBySide || pasteBack ? 'composite' : 'trained') : undefined,

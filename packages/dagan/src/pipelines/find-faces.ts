@@ -109,7 +109,7 @@ export class FaceFinder implements AsyncDisposable {
     if (!best) return undefined;
     const only = { start: best.frame, end: best.frame + 1 };
     const around = every === 1 ? only : framesAround(best.frame, every, range);
-    const closer = new ClipFace(await this.#load(), { width: cut.size, height: cut.size }, { known: best });
+    const closer = new ClipFace(await this.analyzer(), { width: cut.size, height: cut.size }, { known: best });
     const squares: Picture[] = [];
     for await (const { picture } of clip.frames({ ...around, transform: cut.transform })) {
       signal?.throwIfAborted();
@@ -133,7 +133,8 @@ export class FaceFinder implements AsyncDisposable {
     return this.close();
   }
 
-  #load(): Promise<FaceAnalyzer> {
+  /** What finds the faces, with the refined mesh; it belongs to this object. */
+  analyzer(): Promise<FaceAnalyzer> {
     this.#analyzer ??= FaceAnalyzer.load({ mesh: 'refined' });
     return this.#analyzer;
   }
@@ -142,7 +143,7 @@ export class FaceFinder implements AsyncDisposable {
     const { width, height } = picture;
     const role = this.#roles.portrait;
     if (crop.kind === 'auto') {
-      const analyzer = await this.#load();
+      const analyzer = await this.analyzer();
       const faces = await facesFromLeft(analyzer, picture);
       const face = chooseFace(faces, crop.face);
       const boxes = faces.map(({ box }) => box);
@@ -155,7 +156,7 @@ export class FaceFinder implements AsyncDisposable {
     }
     const square = this.#squareGiven({ path, role, width, height }, crop);
     if (!withLook) return { square, look: undefined };
-    const analyzer = await this.#load();
+    const analyzer = await this.analyzer();
     const part = cutSquare(picture, square, Math.min(square.side, ANALYSIS_SIDE));
     const face = chooseFace(await facesFromLeft(analyzer, part));
     return { square, look: face && lookOf(analyzer, face) };
@@ -167,7 +168,7 @@ export class FaceFinder implements AsyncDisposable {
     const given = crop.kind === 'auto' ? undefined : this.#squareGiven({ path, role, width, height }, crop);
     const every = lookEvery(clip);
     if (given && !withLook) return { square: given, face: undefined, every };
-    const analyzer = await this.#load();
+    const analyzer = await this.analyzer();
     const cut = given && planCut(given, width, height, Math.min(given.side, ANALYSIS_SIDE));
     const transform = cut?.transform ?? { size: analysisSize(width, height) };
     const number = crop.kind === 'auto' ? crop.face : undefined;

@@ -1,0 +1,42 @@
+// Where named keypoints come from: the face mesh or the model's own network.
+import {
+  checkControls,
+  type Engine,
+  type MeshFinder,
+  MeshGuidedEngine,
+  type MotionControls,
+} from '../animation/index.js';
+import { DaganError } from '../errors.js';
+
+/** `auto`: the mesh for models whose keypoints have names. */
+export type KeypointSource = 'auto' | 'mesh' | 'network';
+
+/**
+ * The engine, before which the mesh stands where it is wanted.
+ *
+ * @param faces gives what follows a face, with the refined mesh; asked for only where the mesh is taken
+ * @throws DaganError if the mesh is wanted of a model whose keypoints have no names
+ */
+export async function withKeypointsOf(
+  source: KeypointSource = 'auto',
+  engine: Engine,
+  faces: () => Promise<MeshFinder>,
+): Promise<Engine> {
+  const named = Object.keys(engine.keypointNames ?? {}).length > 0;
+  if (source === 'network' || (source === 'auto' && !named)) return engine;
+  if (named) return new MeshGuidedEngine(engine, await faces());
+  engine.dispose();
+  const message = 'the keypoints of this model have no names, so the face mesh cannot say where they are';
+  throw new DaganError('unnamed-keypoints', message, {});
+}
+
+/** @throws DaganError if the model cannot move what the controls ask for */
+export function requireControls(controls: MotionControls, engine: Engine): void {
+  try {
+    checkControls(controls, engine.keypointNames ?? {});
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    engine.dispose();
+    throw new DaganError('unnamed-keypoints', error.message, {});
+  }
+}
