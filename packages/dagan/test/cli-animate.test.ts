@@ -335,6 +335,28 @@ test('folders of portraits and clips make every combination, and one that fails 
   assert.deepEqual(await names(join(folder, 'listed')), ['b-out.gif', 'b-talk.gif', 'face-out.gif', 'face-talk.gif']);
 });
 
+test('the names of a batch fit, however long those of its inputs are, and what it leaves out is warned of', async () => {
+  const [face, clip] = ['影'.repeat(60), '像'.repeat(60)];
+  await mkdir(join(folder, 'many'));
+  await copyFile(join(folder, 'face.png'), join(folder, 'many', `${face}1.png`));
+  await copyFile(join(folder, 'face.png'), join(folder, 'many', `${face}2.png`));
+  await writeFile(join(folder, 'many', 'phone.heic'), 'x');
+  await copyFile(join(folder, 'talk.mp4'), join(folder, `${clip}.mp4`));
+  const words = ['--format', 'gif', '--end', '2', '--size', '32', ...faceless];
+  const run = await dagan(folder, ['animate', 'many', `${clip}.mp4`, '-o', 'fitting', ...words]);
+  assert.equal(run.code, 0, run.stderr);
+  assert.match(
+    run.stderr,
+    /^dagan: warning: many: phone\.heic is left out, as pictures of that kind are not read here/m,
+  );
+  const made = await names(join(folder, 'fitting'));
+  assert.equal(made.length, 2);
+  for (const [i, name] of made.entries()) {
+    assert.ok(Buffer.byteLength(name) <= 255);
+    assert.ok(name.startsWith(`${face}${i + 1}-像`) && name.endsWith('.gif'), name);
+  }
+});
+
 test('the default model is the only one in a folder of weights, or the one called default', async () => {
   const weights = await temporaryFolder();
   assert.equal(defaultCheckpoint([join(weights, 'absent/'), `${weights}/`]), undefined);
@@ -372,6 +394,17 @@ const mistakes: [words: string[], code: number, line: RegExp][] = [
   [['face.png', 'talk.mp4', '-o', 'absent/x.mp4'], 1, /^dagan: absent\/x\.mp4: the folder .*absent does not exist\n$/],
   [['face.png', 'talk.mp4', '-o', 'face.png/x.mp4'], 1, /^dagan: face\.png\/x\.mp4: .*face\.png is not a folder\n$/],
   [['face.png', 'talk.mp4', '-o', 'face.png/x/'], 1, /^dagan: face\.png\/x\/: .*face\.png is not a folder\n$/],
+  [
+    ['face.png', 'talk.mp4', '-o', '-'],
+    2,
+    /^dagan: -o -: results are not written to standard output; give a file's name/,
+  ],
+  [['face.png', 'talk.mp4', '-o', `${'影'.repeat(86)}.mp4`], 1, /^dagan: 影+\.mp4: the name is too long; .*\n$/],
+  [
+    ['face.png', '/dev/null', '-o', 'x.mp4'],
+    1,
+    /^dagan: \/dev\/null: is a pipe or a device; write the clip to a file/m,
+  ],
   [['face.png', 'talk.mp4', '-o', 'x.avi'], 1, /^dagan: x\.avi: clips are written as \.mp4 .*\n$/],
   [['face.png', 'talk.mp4', '-o', 'talk.mp4'], 1, /^dagan: talk\.mp4: would replace the input talk\.mp4; .*\n$/],
   [['face.png', 'talk.mp4', '-o', 'link.mp4'], 1, /^dagan: link\.mp4: would replace the input talk\.mp4; .*\n$/],

@@ -1,9 +1,9 @@
-/** Pictures: files in and out, resizing, turning, and the conversion between video planes and RGB. */
-
+// Pictures: files in and out, resizing, turning, and the conversion between video planes and RGB.
 import assert from 'node:assert/strict';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { crc32 } from 'node:zlib';
 import sharp from 'sharp';
 import {
   createPicture,
@@ -18,7 +18,7 @@ import {
   writePicture,
 } from '../src/media/index.js';
 import { pictureToI420, type YuvMatrix, yuvToPicture } from '../src/media/pictures/color.js';
-import { names, psnr, scene, temporaryFolder } from './media-fixtures.js';
+import { names, psnr, readAll, scene, temporaryFolder } from './media-fixtures.js';
 
 const folder = await temporaryFolder();
 const file = (name: string) => join(folder, name);
@@ -130,24 +130,120 @@ test('a missing, empty, foreign or cut-off picture is one clear error', async ()
   }
 });
 
-test('a picture of more than 8192 x 8192 pixels is refused, whatever its shape, and a long one of fewer is read', async () => {
+test('a picture of more than 8192 x 8192 pixels is read smaller, whatever its shape, and a much larger one refused', async () => {
   const flat = (width: number, height: number) =>
     sharp({ create: { width, height, channels: 3, background: '#336699' } }).png({ compressionLevel: 1 });
-  await flat(8200, 8200).toFile(file('large.png'));
+  await flat(12_000, 9000).jpeg().toFile(file('phone.jpg')); // 108 megapixels
   await flat(70_000, 1000).toFile(file('wide.png'));
   await flat(20_000, 10).toFile(file('long.png'));
-  const limit = / pixels; pictures from 1 x 1 to 8192 x 8192 /;
-  for (const [name, size] of [
-    ['large.png', /^has 8200 x 8200 pixels/],
-    ['wide.png', /^has 70000 x 1000 pixels/],
+  for (const [name, width, height] of [
+    ['phone.jpg', 6000, 4500],
+    ['wide.png', 35_000, 500],
+    ['long.png', 20_000, 10],
   ] as const) {
-    const asPicture = await mediaError(readPicture(file(name)), file(name));
-    assert.match(asPicture, size);
-    assert.match(asPicture, limit);
-    assert.equal(await mediaError(openClip(file(name)), file(name)), asPicture);
+    const warnings: string[] = [];
+    const picture = await readPicture(file(name), { onWarning: (text) => warnings.push(text) });
+    assert.deepEqual([picture.width, picture.height], [width, height]);
+    picture.data.subarray(-3).forEach((value, i) => {
+      assert.ok(Math.abs(value - [0x33, 0x66, 0x99][i]!) <= 2);
+    });
+    assert.equal(warnings.length, name === 'long.png' ? 0 : 1);
+    for (const text of warnings) assert.match(text, / pixels and is read at 1\/2 of that size$/);
   }
-  const long = await readPicture(file('long.png'));
-  assert.deepEqual([long.width, long.height, ...long.data.subarray(-3)], [20_000, 10, 0x33, 0x66, 0x99]);
+  const { clip } = await readAll(file('phone.jpg'));
+  assert.deepEqual([clip.width, clip.height], [6000, 4500]);
+  // A header may claim anything: refused before memory is taken for it.
+  const claim = await flat(8, 8).toBuffer();
+  claim.writeUInt32BE(60_000, 16);
+  claim.writeUInt32BE(60_000, 20);
+  claim.writeUInt32BE(crc32(claim.subarray(12, 29)), 29);
+  await writeFile(file('claim.png'), claim);
+  assert.match(
+    await mediaError(readPicture(file('claim.png')), file('claim.png')),
+    /^has 60000 x 60000 pixels; pictures of up to 16384 x 16384 .* make it smaller first$/,
+  );
+});
+
+test('a JPEG that lacks only its end marker is read with a warning, one that lacks more is not', async () => {
+  const whole = await sharp(Buffer.from(scene(200, 160, 3).data), { raw: { width: 200, height: 160, channels: 3 } })
+    .jpeg({ quality: 90 })
+    .toBuffer();
+  assert.deepEqual([...whole.subarray(-2)], [0xff, 0xd9]);
+  await writeFile(file('endless.jpg'), whole.subarray(0, -2));
+  await writeFile(file('half.jpg'), whole.subarray(0, whole.length >> 1));
+  await writeFile(file('nearly.jpg'), whole.subarray(0, -40));
+  await writeFile(file('whole.jpg'), whole);
+  const warnings: string[] = [];
+  const picture = await readPicture(file('endless.jpg'), { onWarning: (text) => warnings.push(text) });
+  assert.deepEqual(picture, await readPicture(file('whole.jpg')));
+  assert.deepEqual(warnings, [`${file('endless.jpg')}: has no end marker; the picture itself is whole`]);
+  assert.deepEqual((await readAll(file('endless.jpg'))).warnings.length, 1);
+  for (const name of ['half.jpg', 'nearly.jpg']) {
+    assert.match(await mediaError(readPicture(file(name)), file(name)), /premature end/);
+  }
+});
+
+/** The head of an ISO media file of these brands, and what would be its pictures. */
+function branded(...brands: string[]): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(12 + 4 * brands.length);
+  const version = Buffer.alloc(4);
+  const [major, ...compatible] = brands;
+  const text = (part: string): Buffer => Buffer.from(part, 'latin1');
+  return Buffer.concat([length, text(`ftyp${major}`), version, text(compatible.join('')), Buffer.alloc(200)]);
+}
+
+test('pictures of kinds that are not read are called by their name, whatever the file is called, with what to do', async () => {
+  const cases: [name: string, bytes: Buffer, says: RegExp][] = [
+    ['photo.heic', branded('heic', 'mif1', 'heic'), /^is a HEIC picture.*save it as JPEG first/],
+    ['photo.jpg', branded('mif1', 'heic'), /^is a HEIC picture/],
+    ['photo.jxl', Buffer.concat([Buffer.from([0xff, 0x0a]), Buffer.alloc(60)]), /^is a JPEG XL picture.*JPEG or PNG/],
+    ['photo.bmp', Buffer.concat([Buffer.from('BM'), Buffer.from([9, 9, 0, 0]), Buffer.alloc(60)]), /^is a BMP picture/],
+    ['photo.psd', Buffer.concat([Buffer.from('8BPS'), Buffer.alloc(60)]), /^is a Photoshop file/],
+  ];
+  for (const [name, bytes, says] of cases) {
+    await writeFile(file(name), bytes);
+    assert.match(await mediaError(readPicture(file(name)), file(name)), says);
+    assert.match(await mediaError(openClip(file(name)), file(name)), says);
+  }
+});
+
+test('a folder of pictures warns of those of other kinds that it leaves out', async () => {
+  const folder = join(await temporaryFolder(), 'mixed');
+  await mkdir(folder);
+  await writePicture(join(folder, '1.png'), scene(16, 16, 0));
+  for (const name of ['2.heic', '3.HEIC', 'notes.txt', '.hidden.heic']) await writeFile(join(folder, name), 'x');
+  const { frames, warnings } = await readAll(folder);
+  assert.equal(frames.length, 1);
+  assert.deepEqual(warnings, [
+    `${folder}: 2.heic and 1 more are left out, as pictures of that kind are not read here; save them as JPEG or PNG first`,
+  ]);
+  await rm(join(folder, '1.png'));
+  assert.match(
+    await mediaError(openClip(folder), folder),
+    /^is a folder without pictures .*: 2\.heic and 1 more are left out/,
+  );
+});
+
+test('of what libvips says the line with the reason is shown', async () => {
+  const avif = await sharp(Buffer.from(scene(64, 64, 3).data), { raw: { width: 64, height: 64, channels: 3 } })
+    .avif()
+    .toBuffer();
+  await writeFile(file('cut.avif'), avif.subarray(0, avif.length >> 1));
+  const said = await mediaError(readPicture(file('cut.avif')), file('cut.avif'));
+  assert.match(said, /^cannot be read as a picture: heif: Invalid input: /);
+  assert.doesNotMatch(said, /bad seek|\n/);
+});
+
+test('a file may have any name that the system allows, in any script', async () => {
+  const long = `${'影'.repeat(83)}.png`; // 253 bytes
+  await writePicture(file(long), scene(16, 16, 1));
+  assert.deepEqual(await readPicture(file(long)), scene(16, 16, 1));
+  const most = `${'a'.repeat(251)}.png`;
+  await writePicture(file(most), scene(16, 16, 2));
+  assert.deepEqual(await readPicture(file(most)), scene(16, 16, 2));
+  const wide = `${'é'.repeat(130)}.png`;
+  assert.match(await mediaError(writePicture(file(wide), scene(16, 16, 2)), file(wide)), /the name is too long/);
 });
 
 test('a picture that cannot be written leaves nothing behind and keeps what was there', async () => {

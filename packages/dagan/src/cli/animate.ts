@@ -172,7 +172,8 @@ async function runAnimate(inputs: readonly string[], options: AnimateOptions): P
   checkFiles([options.checkpoint, options.depthEncoder, options.depthDecoder]);
   const settings = settingsOf(options);
   const reporter = new Reporter(options);
-  const { pairs, batch } = await planPairs(inputs, output, options.format);
+  const { pairs, batch, warnings } = await planPairs(inputs, output, options.format);
+  for (const text of warnings) reporter.warn(text);
   const onEvent = reporter.listen.bind(reporter);
   if (!batch) {
     const [pair] = pairs as [(typeof pairs)[0]];

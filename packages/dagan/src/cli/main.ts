@@ -54,6 +54,12 @@ function program(): Command {
     .version(VERSION, '-V, --version', 'print the version')
     .addHelpText('after', EXAMPLES);
   for (const command of commands) root.addCommand(command);
+  root.hook('preAction', (_root, command) => {
+    if (command.opts<{ output?: unknown }>().output !== '-') return;
+    throw new UsageError(
+      "-o -: results are not written to standard output; give a file's name, or ./- for a folder of that name",
+    );
+  });
   for (const command of [root, ...commands, ...commands.flatMap((each) => each.commands)]) {
     command
       .exitOverride()

@@ -47,9 +47,13 @@ export function systemCode(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
-/** The first line of an error's message, without a closing full stop. */
+/** What libvips says before the reason, once for each place that it sought in vain. */
+const NO_REASON = /^([\w ]+: )?source: bad seek|^\W*$/;
+
+/** The first line of an error's message that gives a reason, without a closing full stop. */
 export function firstLine(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  const line = text.split('\n').find((part) => part.trim() !== '');
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  const line = lines.find((each) => !NO_REASON.test(each)) ?? lines[0];
   return (line ?? 'unknown error').trim().replace(/\.$/, '');
 }

@@ -11,9 +11,28 @@ process.on('exit', () => {
   for (const part of unfinished) rmSync(part, { recursive: true, force: true, maxRetries: 3 }); // an encoder may still be filling it
 });
 
-/** A new name beside `path`; what lies there already may be the user's, or of another command with the same output. */
+/** Bytes that a name made here may have, however short the final one is. */
+const SHORT_NAME = 64;
+
+/** The beginning of a name, of at most so many bytes and of whole characters. */
+export function cutName(name: string, bytes: number): string {
+  let cut = '';
+  for (const character of name) {
+    if (Buffer.byteLength(cut + character) > bytes) break;
+    cut += character;
+  }
+  return cut;
+}
+
+/**
+ * A new name beside `path`; what lies there already may be the user's, or of another command with the same output. It is no
+ * longer than the final one, which may have all the bytes that the file system allows.
+ */
 function besides(path: string, ending: 'part' | 'old'): string {
-  return join(dirname(path), `.${basename(path)}.${process.pid}-${randomBytes(4).toString('hex')}.${ending}`);
+  const name = basename(path);
+  const tail = `.${process.pid}-${randomBytes(4).toString('hex')}.${ending}`;
+  const room = Math.max(Buffer.byteLength(name), SHORT_NAME) - 1 - tail.length;
+  return join(dirname(path), `.${cutName(name, room)}${tail}`);
 }
 
 /** Checks that `path` can be written as a file and makes its unfinished, empty `.part` file, whose name is returned. */

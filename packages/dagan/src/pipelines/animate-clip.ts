@@ -153,14 +153,15 @@ export class ClipAnimator implements AsyncDisposable {
     const { start, end, frameRate, sideBySide = false, pasteBack = false, sound = true, ...settings } = this.#settings;
     const signal = this.#signal;
     signal?.throwIfAborted();
-    const original = await readPortrait(portrait);
-    const canvas = pasteBack ? atMost(original, settings.size) : original;
     const onWarning = (text: string): void => this.#tell.warn('codec', text, {});
-    let reading = false; // the clip is looked through before: what is wrong with it is told once
+    const original = await readPortrait(portrait, onWarning);
+    const canvas = pasteBack ? atMost(original, settings.size) : original;
+    let reading = true; // not while the clip is looked through: what is wrong with it is told once
     await using clip = await openClip(driving, {
       ...{ start, end, frameRate },
       onWarning: (text) => reading && onWarning(text),
     });
+    reading = false;
     // Before faces are looked for, which takes time: what is wrong with the model comes up at once.
     const { engine, metadata, signer } = await this.#open();
     signal?.throwIfAborted();
@@ -343,9 +344,9 @@ async function* padded(frames: AsyncIterable<ClipFrame>, cut: SquareCut): AsyncG
   for await (const frame of frames) yield { ...frame, picture: padCut(frame.picture, cut) };
 }
 
-async function readPortrait(path: string): Promise<Picture> {
+async function readPortrait(path: string, onWarning: (text: string) => void): Promise<Picture> {
   try {
-    return await readPicture(path);
+    return await readPicture(path, { onWarning });
   } catch (error) {
     if (!isClipName(path)) throw error;
     const message = `${path}: is a clip; name the portrait first, then the driving clip`;

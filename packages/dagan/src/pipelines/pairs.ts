@@ -1,9 +1,11 @@
 // Which portraits and clips to animate, and where each result goes.
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
-import { access, constants, mkdir } from 'node:fs/promises';
+import { access, constants, lstat, mkdir } from 'node:fs/promises';
 import { basename, dirname, extname, join, relative, resolve, sep } from 'node:path';
 import { DaganError } from '../errors.js';
+import { cutName } from '../media/files.js';
 import { PICTURE_EXTENSIONS } from '../media/index.js';
+import { leftOutWarning } from '../media/pictures/foreign-kinds.js';
 import { containerOf } from '../media/process/clip-writer.js';
 
 /** One animation to make. */
@@ -14,6 +16,8 @@ export type Plan = {
   pairs: Pair[];
   /** Whether the output is a folder of results rather than one result. */
   batch: boolean;
+  /** What the folders of inputs hold that is not taken. */
+  warnings: string[];
 };
 
 /** Formats of a batch's results, and what their names end in; `png` makes a folder of frames per animation. */
@@ -58,8 +62,8 @@ function portraitsOf(path: string): { files: string[]; many: boolean } {
   if (!isFolder(path)) return { files: [path], many: false };
   const files = entries(path).filter(isPictureName);
   if (files.length === 0) {
-    const message = `${path}: a folder without pictures; a portrait is png, jpg, webp, ...`;
-    throw new DaganError('bad-inputs', message, { path });
+    const leftOut = leftOutWarning(readdirSync(path)) ?? 'a portrait is png, jpg, webp, ...';
+    throw new DaganError('bad-inputs', `${path}: a folder without pictures; ${leftOut}`, { path });
   }
   return { files, many: true };
 }
@@ -106,8 +110,16 @@ export async function planPairs(inputs: readonly string[], output: string, forma
   for (const { portrait, driving, output: target } of pairs) guardInputs(target, [portrait, driving, ...inputs]);
   if (batch) await makeFolder(output);
   else await checkTarget(output);
-  return { pairs, batch };
+  const folders = [inputs[0]!, ...between].filter(isFolder); // a folder of frames is warned of where it is read
+  const warnings = folders.flatMap((folder) => {
+    const leftOut = leftOutWarning(readdirSync(folder));
+    return leftOut === undefined ? [] : [`${folder}: ${leftOut}`];
+  });
+  return { pairs, batch, warnings };
 }
+
+/** Bytes that file systems allow a name. */
+const LONGEST_NAME = 255;
 
 /** Gives every combination a name of its own in the folder. */
 function batchPairs(combinations: readonly Omit<Pair, 'output'>[], folder: string, format: BatchFormat): Pair[] {
@@ -118,12 +130,17 @@ function batchPairs(combinations: readonly Omit<Pair, 'output'>[], folder: strin
   }
   const stem = (path: string): string => basename(resolve(path), extname(resolve(path)));
   const taken = new Set<string>();
+  const ending = format === 'png' ? '' : `.${format}`;
   return combinations.map((pair) => {
     const name = `${stem(pair.portrait)}-${stem(pair.driving)}`;
-    let free = name;
-    for (let i = 2; taken.has(free); i++) free = `${name}-${i}`;
-    taken.add(free);
-    return { ...pair, output: join(folder, format === 'png' ? `${free}/` : `${free}.${format}`) };
+    const numbered = (i: number): string => {
+      const tail = `${i === 1 ? '' : `-${i}`}${ending}`;
+      return `${cutName(name, LONGEST_NAME - tail.length)}${tail}`;
+    };
+    let i = 1;
+    while (taken.has(numbered(i))) i++;
+    taken.add(numbered(i));
+    return { ...pair, output: join(folder, format === 'png' ? `${numbered(i)}/` : numbered(i)) };
   });
 }
 
@@ -182,8 +199,12 @@ export async function checkTarget(output: string): Promise<void> {
   await checkWritable(output);
 }
 
-/** Checks that the folder of an output is there and can be written to. */
+/** Checks that an output can have its name, and that its folder is there and can be written to. */
 export async function checkWritable(output: string): Promise<void> {
+  await lstat(output).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENAMETOOLONG') return;
+    throw new DaganError('bad-output', `${output}: the name is too long; choose a shorter one`, { path: output });
+  });
   const folder = dirname(resolve(output));
   if (!existsSync(folder))
     throw new DaganError('bad-output', `${output}: the folder ${folder} does not exist`, { path: output });

@@ -121,7 +121,7 @@ export interface TensorToWrite {
 }
 
 /**
- * Writes a safetensors file, whole or not at all: into `<file>.part` first, which replaces `file` once it is on the disk.
+ * Writes a safetensors file, whole or not at all: into `<file>.part` (of long names the beginning) first, which replaces `file` once it is on the disk.
  * Tensors are sorted by element size and name, so each one is aligned, and written one by one.
  * @param file where to; an existing file is replaced
  * @param tensors what to write, under distinct names
@@ -138,7 +138,7 @@ export function writeSafetensors(
     (a, b) => ITEM_SIZE[b.dtype] - ITEM_SIZE[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
   );
   const header = encodeHeader(file, sorted, metadata);
-  const part = `${file}.part`;
+  const part = partOf(file);
   let started = false;
   try {
     const descriptor = fs.openSync(part, 'w');
@@ -159,6 +159,13 @@ export function writeSafetensors(
       cause,
     });
   }
+}
+
+/** The unfinished file, whose name must not be longer than the 255 bytes that the final one may have. */
+function partOf(file: string): string {
+  let name = path.basename(file);
+  while (Buffer.byteLength(name) > 250) name = name.slice(0, -1);
+  return path.join(path.dirname(file), `${name}.part`);
 }
 
 function encodeHeader(

@@ -2,10 +2,11 @@
 import { readFile } from 'node:fs/promises';
 import sharp, { type Metadata } from 'sharp';
 import { MediaError } from '../errors.js';
-import { imageReason, packChannels } from '../pictures/images.js';
+import { imageReason, packChannels, pictureOf } from '../pictures/images.js';
+import type { Picture } from '../pictures/picture.js';
 import { checkReadableSize } from '../pictures/size-limit.js';
 import type { DecodeJob } from '../process/messages.js';
-import type { FrameReader, ReaderFrame } from './reader.js';
+import type { FrameReader, ReaderEvents, ReaderFrame } from './reader.js';
 
 /** Decoded bytes held at a time. Each batch decodes the file anew from its start, so fewer batches are faster. */
 const BATCH_BYTES = 64 * 2 ** 20;
@@ -14,7 +15,7 @@ const BATCH_BYTES = 64 * 2 ** 20;
 const DEFAULT_DELAY_MS = 100;
 
 /** Opens an image file, animated or not. Throws a `MediaError`. */
-export async function openAnimation(job: DecodeJob): Promise<FrameReader> {
+export async function openAnimation(job: DecodeJob, events: ReaderEvents): Promise<FrameReader> {
   const bytes = await readFile(job.path);
   let metadata: Metadata;
   try {
@@ -23,8 +24,9 @@ export async function openAnimation(job: DecodeJob): Promise<FrameReader> {
     throw new MediaError(job.path, `cannot be read: ${imageReason(error)}`, { cause: error });
   }
   const total = metadata.pages ?? 1;
+  if (total === 1) return stillReader(job, await pictureOf(job.path, bytes, (text) => events.warning(text)));
   const { width, height } = metadata.autoOrient;
-  const pageHeight = total > 1 ? (metadata.pageHeight ?? height) : height;
+  const pageHeight = metadata.pageHeight ?? height;
   checkReadableSize(job.path, width, pageHeight); // in place of sharp's limit, which counts all frames together
   const last = Math.min(job.end ?? total, total);
   if (job.start >= total) {
@@ -58,7 +60,7 @@ export async function openAnimation(job: DecodeJob): Promise<FrameReader> {
 
   return {
     info: {
-      kind: total > 1 ? 'animation' : 'image',
+      kind: 'animation',
       width,
       height: pageHeight,
       frameRate: delays.length / duration,
@@ -67,6 +69,26 @@ export async function openAnimation(job: DecodeJob): Promise<FrameReader> {
       duration,
     },
     frames,
+  };
+}
+
+/** A picture as a clip of one frame. */
+function stillReader(job: DecodeJob, picture: Picture): FrameReader {
+  if (job.start > 0) throw new MediaError(job.path, `has 1 frame, so there is no frame ${job.start} (the first is 0)`);
+  const duration = DEFAULT_DELAY_MS / 1000;
+  return {
+    info: {
+      kind: 'image',
+      width: picture.width,
+      height: picture.height,
+      frameRate: 1 / duration,
+      constantFrameRate: true,
+      frameCount: 1,
+      duration,
+    },
+    async *frames() {
+      yield { picture: { ...picture, data: picture.data.slice() }, timestamp: 0, duration };
+    },
   };
 }
 

@@ -2,9 +2,11 @@
 import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { MediaError } from '../errors.js';
+import { leftOutWarning } from '../pictures/foreign-kinds.js';
 import { PICTURE_EXTENSIONS, readPicture } from '../pictures/images.js';
+import type { Picture } from '../pictures/picture.js';
 import type { DecodeJob } from '../process/messages.js';
-import type { FrameReader, ReaderFrame } from './reader.js';
+import type { FrameReader, ReaderEvents, ReaderFrame } from './reader.js';
 
 const natural = new Intl.Collator('en', { numeric: true });
 
@@ -16,29 +18,34 @@ export async function framesIn(folder: string): Promise<string[]> {
 }
 
 /** Opens a folder of pictures. Throws a `MediaError` if it holds none, or later if one has another size. */
-export async function openFolder(job: DecodeJob): Promise<FrameReader> {
+export async function openFolder(job: DecodeJob, events: ReaderEvents): Promise<FrameReader> {
   const names = await framesIn(job.path);
+  const leftOut = leftOutWarning(await readdir(job.path));
   if (names.length === 0) {
-    throw new MediaError(job.path, `is a folder without pictures (${PICTURE_EXTENSIONS.join(' ')})`);
+    const why = `is a folder without pictures (${PICTURE_EXTENSIONS.join(' ')})`;
+    throw new MediaError(job.path, leftOut === undefined ? why : `${why}: ${leftOut}`);
   }
+  if (leftOut !== undefined) events.warning(leftOut);
+  const read = (name: string): Promise<Picture> =>
+    readPicture(join(job.path, name), { onWarning: (text) => events.warning(text.slice(job.path.length + 1)) });
   const chosen = names.slice(job.start, job.end);
   const [firstName] = chosen;
   if (firstName === undefined) {
     throw new MediaError(job.path, `has ${names.length} pictures, so there is no frame ${job.start} (the first is 0)`);
   }
-  const first = await readPicture(join(job.path, firstName));
+  const first = await read(firstName);
   const frameRate = job.frameRate ?? 25;
 
   async function* frames(): AsyncGenerator<ReaderFrame, void, undefined> {
     const every = job.every ?? 1;
     // The next picture is read while the last one is in use.
-    let coming = readPicture(join(job.path, chosen[0]!));
+    let coming = read(chosen[0]!);
     for (let index = 0; index < chosen.length; index += every) {
       const name = chosen[index]!;
       const picture = await coming;
       const next = chosen[index + every];
       if (next !== undefined) {
-        coming = readPicture(join(job.path, next));
+        coming = read(next);
         coming.catch(() => undefined); // reported when its turn comes
       }
       if (picture.width !== first.width || picture.height !== first.height) {

@@ -6,8 +6,9 @@ import { firstLine, MediaError, toMediaError } from '../errors.js';
 import { writeWhole } from '../files.js';
 import { insertPngXmp } from '../provenance/png-xmp.js';
 import { type MediaMetadata, xmpPacket } from '../provenance/provenance.js';
+import { foreignPicture } from './foreign-kinds.js';
 import { checkPicture, createPicture, type Picture } from './picture.js';
-import { checkReadableSize } from './size-limit.js';
+import { shrinkingOf } from './size-limit.js';
 
 /** File name endings that `readPicture` and folders of frames accept. */
 export const PICTURE_EXTENSIONS: readonly string[] = [
@@ -21,27 +22,71 @@ export const PICTURE_EXTENSIONS: readonly string[] = [
   '.avif',
 ];
 
+/** How a picture is to be read. */
+export type PictureOptions = {
+  /** Told, in one line, of what is wrong with a picture that is read nevertheless. */
+  onWarning?: (text: string) => void;
+};
+
 /**
  * Reads a PNG, JPEG, WebP, GIF, TIFF or AVIF file as 8-bit RGB: the EXIF orientation is applied, transparency is
  * composited onto white, grey, palette, 16-bit and CMYK pictures are converted, of an animation the first frame is taken.
- * Throws a `MediaError` for a missing, empty, damaged, foreign or too large file (beyond 8192 x 8192 pixels).
+ * One of more than 8192 x 8192 pixels is read at a half or a third of its size. Throws a `MediaError` for a missing, empty,
+ * damaged, foreign or too large file (beyond 16384 x 16384 pixels).
  */
-export async function readPicture(path: string): Promise<Picture> {
+export async function readPicture(path: string, { onWarning }: PictureOptions = {}): Promise<Picture> {
   let bytes: Buffer;
   try {
     bytes = await readFile(path);
   } catch (error) {
     throw toMediaError(path, error, 'cannot be read');
   }
+  return pictureOf(path, bytes, (text) => onWarning?.(`${path}: ${text}`));
+}
+
+/** The picture of a file's bytes, as `readPicture` reads it. @param warn is told, without the path */
+export async function pictureOf(path: string, bytes: Buffer, warn: (text: string) => void): Promise<Picture> {
   if (bytes.length === 0) throw new MediaError(path, 'is empty');
+  const foreign = foreignPicture(bytes);
+  if (foreign !== undefined) throw new MediaError(path, foreign);
   try {
-    const image = sharp(bytes, { failOn: 'truncated', limitInputPixels: false });
-    const { width, height } = await image.metadata();
-    checkReadableSize(path, width, height);
-    return await decodeImage(image.autoOrient());
+    return await decodeFile(path, bytes, 'truncated', warn);
   } catch (error) {
     if (error instanceof MediaError) throw error;
+    const mended = await decodeWithEnd(path, bytes, warn);
+    if (mended) return mended;
     throw new MediaError(path, `cannot be read as a picture: ${imageReason(error)}`, { cause: error });
+  }
+}
+
+async function decodeFile(
+  path: string,
+  bytes: Buffer,
+  failOn: 'truncated' | 'warning',
+  warn: (text: string) => void,
+): Promise<Picture> {
+  const image = sharp(bytes, { failOn, limitInputPixels: false, sequentialRead: true });
+  const { width, height } = (await image.metadata()).autoOrient;
+  const shrinking = shrinkingOf(path, width, height);
+  if (shrinking === 1) return decodeImage(image.autoOrient());
+  warn(`has ${width} x ${height} pixels and is read at 1/${shrinking} of that size`);
+  const [smallWidth, smallHeight] = [Math.ceil(width / shrinking), Math.ceil(height / shrinking)];
+  return decodeImage(image.autoOrient().resize(smallWidth, smallHeight, { fit: 'fill' }));
+}
+
+const JPEG_START = Buffer.from([0xff, 0xd8, 0xff]);
+const JPEG_END = Buffer.from([0xff, 0xd9]);
+
+/** A JPEG that lacks nothing but its end marker, as some cameras and programs leave it out; undefined for all others. */
+async function decodeWithEnd(path: string, bytes: Buffer, warn: (text: string) => void): Promise<Picture | undefined> {
+  if (!bytes.subarray(0, 3).equals(JPEG_START)) return undefined;
+  try {
+    // The decoder warns of each block that is missing; then the picture itself is cut off.
+    const picture = await decodeFile(path, Buffer.concat([bytes, JPEG_END]), 'warning', warn);
+    warn('has no end marker; the picture itself is whole');
+    return picture;
+  } catch {
+    return undefined;
   }
 }
 

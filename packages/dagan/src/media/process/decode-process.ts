@@ -2,6 +2,7 @@
 import { open as openFile, stat } from 'node:fs/promises';
 import { MediaError, toMediaError } from '../errors.js';
 import type { FrameReader } from '../formats/reader.js';
+import { foreignPicture } from '../pictures/foreign-kinds.js';
 import { transformedSize, transformPicture } from '../pictures/resize.js';
 import type { DecodeJob, DecodeOrder, DecodePart, DecodeReport } from './messages.js';
 import { report, serve } from './process-link.js';
@@ -25,17 +26,20 @@ const SHORTEST = 12;
 /** Picks the reader by what the path holds, not by its name. Readers are loaded when needed, which halves the start. */
 async function openReader(job: DecodeJob): Promise<FrameReader> {
   const found = await stat(job.path);
-  if (found.isDirectory()) return (await import('../formats/folder-reader.js')).openFolder(job);
+  if (found.isDirectory()) return (await import('../formats/folder-reader.js')).openFolder(job, tell);
+  if (!found.isFile()) throw new MediaError(job.path, 'is a pipe or a device; write the clip to a file first');
   if (found.size === 0) throw new MediaError(job.path, 'is empty');
   if (found.size < SHORTEST) throw new MediaError(job.path, 'is too short for a video, an animation or a picture');
   const file = await openFile(job.path);
-  const head = Buffer.alloc(16);
+  const head = Buffer.alloc(64);
   try {
-    await file.read(head, 0, 16, 0);
+    await file.read(head, 0, head.length, 0);
   } finally {
     await file.close();
   }
-  if (isImage(head)) return (await import('../formats/animated-image-reader.js')).openAnimation(job);
+  const foreign = foreignPicture(head);
+  if (foreign !== undefined) throw new MediaError(job.path, foreign);
+  if (isImage(head)) return (await import('../formats/animated-image-reader.js')).openAnimation(job, tell);
   return (await import('../formats/video-reader.js')).openVideo(job, tell);
 }
 
@@ -45,7 +49,10 @@ function isImage(head: Buffer): boolean {
     ascii.startsWith('GIF8') ||
     ascii.startsWith('\x89PNG') ||
     ascii.startsWith('\xff\xd8\xff') ||
-    (ascii.startsWith('RIFF') && ascii.slice(8, 12) === 'WEBP')
+    ascii.startsWith('II*\0') ||
+    ascii.startsWith('MM\0*') ||
+    (ascii.startsWith('RIFF') && ascii.slice(8, 12) === 'WEBP') ||
+    (ascii.slice(4, 8) === 'ftyp' && ascii.slice(8, 12) === 'avif')
   );
 }
 
