@@ -8,7 +8,7 @@ import { attentionCommand } from './attention.js';
 import { averageCommand } from './average.js';
 import { depthCommand } from './depth.js';
 import { runDoctor } from './doctor.js';
-import { describeError, EXIT, exitCodeFor } from './errors.js';
+import { describeError, EXIT, exitCodeFor, UsageError } from './errors.js';
 import { evaluateCommand } from './evaluate.js';
 import { exportCommand } from './export.js';
 import { importCommand } from './import.js';

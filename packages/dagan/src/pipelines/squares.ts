@@ -82,11 +82,12 @@ export class SquareReader implements AsyncDisposable {
     if (frame !== undefined || !isClipInput(path)) {
       return (await this.read(path, isClipInput(path) ? frame : undefined)).picture;
     }
-    let reading = false; // what is wrong with the clip is told once
+    let reading = true; // not while it is looked through: what is wrong with the clip is told once
     const onWarning = (text: string): void => {
       if (reading) this.#tell.warn('codec', text, {});
     };
     const clip = await openClip(path, { start, end, onWarning });
+    reading = false;
     try {
       const { square } = await this.#faces.clip(clip, { start, end }, { crop, withLook: false });
       reading = true;
