@@ -1,7 +1,6 @@
 // Errors that say what is wrong as a code with values too. Whoever calls the library knows what its users can do about it,
 // and puts the remedy into words of its own: the command line names options, a page names buttons.
-import type { Square } from './faces/framing.js';
-import type { Box } from './faces/geometry.js';
+import type { Rectangle } from './media/pictures/picture.js';
 
 /** Which of the two inputs something is about. */
 export type InputRole = 'portrait' | 'driving';
@@ -11,8 +10,14 @@ export type ProblemValues = {
   /** No face; in a clip, in none of so many frames. */
   'no-face': { path: string; role: InputRole; frames?: number };
   /** There are fewer faces than the number asked for; `faces` from the left. */
-  'no-such-face': { path: string; role: InputRole; number: number; faces: readonly Box[] };
-  'square-outside': { path: string; role: InputRole; square: Square; width: number; height: number };
+  'no-such-face': { path: string; role: InputRole; number: number; faces: readonly Rectangle[] };
+  'square-outside': {
+    path: string;
+    role: InputRole;
+    square: { left: number; top: number; side: number };
+    width: number;
+    height: number;
+  };
   'portrait-is-clip': { path: string };
   'no-frame': { path: string; frame: number };
   'frame-of-picture': { path: string; frame: number };

@@ -8,6 +8,7 @@ import { photometricError } from '../src/losses/index.js';
 import type { Picture } from '../src/media/pictures/picture.js';
 import { DepthNetwork } from '../src/models/depth-network.js';
 import { PoseNetwork } from '../src/models/pose-network.js';
+import { chooseSpacing, frameChange, frameSketch } from '../src/training/batches/spacing.js';
 import { initializeCamera } from '../src/training/depth/camera.js';
 import { DepthGuard, type DepthSymptom } from '../src/training/depth/guard.js';
 import { depthErrors } from '../src/training/depth/metrics.js';
@@ -20,7 +21,6 @@ import {
   proveDepth,
 } from '../src/training/depth/proof.js';
 import { DEPTH_RECIPES, type DepthRecipe } from '../src/training/depth/recipe.js';
-import { chooseSpacing, frameChange, frameSketch } from '../src/training/depth/spacing.js';
 import { DepthStep } from '../src/training/depth/step.js';
 import { NonFiniteLossError } from '../src/training/run/non-finite-loss.js';
 import { largestDifference } from './compare.js';

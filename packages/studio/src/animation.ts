@@ -3,7 +3,8 @@ import { framesAround, padCut, type SquareCut, tellAbsences } from 'dagan/animat
 import { type Picture, syntheticMetadata } from 'dagan/media/portable';
 import packageJson from '../package.json' with { type: 'json' };
 import { type ChosenClip, cutOf } from './clip-panel.js';
-import type { GeneratedFrame, LoadedModel, Portrait, StudioEngine } from './engine/api.js';
+import type { GeneratedFrame, LoadedModel, Portrait } from './engine/api.js';
+import type { StudioEngine } from './engine/studio-engine.js';
 import { FollowedFace } from './followed-face.js';
 import { NO_ENCODER, Recording, type SavedVideo } from './media/recording.js';
 import type { ChosenPortrait } from './portrait-panel.js';

@@ -3,7 +3,8 @@ import { analysisSize, centeredSquare, lookEvery, MUCH_MISSING, planCut } from '
 import exampleClip from '../../../examples/driving.mp4?url';
 import { show } from './canvas.js';
 import { button, element } from './dom.js';
-import { type Square, type StudioEngine, StudioEngineError } from './engine/api.js';
+import { type Square, StudioEngineError } from './engine/api.js';
+import type { StudioEngine } from './engine/studio-engine.js';
 import { exampleFile } from './example.js';
 import { FaceChooser } from './face-chooser.js';
 import { FollowedFace } from './followed-face.js';

@@ -1,5 +1,6 @@
 // The face of a driving clip, which the engine follows through frames that need not be neighbours, such as one of every ten.
-import type { ClipFraming, PictureInput, StudioEngine } from './engine/api.js';
+import type { ClipFraming, PictureInput } from './engine/api.js';
+import type { StudioEngine } from './engine/studio-engine.js';
 import type { CallSettings } from './rpc.js';
 
 export class FollowedFace {

@@ -1,6 +1,6 @@
 // What the browser keeps of models, and a button that makes it forget them.
 import { button, element } from './dom.js';
-import type { StudioEngine } from './engine/api.js';
+import type { StudioEngine } from './engine/studio-engine.js';
 import { megabytes } from './words.js';
 
 export class KeptModels {

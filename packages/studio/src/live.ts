@@ -1,6 +1,7 @@
 // The camera drives the portrait: frames as fast as the networks make them, the newest picture each time.
 
-import { type GeneratedFrame, type Square, type StudioEngine, StudioEngineError } from './engine/api.js';
+import { type GeneratedFrame, type Square, StudioEngineError } from './engine/api.js';
+import type { StudioEngine } from './engine/studio-engine.js';
 import { type Camera, startCamera } from './media/camera.js';
 import type { Settings } from './settings.js';
 

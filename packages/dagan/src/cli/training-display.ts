@@ -1,5 +1,6 @@
 // How a training shows itself on a terminal: one line that rewrites itself, plain lines elsewhere.
-import type { EvaluationReport, StepReport, TrainingObserver } from '../training/run/observers.js';
+import type { StepReport, TrainingObserver } from '../training/run/observers.js';
+import type { EvaluationReport } from '../training/run/training-stage.js';
 import { optionsIn } from './remedies.js';
 import { duration } from './report.js';
 

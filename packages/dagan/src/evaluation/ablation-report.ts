@@ -1,11 +1,23 @@
 // The ablation's table, as text, Markdown and a page.
 import { TRANSFER_SIGNAL_LABELS, type TransferSignal } from '../faces/transfer-signals.js';
-import type { AblationResult } from './ablation.js';
-import type { PaperFigures } from './ablation-rows.js';
+import type { AblationPlan, PaperFigures } from './ablation-rows.js';
 import type { MeasureId, Protocol } from './measures.js';
 import { measureOf } from './measures.js';
 import { type Cell, escaped, page, table } from './page.js';
-import { alignedTable, bestOf, nearestToOne, shownFigure, shownTransfer } from './summary.js';
+import { alignedTable, bestOf, type EvaluationResult, nearestToOne, shownFigure, shownTransfer } from './summary.js';
+
+/** What `ablation.json` holds. */
+export type AblationResult = {
+  format: 'dagan-ablation-1';
+  program: string;
+  plan: AblationPlan;
+  /** Whether the face-depth network was trained. */
+  trainedDepth: boolean;
+  rows: { preset: string; label: string; parameters: number; paper: PaperFigures | null }[];
+  /** Copying the source comes first, then the rows. */
+  self: EvaluationResult;
+  cross: EvaluationResult;
+};
 
 /** Columns: of our measurement by each protocol, and of the paper. */
 const MEASURED: readonly (readonly [Protocol, MeasureId])[] = [

@@ -14,11 +14,10 @@ import type { TrainingRun } from '../training/loop/training-loop.js';
 import type { TrainingPlace } from '../training/ranks/ranks.js';
 import { savedConfig } from '../training/run/run-folder.js';
 import { TrainingSetupError } from '../training/run/setup-error.js';
-import { ablationHtml, ablationMarkdown } from './ablation-report.js';
-import { type AblationPlan, type AblationRow, ablationConfig, type PaperFigures } from './ablation-rows.js';
+import { type AblationResult, ablationHtml, ablationMarkdown } from './ablation-report.js';
+import { type AblationPlan, type AblationRow, ablationConfig } from './ablation-rows.js';
 import { type Contestant, modelContestant } from './contestants.js';
 import { type EvaluateOptions, evaluate } from './evaluate.js';
-import type { EvaluationResult } from './summary.js';
 
 /** What is trained and evaluated, and where. */
 export type AblationOptions = {
@@ -41,19 +40,6 @@ export type AblationOptions = {
   >;
   /** Told which row is trained next. */
   onRow?: (row: AblationRow, number: number) => void;
-};
-
-/** What `ablation.json` holds. */
-export type AblationResult = {
-  format: 'dagan-ablation-1';
-  program: string;
-  plan: AblationPlan;
-  /** Whether the face-depth network was trained. */
-  trainedDepth: boolean;
-  rows: { preset: string; label: string; parameters: number; paper: PaperFigures | null }[];
-  /** Copying the source comes first, then the rows. */
-  self: EvaluationResult;
-  cross: EvaluationResult;
 };
 
 export type AblationOutcome = {

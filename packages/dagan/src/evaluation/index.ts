@@ -1,6 +1,6 @@
 // Evaluation: metrics, protocols, reports, and the paper's ablation.
 export * from './ablation.js';
-export { ablationTable } from './ablation-report.js';
+export { type AblationResult, ablationTable } from './ablation-report.js';
 export * from './ablation-rows.js';
 export * from './cases.js';
 export * from './contestants.js';

@@ -4,7 +4,7 @@ export { firstLine, MediaError } from './errors.js';
 export type { Mediabunny } from './formats/codecs.js';
 export type { FrameReader, ReaderEvents, ReaderFrame } from './formats/reader.js';
 export { openVideoFrames, videoInput } from './formats/video-frames.js';
-export { openVideoSink, takesXmp, type VideoContainer, type VideoSinkOptions } from './formats/video-sink.js';
+export { openVideoSink, takesXmp, type VideoSinkOptions } from './formats/video-sink.js';
 export type { FrameSink } from './formats/writer.js';
 export { pictureToI420, rgbaToPicture } from './pictures/color.js';
 export {
@@ -17,7 +17,7 @@ export {
 } from './pictures/picture.js';
 export { type PictureTransform, resizePicture, transformPicture } from './pictures/resize.js';
 export { checkReadableSize } from './pictures/size-limit.js';
-export type { ClipInfo, DecodeJob, SoundRange } from './process/messages.js';
+export type { ClipInfo, DecodeJob, SoundRange, VideoContainer } from './process/messages.js';
 export {
   DIGITAL_SOURCE_TYPES,
   type MediaMetadata,

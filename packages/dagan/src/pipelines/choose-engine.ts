@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { buildInfo, isBuilt } from '@dagan/libtorch';
 import type { ModelFacts } from '../animation/engines/engine-threads.js';
 import { LibtorchEngine, openLibtorchEngine } from '../animation/engines/libtorch.js';
-import { EXECUTION_PROVIDERS, openOnnxRuntimeEngine } from '../animation/engines/onnx-runtime.js';
+import { openOnnxRuntimeEngine } from '../animation/engines/onnx-runtime.js';
+import { EXECUTION_PROVIDERS } from '../animation/engines/options.js';
 import type { Engine } from '../animation/index.js';
 import { DaganError } from '../errors.js';
 import {

@@ -2,8 +2,6 @@
 import type { AnimateOptions, ClipFraming as FramedFace, KeypointSet, ScalarMap, Sight } from 'dagan/animation';
 import type { Square } from 'dagan/faces';
 import type { Picture } from 'dagan/media/portable';
-import type { Remote } from '../rpc.js';
-import type { Studio } from './studio.js';
 
 export type { KeypointSet, Picture, ScalarMap, Square };
 
@@ -140,17 +138,6 @@ export type Attention = {
   frame: ScalarMap;
   /** The same weights, carried back to where in the portrait these features come from; part may come from outside. */
   portrait: ScalarMap;
-};
-
-/**
- * The networks in a worker of their own, so that the page stays free: the functions of `Studio`. Everything stays in the tab:
- * files come from the page's own origin alone. Calls run one after the other, in the order in which they were made. Aborting
- * one that still waits takes it out of the queue; one that runs is finished and its result dropped, except that a download
- * stops at once.
- */
-export type StudioEngine = Remote<Studio> & {
-  /** Ends the worker and frees all memory. Calls that wait are rejected with `ended`. */
-  dispose(): void;
 };
 
 export type StudioEngineOptions = {

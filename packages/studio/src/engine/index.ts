@@ -1,9 +1,11 @@
 // The page's end of the engine: starts the worker and calls it.
 import { type Failure, RemoteWorker } from '../rpc.js';
-import { type EngineErrorCode, type StudioEngine, StudioEngineError, type StudioEngineOptions } from './api.js';
+import { type EngineErrorCode, StudioEngineError, type StudioEngineOptions } from './api.js';
 import type { Studio } from './studio.js';
+import type { StudioEngine } from './studio-engine.js';
 
 export * from './api.js';
+export type { StudioEngine } from './studio-engine.js';
 
 /** Starts the engine. Nothing is loaded before it is asked for. */
 export function createStudioEngine(options: StudioEngineOptions = {}): StudioEngine {

@@ -9,8 +9,7 @@ import type { KeypointSet } from '../../tensors/keypoint-set.js';
 import type { ThreadFailure } from '../../threads/messages.js';
 import { Thread } from '../../threads/thread.js';
 import type { Analysis, Engine, Inspection } from '../engine.js';
-import type { LibtorchEngineOptions } from './libtorch.js';
-import type { OnnxRuntimeOptions } from './onnx-runtime.js';
+import type { LibtorchEngineOptions, OnnxRuntimeOptions } from './options.js';
 
 /** The engine that each thread has. */
 export type EngineSetup =

@@ -3,3 +3,4 @@ export { ExportedModelError, readManifest } from '../../export/exported-folder.j
 export * from './libtorch.js';
 export * from './onnx.js';
 export * from './onnx-runtime.js';
+export * from './options.js';

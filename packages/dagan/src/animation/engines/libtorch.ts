@@ -5,24 +5,14 @@ import { sizeMultiple } from '../../models/config/config.js';
 import type { DaGAN, SourceState } from '../../models/dagan.js';
 import { loadModel, type ModelFiles } from '../../models/files/model-file.js';
 import type { Generated } from '../../models/generator.js';
-import { type Precision, prepareForInference } from '../../models/inference/inference.js';
+import { prepareForInference } from '../../models/inference/inference.js';
 import { type KeypointSet, keypointsToTensors, tensorsToKeypoints } from '../../tensors/keypoint-set.js';
 import { pictureToTensor, tensorToMaps, tensorToPictures, tensorToValues } from '../../tensors/pictures.js';
 import type { TensorValues } from '../../tensors/values.js';
 import type { AttentionFactors } from '../attention-row.js';
 import type { Analysis, Engine, Inspection } from '../engine.js';
 import { EngineThreads, type LoadedEngine, shareThreads } from './engine-threads.js';
-
-export type LibtorchEngineOptions = {
-  /** Side of the pictures, in pixels; a multiple of the model's `sizeMultiple`, which is 128 for the published ones. */
-  size?: number;
-  /** See `prepareForInference`. */
-  precision?: Precision;
-  /** 'cpu', 'cuda', 'cuda:1', ... */
-  device?: string;
-  /** Frames that are computed together; several make better use of the weights that each layer has to read. */
-  batchSize?: number;
-};
+import type { LibtorchEngineOptions } from './options.js';
 
 /**
  * The engine for a model of files. On a processor with several threads it is several engines that work on different frames.

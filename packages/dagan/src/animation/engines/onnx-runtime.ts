@@ -5,22 +5,7 @@ import { loadOnnxRuntime } from '../../onnx-runtime.js';
 import type { Engine } from '../engine.js';
 import { EngineThreads, type LoadedEngine, type ModelFacts, shareThreads } from './engine-threads.js';
 import { OnnxEngine } from './onnx.js';
-
-/** Where ONNX Runtime can compute, by the names that its package gives. */
-export const EXECUTION_PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'dml', 'coreml', 'webgpu'] as const;
-
-export type ExecutionProvider = (typeof EXECUTION_PROVIDERS)[number];
-
-export type OnnxRuntimeOptions = {
-  /** Side of the pictures in pixels; 256 if not given and not fixed by the export. */
-  size?: number;
-  /** Frames that one engine computes together; if not given, as many engines as are of use have one frame each. */
-  batchSize?: number;
-  /** Threads of the processor; one per processor if not given. */
-  threads?: number;
-  /** Where to compute; which ones there are depends on system and package. */
-  provider?: ExecutionProvider;
-};
+import type { OnnxRuntimeOptions } from './options.js';
 
 /**
  * The engine for an exported model's folder. The files must be the ones that the manifest was written for. On a processor

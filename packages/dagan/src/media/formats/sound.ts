@@ -12,11 +12,10 @@ import type {
   Source,
 } from 'mediabunny';
 import { firstLine } from '../errors.js';
-import type { SoundRange } from '../process/messages.js';
+import type { SoundRange, VideoContainer } from '../process/messages.js';
 import type { Mediabunny } from './codecs.js';
 import type { Edit } from './edit-list.js';
 import type { ReaderEvents } from './reader.js';
-import type { VideoContainer } from './video-sink.js';
 
 /** The file that holds the sound, and which part of it goes along. */
 export type Sound = {

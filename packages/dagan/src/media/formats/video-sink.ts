@@ -2,15 +2,12 @@
 // in browsers; whoever calls brings the library and the place to write to.
 import type { Output, OutputFormat, Target, VideoCodec, VideoSampleSource } from 'mediabunny';
 import { pictureToI420, type YuvColor } from '../pictures/color.js';
-import type { Container, Quality } from '../process/messages.js';
+import type { Quality, VideoContainer } from '../process/messages.js';
 import { type MediaMetadata, originTags } from '../provenance/provenance.js';
 import type { Mediabunny } from './codecs.js';
 import type { ReaderEvents, ReaderFrame } from './reader.js';
 import { openSound, type Sound, type SoundTrack } from './sound.js';
 import type { FrameSink } from './writer.js';
-
-/** Containers written through the video library. */
-export type VideoContainer = Exclude<Container, 'gif' | 'webp' | 'folder'>;
 
 /**
  * The matrix a player expects at this size if it ignores the tags: BT.601 up to standard definition, BT.709 above.

@@ -2,12 +2,12 @@
 import { open } from 'node:fs/promises';
 import type { StreamTarget, StreamTargetChunk } from 'mediabunny';
 import { writeAll } from '../files.js';
-import type { EncodeJob } from '../process/messages.js';
+import type { EncodeJob, VideoContainer } from '../process/messages.js';
 import { xmpPacket } from '../provenance/provenance.js';
 import { appendXmpBox } from '../provenance/xmp-box.js';
 import { loadCodecs, type Mediabunny } from './codecs.js';
 import type { ReaderEvents } from './reader.js';
-import { openVideoSink, takesXmp, type VideoContainer } from './video-sink.js';
+import { openVideoSink, takesXmp } from './video-sink.js';
 import type { FrameSink } from './writer.js';
 
 /** A file as target. The library's own does not notice when a full disk takes only a part of what is written. */

@@ -82,6 +82,9 @@ export type EncodeJob = {
 /** What can be written. */
 export type Container = 'mp4' | 'mov' | 'webm' | 'mkv' | 'gif' | 'webp' | 'folder';
 
+/** Containers written through the video library. */
+export type VideoContainer = Exclude<Container, 'gif' | 'webp' | 'folder'>;
+
 /** How much of the picture an encoder keeps. */
 export type Quality = 'low' | 'medium' | 'high' | 'very-high';
 

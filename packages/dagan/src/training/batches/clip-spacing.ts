@@ -2,7 +2,7 @@
 import { readFolderFrames } from '../../data/frame-folder.js';
 import { readPacked } from '../../data/frame-pack.js';
 import type { FrameClip } from '../../data/index.js';
-import { chooseSpacing, frameSketch } from '../depth/spacing.js';
+import { chooseSpacing, frameSketch } from './spacing.js';
 
 /** Widest spacing that is chosen, in frames. */
 export const WIDEST_SPACING = 10;

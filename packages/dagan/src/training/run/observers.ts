@@ -1,6 +1,6 @@
 // Who is told how a training goes: log, TensorBoard, pictures, terminal.
 import type { Picture } from '../../media/pictures/picture.js';
-import type { Learned } from './training-stage.js';
+import type { EvaluationReport, Learned } from './training-stage.js';
 
 /** A step of the run. */
 export type StepReport = Pick<Learned, 'losses' | 'gradientNorms' | 'statistics'> & {
@@ -16,9 +16,6 @@ export type StepReport = Pick<Learned, 'losses' | 'gradientNorms' | 'statistics'
   /** How long the step took, waiting for data included. */
   seconds: number;
 };
-
-/** Results on held-out samples by name; `samples` is how many they are the mean of. */
-export type EvaluationReport = Readonly<Record<string, number>> & { readonly samples: number };
 
 /** Told in the process that writes (rank 0) alone. */
 export type TrainingObserver = {

@@ -3,7 +3,6 @@ import type { nn, Tensor } from '@dagan/libtorch';
 import type { Picture } from '../../media/pictures/picture.js';
 import type { StageName } from '../../models/files/formats.js';
 import type { ModelMetadata } from '../../models/files/model-file.js';
-import type { EvaluationReport } from './observers.js';
 import type { TrainingPlan } from './training-plan.js';
 
 /** What a step came to. */
@@ -19,6 +18,9 @@ export type Learned = {
   /** Something that has gone wrong with learning, and what to do. */
   warning?: string | null;
 };
+
+/** Results on held-out samples by name; `samples` is how many they are the mean of. */
+export type EvaluationReport = Readonly<Record<string, number>> & { readonly samples: number };
 
 /** What came of held-out samples. */
 export type Evaluated = { result: EvaluationReport; sheet: Picture | null };
