@@ -4,10 +4,12 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import type { AttentionFactors, Engine } from '../src/animation/index.js';
+import { manualSeed, randn } from '@dagan/libtorch';
+import { type AttentionFactors, attentionRow, type Engine } from '../src/animation/index.js';
 import { attentionUse, findCases, maskShares, modelHealth } from '../src/evaluation/index.js';
 import { FaceAnalyzer } from '../src/faces/index.js';
 import { createPicture, readPicture, writePicture } from '../src/media/index.js';
+import { CrossModalAttention } from '../src/models/index.js';
 import { grimacing, PORTRAIT } from './evaluation-fixtures.js';
 
 const near = (actual: number | null, expected: number, within: number): void => {
@@ -45,6 +47,26 @@ describe('attention', () => {
     near(similarity, 1, 1e-6);
     assert.throws(() => attentionUse(even, [0], [2]), /at least two places/);
   });
+});
+
+test('keys that stand for several places share their weight among them', () => {
+  manualSeed(5);
+  const attention = new CrossModalAttention(16, 'scaled', 2);
+  const [depth, warped] = [randn([1, 16, 4, 6]), randn([1, 16, 4, 6])];
+  const [query, key] = [attention.query(depth), attention.key(warped)]; // [1, 24, 2], [1, 2, 6]
+  const factors = { width: 6, height: 4, query: query.toFloat32Array(), key: key.toFloat32Array() };
+  const weights = attention.weights(query, warped).toFloat32Array(); // [1, 24, 6]
+  for (const place of [0, 9, 23]) {
+    const { data } = attentionRow(factors, place);
+    near(
+      data.reduce((sum, weight) => sum + weight, 0),
+      1,
+      1e-6,
+    );
+    // Row 1, column 2 belongs to the key in row 0, column 1 of 2 x 3; row 3, column 5 to the last one.
+    near(data[1 * 6 + 2]!, weights[place * 6 + 1]! / 4, 1e-6);
+    near(data[3 * 6 + 5]!, weights[place * 6 + 5]! / 4, 1e-6);
+  }
 });
 
 test("a motion mask's share is its mean over pictures and places", () => {
