@@ -44,7 +44,7 @@ export function defaultModel(folders: readonly string[] = WEIGHT_FOLDERS): Defau
 function theOne(names: readonly string[], usual: string, folder: string): string | undefined {
   if (names.length <= 1) return names[0];
   if (names.includes(usual)) return usual;
-  throw new DaganError('several-models', `${folder} holds several models (${names.join(', ')})`, {
+  throw new DaganError('several-models', `${folder} holds several models (${names.join(', ')}): choose one`, {
     path: folder,
     names,
   });
