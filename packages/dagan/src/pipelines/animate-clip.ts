@@ -3,6 +3,7 @@
 import {
   type Analysis,
   animate,
+  batches,
   type ClipRange,
   cutSquare,
   type Engine,
@@ -211,8 +212,7 @@ export class ClipAnimator implements AsyncDisposable {
 
   /** Frees engine and face networks. */
   async close(): Promise<void> {
-    this.#studio?.engine.dispose();
-    this.#studio = undefined;
+    this.#dropEngine();
     await this.#faces.close();
   }
 
@@ -224,20 +224,25 @@ export class ClipAnimator implements AsyncDisposable {
     if (this.#studio) return this.#studio;
     const { provenance: says = true, sideBySide, pasteBack, signing, keypoints, controls = {} } = this.#settings;
     try {
-      const { engine: chosen, metadata } = await chooseEngine(this.#choice, this.#tell);
+      const { engine: chosen, metadata: model } = await chooseEngine(this.#choice, this.#tell);
+      this.#studio = { engine: chosen };
       requireControls(controls, chosen);
       const engine = await withKeypointsOf(keypoints, chosen, () => this.#faces.analyzer());
-      this.#studio = {
-        engine,
-        metadata: says ? provenance(metadata, sideBySide || pasteBack ? 'composite' : 'trained') : undefined,
-      };
       this.#tell.notice('engine', engine.description, { description: engine.description });
-      if (signing) this.#studio.signer = await openContentSigner(signing);
+      const metadata = says ? provenance(model, sideBySide || pasteBack ? 'composite' : 'trained') : undefined;
+      const signer = signing && (await openContentSigner(signing));
+      this.#studio = { engine, metadata, signer };
       return this.#studio;
     } catch (error) {
       this.#failed = true;
+      this.#dropEngine();
       throw error;
     }
+  }
+
+  #dropEngine(): void {
+    this.#studio?.engine.dispose();
+    this.#studio = undefined;
   }
 
   /** Whether motion is measured from the frame that is most like the portrait. */
@@ -295,17 +300,12 @@ export class ClipAnimator implements AsyncDisposable {
   ): Promise<{ frame: number; keypoints: KeypointSet }> {
     const every = lookEvery(clip);
     const seen: KeypointSet[] = [];
-    let batch: Picture[] = [];
-    const look = async (): Promise<void> => {
-      seen.push(...(await engine.drive(batch)).map(({ keypoints }) => keypoints));
-      batch = [];
-    };
-    for await (const { picture } of clip.frames({ every, transform: cut.transform })) {
+    const squares = padded(clip.frames({ every, transform: cut.transform }), cut);
+    for await (const frames of batches(squares, engine.batchSize)) {
       this.#signal?.throwIfAborted();
-      batch.push(padCut(picture, cut));
-      if (batch.length === engine.batchSize) await look();
+      const found = await engine.drive(frames.map(({ picture }) => picture));
+      seen.push(...found.map(({ keypoints }) => keypoints));
     }
-    if (batch.length > 0) await look();
     const best = nearestLook(
       keypointLook(portrait.value),
       seen.map(({ value }) => keypointLook(value)),
