@@ -5,6 +5,7 @@ export * from './animate-clips.js';
 export * from './attention-rows.js';
 export { type ChosenEngine, chooseEngine, type EngineChoice, type EngineUse } from './choose-engine.js';
 export type { ModelChoice, ModelFileChoice } from './choose-model.js';
+export { type DescribeOptions, describeFile } from './describe-file.js';
 export * from './draw-attention.js';
 export * from './draw-depth.js';
 export * from './draw-keypoints.js';
