@@ -10,6 +10,7 @@ import { DepthNetwork } from '../src/models/depth-network.js';
 import { PoseNetwork } from '../src/models/pose-network.js';
 import { chooseSpacing, frameChange, frameSketch } from '../src/training/batches/spacing.js';
 import { initializeCamera } from '../src/training/depth/camera.js';
+import { depthTraining } from '../src/training/depth/config.js';
 import { DepthGuard, type DepthSymptom } from '../src/training/depth/guard.js';
 import { depthErrors } from '../src/training/depth/metrics.js';
 import { DepthObjective, type DepthStatistics, type FrameTriple } from '../src/training/depth/objective.js';
@@ -26,6 +27,8 @@ import { NonFiniteLossError } from '../src/training/run/non-finite-loss.js';
 import { largestDifference } from './compare.js';
 
 const SIZE = 64;
+const PLAN = depthTraining('published');
+const PLACE = { device: 'cpu', group: null };
 
 /** Frames as [N, 3, H, W] in [0, 1]. */
 function imagesOf(frames: readonly Picture[]): Tensor {
@@ -166,7 +169,7 @@ test('with true depth, motion and camera in the networks place the objective is 
         depth.pyramid = () => [given];
         const K = Float32Array.from(clip.intrinsics, (value, i) => (i === 0 || i === 4 ? value * focal : value));
         pose.forward = () => ({ axisAngle, translation: shift, intrinsics: tensor(K, { shape: [1, 3, 3] }) });
-        return new DepthObjective(depth, pose, recipe).forward(tripleFrom(clip)).terms.total.item();
+        return new DepthObjective(depth, pose, { ...PLAN, recipe }, 'cpu').forward(tripleFrom(clip)).terms.total.item();
       };
       const right = judge(disparity, translation, 1);
       assert.ok(right < 0.8 * judge(full([1, 1, SIZE, SIZE], 0.2), translation, 1), 'flat depth is no worse');
@@ -205,7 +208,7 @@ test('every recipe learns: the gradient reaches depth, motion and, unless they a
     tidy(() => {
       manualSeed(1);
       const { depth, pose } = networks();
-      const step = new DepthStep(depth, pose, { recipe });
+      const step = new DepthStep(depth, pose, { ...PLAN, recipe }, PLACE);
       const given = recipe.frames === 3 ? batch : { target: batch.target, next: batch.next };
       const { losses, seen, statistics } = step.run(given);
       assert.deepEqual(seen.warped.shape, [1, 3, SIZE, SIZE], name);
@@ -234,7 +237,7 @@ test('a frozen clip is seen as such: nothing changes, and automasking keeps most
   tidy(() => {
     const image = imagesOf([frame!]);
     const { depth, pose } = networks();
-    const { statistics } = new DepthObjective(depth, pose, DEPTH_RECIPES.published).forward({
+    const { statistics } = new DepthObjective(depth, pose, PLAN, 'cpu').forward({
       previous: image,
       target: image,
       next: image,
@@ -247,7 +250,7 @@ test('a frozen clip is seen as such: nothing changes, and automasking keeps most
 test('a picture that is not finite stops the step, names the loss and leaves the networks as they were', () => {
   tidy(() => {
     const { depth, pose } = networks();
-    const step = new DepthStep(depth, pose);
+    const step = new DepthStep(depth, pose, PLAN, PLACE);
     const batch = tripleOf(renderHeadClip({ size: SIZE, frames: 3, seed: 4 }));
     const state = () => [...depth.stateDict('depth'), ...pose.stateDict('pose')];
     const before = state().map(([, value]) => value.detach().clone());
@@ -265,7 +268,7 @@ test('a picture that is not finite stops the step, names the loss and leaves the
 
 test('steps leave no tensors behind', () => {
   const { depth, pose } = networks();
-  const step = new DepthStep(depth, pose);
+  const step = new DepthStep(depth, pose, PLAN, PLACE);
   const batch = tripleOf(renderHeadClip({ size: SIZE, frames: 3, seed: 4 }));
   const counts = [1, 2, 3].map(() => {
     tidy(() => {
@@ -313,7 +316,7 @@ test('depth is learned from pictures alone: losses fall, a flat start becomes a 
   const frames = clipTensor(clip.frames);
   const { depth, pose } = networks(0.9);
   const recipe: DepthRecipe = { ...DEPTH_RECIPES.scratch, warmup: 1000 };
-  const step = new DepthStep(depth, pose, { recipe, learningRate: 3e-4 });
+  const step = new DepthStep(depth, pose, { ...PLAN, recipe, learningRate: 3e-4 }, PLACE);
   const [previous, target, next] = [0, 1, 2].map((from) => frames.narrow(0, from, 3)) as [Tensor, Tensor, Tensor];
   const correlation = () => {
     depth.eval();

@@ -12,7 +12,7 @@ import { DaGAN, DepthNetwork, loadDepthFile, PoseNetwork, publishedName, saveMod
 import {
   type BatchProvider,
   CheckpointFolder,
-  DepthState,
+  DepthTrainee,
   depthStart,
   depthTraining,
   type FrameTriple,
@@ -306,7 +306,7 @@ describe('earlier weights', () => {
     const start = depthStart(files);
     assert.deepEqual([start.depth, start.pose], [widths, widths]);
     const config = { ...depthTraining('published'), depth: widths, pose: widths, size: SIZE };
-    const state = new DepthState(config, place);
+    const state = new DepthTrainee(config, place);
     start.load(state);
     same(state.depthNetwork.stateDict(), depth.stateDict());
     const principal = 'pose.net.5.';

@@ -10,7 +10,7 @@ import type { AnimationTrainingConfig } from '../training/animation/config.js';
 import { type DepthFiles, startingDepth } from '../training/animation/start-weights.js';
 import { trainAnimation } from '../training/animation/trainer.js';
 import type { BatchProvider } from '../training/batches/batches.js';
-import type { TrainingRun } from '../training/loop/training-loop.js';
+import type { TrainingRun } from '../training/loop/training-run.js';
 import type { TrainingPlace } from '../training/ranks/ranks.js';
 import { savedConfig } from '../training/run/run-folder.js';
 import { TrainingSetupError } from '../training/run/setup-error.js';

@@ -83,7 +83,7 @@ function starter(wide: AnimationTrainingConfig, name: string): AnimationTraining
       { size: 256, share: 0.2, adversarial: false },
     ],
     augmentation: { zoom: 0.2, brightness: 0.35, contrast: 0.3, saturation: 0.25 },
-    // A few dozen people have too few faces: in 160 steps this took L1 on people held out from 0.060 to 0.051.
+    // A few dozen people have too few faces (measured: the log in docs/training.md).
     reshape: { share: 0.75, sigmaAffine: 0.1, sigmaSpline: 0.003 },
     // Heads that tilt are rare in clips of a few seconds, and were not followed.
     sway: { share: 0.5 },

@@ -1,15 +1,15 @@
 // One training step of the animation model (Section 3.5, Eq. 10): generator and keypoint detector against the
 // discriminator, with the face-depth network fixed.
-import { backward, optim, tidy } from '@dagan/libtorch';
+import { optim, tidy } from '@dagan/libtorch';
 import { ThinPlateSpline } from '../../geometry/thin-plate-spline.js';
 import { type ObjectiveTerm, objective } from '../../losses/objective.js';
 import type { DaGAN } from '../../models/dagan.js';
 import type { MultiScaleDiscriminator } from '../../models/discriminator.js';
 import type { PerceptualNetwork } from '../../models/perceptual/vgg19.js';
 import { keepingBuffers } from '../loop/buffers.js';
+import { Descent } from '../loop/descent.js';
 import { finiteMeansOf } from '../loop/scalars.js';
 import type { TrainingPlace } from '../ranks/ranks.js';
-import { NonFiniteLossError } from '../run/non-finite-loss.js';
 import type { AnimationTrainingConfig } from './config.js';
 import { AnimationObjective, type AnimationSeen } from './objective.js';
 import { type FramePair, narrowPair } from './pair.js';
@@ -38,8 +38,8 @@ export class AnimationStep {
   readonly detectorOptimizer: optim.Adam;
   readonly discriminatorOptimizer: optim.Adam;
   readonly objective: AnimationObjective;
-  readonly #generatorGradients: optim.GradientAverager;
-  readonly #discriminatorGradients: optim.GradientAverager;
+  readonly #generatorDescent: Descent;
+  readonly #discriminatorDescent: Descent;
 
   /** @param perceptual null only if the perceptual term has weight 0 */
   constructor(
@@ -54,8 +54,14 @@ export class AnimationStep {
     this.generatorOptimizer = new optim.Adam(model.generator.parameters(), adam);
     this.detectorOptimizer = new optim.Adam(model.keypointDetector.parameters(), adam);
     this.discriminatorOptimizer = new optim.Adam(discriminator.parameters(), adam);
-    this.#generatorGradients = new optim.GradientAverager(this.#generatorParameters(), place.group);
-    this.#discriminatorGradients = new optim.GradientAverager(discriminator.parameters(), place.group);
+    const descent = (name: string, ...optimizers: optim.Adam[]) =>
+      new Descent(name, optimizers, config.clipNorm, place.group);
+    this.#generatorDescent = descent(
+      'generator and keypoint detector',
+      this.generatorOptimizer,
+      this.detectorOptimizer,
+    );
+    this.#discriminatorDescent = descent('the discriminator', this.discriminatorOptimizer);
     model.depthNetwork?.eval().requiresGrad_(false);
   }
 
@@ -70,24 +76,19 @@ export class AnimationStep {
   }
 
   #run(batch: FramePair, transform?: ThinPlateSpline): AnimationStepResult {
-    const { clipNorm, reshape, sway } = this.config;
+    const { reshape, sway } = this.config;
     const reshaped = reshape ? reshapePairs(batch, reshape) : batch;
     const parts = this.#partsOf(sway ? swayPairs(reshaped, sway) : reshaped, transform);
-    for (const optimizer of this.optimizers) optimizer.zeroGrad();
+    for (const descent of this.#descents) descent.zeroGrad();
     let seen: AnimationSeen | undefined;
     const losses = parts.map((part, i) => {
       const result = this.#learn(part, i === parts.length - 1);
       seen = result.seen;
       return result.losses;
     });
-    this.#generatorGradients.finish();
-    const generator = this.#clip('generator and keypoint detector', this.#generatorParameters(), clipNorm);
-    const gradientNorms: AnimationStepResult['gradientNorms'] = { generator };
-    if (this.objective.adversarial) {
-      this.#discriminatorGradients.finish();
-      gradientNorms.discriminator = this.#clip('the discriminator', this.discriminator.parameters(), clipNorm);
-    }
-    for (const optimizer of this.optimizers) optimizer.step();
+    const gradientNorms: AnimationStepResult['gradientNorms'] = { generator: this.#generatorDescent.finish() };
+    if (this.objective.adversarial) gradientNorms.discriminator = this.#discriminatorDescent.finish();
+    for (const descent of this.#descents) descent.step();
     return { losses: meanOf(losses), gradientNorms, pairs: parts.at(-1)!.pair, seen: seen! };
   }
 
@@ -105,35 +106,27 @@ export class AnimationStep {
       this.discriminator.requiresGrad_(true);
       const total = objective(terms, this.objective.weights);
       const losses: AnimationLosses = finiteMeansOf({ ...terms, total }, group);
-      if (last) this.#generatorGradients.start();
-      backward([total.mul(share)]);
+      this.#generatorDescent.backward(total.mul(share), { last });
       if (!this.objective.adversarial) return { losses, seen };
 
       const judged = this.objective.discriminatorLoss(seen, real);
       const { discriminator } = finiteMeansOf({ discriminator: judged }, group);
-      if (last) this.#discriminatorGradients.start();
-      backward([judged.mul(share)]);
+      this.#discriminatorDescent.backward(judged.mul(share), { last });
       return { losses: { ...losses, discriminator }, seen };
     });
   }
 
-  get optimizers(): readonly optim.Adam[] {
-    return [this.generatorOptimizer, this.detectorOptimizer, this.discriminatorOptimizer];
-  }
-
   set learningRate(rate: number) {
-    for (const optimizer of this.optimizers) optimizer.lr = rate;
+    for (const descent of this.#descents) descent.learningRate = rate;
   }
 
   /** Frees the optimisers' averages; the networks stay. */
   dispose(): void {
-    for (const optimizer of this.optimizers) optimizer.dispose();
-    this.#generatorGradients.dispose();
-    this.#discriminatorGradients.dispose();
+    for (const descent of this.#descents) descent.dispose();
   }
 
-  #generatorParameters() {
-    return [...this.generatorOptimizer.parameters, ...this.detectorOptimizer.parameters];
+  get #descents(): readonly Descent[] {
+    return [this.#generatorDescent, this.#discriminatorDescent];
   }
 
   /** The batch in parts, each with its deformation. */
@@ -149,12 +142,6 @@ export class AnimationStep {
       pair: narrowPair(batch, i * size, size),
       transform: new ThinPlateSpline(theta.narrow(0, i * size, size), weights.narrow(0, i * size, size)),
     }));
-  }
-
-  #clip(what: string, parameters: ReturnType<DaGAN['parameters']>, limit: number | null): number {
-    const norm = optim.clipGradNorm(parameters, limit ?? Number.POSITIVE_INFINITY);
-    if (!Number.isFinite(norm)) throw new NonFiniteLossError(`gradient of ${what}`);
-    return norm;
   }
 }
 

@@ -3,7 +3,8 @@
 //   dagan train animation --data clips/ --preset starter-256 --output runs/starter          one process
 //   dagan train animation --data clips/ --preset starter-256 --output runs/starter --nproc 2   two, on this machine
 import type { PerceptualNetwork } from '../../models/perceptual/vgg19.js';
-import { runTraining, type TrainingOutcome, type TrainingRun } from '../loop/training-loop.js';
+import { runTraining } from '../loop/training-loop.js';
+import type { TrainingOutcome, TrainingRun } from '../loop/training-run.js';
 import { rankOf } from '../ranks/ranks.js';
 import type { TrainingStage } from '../run/training-stage.js';
 import { type AnimationTrainingConfig, checkTrainingConfig, phaseOf } from './config.js';

@@ -8,6 +8,7 @@ import { RankMeans } from '../ranks/rank-means.js';
 import type { TrainingPlace } from '../ranks/ranks.js';
 import type { DepthObjective, FrameTriple } from './objective.js';
 import { depthSheet } from './pictures.js';
+import type { DepthRecipe } from './recipe.js';
 
 export type RebuildingResult = {
   /** Photometric error as the recipe judges it after its warm-up. Lower is better. */
@@ -39,7 +40,7 @@ export async function evaluateDepth(
     keepingRandomNumbers(place.device, () =>
       tidy(() =>
         noGrad(() => {
-          const moved = framesFor(objective, batchOn(batch, place.device));
+          const moved = framesFor(objective.recipe, batchOn(batch, place.device));
           const { terms, seen, statistics } = objective.forward(moved);
           const values = {
             photometric: terms.photometric.item(),
@@ -59,7 +60,7 @@ export async function evaluateDepth(
 }
 
 /** The frames of a batch that the recipe takes. */
-export function framesFor({ recipe }: DepthObjective, { previous, target, next }: FrameTriple): FrameTriple {
+export function framesFor(recipe: DepthRecipe, { previous, target, next }: FrameTriple): FrameTriple {
   return recipe.frames === 3 ? { previous, target, next } : { target, next };
 }
 

@@ -5,6 +5,7 @@ import { edgeAwareSmoothness, minimumReprojection, photometricError } from '../.
 import type { DepthNetwork } from '../../models/depth-network.js';
 import type { PoseNetwork } from '../../models/pose-network.js';
 import { inPrecision } from '../loop/mixed-precision.js';
+import type { DepthTrainingConfig } from './config.js';
 import type { DepthRecipe } from './recipe.js';
 
 /** Neighbouring frames of a clip, [N, 3, H, W] in [0, 1] each. */
@@ -39,20 +40,18 @@ export type DepthTerms = { photometric: Tensor; smoothness: Tensor; total: Tenso
 
 export type DepthJudgement = { terms: DepthTerms; seen: DepthSeen; statistics: DepthStatistics<Tensor> };
 
-export type DepthObjectiveOptions = {
-  /** Arithmetic of the networks; geometry and losses are computed in float32. */
-  precision: 'float32' | 'bfloat16';
-  /** Where the networks are. */
-  device: string;
-};
-
 export class DepthObjective {
+  /** @param device where the networks are */
   constructor(
     readonly depthNetwork: DepthNetwork,
     readonly poseNetwork: PoseNetwork,
-    readonly recipe: DepthRecipe,
-    readonly options: DepthObjectiveOptions = { precision: 'float32', device: 'cpu' },
+    readonly config: Pick<DepthTrainingConfig, 'recipe' | 'precision'>,
+    readonly device: string,
   ) {}
+
+  get recipe(): DepthRecipe {
+    return this.config.recipe;
+  }
 
   /**
    * Judges a batch. The sources, S of them, go through geometry and losses side by side as one batch of S N.
@@ -107,7 +106,7 @@ export class DepthObjective {
   }
 
   #inPrecision<T>(body: () => T): T {
-    return inPrecision(this.options, this.options.device, body);
+    return inPrecision(this.config, this.device, body);
   }
 }
 

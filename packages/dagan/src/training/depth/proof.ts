@@ -10,6 +10,7 @@ import { PoseNetwork } from '../../models/pose-network.js';
 import { grid, heatPicture } from '../../visualization/index.js';
 import { type LearningRateSchedule, learningRateFactor } from '../run/schedule.js';
 import { initializeCamera } from './camera.js';
+import { depthTraining } from './config.js';
 import { DepthGuard } from './guard.js';
 import { type DepthErrors, depthErrors } from './metrics.js';
 import type { FrameTriple } from './objective.js';
@@ -115,7 +116,12 @@ export function proveDepth(
   const depthNetwork = new DepthNetwork({ layers: 18, width: options.width });
   const poseNetwork = new PoseNetwork({ layers: 18, width: options.width, motionScale: MOTION_SCALE });
   initializeCamera(poseNetwork, focal * options.focalStart);
-  const step = new DepthStep(depthNetwork, poseNetwork, { recipe });
+  const step = new DepthStep(
+    depthNetwork,
+    poseNetwork,
+    { ...depthTraining('scratch'), recipe },
+    { device: 'cpu', group: null },
+  );
   const guard = new DepthGuard();
   const random = new Random('depth proof', seed);
   let result: DepthProofResult | null = null;

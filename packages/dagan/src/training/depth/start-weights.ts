@@ -5,7 +5,7 @@ import { loadDepthFile } from '../../models/files/depth-file.js';
 import { located } from '../../models/files/located.js';
 import type { PoseConfig } from '../../models/pose-network.js';
 import { initializeCamera } from './camera.js';
-import type { DepthState } from './state.js';
+import type { DepthTrainee } from './trainee.js';
 
 export type DepthStart = {
   depth: DepthConfig;
@@ -15,7 +15,7 @@ export type DepthStart = {
    * Fills the networks that are there. The camera is looked at as the file's pose network does it, unless a focal length is
    * given.
    */
-  load(state: DepthState, focal?: number): void;
+  load(trainee: DepthTrainee, focal?: number): void;
 };
 
 /**
@@ -30,13 +30,13 @@ export function depthStart(paths: readonly [string, ...string[]]): DepthStart {
   return {
     depth: config,
     pose: poseConfig,
-    load: (state, focal) => {
+    load: (trainee, focal) => {
       located(paths.join(', '), 'does not fit the networks to be trained', () => {
-        state.depthNetwork.loadStateDict(network.stateDict());
-        if (poseNetwork) state.poseNetwork.loadStateDict(poseNetwork.stateDict());
+        trainee.depthNetwork.loadStateDict(network.stateDict());
+        if (poseNetwork) trainee.poseNetwork.loadStateDict(poseNetwork.stateDict());
       });
-      if (poseNetwork && !ours) centre(state);
-      if (focal !== undefined) initializeCamera(state.poseNetwork, focal);
+      if (poseNetwork && !ours) centre(trainee);
+      if (focal !== undefined) initializeCamera(trainee.poseNetwork, focal);
       network.dispose();
       poseNetwork?.dispose();
     },
@@ -44,7 +44,7 @@ export function depthStart(paths: readonly [string, ...string[]]): DepthStart {
 }
 
 /** Puts the principal point in the picture's middle: the published head reads it off in another way. */
-function centre({ poseNetwork }: DepthState): void {
+function centre({ poseNetwork }: DepthTrainee): void {
   const { weight, bias } = poseNetwork.pose.principalPointHead;
   noGrad(() => {
     weight.zero_();
