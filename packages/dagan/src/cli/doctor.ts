@@ -144,7 +144,7 @@ async function libtorchFindings(): Promise<Finding[]> {
  * @param built whether the addon is there all the same
  */
 export function withoutLibtorch(problem: string, built: boolean, folders: readonly string[] = WEIGHT_FOLDERS): Finding {
-  const finding = { subject: 'LibTorch', remedy: 'npm run setup' };
+  const finding = { subject: 'LibTorch', remedy: 'npx dagan setup' };
   if (built || !runsWithout(folders)) return { ...finding, mark: 'fail', text: problem };
   const text =
     'not set up: the default model runs on ONNX Runtime; other weights, training, evaluation and export need it';
