@@ -13,7 +13,7 @@ import { textOf } from './errors.js';
 export type Mark = 'ok' | 'note' | 'warn' | 'fail';
 
 /** One line of the report. */
-export interface Finding {
+export type Finding = {
   mark: Mark;
   /** What was looked at, a word or two. */
   subject: string;
@@ -21,7 +21,7 @@ export interface Finding {
   text: string;
   /** What to do about it, shown on a line of its own. */
   remedy?: string;
-}
+};
 
 const signs: Record<Mark, string> = { ok: '✓', note: '·', warn: '!', fail: '✗' };
 
