@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { chooseFace, cutSquare, FaceFollower, FRAMED, facesFromLeft, frameFace } from '../src/animation/index.js';
 import { FaceAnalyzer, type FaceMesh } from '../src/faces/index.js';
 import {
+  createClipWriter,
   createPicture,
   openClip,
   type Picture,
@@ -222,4 +223,26 @@ test('pictures without faces are animated by the keypoints alone', async () => {
   const run = await animate('disc.png', example('driving.mp4'), '-o', 'disc.gif', '--crop', 'none', '--end', '30');
   assert.equal(run.code, 0, run.stderr);
   assert.match(run.stderr, /no face to compare poses by: frame \d+ of .*driving\.mp4 has the keypoints most like/);
+});
+
+test('where a clip does not show the face the portrait rests, and the frames are named', async () => {
+  const shown = await drivingFrames(60);
+  const black = createPicture(256, 256);
+  const [width, height] = [256, 256];
+  const pictures = [black, black, ...shown.slice(0, 3), black, shown[3]!];
+  {
+    await using writer = await createClipWriter(path('gaps.mp4'), { width, height, frameRate: 25 });
+    for (const picture of pictures) await writer.add(picture);
+    await writer.finish();
+  }
+  await writePicture(path('own.png'), portrait);
+  const { code, stderr } = await animate('own.png', 'gaps.mp4', '-o', 'gaps/');
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /gaps\.mp4: 3 frames do not show the face \(0 to 1, 5\), so the portrait rests there/);
+  const frames = await Promise.all(pictures.map((_, i) => readPicture(path('gaps', frameName(i)))));
+  const same = (a: number, b: number): boolean => Buffer.from(frames[a]!.data).equals(frames[b]!.data);
+  assert.ok(same(0, 1), 'at rest until the face is there');
+  assert.ok(!same(1, 3), 'then it moves');
+  assert.ok(same(4, 5), 'and rests as it was');
+  assert.ok(!same(5, 6));
 });

@@ -42,6 +42,18 @@ test('a face is seen where it is; black frames, and somebody else at another pla
   );
 });
 
+test('frames that are left out between others count as they do', async () => {
+  const watch = new FaceWatch(analyzer);
+  for (const [number, picture] of [
+    [10, frames[0]!],
+    [13, black],
+    [16, black],
+    [19, frames[1]!],
+  ] as const)
+    await watch.see(picture, number);
+  assert.deepEqual(watch.absences, [{ first: 13, end: 17, sight: 'nobody' }]);
+});
+
 test('what is missing is told in one line: how many frames, which ones, and where somebody else comes in', () => {
   assert.equal(tellAbsences([]), undefined);
   assert.equal(
@@ -49,14 +61,11 @@ test('what is missing is told in one line: how many frames, which ones, and wher
     '8 frames do not show the face (0 to 7), so the portrait rests there',
   );
   assert.equal(
-    tellAbsences(
-      [
-        { first: 3, end: 4, sight: 'nobody' },
-        { first: 20, end: 30, sight: 'another' },
-      ],
-      100,
-    ),
-    '11 frames do not show the face (103, 120 to 129), so the portrait rests there; at frame 120 somebody else comes ' +
+    tellAbsences([
+      { first: 3, end: 4, sight: 'nobody' },
+      { first: 20, end: 30, sight: 'another' },
+    ]),
+    '11 frames do not show the face (3, 20 to 29), so the portrait rests there; at frame 20 somebody else comes ' +
       'into the picture, or a cut',
   );
 });

@@ -28,9 +28,9 @@ export type AnimatedFrame<Input> = {
  *
  * @param source what `setSource` returned
  * @param frames driving frames of the engine's size, with the seconds at which they are shown where smoothing is to go
- *   by them; whatever else the input carries comes back
+ *   by them, and their numbers where `watch` is to tell them; whatever else the input carries comes back
  */
-export async function* animate<Input extends { picture: Picture; timestamp?: number }>(
+export async function* animate<Input extends { picture: Picture; timestamp?: number; number?: number }>(
   engine: Engine,
   source: Analysis,
   frames: AsyncIterable<Input>,
@@ -53,7 +53,7 @@ export async function* animate<Input extends { picture: Picture; timestamp?: num
   /** Which frames show the face. */
   async function facesIn(inputs: readonly Input[]): Promise<boolean[]> {
     const found: boolean[] = [];
-    for (const { picture } of inputs) found.push(!watch || (await watch.see(picture)) === 'face');
+    for (const { picture, number } of inputs) found.push(!watch || (await watch.see(picture, number)) === 'face');
     return found;
   }
 }

@@ -19,19 +19,26 @@ export class FaceWatch {
   readonly #absences: Absence[] = [];
   /** The face as it was last seen. */
   #last: FaceMesh | undefined;
-  #sight: Sight = 'nobody';
-  #frames = 0;
+  #sight: Sight = 'face';
+  #next = 0;
 
   /** @param looker finds faces; frames may be of any size, all of the same */
   constructor(looker: FaceLooker) {
     this.#looker = looker;
   }
 
-  /** What is seen in the next frame. The largest face of the first frame with any is the one that drives. */
-  async see(picture: Picture): Promise<Sight> {
+  /**
+   * What is seen in a frame. The largest face of the first frame with any is the one that drives.
+   *
+   * @param frame its number; by default the next one
+   */
+  async see(picture: Picture, frame = this.#next): Promise<Sight> {
+    const before = this.#sight;
     this.#sight = await this.#look(picture);
-    if (this.#sight !== 'face') this.#miss(this.#sight);
-    this.#frames++;
+    this.#next = frame + 1;
+    if (this.#sight === 'face') return this.#sight;
+    if (before === 'face') this.#absences.push({ first: frame, end: frame + 1, sight: this.#sight });
+    else this.#absences.at(-1)!.end = frame + 1;
     return this.#sight;
   }
 
@@ -62,24 +69,17 @@ export class FaceWatch {
     const growth = box.height / height;
     return Math.hypot(x, y) < MOST.move * height && growth < MOST.growth && growth > 1 / MOST.growth;
   }
-
-  #miss(sight: Exclude<Sight, 'face'>): void {
-    const before = this.#absences.at(-1);
-    if (before?.end !== this.#frames) this.#absences.push({ first: this.#frames, end: this.#frames + 1, sight });
-    else before.end++;
-  }
 }
 
-/** What is to be said of frames without the face; undefined if there are none. @param from the number of the first frame */
-export function tellAbsences(absences: readonly Absence[], from = 0): string | undefined {
+/** What is to be said of frames without the face; undefined if there are none. */
+export function tellAbsences(absences: readonly Absence[]): string | undefined {
   if (absences.length === 0) return undefined;
   const held = absences.reduce((sum, { first, end }) => sum + end - first, 0);
-  const named = ({ first, end }: Absence): string =>
-    end - first === 1 ? `${from + first}` : `${from + first} to ${from + end - 1}`;
+  const named = ({ first, end }: Absence): string => (end - first === 1 ? `${first}` : `${first} to ${end - 1}`);
   const listed = absences.slice(0, 3).map(named).join(', ');
   const more = absences.length > 3 ? ', ...' : '';
   const what = held === 1 ? '1 frame does not show the face' : `${held} frames do not show the face`;
   const cut = absences.find(({ sight }) => sight === 'another');
-  const another = cut ? `; at frame ${from + cut.first} somebody else comes into the picture, or a cut` : '';
+  const another = cut ? `; at frame ${cut.first} somebody else comes into the picture, or a cut` : '';
   return `${what} (${listed}${more}), so the portrait rests there${another}`;
 }

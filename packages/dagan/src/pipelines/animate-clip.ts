@@ -7,6 +7,7 @@ import {
   type ClipRange,
   cutSquare,
   type Engine,
+  type FaceWatch,
   keypointLook,
   lookEvery,
   nearestLook,
@@ -14,6 +15,7 @@ import {
   planCut,
   type SquareCut,
   type TransferOptions,
+  tellAbsences,
 } from '../animation/index.js';
 import { DaganError } from '../errors.js';
 import type { Square } from '../faces/index.js';
@@ -167,7 +169,7 @@ export class ClipAnimator implements AsyncDisposable {
     const { engine, metadata, signer } = await this.#open();
     signal?.throwIfAborted();
     let started = performance.now();
-    const { square, cut, reference } = await this.#look({ portrait, canvas, clip, range: { start, end } });
+    const { square, cut, reference, watch } = await this.#look({ portrait, canvas, clip, range: { start, end } });
     const faceSeconds = (performance.now() - started) / 1000;
 
     const stages: StageTimes = { source: 0, drive: 0, generate: 0 };
@@ -188,12 +190,13 @@ export class ClipAnimator implements AsyncDisposable {
     reading = true;
     const progress = this.#tell.progress(label, expectedFrames(clip, rate));
     try {
-      const squares = padded(clip.frames({ transform: cut.transform }), cut);
+      const squares = padded(clip.frames({ transform: cut.transform }), { cut, start });
       const { motion, adaptScale, controls, smoothing } = settings;
       const frames = animate(timed, analysis, rate === undefined ? once(squares) : atRate(squares, rate), {
         ...{ motion, adaptScale, controls, reference: anchor },
         smoothing: smoothing !== undefined && { strength: smoothing },
         withDisparity: sideBySide,
+        watch,
       });
       for await (const { input, driving: seen, picture } of frames) {
         signal?.throwIfAborted();
@@ -206,6 +209,9 @@ export class ClipAnimator implements AsyncDisposable {
     }
     signal?.throwIfAborted();
     await writer.finish();
+    const absences = watch?.absences ?? [];
+    const rested = tellAbsences(absences);
+    if (rested !== undefined) this.#tell.warn('face-absent', `${driving}: ${rested}`, { path: driving, absences });
     const seconds = (performance.now() - started) / 1000;
     return { frames: writer.frameCount, width, height, seconds, faceSeconds, stages };
   }
@@ -257,7 +263,7 @@ export class ClipAnimator implements AsyncDisposable {
     canvas,
     clip,
     range,
-  }: Looked): Promise<{ square: Square; cut: SquareCut; reference?: Picture }> {
+  }: Looked): Promise<{ square: Square; cut: SquareCut; reference?: Picture; watch?: FaceWatch }> {
     const { crop = { kind: 'auto' }, motion, referenceFrame = 'auto' } = this.#settings;
     // Who wants no faces to be looked for means it of both.
     const { drivingCrop = crop.kind === 'none' ? crop : { kind: 'auto' } } = this.#settings;
@@ -265,14 +271,14 @@ export class ClipAnimator implements AsyncDisposable {
     const framed = await this.#faces.portrait(portrait, canvas, { crop, withLook });
     const followed = await this.#faces.clip(clip, range, { crop: drivingCrop, withLook, signal });
     const cut = planCut(followed.square, clip.sourceWidth, clip.sourceHeight, NETWORK_SIZE);
-    const { square } = framed;
-    if (motion === 'absolute' || referenceFrame === 'first') return { square, cut };
-    if (referenceFrame !== 'auto') return { square, cut, reference: await squareOf(clip, referenceFrame, cut) };
+    const seen = { square: framed.square, cut, watch: await this.#faces.watch(followed) };
+    if (motion === 'absolute' || referenceFrame === 'first') return seen;
+    if (referenceFrame !== 'auto') return { ...seen, reference: await squareOf(clip, referenceFrame, cut) };
     const found = framed.look && (await this.#faces.nearest(clip, framed.look, followed, { range, cut, signal }));
-    if (!found) return { square, cut };
+    if (!found) return seen;
     const message = `${clip.path}: frame ${found.frame} is most like the portrait; motion is measured from it`;
     this.#tell.notice('reference-frame', message, { path: clip.path, frame: found.frame, by: 'face' });
-    return { square, cut, reference: found.picture };
+    return { ...seen, reference: found.picture };
   }
 
   /** The keypoints from which motion is measured; undefined for those of the first frame. */
@@ -300,7 +306,7 @@ export class ClipAnimator implements AsyncDisposable {
   ): Promise<{ frame: number; keypoints: KeypointSet }> {
     const every = lookEvery(clip);
     const seen: KeypointSet[] = [];
-    const squares = padded(clip.frames({ every, transform: cut.transform }), cut);
+    const squares = padded(clip.frames({ every, transform: cut.transform }), { cut });
     for await (const frames of batches(squares, engine.batchSize)) {
       this.#signal?.throwIfAborted();
       const found = await engine.drive(frames.map(({ picture }) => picture));
@@ -340,8 +346,12 @@ function atMost(picture: Picture, size = Infinity): Picture {
   return resizePicture(picture, along(picture.width), along(picture.height));
 }
 
-async function* padded(frames: AsyncIterable<ClipFrame>, cut: SquareCut): AsyncGenerator<ClipFrame> {
-  for await (const frame of frames) yield { ...frame, picture: padCut(frame.picture, cut) };
+/** Squares of frames with their numbers in the clip. */
+async function* padded(
+  frames: AsyncIterable<ClipFrame>,
+  { cut, start: number = 0 }: { cut: SquareCut; start?: number },
+): AsyncGenerator<ClipFrame & { number: number }> {
+  for await (const frame of frames) yield { ...frame, picture: padCut(frame.picture, cut), number: number++ };
 }
 
 async function readPortrait(path: string, onWarning: (text: string) => void): Promise<Picture> {

@@ -1,4 +1,5 @@
 // What a pipeline tells while it works. Whoever listens prints it, shows it, or leaves it.
+import type { Absence } from '../animation/face-watch.js';
 import type { InputRole } from '../errors.js';
 import type { Square } from '../faces/framing.js';
 
@@ -27,12 +28,12 @@ export type NoticeValues = {
   'other-faces': { path: string; role: InputRole; face: number; faces: number };
   /** The face is missing in a part of the clip, 0 to 1. */
   'face-missing': { path: string; missing: number };
+  /** Some frames do not show the face, and the portrait rests in them. */
+  'face-absent': { path: string; absences: readonly Absence[] };
   /** The face is only so many pixels high. */
   'small-face': { path: string; height: number };
   /** Motion is measured from this frame, found by faces or by keypoints. */
   'reference-frame': { path: string; frame: number; by: 'face' | 'keypoints' };
-  /** The portrait's face is turned clockwise by so many degrees, -180 to 180. */
-  'turned-face': { path: string; degrees: number };
   /** Players may not show a video as wide as this one. */
   'wide-video': { most: number };
   /** A codec's warning about a file. */

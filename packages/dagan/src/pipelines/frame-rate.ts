@@ -2,10 +2,10 @@
 import type { Clip, ClipFrame } from '../media/index.js';
 
 /** A frame that is written so many times. */
-export type TimedFrame = ClipFrame & { times: number };
+export type Timed<Frame extends ClipFrame> = Frame & { times: number };
 
 /** Every frame once. */
-export async function* once(frames: AsyncIterable<ClipFrame>): AsyncGenerator<TimedFrame> {
+export async function* once<Frame extends ClipFrame>(frames: AsyncIterable<Frame>): AsyncGenerator<Timed<Frame>> {
   for await (const frame of frames) yield { ...frame, times: 1 };
 }
 
@@ -16,7 +16,10 @@ const JITTER = 0.12;
  * Puts frames onto a constant rate: position k shows the frame that the clip shows at k / rate. Frames that no position
  * falls to are left out, except the first.
  */
-export async function* atRate(frames: AsyncIterable<ClipFrame>, rate: number): AsyncGenerator<TimedFrame> {
+export async function* atRate<Frame extends ClipFrame>(
+  frames: AsyncIterable<Frame>,
+  rate: number,
+): AsyncGenerator<Timed<Frame>> {
   let written = 0;
   for await (const frame of frames) {
     const until = Math.ceil((frame.timestamp + frame.duration) * rate - JITTER);

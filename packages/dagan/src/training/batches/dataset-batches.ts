@@ -1,22 +1,29 @@
 // Batches of frames from a folder of clips, for the training loop.
 import { join } from 'node:path';
-import { type AugmentationOptions, augmentationSettings } from '../../data/augmentation.js';
-import { type Dataset, holdOut, identitiesOf, listFolder, openDataset } from '../../data/dataset.js';
-import { prepareMeshes } from '../../data/face-meshes.js';
+import { listFolder } from '../../data/dataset.js';
 import {
+  type AugmentationOptions,
+  augmentationSettings,
   type BatchLoader,
+  type Dataset,
+  type FrameClip,
   type FramePairBatch,
   type FrameTripletBatch,
+  holdOut,
+  identitiesOf,
   type LoaderOptions,
   type LoaderState,
+  openDataset,
   openPairLoader,
   openTripletLoader,
-} from '../../data/loader.js';
+  type PreparedDataset,
+  prepareFrames,
+  prepareMeshes,
+} from '../../data/index.js';
 import { keptExpressions } from '../../data/portraits/kept-expressions.js';
 import { preparePortraits } from '../../data/portraits/portrait-store.js';
-import { type FrameClip, type PreparedDataset, prepareFrames } from '../../data/prepare.js';
 import { withCode } from '../../errors.js';
-import { MediaError } from '../../media/errors.js';
+import { MediaError } from '../../media/index.js';
 import type { BatchProvider, BatchRequest } from './batches.js';
 import { clipSpacing, WIDEST_SPACING } from './clip-spacing.js';
 
