@@ -1,11 +1,41 @@
-// The page as static files in dist/page, with a service worker that knows them all by name.
+// The page as static files in dist/page, with a service worker that knows them all by name, and what lets it be installed.
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { defaultClientConditions, defineConfig, type Plugin } from 'vite';
 
 /** Name of the service worker's file, and the words in it that the build replaces. */
 const WORKER = 'service-worker.js';
 const FILES = '__STUDIO_FILES__';
 const VERSION = '__STUDIO_VERSION__';
+
+/** What browsers show of the page when it is installed as an application. */
+const APPLICATION = {
+  name: 'DaGAN studio',
+  short_name: 'DaGAN',
+  description: 'Animate a portrait by a clip or your camera. Everything stays on this device.',
+  start_url: './',
+  scope: './',
+  display: 'standalone',
+  background_color: '#f6f5fa',
+  theme_color: '#f6f5fa',
+  icons: [{ src: 'icon.svg', sizes: 'any', type: 'image/svg+xml', purpose: 'any' }],
+};
+
+/** Writes the application's manifest and its icon, under names that stay. */
+function installable(): Plugin {
+  return {
+    name: 'studio-installable',
+    apply: 'build',
+    generateBundle() {
+      const icon = readFileSync(new URL('src/icon.svg', import.meta.url), 'utf8');
+      this.emitFile({ type: 'asset', fileName: 'icon.svg', source: icon });
+      this.emitFile({ type: 'asset', fileName: 'manifest.webmanifest', source: JSON.stringify(APPLICATION) });
+    },
+    transformIndexHtml: () => [
+      { tag: 'link', attrs: { rel: 'manifest', href: './manifest.webmanifest' }, injectTo: 'head' },
+    ],
+  };
+}
 
 /** Writes the names of all files, and a version that follows from them and what they hold, into the service worker. */
 function offline(): Plugin {
@@ -30,7 +60,7 @@ function offline(): Plugin {
 
 export default defineConfig({
   base: './', // any folder of any host will do
-  plugins: [offline()],
+  plugins: [installable(), offline()],
   // ONNX Runtime's glue code then comes from the files that it loads anyway.
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
   worker: { format: 'es' },

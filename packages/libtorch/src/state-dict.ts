@@ -1,6 +1,5 @@
 // Tensors from and to files.
-import type { TensorRecord } from './checkpoint/checkpoint.js';
-import { writeSafetensors } from './checkpoint/safetensors.js';
+import { type TensorRecord, writeSafetensors } from './checkpoint/index.js';
 import { viewAs } from './dtype.js';
 import { type Tensor, tensor } from './tensor.js';
 

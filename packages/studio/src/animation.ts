@@ -43,7 +43,8 @@ export async function makeAnimation(order: AnimationOrder): Promise<SavedVideo> 
   const { engine, model, portrait: chosen, driving, settings, signal } = order;
   const { format } = settings;
   if (!format) throw new Error(NO_ENCODER);
-  const { facts, file } = driving.clip;
+  const { file } = driving.clip;
+  const { every } = driving.part;
   const cut = cutOf(driving, model.size);
   order.onStep('Preparing the portrait …');
   const portrait = await engine.setPortrait({ picture: chosen.picture, square: chosen.square }, { signal });
@@ -52,11 +53,13 @@ export async function makeAnimation(order: AnimationOrder): Promise<SavedVideo> 
   if (reference) await engine.setReference({ frame: reference, square: null }, { signal });
   else await engine.resetReference();
 
+  const facts = await driving.clip.factsOf(driving.part);
+  const total = facts.frameCount && Math.ceil(facts.frameCount / every);
   const { width, height } = settings.pasteBack ? portrait.whole : { width: model.size, height: model.size };
   const recording = await Recording.start({
     width,
     height,
-    frameRate: facts.constantFrameRate ? facts.frameRate : undefined,
+    frameRate: facts.constantFrameRate ? facts.frameRate / every : undefined,
     format,
     metadata: metadataFor(model, settings),
     sound: settings.sound && facts.sound ? { file, range: facts.sound } : undefined,
@@ -70,13 +73,17 @@ export async function makeAnimation(order: AnimationOrder): Promise<SavedVideo> 
   try {
     const { motion, adaptScale, smoothing, pasteBack } = settings;
     let done = 0;
+    let number = driving.part.start;
     let before: { frame: Promise<GeneratedFrame>; timestamp: number; duration: number } | undefined;
     const deliver = async ({ frame, timestamp, duration }: NonNullable<typeof before>): Promise<void> => {
       const made = await frame;
-      order.onFrame(made, ++done, facts.frameCount);
+      order.onFrame(made, ++done, total);
       await recording.add(made.picture, timestamp, duration);
     };
-    for await (const { picture, timestamp, duration } of driving.clip.frames({ transform: cut.transform })) {
+    for await (const { picture, timestamp, duration } of driving.clip.frames({
+      ...driving.part,
+      transform: cut.transform,
+    })) {
       signal.throwIfAborted();
       if (order.enough.aborted) break;
       const frame = engine.animate(
@@ -86,13 +93,16 @@ export async function makeAnimation(order: AnimationOrder): Promise<SavedVideo> 
           insight: order.insight(),
           motion: still ? 'absolute' : motion,
           watch: driving.face !== null,
+          number,
           ...{ adaptScale, smoothing, timestamp, pasteBack },
         },
         { signal },
       );
       frame.catch(() => {}); // told when it is delivered
-      if (before) await deliver(before);
-      before = { frame, timestamp, duration };
+      number += every;
+      // Each is shown until the next one, also where some in between are left out.
+      if (before) await deliver({ ...before, duration: timestamp - before.timestamp });
+      before = { frame, timestamp, duration: duration * every };
     }
     if (before) await deliver(before);
     if (done === 0) throw new DOMException('stopped before the first frame', 'AbortError');

@@ -150,9 +150,9 @@ export class Studio {
   /** Shows what makes sense now. */
   #refresh(): void {
     const activity = this.#activity;
-    const ready = this.#portraits.portrait !== null && this.#clips.chosen !== null && this.#model !== null;
     this.#clips.setLive(usesCamera(activity), this.#settings.value.mirror);
     this.#result.making = activity.kind !== 'idle';
+    const ready = this.#portraits.portrait !== null && this.#clips.chosen !== null && this.#model !== null;
     this.#actions.show(activity, ready);
   }
 

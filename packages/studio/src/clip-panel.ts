@@ -2,6 +2,7 @@
 import { analysisSize, centeredSquare, lookEvery, MUCH_MISSING, planCut } from 'dagan/animation';
 import exampleClip from '../../../examples/driving.mp4?url';
 import { show } from './canvas.js';
+import { ClipPart, type FrameRange, WHOLE } from './clip-part.js';
 import { button, element } from './dom.js';
 import { type Square, StudioEngineError } from './engine/api.js';
 import type { StudioEngine } from './engine/studio-engine.js';
@@ -23,6 +24,8 @@ export type ChosenClip = {
   face: FollowedFace | null;
   /** One of so many frames was looked at. */
   every: number;
+  /** What is used of it. */
+  part: FrameRange;
 };
 
 export type ClipEvents = {
@@ -40,6 +43,7 @@ export class ClipPanel {
   readonly #faces: FaceChooser;
   readonly #camera: HTMLButtonElement;
   readonly #facts = element('p', { class: 'facts' });
+  readonly #part = new ClipPart();
   readonly #choosing = newestOnly((error) => {
     if (!this.#chosen) {
       this.#stage.empty();
@@ -87,11 +91,12 @@ export class ClipPanel {
       this.#camera,
       this.#facts,
       this.messages.element,
+      this.#part.element,
     );
   }
 
   get chosen(): ChosenClip | null {
-    return this.#live ? null : this.#chosen;
+    return this.#live || !this.#chosen ? null : { ...this.#chosen, part: this.#part.value };
   }
 
   /** Shows the camera's picture in place of the clip, as a mirror's if so wanted, or the clip again. */
@@ -120,6 +125,7 @@ export class ClipPanel {
       signal.throwIfAborted();
       this.#chosen = chosen;
       clip.onClosed(() => chosen.face?.close());
+      this.#part.offer(clip.facts);
       this.#stage.crop.place(chosen.square, clip.facts.width, clip.facts.height);
       this.#tellFacts();
       if (clip.warnings.length > 0) this.messages.tell(`${file.name}: ${clip.warnings.join('; ')}.`);
@@ -134,6 +140,7 @@ export class ClipPanel {
     this.#chosen?.clip.close();
     this.#chosen = null;
     this.#stage.crop.clear();
+    this.#part.offer(null);
     this.events.onChange(null);
   }
 
@@ -163,14 +170,14 @@ export class ClipPanel {
       if (1 - seen / of > MUCH_MISSING) {
         this.messages.tell(`The face is missing in ${Math.round(100 * (1 - seen / of))} % of the clip.`);
       }
-      return { clip, square: scaled(square, width / size[0]), face, every };
+      return { clip, square: scaled(square, width / size[0]), face, every, part: WHOLE };
     } catch (error) {
       face.close();
       if (!(error instanceof StudioEngineError && error.code === 'no-face')) throw error;
       this.messages.tellProblem(
         new Error('No face was found in the clip. Move the square over the face by hand, or choose another clip'),
       );
-      return { clip, square: centeredSquare(width, height), face: null, every };
+      return { clip, square: centeredSquare(width, height), face: null, every, part: WHOLE };
     }
   }
 

@@ -66,12 +66,15 @@ export class ResultPanel {
     };
     this.#results.unshift(result);
     this.#select(result);
+    this.#play();
   }
 
-  /** Whether frames are being made: finished videos then wait for their turn. */
+  /** Whether frames are being made: finished videos wait for their turn, and come back where no frame has come of it. */
   set making(making: boolean) {
     this.#making = making;
-    this.#fillShelf();
+    const [newest] = this.#results;
+    if (!making && !this.#shown && this.#stage.isEmpty && newest) this.#select(newest);
+    else this.#fillShelf();
   }
 
   /** Shows nothing, until there is a frame. */
@@ -80,7 +83,14 @@ export class ResultPanel {
     this.#stage.empty();
   }
 
-  /** Shows a finished video, without its sound until the user turns it on; or frames. */
+  /** Plays without sound until the user turns it on. */
+  #play(): void {
+    this.#video.muted = true;
+    if (matchMedia('(prefers-reduced-motion: reduce)').matches) return;
+    this.#video.play().catch(() => {}); // browsers may want a press first; the controls are there
+  }
+
+  /** Shows a finished video; or frames. */
   #select(result: Result | null): void {
     this.#shown = result;
     this.#video.hidden = result === null;
@@ -91,9 +101,6 @@ export class ResultPanel {
       this.#save.href = result.address;
       this.#save.download = result.name;
       this.#video.src = result.address;
-      this.#video.muted = true;
-      const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
-      if (!calm) this.#video.play().catch(() => {}); // browsers may want a press first; the controls are there
     } else if (this.#video.src) {
       this.#video.removeAttribute('src');
       this.#video.load(); // frees what was decoded
@@ -121,6 +128,7 @@ export class ResultPanel {
 
   #choose(result: Result): void {
     this.#select(result);
+    this.#play();
     this.#video.focus(); // its button is gone
   }
 

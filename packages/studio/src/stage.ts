@@ -68,6 +68,10 @@ export class Stage {
     this.#picture.classList.toggle('upright', height > width);
   }
 
+  get isEmpty(): boolean {
+    return this.element.classList.contains('empty');
+  }
+
   empty(): void {
     this.element.classList.add('empty');
     this.#picture.hidden = true;

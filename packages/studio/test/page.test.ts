@@ -25,8 +25,9 @@ const { url, child: server } = await startStudio(folder, '--checkpoint', 'model'
 const browser = await startChromium(path('camera.y4m'));
 
 const choosePortrait = (page: Page, name: string) =>
-  page.locator('.panel:nth-child(1) input').setInputFiles(path(name));
-const chooseClip = (page: Page, name: string) => page.locator('.panel:nth-child(2) input').setInputFiles(path(name));
+  page.locator('.panel:nth-child(1) input[type=file]').setInputFiles(path(name));
+const chooseClip = (page: Page, name: string) =>
+  page.locator('.panel:nth-child(2) input[type=file]').setInputFiles(path(name));
 const facts = (page: Page, panel: number) => page.locator(`.panel:nth-child(${panel}) .facts`);
 const problem = (page: Page) => page.getByRole('alert');
 const animate = (page: Page) => page.getByRole('button', { name: 'Animate' });
@@ -155,6 +156,27 @@ test('a GIF drives like a clip, and a single picture lends its pose', async () =
   await animate(page).click();
   await page.getByText('Done: 1 frame in').waitFor();
   await facts(page, 3).getByText('one picture shows no motion, so its pose is taken over as it is').waitFor();
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('a part of a clip drives, with the sound of that part, and frames may be left out', async () => {
+  const { context, page, faults } = await openStudio(browser, url);
+  await closeInsight(page);
+  await choosePortrait(page, 'portrait.png');
+  await chooseClip(page, 'middle.mp4');
+  await facts(page, 2).getByText('24 frames').waitFor();
+  await page.getByText('Use a part').click();
+  await page.getByLabel('From second').fill('0.4');
+  await page.getByLabel('To second').fill('0.7');
+  await page.locator('.part select').selectOption('every second frame');
+  await animate(page).click();
+  await page.getByText('Done: 4 frames').waitFor();
+  await using clip = await openClip(await saveResult(page, folder));
+  assert.equal(clip.frameCount, 4);
+  assert.ok(Math.abs(clip.frameRate - 12.5) < 0.01, `${clip.frameRate} frames a second`);
+  assert.ok(Math.abs(clip.duration! - 0.32) < 0.05, `${clip.duration} s`);
+  assert.equal(clip.hasAudio, true);
   assert.deepEqual(faults, []);
   await context.close();
 });
@@ -377,6 +399,8 @@ test('a camera that comes after it was given up is off at once', async () => {
     return asking;
   });
   await choosePortrait(page, 'portrait.png');
+  await chooseClip(page, 'short.mp4');
+  await facts(page, 2).getByText(`${SHORT} frames`).waitFor();
   await facts(page, 1).getByText('square of 256').waitFor();
   await page.getByRole('button', { name: 'Use the camera' }).click();
   await page.waitForFunction(({ asked }) => asked, camera);
@@ -389,6 +413,7 @@ test('a camera that comes after it was given up is off at once', async () => {
   );
   assert.equal(await page.getByRole('button', { name: 'Record', exact: true }).isVisible(), false);
   assert.equal(await page.getByRole('button', { name: 'Use the camera' }).isVisible(), true);
+  assert.equal(await animate(page).isEnabled(), true, 'the clip drives again');
   assert.deepEqual(faults, []);
   await context.close();
 });
@@ -428,6 +453,8 @@ test('every control has a name, and the page is told about in the order in which
   assert.ok(controls.length > 15, `${controls.length} controls`);
   for (const { role, name } of controls)
     assert.notEqual(String(name?.value ?? ''), '', `a ${role?.value} without a name`);
+  const { url: manifest, errors } = await session.send('Page.getAppManifest');
+  assert.deepEqual([manifest, errors], [`${url}manifest.webmanifest`, []], 'the page can be installed');
   const outline = await page.evaluate(() => ({
     language: document.documentElement.lang,
     title: document.title,

@@ -96,6 +96,8 @@ export type DrivingFrame = Pick<AnimateOptions, 'motion' | 'adaptScale'> & {
   smoothing?: number | null;
   /** When the frame is shown, in seconds, for the smoothing. By default frames are 1/25 s apart. */
   timestamp?: number;
+  /** The frame's number in its clip, for `absences`; by default the next one. */
+  number?: number;
   /** Looks whether the frame shows the face that drives; where it does not the portrait rests. */
   watch?: boolean;
   /** Gives the whole portrait with the animated square in it, instead of the square. */

@@ -1,5 +1,6 @@
 // A driving clip: opened, looked through and read in a worker of its own.
 import type { ReaderFrame } from 'dagan/media/portable';
+import type { FrameRange } from '../clip-part.js';
 import { RemoteWorker } from '../rpc.js';
 import type { ClipFacts, FrameOrder, MediaHandlers } from './media-worker.js';
 
@@ -67,6 +68,11 @@ export class Clip {
     } finally {
       remote.stop().catch(() => {}); // the worker may have been ended
     }
+  }
+
+  /** What is known of a part of the clip. Ends a reading. */
+  factsOf({ start, end }: FrameRange): Promise<ClipFacts> {
+    return this.worker.remote.facts({ start, end });
   }
 
   /** Keeps the clip of use for one more, also after it was closed by others. @returns what ends that */

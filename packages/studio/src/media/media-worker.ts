@@ -96,6 +96,13 @@ const handlers = {
     }
   },
 
+  /** What is known of a part of the clip. */
+  facts: async (range: Pick<FrameOrder, 'start' | 'end'>): Promise<ClipFacts> => {
+    if (!clip) throw new Error('there is no clip');
+    await clip.frames?.return();
+    return (await clip.open(range)).info;
+  },
+
   /** Begins to read frames; ends an earlier reading. */
   read: async (order: FrameOrder): Promise<void> => {
     if (!clip) throw new Error('there is no clip');

@@ -41,12 +41,12 @@ self.addEventListener('fetch', (event) => {
   else if (FILES.includes(name)) event.respondWith(kept(name, request));
 });
 
-/** Keeps all files that every browser uses. Names of all but the page itself carry a hash of what they hold. */
+/** Keeps all files that every browser uses. Names of those in assets/ carry a hash of what they hold. */
 async function keepFiles(): Promise<void> {
   const cache = await caches.open(KEPT);
   await Promise.all(
     FILES.map(async (name) => {
-      const before = name === './' ? undefined : await caches.match(address(name));
+      const before = name.startsWith('assets/') ? await caches.match(address(name)) : undefined;
       if (!before && WHEN_USED.test(name)) return;
       const response = before ?? (await fetch(address(name), { cache: 'no-cache' }));
       if (!response.ok) throw new Error(`${name}: the server answers ${response.status}`);
