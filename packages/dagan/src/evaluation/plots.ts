@@ -28,16 +28,16 @@ export function plot(series: readonly Series[], { title, horizontal, kind, verti
   const all = series.flatMap(({ points }) => points);
   if (all.length === 0) return '';
   const [dots, scatter] = [kind === 'dots', kind === 'scatter'];
-  const xs = rangeOf(
-    all.map(([x]) => x),
-    dots || scatter ? 0.04 : 0,
-  );
+  // Both axes of a scatter plot have one range, or a flat cloud would look like a steep one.
+  const xs = rangeOf(scatter ? all.flat() : all.map(([x]) => x), dots || scatter ? 0.04 : 0);
   const ys =
     vertical ??
-    rangeOf(
-      all.map(([, y]) => y),
-      0.06,
-    );
+    (scatter
+      ? xs
+      : rangeOf(
+          all.map(([, y]) => y),
+          0.06,
+        ));
   const place = (value: number, [least, most]: readonly [number, number], from: number, to: number): string =>
     (from + ((value - least) / (most - least)) * (to - from)).toFixed(1);
   const x = (value: number): string => place(value, xs, EDGE.left, WIDTH - EDGE.right);
@@ -52,8 +52,7 @@ export function plot(series: readonly Series[], { title, horizontal, kind, verti
       `<path class="axis" d="M${x(value)} ${HEIGHT - EDGE.bottom}v4"/>` +
       `<text x="${x(value)}" y="${HEIGHT - EDGE.bottom + 16}" text-anchor="middle">${shortNumber(value)}</text>`,
   );
-  const [from, to] = [Math.max(xs[0], ys[0]), Math.min(xs[1], ys[1])];
-  const equal = scatter && to > from ? `<path class="axis" d="M${x(from)} ${y(from)}L${x(to)} ${y(to)}"/>` : '';
+  const equal = scatter ? `<path class="axis" d="M${x(xs[0])} ${y(xs[0])}L${x(xs[1])} ${y(xs[1])}"/>` : '';
   const radius = scatter ? 1.8 : 3;
   const drawn = series.map(({ name, column, points }) => {
     const label = `<title>${escaped(name)}</title>`;
