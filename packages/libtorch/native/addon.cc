@@ -23,6 +23,8 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   initOperators(env, exports);
   initAutograd(env, exports);
   initRuntime(env, exports);
+  initConvolution(env, exports);
+  initProfile(env, exports);
   return initDistributed(env, exports);
 }
 

@@ -45,6 +45,8 @@ Napi::Object initTensorHandles(Napi::Env env, Napi::Object exports);
 Napi::Object initOperators(Napi::Env env, Napi::Object exports);
 Napi::Object initAutograd(Napi::Env env, Napi::Object exports);
 Napi::Object initRuntime(Napi::Env env, Napi::Object exports);
+Napi::Object initConvolution(Napi::Env env, Napi::Object exports);
+Napi::Object initProfile(Napi::Env env, Napi::Object exports);
 Napi::Object initDistributed(Napi::Env env, Napi::Object exports);
 
 template <typename Body>

@@ -1,6 +1,7 @@
 // Functions without weights, named as in `torch.nn.functional`. Images are [N, C, H, W].
+import { addon } from './native.js';
 import { run } from './operator.js';
-import type { Tensor } from './tensor.js';
+import { type Tensor, tensorOf } from './tensor.js';
 
 /** One number for both dimensions, or [vertical, horizontal]. */
 export type Pair = number | readonly [number, number];
@@ -18,6 +19,17 @@ export function conv2d(
 }
 
 export type ConvOptions = { stride?: Pair; padding?: Pair; dilation?: Pair; groups?: number };
+
+/**
+ * `conv2d` with a kernel [O, C, 3, 3] and a border of one zero, for training. On the CPU in float32, where C and O are
+ * multiples of 16, it is two to four times as fast, forth and back (Lavin and Gray, "Fast Algorithms for Convolutional Neural
+ * Networks", CVPR 2016), with rounding errors five times as large. Elsewhere it is `conv2d` itself.
+ */
+export function trainingConv2d(input: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
+  const { trainingConvolution } = addon();
+  if (!trainingConvolution) return conv2d(input, weight, bias, { padding: 1 });
+  return tensorOf(trainingConvolution(input.handle, weight.handle, bias?.handle ?? null));
+}
 
 /** y = x W^T + b; weight [out, in]. */
 export function linear(input: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {

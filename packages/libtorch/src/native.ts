@@ -28,6 +28,19 @@ export type BuildInfo = {
   parallel: string;
 };
 
+/** What all calls of one operator with inputs of the same shapes took together, without the operators that it called. */
+export type OperatorTime = {
+  /** As the dispatcher or the autograd engine names it, such as `aten::convolution_backward`. */
+  name: string;
+  /** Dtypes and shapes of the tensors that went in; `nhwc` where channels lie innermost, `strided` where there are gaps. */
+  inputs: string;
+  calls: number;
+  /** By the clock. */
+  milliseconds: number;
+  /** What the calling thread computed: with `setThreads(1)` all of it, whatever else the machine did. */
+  computed: number;
+};
+
 /** A collective under way in a process group. */
 export type NativeWork = { wait(): void; isDone(): boolean };
 
@@ -67,6 +80,7 @@ type Addon = {
   isContiguous(tensor: Handle, memoryFormat: string): boolean;
   free(tensor: Handle): boolean;
   liveTensors(): number;
+  trainingConvolution?(input: Handle, weight: Handle, bias: Handle | null): Handle;
   backward(tensors: Handle[], gradients: (Handle | null)[] | null, retainGraph: boolean, createGraph: boolean): void;
   grad(
     outputs: Handle[],
@@ -90,6 +104,8 @@ type Addon = {
   setThreads(threads: number): void;
   setFlushDenormal(enabled: boolean): boolean;
   buildInfo(): BuildInfo;
+  startProfile(): void;
+  stopProfile(): OperatorTime[];
   processGroupBackends: ('gloo' | 'nccl')[];
   joinProcessGroup(
     backend: string,

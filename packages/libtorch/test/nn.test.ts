@@ -1,7 +1,25 @@
 // Modules: names, loading, conversion; layers against their definitions.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { F, grad, manualSeed, nn, noGrad, ones, randn, run, Tensor, tensor, tidy, zeros } from '../src/index.js';
+import {
+  autocast,
+  backward,
+  F,
+  getThreads,
+  grad,
+  manualSeed,
+  nn,
+  noGrad,
+  ones,
+  profile,
+  randn,
+  run,
+  setThreads,
+  Tensor,
+  tensor,
+  tidy,
+  zeros,
+} from '../src/index.js';
 import { assertGradients } from './gradient.js';
 
 const float64 = { dtype: 'float64' } as const;
@@ -424,4 +442,111 @@ test('a batch norm folded into the convolution before it leaves the output as it
     norm.foldInto(conv);
     near(norm.forward(conv.forward(input)), expected);
   }
+});
+
+/** Largest error of any element, in units of the wanted elements' root mean square. */
+const relativeError = (actual: Tensor, wanted: Tensor): number => {
+  const error = actual.to(float64).sub(wanted.to(float64)).abs().amax().item();
+  return error / wanted.to(float64).square().mean().sqrt().item();
+};
+
+test('the convolution for training has the values and derivatives of a convolution', () => {
+  const threads = getThreads();
+  const shapes = [
+    [4, 32, 32, 32, 64],
+    [2, 16, 21, 34, 48], // neither side is a multiple of its tiles
+    [1, 64, 30, 17, 16],
+    [2, 17, 20, 20, 32], // what follows it leaves to conv2d: these channels,
+    [1, 32, 9, 9, 32], // so few pixels
+  ] as const;
+  for (const count of [1, 2]) {
+    setThreads(count);
+    for (const [n, from, height, width, to] of shapes) {
+      for (const format of ['contiguous', 'channels_last'] as const) {
+        tidy(() => {
+          const x = randn([n, from, height, width]).contiguous(format);
+          const values = [x, randn([to, from, 3, 3]).mul(0.1).contiguous(format), randn([to])] as const;
+          const gradient = randn([n, to, height, width]);
+          const [input, weight, bias] = values.map((value) => value.detach().requiresGrad_()) as [
+            Tensor,
+            Tensor,
+            Tensor,
+          ];
+          const exact = values.map((value) => value.to(float64).requiresGrad_()) as [Tensor, Tensor, Tensor];
+          const result = F.trainingConv2d(input, weight, bias);
+          const wanted = F.conv2d(...exact, { padding: 1 });
+          assert.deepEqual(result.shape, wanted.shape);
+          assert.ok(relativeError(result, wanted) < 2e-4);
+          assert.ok(
+            relativeError(F.trainingConv2d(input, weight), F.conv2d(exact[0], exact[1], null, { padding: 1 })) < 2e-4,
+          );
+          const gradients = grad([result], [input, weight, bias], { gradients: [gradient] });
+          const exactly = grad([wanted], exact, { gradients: [gradient.to(float64)] });
+          gradients.forEach((each, i) => {
+            assert.ok(relativeError(each!, exactly[i]!) < 5e-4, `derivative ${i} of ${[n, from, height, width, to]}`);
+          });
+        });
+      }
+    }
+  }
+  setThreads(threads);
+});
+
+test('the convolution for training has a second derivative, and heeds autocast', () => {
+  tidy(() => {
+    const [x, weight] = [randn([2, 16, 16, 16]), randn([16, 16, 3, 3])];
+    const sharpness = (convolve: (input: Tensor, kernel: Tensor) => Tensor): Tensor => {
+      const [input, kernel] = [x.detach().requiresGrad_(), weight.detach().requiresGrad_()];
+      const [slope] = grad([convolve(input, kernel).square().sum()], [input], { createGraph: true });
+      return grad([slope!.square().sum()], [kernel])[0]!;
+    };
+    const wanted = sharpness((input, kernel) => F.conv2d(input, kernel, null, { padding: 1 }));
+    assert.ok(
+      relativeError(
+        sharpness((input, kernel) => F.trainingConv2d(input, kernel)),
+        wanted,
+      ) < 1e-3,
+    );
+    const half = autocast({ device: 'cpu', dtype: 'bfloat16' }, () => F.trainingConv2d(x, weight));
+    assert.equal(half.dtype, 'bfloat16');
+  });
+});
+
+test('a 3x3 layer says the same in training as in use', () => {
+  tidy(() => {
+    const layer = new nn.Conv2d(32, 32, 3, { padding: 1 });
+    const x = randn([2, 32, 24, 24]);
+    const [training, use] = [layer.train().forward(x), layer.eval().forward(x)];
+    assert.ok(relativeError(training, use) < 2e-4);
+    assert.notEqual(relativeError(training, use), 0, 'training takes the faster way');
+  });
+});
+
+test('a profile tells the operators of both passes, their shapes and how often they ran', () => {
+  tidy(() => {
+    const x = randn([2, 3, 8, 8]).requiresGrad_();
+    const { result, operators } = profile(() => {
+      backward([F.avgPool2d(x.relu(), 2).relu().sum()]);
+      return 'done';
+    });
+    assert.equal(result, 'done');
+    const calls = (name: string, inputs: string) =>
+      operators.filter((each) => each.name === name && each.inputs === inputs).map((each) => each.calls);
+    assert.deepEqual(calls('aten::relu', 'float32[2, 3, 8, 8]'), [1]);
+    assert.deepEqual(calls('aten::relu', 'float32[2, 3, 4, 4]'), [1]);
+    assert.equal(
+      operators.some((each) => each.name === 'aten::avg_pool2d_backward'),
+      true,
+    );
+    assert.ok(operators.every((each) => each.milliseconds >= 0 && each.computed >= 0));
+    assert.throws(() => profile(() => profile(() => {})), /a profile is being taken already/);
+    assert.throws(
+      () =>
+        profile(() => {
+          throw new Error('of the body');
+        }),
+      /of the body/,
+    );
+    assert.equal(profile(() => {}).operators.length, 0);
+  });
 });

@@ -1,5 +1,6 @@
 // Convolution and linear layers.
-import { conv2d, linear, type Pair } from '../functional.js';
+import { conv2d, linear, type Pair, trainingConv2d } from '../functional.js';
+import { isTracing } from '../operator.js';
 import type { Tensor } from '../tensor.js';
 import { biasUniform, kaimingUniform } from './init.js';
 import { Module, Parameter } from './module.js';
@@ -36,8 +37,16 @@ export class Conv2d extends Module {
   }
 
   forward(input: Tensor): Tensor {
-    const { stride, padding, groups } = this;
-    return conv2d(input, this.effectiveWeight(), this.bias, { stride, padding, groups });
+    const { stride, padding, groups, bias } = this;
+    const weight = this.effectiveWeight();
+    if (this.#keepsSize && this.training && !isTracing()) return trainingConv2d(input, weight, bias);
+    return conv2d(input, weight, bias, { stride, padding, groups });
+  }
+
+  /** Whether this is a 3x3 convolution whose result is as large as its input. */
+  get #keepsSize(): boolean {
+    const { stride, padding, groups, weight } = this;
+    return stride === 1 && padding === 1 && groups === 1 && weight.size(2) === 3 && weight.size(3) === 3;
   }
 }
 
