@@ -13,7 +13,7 @@ export type AblationResult = {
   plan: AblationPlan;
   /** Whether the face-depth network was trained. */
   trainedDepth: boolean;
-  rows: { preset: string; label: string; parameters: number; paper: PaperFigures | null }[];
+  rows: { preset: string; label: string; parameters: number; paper: PaperFigures }[];
   /** Copying the source comes first, then the rows. */
   self: EvaluationResult;
   cross: EvaluationResult;
@@ -62,7 +62,7 @@ function lines({ rows, self, cross }: AblationResult): Line[] {
       size: row ? `${(row.parameters / 1e6).toFixed(1)} M` : '',
       figures: columns.map(({ figures }) => figures[at]!),
       best: columns.map(({ best }) => best === at - 1),
-      paper: PAPER.map((id) => row?.paper?.[id]?.toFixed(measureOf(id).digits === 4 ? 3 : 2) ?? (row ? '–' : '')),
+      paper: PAPER.map((id) => row?.paper[id].toFixed(measureOf(id).digits === 4 ? 3 : 2) ?? ''),
     };
   });
 }
@@ -99,8 +99,8 @@ function conditions({ plan, trainedDepth, self, cross }: AblationResult): string
       : 'The face-depth network of the rows with FDN or CAM was NOT trained, so these rows say nothing about depth.',
     `Same person: ${self.cases} clips, ${self.frames} frames; cross-identity: ${cross.cases} pairs, ${cross.frames} frames.`,
     "Mouth opening, mouth width, lids: slope / correlation of the generated change on the driver's; 1 copies it, 0 does nothing.",
-    "The paper's figures are its Table 4's (for the full model those of its cross-identity comparison), on CelebV with other " +
-      'measuring networks and full training: the order of rows may be compared, the figures may not. A dash: not known here.',
+    "The paper's figures are those of its Table 4 (Hong et al., CVPR 2022): across identities on CelebV, with other measuring " +
+      'networks and full training: the order of rows may be compared, the figures may not.',
   ];
 }
 
