@@ -120,11 +120,12 @@ async function prepareChromium() {
   } catch {
     // missing
   }
-  const apt = aptCommand();
+  const build = await import(new URL('../packages/libtorch/dist/src/build/index.js', import.meta.url).href);
+  const apt = build.aptCommand();
   if (!apt)
     return warn('Chromium is missing, in which the studio is tested. On Debian and Ubuntu: apt-get install chromium');
   say('installing chromium with apt-get');
-  const problem = installPackages(apt, ['chromium']);
+  const problem = build.installPackages(apt, ['chromium']);
   if (problem)
     warn(`apt-get failed (${problem.trim().split('\n').at(-1)}). To install by hand: apt-get install chromium`);
 }
@@ -132,101 +133,12 @@ async function prepareChromium() {
 /** Finds LibTorch and a compiler, installs Debian's where they are missing and that is allowed, and compiles the addon. */
 async function prepareNative() {
   const build = await import(new URL('../packages/libtorch/dist/src/build/index.js', import.meta.url).href);
-  let found = look(build);
-  const wanted = [...found.required, ...found.advised].filter((name) => !isInstalled(name));
-  if (wanted.length > 0) {
-    const apt = aptCommand();
-    if (apt) {
-      say(`installing ${wanted.join(' ')} with apt-get`);
-      const problem = installPackages(apt, wanted);
-      if (problem && found.required.length > 0)
-        stop(`apt-get failed:\n${problem}\nInstall by hand: ${build.aptLine(wanted)}`);
-      if (problem)
-        warn(`apt-get failed (${problem.trim().split('\n').at(-1)}). To install by hand: ${build.aptLine(wanted)}`);
-      else found = look(build);
-    } else if (found.required.length > 0) {
-      stop(`${found.problem}\nOn Debian and Ubuntu this installs all that is missing: ${build.aptLine(wanted)}`);
-    } else {
-      warn(`${wanted.join(', ')} missing. On Debian and Ubuntu: ${build.aptLine(wanted)}`);
-    }
-  }
-  if (found.problem) stop(found.problem);
-  if (found.libtorch.blas.kind === 'reference') {
-    warn('matrix products use the reference BLAS, 30 to 50 times slower than OpenBLAS.');
-    if (isInstalled('libopenblas0-openmp')) {
-      warn(
-        'OpenBLAS is installed but not chosen: sudo update-alternatives --config libblas.so.3-$(uname -m)-linux-gnu',
-      );
-    }
-  }
   try {
-    const result = await build.compileAddon({ libtorch: found.libtorch, log: say });
-    const { version, origin } = found.libtorch;
-    say(
-      `ready: LibTorch ${version} (${origin}), addon ${result.linked ? `built in ${result.seconds.toFixed(0)} s` : 'is current'}`,
-    );
+    say(`ready: ${await build.prepareAddon({ onStep: say, onWarning: warn })}`);
   } catch (error) {
-    if (error.name !== 'CompileError') throw error;
+    if (error.name !== 'PrepareError') throw error;
     stop(error.message);
   }
-}
-
-/**
- * What is there and which Debian packages are missing: `required` to work at all, `advised` for speed and for several
- * processes. `problem` is the line for people when something required is missing.
- */
-function look(build) {
-  const found = { libtorch: undefined, required: [], advised: [], problem: undefined };
-  try {
-    build.findCompiler();
-  } catch (error) {
-    found.problem = error.message;
-    if (!process.env.CXX) found.required.push('g++');
-  }
-  try {
-    found.libtorch = build.findLibTorch();
-    if (found.libtorch.origin === 'system' && process.platform === 'linux') {
-      if (found.libtorch.blas.kind === 'reference') found.advised.push('libopenblas0-openmp');
-      if (!found.libtorch.distributed.gloo) found.advised.push('libgloo-dev');
-    }
-  } catch (error) {
-    if (error.name !== 'LibTorchError') throw error;
-    found.problem = error.message;
-    if (error.notFound) found.required.push('libtorch-dev', 'libgloo-dev', 'libopenblas0-openmp');
-  }
-  return found;
-}
-
-function isInstalled(name) {
-  const run = spawnSync('dpkg', ['-s', name], { encoding: 'utf8' });
-  return run.status === 0 && run.stdout.includes('Status: install ok installed');
-}
-
-/** The words that run apt-get with the rights to install, or undefined where that is not possible without asking. */
-function aptCommand() {
-  if (spawnSync('apt-get', ['--version'], { stdio: 'ignore' }).status !== 0) return undefined;
-  if (process.getuid?.() === 0) return ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get'];
-  const sudo = spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' });
-  return sudo.status === 0 ? ['sudo', '-n', 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get'] : undefined;
-}
-
-/** Installs; returns what apt-get said when it failed. */
-function installPackages([command, ...words], names) {
-  const wait = ['-o', 'DPkg::Lock::Timeout=300'];
-  const steps = [
-    ['update', ...wait],
-    ['install', '-y', '--no-install-recommends', ...wait, ...names],
-  ];
-  for (const step of steps) {
-    const run = spawnSync(command, [...words, ...step], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'pipe'],
-      maxBuffer: 1 << 28,
-    });
-    // A failed update alone is no reason to stop: one broken source of many is enough for it, and the install decides.
-    if (run.status !== 0 && step[0] === 'install') return tail(run);
-  }
-  return undefined;
 }
 
 function tail(run) {

@@ -195,7 +195,7 @@ test('what is not there is said, with what to do', async () => {
   const failures: [string[], RegExp, Record<string, string>?][] = [
     [
       animation('x', '--checkpoint', 'quick.safetensors'),
-      /LibTorch has not been set up, and quick\.safetensors needs it: run "npm run setup", or name the folder/,
+      /LibTorch has not been set up, and quick\.safetensors needs it: run "npx dagan setup", or name the folder/,
       WITHOUT_LIBTORCH,
     ],
     [

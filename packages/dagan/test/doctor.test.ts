@@ -130,7 +130,7 @@ test('an exported model is the default where there is no model file, and runs wi
     writeFileSync(join(directory, 'starter', 'model.safetensors'), new Uint8Array(1_200_000));
     assert.equal(weightsFinding([directory]).text, 'the default model is starter (1.2 MB)');
     const { mark, text, remedy } = withoutLibtorch('it is missing', false, [directory]);
-    assert.deepEqual([mark, remedy], ['note', 'npm run setup']);
+    assert.deepEqual([mark, remedy], ['note', 'npx dagan setup']);
     assert.match(text, /^not set up: the default model runs on ONNX Runtime/);
     assert.deepEqual(withoutLibtorch('it is broken', true, [directory]).mark, 'fail');
     rmSync(join(directory, 'starter', 'model.safetensors'));

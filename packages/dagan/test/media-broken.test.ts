@@ -194,3 +194,28 @@ test('nothing is left of a clip whose writing fails on the way', async () => {
   await assert.rejects(writer.finish(), (error) => error instanceof MediaError && error.path === path);
   assert.deepEqual(await names(inner), ['out.mp4']);
 });
+
+/** A packet of a transport stream in which a table begins. */
+function tablePacket(stream: number, table: number, body: readonly number[]): Buffer {
+  const length = body.length + 9;
+  const head = [0x47, 0x40 | (stream >> 8), stream & 0xff, 0x10, 0, table, 0xb0 | (length >> 8), length & 0xff];
+  return Buffer.concat([Buffer.from([...head, 0, 1, 0xc1, 0, 0, ...body, 0, 0, 0, 0])], 188);
+}
+
+test('pictures of a transport stream in a coding that is not known are called by it', async () => {
+  const programs = tablePacket(0, 0, [0, 1, 0xe1, 0x00]);
+  const streams = (type: number) =>
+    tablePacket(0x100, 2, [0xe1, 0x01, 0xf0, 0x00, type, 0xe1, 0x01, 0xf0, 0x00, 0x0f, 0xe1, 0x02, 0xf0, 0x00]);
+  const filler = Buffer.alloc(188, 0xff);
+  filler.set([0x47, 0x1f, 0xff, 0x10]);
+  for (const [type, coding] of [
+    [0x02, 'MPEG-2'],
+    [0xea, 'VC-1'],
+  ] as const) {
+    const path = join(folder, `${coding}.ts`);
+    await writeFile(path, Buffer.concat([programs, streams(type), ...Array.from({ length: 20 }, () => filler)]));
+    await assert.rejects(openClip(path), {
+      message: `${path}: is coded as ${coding}, which cannot be decoded here; convert it to H.264 first, for example with: ffmpeg -i IN OUT.mp4`,
+    });
+  }
+});

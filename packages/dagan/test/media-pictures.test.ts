@@ -18,6 +18,7 @@ import {
   writePicture,
 } from '../src/media/index.js';
 import { pictureToI420, type YuvMatrix, yuvToPicture } from '../src/media/pictures/color.js';
+import { hdrTransfer, toStandardRange } from '../src/media/pictures/tone-map.js';
 import { names, psnr, readAll, scene, temporaryFolder } from './media-fixtures.js';
 
 const folder = await temporaryFolder();
@@ -442,4 +443,55 @@ test('an odd last column and row are repeated once, and extreme colours stay in 
   assert.deepEqual([width, height, data.length], [4, 4, 24]);
   assert(data.subarray(0, 16).every((value) => value === data[0]));
   assert.equal(data[16], 255);
+});
+
+/** The signal, 0 to 255, with which HLG and PQ transmit light, 1 for diffuse white (Rec. ITU-R BT.2100, BT.2408). */
+const signalOf = {
+  pq(light: number): number {
+    const y = ((light * 203) / 10_000) ** (2610 / 16384);
+    return 255 * ((3424 / 4096 + (2413 / 128) * y) / (1 + (2392 / 128) * y)) ** (2523 / 32);
+  },
+  /** Of grey, whose screen light is the scene's to the power of 1.2. */
+  hlg(light: number): number {
+    const scene = ((light * 203) / 1000) ** (1 / 1.2);
+    const curved = scene <= 1 / 12 ? Math.sqrt(3 * scene) : 0.17883277 * Math.log(12 * scene - 0.28466892) + 0.55991073;
+    return 255 * curved;
+  },
+};
+
+const srgb = (light: number): number => 255 * (light <= 0.0031308 ? 12.92 * light : 1.055 * light ** (1 / 2.4) - 0.055);
+
+test('of a high dynamic range the ordinary part stays as it is, and what is brighter still differs', () => {
+  for (const transfer of ['hlg', 'pq'] as const) {
+    assert.equal(hdrTransfer(transfer), transfer);
+    for (const light of [0.02, 0.1, 0.2, 0.5, 0.7]) {
+      const picture = createPicture(1, 1);
+      picture.data.fill(Math.round(signalOf[transfer](light)));
+      toStandardRange(picture, transfer);
+      for (const value of picture.data) assert.ok(Math.abs(value - srgb(light)) <= 6, `${transfer} ${light}: ${value}`);
+      assert.ok(Math.max(...picture.data) - Math.min(...picture.data) <= 1, 'grey stays grey');
+    }
+    const ramp = createPicture(256, 1);
+    for (let i = 0; i < 768; i++) ramp.data[i] = Math.floor(i / 3);
+    toStandardRange(ramp, transfer);
+    for (let i = 3; i < 768; i++) assert.ok(ramp.data[i]! >= ramp.data[i - 3]!, 'brighter never becomes darker');
+    assert.ok(ramp.data[765]! > ramp.data[3 * Math.round(signalOf[transfer](1))]!, 'highlights keep their drawing');
+  }
+  assert.equal(hdrTransfer('bt709'), undefined);
+});
+
+test('the colours of BT.2020 become as lively as they were, not grey', () => {
+  // A skin tone of sRGB in BT.2020 and PQ.
+  const [red, green, blue] = [0.5, 0.25, 0.15];
+  const wide = [
+    0.6274 * red + 0.3293 * green + 0.0433 * blue,
+    0.0691 * red + 0.9195 * green + 0.0114 * blue,
+    0.0164 * red + 0.088 * green + 0.8956 * blue,
+  ];
+  const picture = createPicture(1, 1);
+  picture.data.set(wide.map((light) => Math.round(signalOf.pq(light))));
+  toStandardRange(picture, 'pq');
+  [red, green, blue].forEach((light, i) => {
+    assert.ok(Math.abs(picture.data[i]! - srgb(light)) <= 6, `${[...picture.data]}`);
+  });
 });

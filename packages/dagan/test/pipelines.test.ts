@@ -8,7 +8,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
-import { readPicture, saveModel, writePicture } from '../src/index.js';
+import { readPicture, rotatePicture, saveModel, writePicture } from '../src/index.js';
+import { Teller } from '../src/pipelines/events.js';
+import { FaceFinder } from '../src/pipelines/find-faces.js';
 import {
   type AnimateClipOptions,
   animateClip,
@@ -204,4 +206,24 @@ test('the library names no option of the command line', () => {
     }
   }
   assert.deepEqual(found, []);
+});
+
+test('a portrait that lies on its side or stands on its head is told of in words, one that is upright is not', async () => {
+  const upright = await readPicture(fileURLToPath(new URL('../../../../examples/portrait.png', import.meta.url)));
+  for (const [turn, degrees] of [
+    [0, undefined],
+    [90, 90],
+    [180, 180],
+  ] as const) {
+    const events: PipelineEvent[] = [];
+    await using faces = new FaceFinder(new Teller((event) => events.push(event)));
+    const picture = rotatePicture(upright, turn, false);
+    await faces.portrait('portrait.png', picture, { crop: { kind: 'auto' }, withLook: false });
+    const turned = events.filter((event) => 'code' in event && event.code === 'turned-face');
+    assert.equal(turned.length, degrees === undefined ? 0 : 1);
+    for (const event of turned) {
+      const said = (event as Extract<PipelineEvent, { code: 'turned-face' }>).values.degrees;
+      assert.ok(Math.abs(said - degrees!) < 10, `${said}`);
+    }
+  }
 });

@@ -135,7 +135,7 @@ function load(): Addon {
   letThreadsSleep();
   const path = addonPath();
   if (!existsSync(path)) {
-    throw new Error(`the LibTorch addon has not been built (${path} is missing): run "npm run setup"`);
+    throw new Error(`the LibTorch addon has not been built (${path} is missing): run "npx dagan setup"`);
   }
   try {
     const loaded = createRequire(import.meta.url)(path) as Addon;
@@ -143,7 +143,7 @@ function load(): Addon {
     if (!process.env.OMP_NUM_THREADS) loaded.setThreads(availableParallelism());
     return loaded;
   } catch (error) {
-    throw new Error(`the LibTorch addon ${path} cannot be loaded: ${(error as Error).message}; run "npm run setup"`);
+    throw new Error(`the LibTorch addon ${path} cannot be loaded: ${(error as Error).message}; run "npx dagan setup"`);
   }
 }
 

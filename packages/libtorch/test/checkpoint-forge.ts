@@ -32,7 +32,7 @@ export function seededRandom(seed: number): () => number {
 }
 
 /** One file of an archive; the options lie about it. */
-export interface ZipItem {
+export type ZipItem = {
   readonly name: string;
   readonly data: Uint8Array;
   readonly crc?: number;
@@ -40,7 +40,7 @@ export interface ZipItem {
   readonly flags?: number;
   /** Size before compression. */
   readonly size?: number;
-}
+};
 
 /** A zip archive; with `wide`, sizes and positions are in 64-bit fields as PyTorch writes for large files. */
 export function zip(items: readonly ZipItem[], wide = false): Buffer {

@@ -31,7 +31,7 @@ export type Inspection = {
 };
 
 /** Runs the three parts of the model: the portrait once, then driving frames, then the frames to generate. */
-export interface Engine {
+export type Engine = {
   /** What runs the networks, for people: "LibTorch 1.13.0, bfloat16, 2 threads". */
   readonly description: string;
   /** Pictures go in and come out with this side, in pixels. */
@@ -58,4 +58,4 @@ export interface Engine {
   inspect(keypoints: KeypointSet, options?: { withTensors?: boolean }): Promise<Inspection>;
   /** Frees the model and the portrait. */
   dispose(): void;
-}
+};

@@ -13,7 +13,7 @@ import { textOf } from './errors.js';
 export type Mark = 'ok' | 'note' | 'warn' | 'fail';
 
 /** One line of the report. */
-export interface Finding {
+export type Finding = {
   mark: Mark;
   /** What was looked at, a word or two. */
   subject: string;
@@ -21,7 +21,7 @@ export interface Finding {
   text: string;
   /** What to do about it, shown on a line of its own. */
   remedy?: string;
-}
+};
 
 const signs: Record<Mark, string> = { ok: '✓', note: '·', warn: '!', fail: '✗' };
 
@@ -144,7 +144,7 @@ async function libtorchFindings(): Promise<Finding[]> {
  * @param built whether the addon is there all the same
  */
 export function withoutLibtorch(problem: string, built: boolean, folders: readonly string[] = WEIGHT_FOLDERS): Finding {
-  const finding = { subject: 'LibTorch', remedy: 'npm run setup' };
+  const finding = { subject: 'LibTorch', remedy: 'npx dagan setup' };
   if (built || !runsWithout(folders)) return { ...finding, mark: 'fail', text: problem };
   const text =
     'not set up: the default model runs on ONNX Runtime; other weights, training, evaluation and export need it';

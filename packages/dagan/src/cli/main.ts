@@ -16,6 +16,7 @@ import { infoCommand } from './info.js';
 import { inspectCommand } from './inspect.js';
 import { keypointsCommand } from './keypoints.js';
 import { preprocessCommand } from './preprocess.js';
+import { setupCommand } from './setup.js';
 import { studioCommand } from './studio.js';
 import { trainCommand } from './train.js';
 
@@ -47,6 +48,7 @@ function program(): Command {
     trainCommand(),
     evaluateCommand(),
     ablateCommand(),
+    setupCommand(),
     doctor,
   ];
   const root = new Command('dagan')

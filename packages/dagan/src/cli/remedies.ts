@@ -32,7 +32,7 @@ const WORDS: { readonly [Code in keyof Values]?: Words<Code> } = {
   'format-of-one': () => '--format is for several animations at once; one takes its format from the name after -o',
   'output-not-folder': (_message, { folder }) => `several animations go into a folder: write -o ${folder}`,
   'no-libtorch': (message) =>
-    `${message}: run "npm run setup", or name the folder of an exported model (\`dagan export\`) with --checkpoint`,
+    `${message}: run "npx dagan setup", or name the folder of an exported model (\`dagan export\`) with --checkpoint`,
   'no-cuda-device': (message) => `${message} (\`dagan doctor\` says why)`,
   'no-cuda': (_message, { refusal, gpus }) => withoutCuda(refusal, gpus),
   'not-exported': (message) => `${message} (\`dagan export\` makes one)`,

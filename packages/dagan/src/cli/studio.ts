@@ -2,13 +2,13 @@
 import { spawn } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { isBuilt } from '@dagan/libtorch';
 import { Command } from 'commander';
 import { readManifest } from '../animation/engines/index.js';
 import { exportedFiles, MANIFEST_NAME } from '../export/index.js';
 import { exportOnce } from '../pipelines/choose-engine.js';
 import { defaultCheckpoint, defaultExport } from '../pipelines/default-model.js';
+import { packageFolder } from '../pipelines/package-folder.js';
 import { type StudioServer, type StudioServerOptions, startStudioServer } from '../pipelines/studio-server.js';
 import { UserError } from './errors.js';
 import { addCommonOptions, type CommonOptions, wholeNumber } from './options.js';
@@ -16,8 +16,8 @@ import { Reporter } from './report.js';
 
 type StudioOptions = CommonOptions & { checkpoint?: string; host: string; port?: number; open?: boolean };
 
-/** The built page, in the repository. */
-const PAGE = fileURLToPath(new URL('../../../../studio/dist/page/', import.meta.url));
+/** The built page: that of the repository, else of the installed package. */
+const PAGE = packageFolder('@dagan/studio', import.meta.url, 'dist/page/');
 
 /** The port where none is named and this one is free: browsers keep model and permissions by address, port included. */
 const USUAL_PORT = 8347;
@@ -54,8 +54,10 @@ export function studioCommand(): Command {
 
 async function runStudio(options: StudioOptions): Promise<void> {
   const reporter = new Reporter(options);
-  if (!existsSync(join(PAGE, 'index.html'))) {
-    throw new UserError('the studio has not been built: run "npm run setup" (or "npm run build") in the repository');
+  if (PAGE === undefined || !existsSync(join(PAGE, 'index.html'))) {
+    throw new UserError(
+      'the studio is not there: install it (npm install @dagan/studio), or in the repository build it (npm run build)',
+    );
   }
   const model = await modelFolder(options, reporter);
   const manifest = readManifest(model);
@@ -106,7 +108,7 @@ async function modelFolder(options: StudioOptions, reporter: Reporter): Promise<
   if (!isBuilt()) {
     throw new UserError(
       `LibTorch has not been set up, and ${checkpoint ?? defaultCheckpoint()} needs it to be exported: ` +
-        'run "npm run setup", or name the folder of an exported model with --checkpoint',
+        'run "npx dagan setup", or name the folder of an exported model with --checkpoint',
     );
   }
   // Half the download; browsers compute in float32 where they have to.

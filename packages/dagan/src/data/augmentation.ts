@@ -1,5 +1,5 @@
 // Augmentation: what is done to all frames of a sample alike, so that what moves between them is still the face alone.
-import type { Picture, Rectangle } from '../media/index.js';
+import type { Picture, Rectangle } from '../media/pictures/picture.js';
 import type { Random } from './random.js';
 
 /** How much samples are varied. The defaults are those the published models were trained with. */

@@ -1,8 +1,7 @@
 // What is written down about the clips of a data set: index.json, and lists of clips as text or CSV.
 import { readFile } from 'node:fs/promises';
 import { extname, isAbsolute, posix } from 'node:path';
-import { systemCode, toMediaError } from '../media/errors.js';
-import { MediaError } from '../media/index.js';
+import { MediaError, systemCode, toMediaError } from '../media/errors.js';
 
 /** What an index or a list says of a clip. */
 export type ClipFacts = { identity?: string; tier?: string; motion?: number };

@@ -1,8 +1,8 @@
 // A data set: clips in a folder, each with the identity of the person it shows.
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { extname, join, posix } from 'node:path';
-import { toMediaError } from '../media/errors.js';
-import { MediaError, PICTURE_EXTENSIONS } from '../media/index.js';
+import { MediaError, toMediaError } from '../media/errors.js';
+import { PICTURE_EXTENSIONS } from '../media/pictures/images.js';
 import { type ClipFacts, readClipIndex, readClipList } from './dataset-index.js';
 import { Random } from './random.js';
 

@@ -1,8 +1,9 @@
 // A folder of pictures as the frames of a clip, read one at a time and in any order.
 import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
-import { toMediaError } from '../media/errors.js';
-import { MediaError, PICTURE_EXTENSIONS, type Picture, readPicture } from '../media/index.js';
+import { MediaError, toMediaError } from '../media/errors.js';
+import { PICTURE_EXTENSIONS, readPicture } from '../media/pictures/images.js';
+import type { Picture } from '../media/pictures/picture.js';
 
 const natural = new Intl.Collator('en', { numeric: true });
 

@@ -3,10 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import sharp from 'sharp';
-import { systemCode, toMediaError } from '../media/errors.js';
+import { MediaError, systemCode, toMediaError } from '../media/errors.js';
 import { writeAll } from '../media/files.js';
-import { MediaError, type Picture } from '../media/index.js';
 import { decodeImage, pictureToSharp } from '../media/pictures/images.js';
+import type { Picture } from '../media/pictures/picture.js';
 
 /** What tells one state of a clip's file from another. */
 export type ClipStamp = { bytes: number; modified: number };

@@ -80,7 +80,7 @@ export type FramePairBatch = {
 export type FrameTripletBatch = { previous: Tensor; target: Tensor; next: Tensor } & BatchOrigin;
 
 /** Hands out batches without end. */
-export interface BatchLoader<Batch> extends AsyncDisposable {
+export type BatchLoader<Batch> = AsyncDisposable & {
   /** Samples in an epoch, of all ranks together. */
   readonly epochLength: number;
   /**
@@ -92,7 +92,7 @@ export interface BatchLoader<Batch> extends AsyncDisposable {
   state(): LoaderState;
   /** Ends the worker threads. */
   close(): Promise<void>;
-}
+};
 
 export type PairLoader = BatchLoader<FramePairBatch>;
 export type TripletLoader = BatchLoader<FrameTripletBatch>;
@@ -154,13 +154,15 @@ class Loader<Batch> implements BatchLoader<Batch> {
   #delivered = 0;
   #last: Promise<unknown> = Promise.resolve();
   #closed = false;
+  readonly #batchOf: (tensors: BatchTensors, origin: BatchOrigin) => Batch;
 
   constructor(
     dataset: PreparedDataset,
     sampling: SamplingOptions,
     options: LoaderOptions,
-    private readonly batchOf: (tensors: BatchTensors, origin: BatchOrigin) => Batch,
+    batchOf: (tensors: BatchTensors, origin: BatchOrigin) => Batch,
   ) {
+    this.#batchOf = batchOf;
     const { batchSize, rank = 0, worldSize = 1, workers = 1, prefetch = 4, size = dataset.size, state } = options;
     for (const [name, value] of Object.entries({ batchSize, worldSize, workers, prefetch, size })) {
       if (!Number.isInteger(value) || value < 1) {
@@ -253,7 +255,7 @@ class Loader<Batch> implements BatchLoader<Batch> {
     this.#order();
     this.#delivered++;
     const tensors = this.#tensors(made);
-    return this.batchOf(tensors, {
+    return this.#batchOf(tensors, {
       names: samples.map((one) => ('portrait' in one ? this.#portraits[one.portrait]!.name : one.clip.name)),
       frames: samples.map((one) => ('portrait' in one ? [] : one.frames)),
       [Symbol.dispose]() {

@@ -1,8 +1,10 @@
 // Makes a data set ready for random access: videos are decoded once, into a cache of frames; folders of frames stay as they are.
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { systemCode, toMediaError } from '../media/errors.js';
-import { MediaError, openClip, type Picture, type PictureTransform } from '../media/index.js';
+import { MediaError, systemCode, toMediaError } from '../media/errors.js';
+import type { Picture } from '../media/pictures/picture.js';
+import type { PictureTransform } from '../media/pictures/resize.js';
+import { openClip } from '../media/process/clip.js';
 import type { Dataset, TrainingClip } from './dataset.js';
 import { listFrames, readFolderFrames } from './frame-folder.js';
 import { countPacked, stampOf, UNFINISHED, writePack } from './frame-pack.js';

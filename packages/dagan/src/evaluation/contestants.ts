@@ -5,7 +5,7 @@ import type { TransferOptions } from '../animation/transfer.js';
 import type { Picture } from '../media/pictures/picture.js';
 
 /** Makes the frames that are compared with the driving ones. */
-export interface Contestant {
+export type Contestant = {
   /** The column's name. */
   readonly name: string;
   /** Changes with whatever could change its frames, such as its weights; figures are kept under it. */
@@ -24,7 +24,7 @@ export interface Contestant {
   /** One frame for every driving frame. */
   render(driving: readonly Picture[]): Promise<Picture[]>;
   dispose(): void;
-}
+};
 
 /** Shows the source as it is, whatever drives it. */
 export function copyOfSource(): Contestant {

@@ -1,14 +1,24 @@
 // The model that runs where none is named. Loads no native code, so that whoever examines the machine can ask too.
 import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DaganError } from '../errors.js';
 import { MANIFEST_NAME, WEIGHTS_NAME } from '../export/manifest.js';
+import { packageFolder } from './package-folder.js';
+
+/** The package that the default model comes in. */
+const PACKAGE = '@dagan/starter';
 
 /** Folders that may hold the default model: the one that DAGAN_WEIGHTS names, else the repository's and the package's. */
 export const WEIGHT_FOLDERS: readonly string[] = process.env.DAGAN_WEIGHTS
   ? [process.env.DAGAN_WEIGHTS]
-  : ['../../../../../weights/', '../../../weights/'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+  : [fileURLToPath(new URL('../../../../../weights/', import.meta.url)), ...installedWeights()];
+
+/** The folder that the package of the default model lies in; none if it is not installed. */
+function installedWeights(): string[] {
+  const folder = packageFolder(PACKAGE, import.meta.url);
+  return folder === undefined ? [] : [dirname(folder)];
+}
 
 export type DefaultModel = {
   /** Name of its file or folder. */

@@ -22,8 +22,8 @@ import {
   type SquareCut,
 } from '../animation/index.js';
 import { DaganError, type InputRole } from '../errors.js';
-import { ANALYSIS_SIDE, type Box, FaceAnalyzer, type Square, unionOf } from '../faces/index.js';
-import { type Clip, MediaError, type Picture } from '../media/index.js';
+import { ANALYSIS_SIDE, type Box, FaceAnalyzer, type HeadPose, type Square, unionOf } from '../faces/index.js';
+import { type Clip, MediaError, type Picture, rotatePicture } from '../media/index.js';
 import type { Teller } from './events.js';
 
 /** Which square of a picture is used. */
@@ -49,6 +49,13 @@ export type FramedClip = {
 
 /** Squares of fewer pixels give a blurred result. */
 const SMALL_SQUARE = 128;
+
+/** Degrees from which on a face is not merely tilted. */
+const MUCH_TURNED = 60;
+
+/** The detector's score of an upright face, and by how much it is lower for one upside down; measured on portraits. */
+const SURE = 0.85;
+const SURER = 0.1;
 
 type Options = {
   crop: CropChoice;
@@ -158,6 +165,7 @@ export class FaceFinder implements AsyncDisposable {
       const square = this.#squareAround({ path, role, width, height }, frameFace([face.box], width, height), [
         face.box,
       ]);
+      await this.#tellOfTurn(path, picture, analyzer.pose(face));
       return { square, look: lookOf(analyzer, face) };
     }
     const square = this.#squareGiven({ path, role, width, height }, crop);
@@ -165,6 +173,7 @@ export class FaceFinder implements AsyncDisposable {
     const analyzer = await this.analyzer();
     const part = cutSquare(picture, square, Math.min(square.side, ANALYSIS_SIDE));
     const face = chooseFace(await facesFromLeft(analyzer, part));
+    if (face) await this.#tellOfTurn(path, part, analyzer.pose(face));
     return { square, look: face && lookOf(analyzer, face) };
   }
 
@@ -201,6 +210,25 @@ export class FaceFinder implements AsyncDisposable {
       this.#tell.warn('face-missing', message, { path, missing });
     }
     return { square: this.#squareAround({ path, role, width, height }, framing, face.boxes), face, every };
+  }
+
+  /** The networks learn from upright faces, and a picture that lies on its side mostly does so by mistake. */
+  async #tellOfTurn(path: string, picture: Picture, { roll }: HeadPose): Promise<void> {
+    const upsideDown = Math.abs(roll) > 135 || (await this.#isUpsideDown(picture));
+    if (!upsideDown && Math.abs(roll) < MUCH_TURNED) return;
+    const degrees = upsideDown ? 180 : Math.round(roll);
+    const how = upsideDown ? 'is upside down' : `lies on its side, turned by ${degrees} degrees`;
+    const message = `${path}: the face ${how}; turn the picture first, or the result will be odd`;
+    this.#tell.warn('turned-face', message, { path, degrees });
+  }
+
+  /** In a face that is upside down the networks see an upright one, but the right way round they are surer of it. */
+  async #isUpsideDown(picture: Picture): Promise<boolean> {
+    const analyzer = await this.analyzer();
+    const sureness = async (seen: Picture): Promise<number> =>
+      Math.max(0, ...(await analyzer.detect(seen, { closer: false })).map(({ score }) => score));
+    const asItIs = await sureness(picture);
+    return asItIs < SURE && (await sureness(rotatePicture(picture, 180, false))) > asItIs + SURER;
   }
 
   /** The square for a face, with a word on what was done. */

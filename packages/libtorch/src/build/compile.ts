@@ -11,7 +11,7 @@ import { aptLine, findLibTorch, type LibTorch, NCCL_HEADER } from './find-libtor
 import { defaultOutputDirectory, nativeDirectory } from './paths.js';
 
 /** Options of {@link compileAddon}. */
-export interface CompileOptions {
+export type CompileOptions = {
   /** Directory that receives `libtorch.node`, `libtorch.json` and the objects; default: `build/` of this package. */
   out?: string;
   /** LibTorch to compile against; default: what {@link findLibTorch} finds. */
@@ -26,10 +26,10 @@ export interface CompileOptions {
   log?: (line: string) => void;
   /** Also log the full command lines; default: false. */
   verbose?: boolean;
-}
+};
 
 /** What {@link compileAddon} did. */
-export interface CompileResult {
+export type CompileResult = {
   /** The addon's file. */
   addon: string;
   /** Names of the sources that were compiled; empty when nothing had changed. */
@@ -40,10 +40,10 @@ export interface CompileResult {
   seconds: number;
   /** The LibTorch it was compiled against. */
   libtorch: LibTorch;
-}
+};
 
 /** What `libtorch.json` beside the addon says about it. */
-export interface BuildRecord {
+export type BuildRecord = {
   /** Hash of everything that went into the addon: equal keys mean that nothing has to be done. */
   key: string;
   /** First line of the compiler's `--version`. */
@@ -52,13 +52,13 @@ export interface BuildRecord {
   defines: string[];
   /** The LibTorch it was compiled against. */
   libtorch: LibTorch;
-}
+};
 
 /** A C++ compiler: the command with its leading arguments, and the first line of its `--version`. */
-export interface Compiler {
+export type Compiler = {
   command: string[];
   version: string;
-}
+};
 
 /** The addon could not be built; the message shows the compiler's first errors and a remedy. */
 export class CompileError extends Error {
@@ -193,10 +193,10 @@ export function loadProblem(addon: string, env: NodeJS.ProcessEnv = process.env)
 }
 
 /** One source file and the object that belongs to its present content. */
-interface Unit {
+type Unit = {
   source: string;
   object: string;
-}
+};
 
 async function translationUnits(sources: string, objects: string): Promise<Unit[]> {
   const names = existsSync(sources) ? (await readdir(sources)).sort() : [];
@@ -301,11 +301,11 @@ function linkFlags(libtorch: LibTorch): string[] {
   return ['-shared', ...search, ...rpath, '-Wl,--no-as-needed', ...libraries];
 }
 
-interface RunResult {
+type RunResult = {
   code: number | null;
   signal: NodeJS.Signals | null;
   output: string;
-}
+};
 
 /** Runs commands, some at the same time; the first failure ends the others. */
 class Runner {
@@ -354,12 +354,12 @@ class Runner {
 }
 
 /** What a failed command had to do with. */
-interface Circumstances {
+type Circumstances = {
   libtorch: LibTorch;
   compiler: Compiler;
   /** File that holds all of the command's output. */
   report: string;
-}
+};
 
 /** The first errors of a compiler's or linker's output, and what to do about the ones that are known. */
 function explain(file: string, result: RunResult, circumstances: Circumstances): string {

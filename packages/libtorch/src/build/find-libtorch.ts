@@ -8,7 +8,7 @@ import { dirname, join, resolve } from 'node:path';
 export type LibTorchOrigin = 'LIBTORCH' | 'python' | 'system';
 
 /** A LibTorch that can be compiled against, and what it offers. */
-export interface LibTorch {
+export type LibTorch = {
   /** How it was found: the variable `LIBTORCH`, an importable Python `torch`, or the system's packages. */
   origin: LibTorchOrigin;
   /** Version as its header states it, for example `1.13.0` or `2.11.0`. */
@@ -29,31 +29,31 @@ export interface LibTorch {
   distributed: { gloo: boolean; nccl: boolean; why: string };
   /** The BLAS that matrix products use. */
   blas: Blas;
-}
+};
 
 /** The BLAS behind a LibTorch: `reference` is 30 to 50 times slower at matrix products than the others. */
-export interface Blas {
+export type Blas = {
   /** `built-in` when LibTorch carries its own (MKL or OpenBLAS inside the library), `unknown` where it cannot be told. */
   kind: 'openblas' | 'mkl' | 'blis' | 'atlas' | 'reference' | 'built-in' | 'unknown';
   /** The file that the loader picks, symbolic links followed. */
   path?: string;
-}
+};
 
 /** What {@link findLibTorch} looks at; the defaults are this process's own. */
-export interface FindOptions {
+export type FindOptions = {
   /** Environment variables: `LIBTORCH`, `LIBTORCH_USE_PYTORCH`, `PYTHON`. */
   env?: NodeJS.ProcessEnv;
   /** `process.platform` of the target. */
   platform?: NodeJS.Platform;
   /** Pairs of directories (headers, libraries) that are searched for the system's LibTorch. */
   systemPlaces?: SystemPlace[];
-}
+};
 
 /** One place where a system keeps headers and libraries. */
-export interface SystemPlace {
+export type SystemPlace = {
   include: string;
   lib: string;
-}
+};
 
 /** No LibTorch, or one that cannot be used; the message says what to do. */
 export class LibTorchError extends Error {
@@ -105,11 +105,11 @@ export function findLibTorch(options: FindOptions = {}): LibTorch {
   );
 }
 
-interface Location {
+type Location = {
   include: string;
   lib: string;
   root: string;
-}
+};
 
 function isSet(value: string | undefined): boolean {
   return value !== undefined && !['', '0', 'false', 'no', 'off'].includes(value.trim().toLowerCase());
@@ -232,12 +232,12 @@ function missingLibrariesRemedy(missing: readonly string[], root: string): strin
   );
 }
 
-interface Loads {
+type Loads = {
   /** Needed libraries that the loader does not find. */
   missing: string[];
   /** Needed libraries and the files that the loader picks. */
   resolved: Map<string, string>;
-}
+};
 
 /** Asks the system's loader what `library` needs, without running any of its code. */
 function loads(library: string, platform: NodeJS.Platform): Loads {

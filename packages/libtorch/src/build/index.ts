@@ -4,3 +4,4 @@ export { addonPath } from '../native.js';
 export * from './compile.js';
 export * from './find-libtorch.js';
 export * from './paths.js';
+export * from './prepare.js';

@@ -2,7 +2,7 @@
 import type { DType } from './dtype.js';
 
 /** One tensor in a file. Its bytes are read only when asked for. */
-export interface TensorRecord {
+export type TensorRecord = {
   /** Full name; for PyTorch files the keys of the nested dictionaries joined by dots. */
   readonly name: string;
   readonly dtype: DType;
@@ -17,13 +17,13 @@ export interface TensorRecord {
    * @throws CheckpointError if the file is closed, became unreadable, or its checksum does not match.
    */
   read(): Uint8Array<ArrayBuffer>;
-}
+};
 
 /** A value other than a tensor. Integers that a double cannot hold are given as decimal strings. */
 export type Scalar = number | string | boolean | null;
 
 /** An open checkpoint. Holds a file descriptor until closed. */
-export interface CheckpointFile {
+export type CheckpointFile = {
   readonly path: string;
   readonly format: 'safetensors' | 'pytorch-zip' | 'pytorch-legacy';
   /** `__metadata__` of a safetensors file; empty for PyTorch files. */
@@ -35,4 +35,4 @@ export interface CheckpointFile {
   /** Closes the file; records can no longer be read. Closing twice is harmless. */
   close(): void;
   [Symbol.dispose](): void;
-}
+};

@@ -11,10 +11,10 @@ const MAX_VALUES = 2 ** 20;
 const MAX_CHARACTERS = 2 ** 26;
 
 /** The leaves of a pickle by name. */
-export interface Leaves {
+export type Leaves = {
   readonly tensors: Map<string, TensorView>;
   readonly scalars: Map<string, Scalar>;
-}
+};
 
 /**
  * Names every leaf by the keys and list positions on the way to it, joined by dots; a value at the top has the name ''.

@@ -1,10 +1,10 @@
 // Says what a file that is not a checkpoint looks like, so that the error can name the mix-up.
 
-interface Signature {
+type Signature = {
   readonly at: number;
   readonly bytes: string;
   readonly is: string;
-}
+};
 
 const ARCHIVE = 'unpack it and name the checkpoint inside';
 const PICTURE = 'name the checkpoint in its place';

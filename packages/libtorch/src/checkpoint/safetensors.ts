@@ -112,13 +112,13 @@ function parseEntry(source: FileSource, name: string, entry: unknown) {
 }
 
 /** A tensor to be written. */
-export interface TensorToWrite {
+export type TensorToWrite = {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
   /** Row-major little-endian elements, or a function that is called for them when it is their turn to be written. */
   readonly data: ArrayBufferView | (() => ArrayBufferView);
-}
+};
 
 /**
  * Writes a safetensors file, whole or not at all: into `<file>.part` (of long names the beginning) first, which replaces `file` once it is on the disk.

@@ -3,13 +3,13 @@ import { type DType, elementCount, ITEM_SIZE, TORCH_STORAGE_DTYPE } from './dtyp
 import { PickleError, PyGlobal, PyObject, type PyValue } from './unpickle.js';
 
 /** The buffer of one or several tensors, kept outside the pickle. */
-export interface Storage {
+export type Storage = {
   /** Names the content within its file. */
   readonly key: string;
   readonly dtype: DType;
   /** Elements, not bytes. */
   readonly length: number;
-}
+};
 
 /** A storage, or a range of one that old versions of PyTorch counted as a storage of its own. */
 export class StorageView extends PyObject {

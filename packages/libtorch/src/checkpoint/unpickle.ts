@@ -39,12 +39,12 @@ export class PyGlobal {
 }
 
 /** What a restricted pickle may name and refer to. */
-export interface PickleRules {
+export type PickleRules = {
   /** The whitelisted global, or undefined to refuse it. */
   global(module: string, name: string): PyGlobal | undefined;
   /** The object outside the pickle that a persistent id stands for. */
   persistent(id: PyValue): PyValue;
-}
+};
 
 /** The pickle is malformed or asks for something that is refused; the message continues "its pickle ...". */
 export class PickleError extends Error {}
@@ -72,12 +72,16 @@ export class PickleEnd extends PickleError {
  * so one that copies more repeats a shared value in order to fill the memory.
  */
 export class CopyBudget {
-  constructor(private left: number) {}
+  #left: number;
+
+  constructor(left: number) {
+    this.#left = left;
+  }
 
   /** Accounts for a copy of `count` elements. */
   take(count: number): void {
-    this.left -= count;
-    if (this.left < 0) throw new PickleError('copies the same values over and over');
+    this.#left -= count;
+    if (this.#left < 0) throw new PickleError('copies the same values over and over');
   }
 }
 

@@ -21,17 +21,28 @@ const ENCRYPTED_FLAG = 0x1;
 export class ZipEntry {
   #position: number | undefined;
   #verified = false;
+  readonly #source: FileSource;
+  readonly #crc: number;
+  readonly #method: number;
+  readonly #flags: number;
+  readonly #header: number;
 
   constructor(
-    private readonly source: FileSource,
+    source: FileSource,
     readonly name: string,
     /** Bytes of the content. */
     readonly size: number,
-    private readonly crc: number,
-    private readonly method: number,
-    private readonly flags: number,
-    private readonly header: number,
-  ) {}
+    crc: number,
+    method: number,
+    flags: number,
+    header: number,
+  ) {
+    this.#source = source;
+    this.#crc = crc;
+    this.#method = method;
+    this.#flags = flags;
+    this.#header = header;
+  }
 
   /**
    * Reads `length` bytes of the content at `offset`. The first read checks the checksum of the whole entry.
@@ -40,24 +51,24 @@ export class ZipEntry {
   read(offset = 0, length = this.size - offset): Uint8Array<ArrayBuffer> {
     const start = this.#contentPosition();
     if (offset === 0 && length === this.size) {
-      const bytes = this.source.read(start, length);
+      const bytes = this.#source.read(start, length);
       if (!this.#verified) this.#verify(crc32(bytes));
       return bytes;
     }
     if (!this.#verified) {
       let sum = 0;
       for (let at = 0; at < this.size; at += CHUNK) {
-        sum = crc32(this.source.read(start + at, Math.min(CHUNK, this.size - at)), sum);
+        sum = crc32(this.#source.read(start + at, Math.min(CHUNK, this.size - at)), sum);
       }
       this.#verify(sum);
     }
-    return this.source.read(start + offset, length);
+    return this.#source.read(start + offset, length);
   }
 
   #verify(sum: number): void {
     // PyTorch writes 0 where it was told to compute no checksums.
-    if (this.crc !== 0 && sum !== this.crc) {
-      throw this.source.error(
+    if (this.#crc !== 0 && sum !== this.#crc) {
+      throw this.#source.error(
         `is damaged: the checksum of "${this.name}" does not match its content. Download or copy the file again`,
       );
     }
@@ -66,19 +77,19 @@ export class ZipEntry {
 
   #contentPosition(): number {
     if (this.#position !== undefined) return this.#position;
-    if (this.flags & ENCRYPTED_FLAG)
-      throw this.source.error(`holds the encrypted entry "${this.name}"; decrypt it first`);
-    if (this.method !== 0) {
-      throw this.source.error(
+    if (this.#flags & ENCRYPTED_FLAG)
+      throw this.#source.error(`holds the encrypted entry "${this.name}"; decrypt it first`);
+    if (this.#method !== 0) {
+      throw this.#source.error(
         `holds the compressed entry "${this.name}", which PyTorch never writes. Pack its files again without compression (zip -0)`,
       );
     }
-    const header = view(this.source.read(this.header, LOCAL_HEADER.size));
+    const header = view(this.#source.read(this.#header, LOCAL_HEADER.size));
     const nameLength = header.getUint16(26, true);
-    const name = this.source.read(this.header + LOCAL_HEADER.size, nameLength);
-    const position = this.header + LOCAL_HEADER.size + nameLength + header.getUint16(28, true);
+    const name = this.#source.read(this.#header + LOCAL_HEADER.size, nameLength);
+    const position = this.#header + LOCAL_HEADER.size + nameLength + header.getUint16(28, true);
     if (header.getUint32(0, true) !== LOCAL_HEADER.signature || decode(name) !== this.name) {
-      throw this.source.error(
+      throw this.#source.error(
         `is damaged: there is no entry "${this.name}" where its directory says. Download it again`,
       );
     }

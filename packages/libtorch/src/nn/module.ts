@@ -58,7 +58,7 @@ export abstract class Module {
   }
 
   /** Own parameters and buffers by field name. */
-  private ownTensors(): [string, Tensor][] {
+  #ownTensors(): [string, Tensor][] {
     return Object.entries(this).flatMap(([name, value]) => (value instanceof Tensor ? [[name, value]] : []));
   }
 
@@ -72,7 +72,7 @@ export abstract class Module {
   stateDict(prefix = ''): Map<string, Tensor> {
     const state = new Map<string, Tensor>();
     for (const [path, module] of this.namedModules(prefix)) {
-      for (const [field, value] of module.ownTensors()) {
+      for (const [field, value] of module.#ownTensors()) {
         const name = module.tensorName(field);
         state.set(path ? `${path}.${name}` : name, value);
       }
@@ -128,7 +128,7 @@ export abstract class Module {
    */
   to({ dtype, device, memoryFormat }: { dtype?: DType; device?: string; memoryFormat?: MemoryFormat }): this {
     for (const [, module] of this.namedModules()) {
-      for (const [name, value] of module.ownTensors()) {
+      for (const [name, value] of module.#ownTensors()) {
         const floating = value.dtype.includes('float');
         using detached = value.detach();
         const converted = detached.to({

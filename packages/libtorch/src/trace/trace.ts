@@ -74,6 +74,10 @@ export function trace(
 class Unification {
   readonly #first: Recording;
   readonly #values: GraphValue[] = [];
+  readonly #all: readonly Recording[];
+  readonly #dimensions: readonly FreeDimension[];
+  readonly #checks: readonly Record<string, number>[];
+  readonly #keepsModules: boolean;
 
   /**
    * @param all passes at the corners of the dimensions' box, then those of `checks`
@@ -81,11 +85,15 @@ class Unification {
    * @param keepsModules whether what follows from the tensors of modules stays a computation
    */
   constructor(
-    private readonly all: readonly Recording[],
-    private readonly dimensions: readonly FreeDimension[],
-    private readonly checks: readonly Record<string, number>[],
-    private readonly keepsModules: boolean,
+    all: readonly Recording[],
+    dimensions: readonly FreeDimension[],
+    checks: readonly Record<string, number>[],
+    keepsModules: boolean,
   ) {
+    this.#all = all;
+    this.#dimensions = dimensions;
+    this.#checks = checks;
+    this.#keepsModules = keepsModules;
     this.#first = all[0]!;
   }
 
@@ -113,7 +121,7 @@ class Unification {
     const named = (places: ReadonlyMap<string, number>) =>
       new Map([...places].map(([name, index]) => [name, this.#values[index]!]));
     return {
-      dimensions: this.dimensions,
+      dimensions: this.#dimensions,
       inputs: named(inputs),
       outputs: named(outputs),
       nodes: kept.map(([position, node]) => this.#node(position, node)),
@@ -123,13 +131,13 @@ class Unification {
   /** The passes must differ in numbers alone. */
   #requireSameNodes(): void {
     for (const [i, node] of this.#first.nodes.entries()) {
-      for (const other of this.all.slice(1)) {
+      for (const other of this.#all.slice(1)) {
         const same = other.nodes[i];
         const equal = same?.operator === node.operator && wiring(same) === wiring(node);
         if (!equal) throw differentNodes(node, same);
       }
     }
-    const longer = this.all.find(({ nodes }) => nodes.length > this.#first.nodes.length);
+    const longer = this.#all.find(({ nodes }) => nodes.length > this.#first.nodes.length);
     if (longer) throw differentNodes(longer.nodes[this.#first.nodes.length]!, undefined);
   }
 
@@ -139,10 +147,10 @@ class Unification {
     for (const [position, node] of this.#first.nodes.entries()) {
       const fixed = node.outputs.every((index) => {
         const { depends, ofModules } = this.#first.values[index]!;
-        return !depends && !(ofModules && this.keepsModules);
+        return !depends && !(ofModules && this.#keepsModules);
       });
       const constant = referencesIn(node.arguments).every(({ index }) => found.has(index) || !makers.has(index));
-      const numbers = new Set(this.all.map(({ nodes }) => JSON.stringify(nodes[position]!.arguments)));
+      const numbers = new Set(this.#all.map(({ nodes }) => JSON.stringify(nodes[position]!.arguments)));
       if (fixed && constant && numbers.size === 1) for (const index of node.outputs) found.add(index);
     }
     return found;
@@ -153,7 +161,7 @@ class Unification {
     const { tensor, name } = this.#first.values[index]!;
     const data = tensor!.toTypedArray();
     if (name !== undefined) return data;
-    for (const { values } of this.all.slice(1)) {
+    for (const { values } of this.#all.slice(1)) {
       const other = values[index]!;
       if (sameBytes(data, other.tensor!.toTypedArray())) continue;
       throw new TraceError(
@@ -164,7 +172,7 @@ class Unification {
   }
 
   #node(position: number, node: RecordedNode): GraphNode {
-    const others = this.all.map(({ nodes }) => nodes[position]!.arguments);
+    const others = this.#all.map(({ nodes }) => nodes[position]!.arguments);
     return {
       operator: node.operator,
       arguments: node.arguments.map((_, i) =>
@@ -196,18 +204,18 @@ class Unification {
   }
 
   #size(sizeIn: (recording: Recording) => number, node: RecordedNode | undefined): Size {
-    return this.#number(this.all.map(sizeIn), node);
+    return this.#number(this.#all.map(sizeIn), node);
   }
 
   /** A number as a function of the free dimensions. @param versions at the corners, then in the check */
   #number(versions: readonly number[], node: RecordedNode | undefined): Size {
     const where = node ? `${node.operator}, run in ${describePlace(node.module)},` : 'an input';
     if (versions.every((version) => version === versions[0])) return versions[0]!;
-    const corners = versions.length - this.checks.length;
+    const corners = versions.length - this.#checks.length;
     const size = versions.every(Number.isInteger)
-      ? interpolate(this.dimensions, versions.slice(0, corners))
+      ? interpolate(this.#dimensions, versions.slice(0, corners))
       : undefined;
-    const holds = this.checks.every(
+    const holds = this.#checks.every(
       (sizes, i) => size !== undefined && evaluated(size, sizes) === versions[corners + i],
     );
     if (size === undefined || !holds) {

@@ -79,6 +79,11 @@ export class FaceFinder {
     return this.#clips.get(clip)?.face.nearest(look)?.frame ?? null;
   }
 
+  /** What follows a face by the refined mesh. */
+  analyzer(): Promise<FaceAnalyzer> {
+    return this.#load();
+  }
+
   /** Watches a face from frame to frame. */
   async watch(): Promise<FaceWatch> {
     return new FaceWatch(await this.#load());

@@ -3,10 +3,12 @@ import {
   type Absence,
   type Analysis,
   attentionRow,
+  type Engine,
   type FaceWatch,
   type Inspection,
   type KeypointSet,
   type Look,
+  MeshGuidedEngine,
   MotionTransfer,
   PasteBack,
   type Sight,
@@ -40,6 +42,8 @@ const LONGEST_SIDE = 1920;
 type Model = { engine: OnnxEngine; facts: LoadedModel };
 
 type CurrentPortrait = {
+  /** The model's engine, or the face mesh before it. */
+  engine: Engine;
   analysis: Analysis;
   motion: MotionTransfer;
   /** The whole portrait, and where the networks' square lies in it, in whole pixels. */
@@ -142,12 +146,14 @@ export class Studio {
     this.clearPortrait();
     const original = readPicture(order.picture);
     const { square, picture } = readSquare(original, order.square, engine.size);
-    const analysis = await engine.setSource(picture);
+    const driven = await this.#guided(engine);
+    const analysis = await driven.setSource(picture);
     const whole = shrink(original, LONGEST_SIDE);
     const scale = whole.width / original.width;
     this.#portrait = {
+      engine: driven,
       analysis,
-      motion: new MotionTransfer(analysis.keypoints),
+      motion: new MotionTransfer(analysis.keypoints, { names: driven.keypointNames }),
       whole,
       square: {
         left: Math.round(square.left * scale),
@@ -174,7 +180,7 @@ export class Studio {
   async setReference({ frame, square }: Pick<DrivingFrame, 'frame' | 'square'>): Promise<void> {
     const { engine } = this.#currentModel();
     const { picture } = readSquare(frame, square, engine.size);
-    const [found] = await engine.drive([picture]);
+    const [found] = await (this.#portrait?.engine ?? engine).drive([picture]);
     this.#portrait?.motion.reset(found!.keypoints);
     this.#watch = undefined;
   }
@@ -194,7 +200,7 @@ export class Studio {
     const { picture: square } = readSquare(order.frame, order.square, engine.size);
 
     const beforeDrive = performance.now();
-    const [found] = await engine.drive([square], { withDisparity: insight });
+    const [found] = await portrait.engine.drive([square], { withDisparity: insight });
     const { keypoints: driving, disparity } = found!;
     const drive = performance.now() - beforeDrive;
 
@@ -202,7 +208,8 @@ export class Studio {
     const sight = order.watch ? await this.#see(square, order.number) : 'face';
     const watch = performance.now() - beforeWatch;
 
-    portrait.motion.set({ motion, adaptScale, smoothing: smoothing !== null && { strength: smoothing } });
+    const names = portrait.engine.keypointNames;
+    portrait.motion.set({ motion, adaptScale, names, smoothing: smoothing !== null && { strength: smoothing } });
     const keypoints = portrait.motion.next(driving, timestamp, sight === 'face');
 
     const beforeGenerate = performance.now();
@@ -299,6 +306,17 @@ export class Studio {
     const { size, description } = engine;
     const facts = { provider, fallback, description, size, bytes, ...abilities(manifest), weights: manifest.metadata };
     return { engine, facts };
+  }
+
+  /** The face mesh before the engine, where the model's keypoints have names and the networks that find faces can be had. */
+  async #guided(engine: OnnxEngine): Promise<Engine> {
+    if (Object.keys(engine.keypointNames).length === 0) return engine;
+    try {
+      return new MeshGuidedEngine(engine, await this.#faces.analyzer());
+    } catch (error) {
+      if (error instanceof StudioEngineError && error.code === 'offline') return engine;
+      throw error;
+    }
   }
 
   /** What is seen of the face that drives; without the networks that find faces it is taken to be there. */

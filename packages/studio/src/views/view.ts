@@ -7,11 +7,11 @@ import type { GeneratedFrame, Portrait } from '../engine/api.js';
 export type Seen = { portrait: Portrait; frame: GeneratedFrame | null };
 
 /** One view. */
-export interface View {
+export type View = {
   readonly element: HTMLElement;
   update(seen: Seen): void;
   clear(): void;
-}
+};
 
 /** A view's frame: what it shows, its canvases, and what it means. */
 export function figure(title: string, words: string, ...content: HTMLElement[]): HTMLElement {

@@ -5,10 +5,12 @@ import { firstLine, MediaError } from '../errors.js';
 import { resizePicture } from '../pictures/resize.js';
 import { SampleConverter, yuvColor } from '../pictures/sample.js';
 import { checkReadableSize } from '../pictures/size-limit.js';
+import { hdrTransfer } from '../pictures/tone-map.js';
 import type { DecodeJob, SoundRange } from '../process/messages.js';
 import type { Mediabunny } from './codecs.js';
 import { type Edit, isShown, type ReadBytes, readEdits, UNEDITED } from './edit-list.js';
 import type { FrameReader, ReaderEvents, ReaderFrame } from './reader.js';
+import { unknownCoding } from './transport-stream.js';
 
 /** Packets looked at on opening: all of a usual clip where the file has an index, a few where it must be read through. */
 const SCAN_INDEXED = 20_000;
@@ -37,7 +39,7 @@ export async function openVideoFrames(
   events: ReaderEvents,
 ): Promise<FrameReader> {
   const { path, start } = job;
-  const track = await videoTrack(mb, input, path);
+  const track = await videoTrack(mb, input, read, path);
   const [width, height] = [await track.getDisplayWidth(), await track.getDisplayHeight()];
   checkReadableSize(path, width, height);
 
@@ -101,10 +103,12 @@ export async function openVideoFrames(
 }
 
 /** The track to read; all the ways in which a file can turn out to have none become plain words. */
-async function videoTrack(mb: Mediabunny, input: Input, path: string): Promise<InputVideoTrack> {
+async function videoTrack(mb: Mediabunny, input: Input, read: ReadBytes, path: string): Promise<InputVideoTrack> {
   let track: InputVideoTrack | null;
   try {
     track = await input.getPrimaryVideoTrack();
+    const unknown = track ? undefined : await unknownCoding(read);
+    if (unknown !== undefined) throw new MediaError(path, notDecoded(unknown));
     if (!track && (await input.getPrimaryAudioTrack())) throw new MediaError(path, 'has sound but no video track');
   } catch (error) {
     if (error instanceof MediaError) throw error;
@@ -116,13 +120,13 @@ async function videoTrack(mb: Mediabunny, input: Input, path: string): Promise<I
   if (!track) throw new MediaError(path, 'has no video track; the file is damaged or cut off');
   if (!(await track.canDecode())) {
     const codec = (await track.getCodec()) ?? (await track.getInternalCodecId()) ?? 'unknown';
-    throw new MediaError(
-      path,
-      `is coded as '${String(codec)}', which cannot be decoded here; convert it to H.264 first`,
-    );
+    throw new MediaError(path, notDecoded(`'${String(codec)}'`));
   }
   return track;
 }
+
+const notDecoded = (coding: string): string =>
+  `is coded as ${coding}, which cannot be decoded here; convert it to H.264 first, for example with: ffmpeg -i IN OUT.mp4`;
 
 async function isIndexed(mb: Mediabunny, input: Input): Promise<boolean> {
   return (await input.getFormat()) instanceof mb.IsobmffInputFormat;
@@ -299,7 +303,7 @@ class FrameIteration {
       matrix: tags.matrix ?? sample.colorSpace.matrix,
       fullRange: sample.colorSpace.fullRange ?? tags.fullRange,
     });
-    let picture = await this.#converter.toPicture(sample, color);
+    let picture = await this.#converter.toPicture(sample, color, hdrTransfer(tags.transfer));
     // A recording may change its size on the way: a camera that is turned, a call with a poor connection.
     if (picture.width !== width || picture.height !== height) picture = resizePicture(picture, width, height);
     this.#advance(time, { time, frame: { picture, timestamp: time - firstTime, duration: sample.duration } });

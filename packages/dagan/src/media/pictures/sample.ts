@@ -3,6 +3,7 @@ import type { VideoSample } from 'mediabunny';
 import { blendOverWhite, rgbaToPicture, type YuvColor, type YuvMatrix, type YuvPlanes, yuvToPicture } from './color.js';
 import { type Picture, rotatePicture } from './picture.js';
 import { resizePicture } from './resize.js';
+import { type HdrTransfer, toStandardRange } from './tone-map.js';
 
 const MATRICES: Partial<Record<string, YuvMatrix>> = {
   bt709: 'bt709',
@@ -35,16 +36,18 @@ export class SampleConverter {
   /**
    * The sample's picture as it is to be seen: `color` applied, pixels made square, transparency on white, rotation and
    * mirroring carried out. 4:2:0, 4:2:2, 4:4:4 and NV12 in 8, 10 and 12 bits and RGBA are converted here; anything else
-   * by the platform.
+   * by the platform, which then also brings a high dynamic range down.
+   *
+   * @param hdr the curve of a track of high dynamic range
    */
-  async toPicture(sample: VideoSample, color: YuvColor): Promise<Picture> {
-    let picture = await this.#stored(sample, color);
+  async toPicture(sample: VideoSample, color: YuvColor, hdr?: HdrTransfer): Promise<Picture> {
+    let picture = await this.#stored(sample, color, hdr);
     const { squarePixelWidth: width, squarePixelHeight: height } = sample;
     if (picture.width !== width || picture.height !== height) picture = resizePicture(picture, width, height);
     return rotatePicture(picture, sample.rotation, sample.flip);
   }
 
-  async #stored(sample: VideoSample, color: YuvColor): Promise<Picture> {
+  async #stored(sample: VideoSample, color: YuvColor, hdr: HdrTransfer | undefined): Promise<Picture> {
     const { width, height } = sample.visibleRect;
     const [, family = '', alpha = '', depth = ''] = /^(I4\d\d|NV12)(A?)(P1[02])?$/.exec(sample.format ?? '') ?? [];
     const sampling = SAMPLING[family];
@@ -73,6 +76,7 @@ export class SampleConverter {
       shiftY: sampling[1],
     };
     const picture = yuvToPicture(frame, color);
+    if (hdr) toStandardRange(picture, hdr);
     const opacity = planes[3];
     if (alpha === 'A' && opacity) blendOverWhite(picture, opacity.bytes, opacity.stride);
     return picture;

@@ -3,12 +3,12 @@
 import { F, nn, type Tensor, tensor, tidy } from '@dagan/libtorch';
 
 /** A network whose features tell how alike two pictures look. Its weights are frozen; gradients pass through it. */
-export interface PerceptualNetwork {
+export type PerceptualNetwork = {
   /** Number of feature maps. */
   readonly layers: number;
   /** Feature maps of pictures [N, 3, H, W] in [0, 1], the finest first. */
   features(image: Tensor): Tensor[];
-}
+};
 
 /** Channels of the convolutions up to relu5_1; halving of the size between the groups. */
 const GROUPS = [[64, 64], [128, 128], [256, 256, 256, 256], [512, 512, 512, 512], [512]] as const;

@@ -1,8 +1,9 @@
 // Everything that decides how an animation model is trained, in one object that checkpoints keep.
-import type { AugmentationOptions } from '../../data/index.js';
+import type { AugmentationOptions } from '../../data/augmentation.js';
 import { FACE_LANDMARKS } from '../../faces/landmarks.js';
 import type { DeformationOptions } from '../../geometry/thin-plate-spline.js';
-import type { KeypointDistanceOptions, ObjectiveWeights } from '../../losses/index.js';
+import type { KeypointDistanceOptions } from '../../losses/keypoint-distance.js';
+import type { ObjectiveWeights } from '../../losses/objective.js';
 import type { ModelConfig } from '../../models/config/config.js';
 import type { DiscriminatorConfig } from '../../models/discriminator.js';
 import { TrainingSetupError } from '../run/setup-error.js';

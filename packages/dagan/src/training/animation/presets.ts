@@ -1,6 +1,6 @@
 // Trainings by name: the paper's, the rows of its Table 4, a small one for starter weights, a tiny one to try things.
 import { FACE_LANDMARK_NAMES } from '../../faces/landmarks.js';
-import { OBJECTIVE_WEIGHTS } from '../../losses/index.js';
+import { OBJECTIVE_WEIGHTS } from '../../losses/objective.js';
 import { MODEL_PRESETS, type ModelConfig, type ModelName } from '../../models/config/config.js';
 import type { AnimationTrainingConfig } from './config.js';
 

@@ -1,7 +1,7 @@
 // The spacing of a clip's frames, from looking at some of them.
 import { readFolderFrames } from '../../data/frame-folder.js';
 import { readPacked } from '../../data/frame-pack.js';
-import type { FrameClip } from '../../data/index.js';
+import type { FrameClip } from '../../data/prepare.js';
 import { chooseSpacing, frameSketch } from './spacing.js';
 
 /** Widest spacing that is chosen, in frames. */

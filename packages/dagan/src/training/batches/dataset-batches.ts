@@ -1,29 +1,22 @@
 // Batches of frames from a folder of clips, for the training loop.
 import { join } from 'node:path';
-import { listFolder } from '../../data/dataset.js';
+import { type AugmentationOptions, augmentationSettings } from '../../data/augmentation.js';
+import { type Dataset, holdOut, identitiesOf, listFolder, openDataset } from '../../data/dataset.js';
+import { prepareMeshes } from '../../data/face-meshes.js';
 import {
-  type AugmentationOptions,
-  augmentationSettings,
   type BatchLoader,
-  type Dataset,
-  type FrameClip,
   type FramePairBatch,
   type FrameTripletBatch,
-  holdOut,
-  identitiesOf,
   type LoaderOptions,
   type LoaderState,
-  openDataset,
   openPairLoader,
   openTripletLoader,
-  type PreparedDataset,
-  prepareFrames,
-  prepareMeshes,
-} from '../../data/index.js';
+} from '../../data/loader.js';
 import { keptExpressions } from '../../data/portraits/kept-expressions.js';
 import { preparePortraits } from '../../data/portraits/portrait-store.js';
+import { type FrameClip, type PreparedDataset, prepareFrames } from '../../data/prepare.js';
 import { withCode } from '../../errors.js';
-import { MediaError } from '../../media/index.js';
+import { MediaError } from '../../media/errors.js';
 import type { BatchProvider, BatchRequest } from './batches.js';
 import { clipSpacing, WIDEST_SPACING } from './clip-spacing.js';
 

@@ -1,6 +1,6 @@
 // Photometric error on held-out frames: how well depth, motion and camera rebuild frames of people that were not learned from.
 import { noGrad, type Tensor, tidy } from '@dagan/libtorch';
-import { photometricError } from '../../losses/index.js';
+import { photometricError } from '../../losses/photometric.js';
 import type { Picture } from '../../media/pictures/picture.js';
 import { batchOn, freeBatch } from '../batches/batches.js';
 import { keepingRandomNumbers } from '../loop/random-state.js';

@@ -1,7 +1,11 @@
 // What depth, pose and intrinsics are judged by (Section 3.2, Eqs. 1 to 5): how well neighbouring frames rebuild a frame.
 import { cat, F, linspace, noGrad, stack, type Tensor, tensor, tidy } from '@dagan/libtorch';
-import { disparityToDepth, poseMatrix, synthesizeView } from '../../geometry/index.js';
-import { edgeAwareSmoothness, minimumReprojection, photometricError } from '../../losses/index.js';
+import { disparityToDepth } from '../../geometry/disparity.js';
+import { poseMatrix } from '../../geometry/pose.js';
+import { synthesizeView } from '../../geometry/view-synthesis.js';
+import { photometricError } from '../../losses/photometric.js';
+import { minimumReprojection } from '../../losses/reprojection.js';
+import { edgeAwareSmoothness } from '../../losses/smoothness.js';
 import type { DepthNetwork } from '../../models/depth-network.js';
 import type { PoseNetwork } from '../../models/pose-network.js';
 import { inPrecision } from '../loop/mixed-precision.js';

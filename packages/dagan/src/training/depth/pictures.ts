@@ -2,7 +2,7 @@
 import { type Tensor, tidy } from '@dagan/libtorch';
 import type { Picture } from '../../media/pictures/picture.js';
 import { tensorToMaps, tensorToPictures } from '../../tensors/pictures.js';
-import { heatPicture } from '../../visualization/index.js';
+import { heatPicture } from '../../visualization/maps.js';
 import { pictureSheet, SHEET_ROWS } from '../run/picture-sheet.js';
 import type { DepthSeen, FrameTriple } from './objective.js';
 

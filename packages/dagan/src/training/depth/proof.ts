@@ -3,11 +3,12 @@
 import { cat, keep, manualSeed, noGrad, type Tensor, tensor, tidy } from '@dagan/libtorch';
 import { Random } from '../../data/random.js';
 import { renderHeadClip, type SyntheticClip } from '../../data/synthetic-head.js';
-import { disparityToDepth } from '../../geometry/index.js';
+import { disparityToDepth } from '../../geometry/disparity.js';
 import type { Picture } from '../../media/pictures/picture.js';
 import { DepthNetwork } from '../../models/depth-network.js';
 import { PoseNetwork } from '../../models/pose-network.js';
-import { grid, heatPicture } from '../../visualization/index.js';
+import { grid } from '../../visualization/drawing.js';
+import { heatPicture } from '../../visualization/maps.js';
 import { type LearningRateSchedule, learningRateFactor } from '../run/schedule.js';
 import { initializeCamera } from './camera.js';
 import { depthTraining } from './config.js';

@@ -1,6 +1,8 @@
 // How the depth network is trained (Section 3.2 of the paper): every choice in which paper, published code and practice differ.
-import type { CameraModel, DepthRange } from '../../geometry/index.js';
-import type { PhotometricOptions } from '../../losses/index.js';
+
+import type { DepthRange } from '../../geometry/disparity.js';
+import type { CameraModel } from '../../geometry/view-synthesis.js';
+import type { PhotometricOptions } from '../../losses/photometric.js';
 import type { LearningRateSchedule } from '../run/schedule.js';
 
 export type DepthRecipe = {

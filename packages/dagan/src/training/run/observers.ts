@@ -37,8 +37,11 @@ export type TrainingObserver = {
 /** All observers as one. Logs on a full disk must not end a training: what goes wrong is said once. */
 export class ObserverList implements Required<TrainingObserver> {
   readonly #failed = new Set<TrainingObserver>();
+  readonly #all: readonly TrainingObserver[];
 
-  constructor(private readonly all: readonly TrainingObserver[]) {}
+  constructor(all: readonly TrainingObserver[]) {
+    this.#all = all;
+  }
 
   step: Required<TrainingObserver>['step'] = (report) => this.#each((observer) => observer.step?.(report));
   evaluation: Required<TrainingObserver>['evaluation'] = (step, result) =>
@@ -50,7 +53,7 @@ export class ObserverList implements Required<TrainingObserver> {
   close = (): void => this.#each((observer) => observer.close?.());
 
   async pictures(step: number, pictures: Readonly<Record<string, Picture>>): Promise<void> {
-    for (const observer of this.all) {
+    for (const observer of this.#all) {
       try {
         await observer.pictures?.(step, pictures);
       } catch (error) {
@@ -60,7 +63,7 @@ export class ObserverList implements Required<TrainingObserver> {
   }
 
   #each(tell: (observer: TrainingObserver) => void): void {
-    for (const observer of this.all) {
+    for (const observer of this.#all) {
       try {
         tell(observer);
       } catch (error) {
@@ -72,7 +75,7 @@ export class ObserverList implements Required<TrainingObserver> {
   #report(failing: TrainingObserver, error: unknown): void {
     if (this.#failed.has(failing)) return;
     this.#failed.add(failing);
-    for (const observer of this.all) {
+    for (const observer of this.#all) {
       if (observer !== failing && !this.#failed.has(observer))
         observer.notice?.(`the log cannot be written: ${(error as Error).message}`);
     }

@@ -1,7 +1,7 @@
 // Sheets of pictures: a row per sample, a column per thing that the networks see or make.
 import { createPicture, type Picture } from '../../media/pictures/picture.js';
 import { resizePicture } from '../../media/pictures/resize.js';
-import { grid } from '../../visualization/index.js';
+import { grid } from '../../visualization/drawing.js';
 
 /** Samples shown at most, one per row. */
 export const SHEET_ROWS = 4;

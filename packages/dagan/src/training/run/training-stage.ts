@@ -42,7 +42,7 @@ export type TrainingStage<Batch extends object, Learner extends Trainee<Batch> =
 };
 
 /** Networks that are trained, with all that belongs to it. Disposing of it frees them. */
-export interface Trainee<Batch extends object> extends Disposable {
+export type Trainee<Batch extends object> = Disposable & {
   /** The same training with pictures of another size. Unless it is this very object, this one is of no use afterwards. */
   resized(size: number): Trainee<Batch>;
 
@@ -63,7 +63,7 @@ export interface Trainee<Batch extends object> extends Disposable {
   evaluate(batches: AsyncIterable<Batch>, options: { drawing: boolean }): Promise<Evaluated>;
   /** Writes the model as it is to be used. */
   export(path: string, metadata: ModelMetadata): void;
-}
+};
 
 export type LearnOptions = {
   /** Steps taken before this one. */

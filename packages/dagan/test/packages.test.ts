@@ -1,0 +1,80 @@
+// The packages as a user of npm gets them: packed, installed into an empty folder, and used there.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { publint } from 'publint';
+import { formatMessage } from 'publint/utils';
+import { openClip } from '../src/media/index.js';
+import { temporaryFolder } from './media-fixtures.js';
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('../../../../', import.meta.url));
+const example = (name: string): string => join(root, 'examples', name);
+
+/** Folders of the packages that are published. */
+const PACKAGES = ['packages/libtorch', 'packages/dagan', 'weights/starter'];
+
+const folder = await temporaryFolder();
+const app = join(folder, 'app');
+
+/** A command of the installed packages, without the variables that a checkout is tested with. */
+async function inApp(command: string, words: readonly string[]): Promise<{ stdout: string; stderr: string }> {
+  const { DAGAN_WEIGHTS: _, DAGAN_LIBTORCH_ADDON: __, ...env } = process.env;
+  return run(command, words, { cwd: app, env: { ...env, NO_COLOR: '1' }, maxBuffer: 1 << 26 });
+}
+
+test('from tarballs in an empty folder a portrait is animated, with nothing compiled', {
+  timeout: 600_000,
+}, async () => {
+  await mkdir(join(folder, 'tarballs'), { recursive: true });
+  await mkdir(app);
+  for (const path of PACKAGES) {
+    await run('npm', ['pack', '--ignore-scripts', '--pack-destination', join(folder, 'tarballs')], {
+      cwd: join(root, path),
+    });
+  }
+  const tarballs = (await readdir(join(folder, 'tarballs'))).map((name) => join(folder, 'tarballs', name));
+  assert.equal(tarballs.length, PACKAGES.length);
+  await writeFile(join(app, 'package.json'), '{ "private": true, "type": "module" }');
+  await inApp('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--omit=dev', ...tarballs]);
+
+  const words = ['animate', example('portrait.png'), example('driving.mp4'), '--end', '4', '-o', 'out.mp4'];
+  const { stdout, stderr } = await inApp('npx', ['--no-install', 'dagan', ...words]);
+  assert.match(stdout, /^out\.mp4: 4 frames of 256 x 256/);
+  assert.match(stderr, /ONNX Runtime/);
+  await using clip = await openClip(join(app, 'out.mp4'));
+  assert.equal(clip.frameCount, 4);
+
+  const doctor = await inApp('npx', ['--no-install', 'dagan', 'doctor']);
+  assert.match(doctor.stdout, /Weights .*starter/);
+  assert.match(doctor.stdout, /LibTorch .*\n *-> npx dagan setup/);
+  const program = `
+    import { animateClip } from 'dagan/pipelines';
+    import * as checkpoint from '@dagan/libtorch/checkpoint';
+    console.log(typeof animateClip, typeof checkpoint.openCheckpoint);`;
+  assert.equal((await inApp(process.execPath, ['--input-type=module', '-e', program])).stdout, 'function function\n');
+});
+
+test('there `dagan setup` makes LibTorch usable', { timeout: 600_000 }, async () => {
+  const setup = await inApp('npx', ['--no-install', 'dagan', 'setup', '--no-install']);
+  assert.match(setup.stdout, /^ready: LibTorch \d+\.\d+.*, addon built in \d+ s\n$/);
+  const program = "import { buildInfo, tensor } from '@dagan/libtorch'; console.log(tensor([1, 2]).sum().item());";
+  assert.equal((await inApp(process.execPath, ['--input-type=module', '-e', program])).stdout, '3\n');
+  const { stdout } = await inApp('npx', ['--no-install', 'dagan', 'info', join('node_modules', '@dagan', 'starter')]);
+  assert.match(stdout, /starter/);
+});
+
+test('package.json of each package says what tools look for', async () => {
+  for (const path of PACKAGES) {
+    const { messages, pkg } = await publint({ pkgDir: join(root, path), strict: true });
+    const said = messages.map((message) => `${path}: ${formatMessage(message, pkg)}`);
+    assert.deepEqual(
+      said.filter((text) => !/repository/.test(text ?? '')),
+      [],
+    );
+  }
+});
