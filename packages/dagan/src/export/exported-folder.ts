@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { oneLine } from '../media/errors.js';
 import { checkManifest, type ExportedFile, MANIFEST_NAME, type Manifest } from './manifest.js';
 
 /** A folder does not hold a usable exported model. The message names the file and the remedy. */
@@ -22,7 +23,7 @@ export function readManifest(folder: string): Manifest {
   try {
     return checkManifest(JSON.parse(text));
   } catch (error) {
-    throw new ExportedModelError(`${path}: ${(error as Error).message}; export the model again`);
+    throw new ExportedModelError(`${path}: ${oneLine(error)}; export the model again`);
   }
 }
 

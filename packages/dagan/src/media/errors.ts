@@ -47,6 +47,10 @@ export function systemCode(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
+/** An error's whole message in one line: JSON's quotes the text, with its line breaks. */
+export const oneLine = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').trim();
+
 /** What libvips says before the reason, once for each place that it sought in vain. */
 const NO_REASON = /^([\w ]+: )?source: bad seek|^\W*$/;
 

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readStateDict, saveStateDict, type Tensor } from '@dagan/libtorch';
 import { CheckpointError, openCheckpoint } from '@dagan/libtorch/checkpoint';
+import { oneLine } from '../../media/errors.js';
 import { type StageName, stageOf, TRAINING_FORMATS } from '../../models/files/formats.js';
 
 /** A result on held-out samples, and after which step it came. */
@@ -109,6 +110,6 @@ export function loadCheckpoint(path: string): LoadedCheckpoint {
     return { ...facts, path, tensors: readStateDict(file.tensors) };
   } catch (error) {
     if (error instanceof CheckpointError) throw error;
-    throw new CheckpointError(path, `has damaged metadata (${(error as Error).message})`);
+    throw new CheckpointError(path, `has damaged metadata (${oneLine(error)})`);
   }
 }

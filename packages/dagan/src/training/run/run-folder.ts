@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { withCode } from '../../errors.js';
+import { oneLine } from '../../media/errors.js';
 import type { StageName } from '../../models/files/formats.js';
 import { CheckpointFolder } from './checkpoints.js';
 import { TrainingSetupError } from './setup-error.js';
@@ -80,7 +81,7 @@ function readConfig(folder: string, stage: StageName): object | null {
   try {
     config = JSON.parse(readFileSync(path, 'utf8')) as typeof config;
   } catch (error) {
-    throw new TrainingSetupError(`${path} is damaged (${(error as Error).message}): name another folder`);
+    throw new TrainingSetupError(`${path} is damaged (${oneLine(error)}): name another folder`);
   }
   const found = config.stage ?? 'animation';
   if (found === stage) return config;
