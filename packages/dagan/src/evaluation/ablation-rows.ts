@@ -38,8 +38,8 @@ export type AblationPlan = Pick<AnimationTrainingConfig, 'steps' | 'batchSize' |
     /** Side of the pictures in pixels. */
     size: number;
     /**
-     * Channels of each network's first layer, of which the paper's generator has 64. All widths follow; 32 is as wide as the
-     * preset `starter-256`.
+     * Channels of each network's first layer, of which the paper's generator has 64. All widths follow; at 32 the
+     * generator is as wide as that of the preset `starter-256`.
      */
     channels: number;
     /** Weights of losses, where not the presets'. */
@@ -48,13 +48,13 @@ export type AblationPlan = Pick<AnimationTrainingConfig, 'steps' | 'batchSize' |
     depth?: DepthConfig;
   };
 
-/** Share of the steps in which the learning rate rises, up to `starter-256`'s 500. */
+/** Share of the steps in which the learning rate rises, up to 500. */
 const WARMUP = 0.1;
 
 /**
  * The training of a row: its preset, with everything that decides effort set to the plan's. The rows then differ in nothing
- * but what the table is about: depth, attention, host. What `starter-256` has beyond the paper for lack of people and time, all
- * of them have, but for its losses.
+ * but what the table is about: depth, attention, host. All have what `starter-256` has beyond the paper for lack of people
+ * (augmentation, `reshape`, `sway`), kept pixels and `alignCorners`; none has its losses, or what else its model has of its own.
  *
  * @throws TrainingSetupError for a size that the networks cannot see
  */
