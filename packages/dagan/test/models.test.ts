@@ -1,12 +1,13 @@
 // The networks' properties, whatever their weights are.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cat, eye, noGrad, ones, type Tensor, tensor, tidy, zeros } from '@dagan/libtorch';
+import { cat, eye, F, noGrad, ones, type Tensor, tensor, tidy, zeros } from '@dagan/libtorch';
 import {
   AntiAliasDownsample,
   type AttentionForm,
   CrossModalAttention,
   DaGAN,
+  DenseMotionNetwork,
   DepthNetwork,
   fillByFormula,
   fnv1a,
@@ -16,6 +17,7 @@ import {
   MODEL_PRESETS,
   type ModelConfig,
   publishedName,
+  sharedAffine,
   sparseMotions,
 } from '../src/models/index.js';
 import type { ResidualDecoder } from '../src/models/residual-decoder.js';
@@ -207,6 +209,108 @@ test(
       assert.deepEqual(source.disparity!.shape, [1, 1, height, width]);
       assert.deepEqual(model.generate(source, source.keypoints).prediction.shape, [1, 3, height, width]);
     }
+  }),
+);
+
+test(
+  'the shared map is the affine one that keypoints undergo, with offsets left for what is more; without motion nothing moves',
+  computing(() => {
+    const source = float([1, 15, 2], 4);
+    const turned = tensor([
+      [0.9, -0.3],
+      [0.2, 1.1],
+    ]);
+    const driving = source.matmul(turned.transpose(0, 1)).add(tensor([0.1, -0.2]));
+    const affine = sharedAffine(driving, source); // from driving to source
+    assertClose(affine.matmul(turned), eye(2).unsqueeze(0), 0.05);
+    const sets = [driving, source].map((value): Keypoints => ({ value, jacobian: null })) as [Keypoints, Keypoints];
+    const motions = sparseMotions(...sets, 16, 16, affine).narrow(1, 1, 15);
+    // All keypoints' motions are nearly one: that of the whole.
+    assert.ok(largestDifference(motions, motions.mean([1], true).expand(1, 15, 16, 16, 2)) < 0.1);
+    const still = sparseMotions(sets[1], sets[1], 16, 16, sharedAffine(source, source));
+    assertClose(still, coordinateGrid(16, 16).expand(1, 16, 16, 16, 2), 1e-5);
+    const together = zeros([1, 15, 2]);
+    assertClose(sharedAffine(together, together), eye(2).unsqueeze(0), 1e-5);
+  }),
+);
+
+test(
+  'with a mask prior a keypoint moves what is next to it before anything has been learned',
+  computing(() => {
+    const motion = { blockExpansion: 8, maxFeatures: 16, numBlocks: 2, scaleFactor: 0.5, keypointVariance: 0.002 };
+    const [driving, source] = [
+      tensor([
+        [
+          [0, 0.1],
+          [0, -0.1],
+        ],
+      ]),
+      tensor([
+        [
+          [0.3, 0.1],
+          [-0.3, -0.1],
+        ],
+      ]),
+    ];
+    const pullAt = (maskPrior: number, row: number): number => {
+      using network = new DenseMotionNetwork(
+        { ...motion, maskPrior, alignCorners: true },
+        { numKeypoints: 2, estimateOcclusionMap: false },
+      ).eval();
+      for (const weight of [network.mask.weight, network.mask.bias!]) weight.detach().zero_(); // an even mask
+      const small = network.shrink(noise(64, { seed: 3 }));
+      const { deformation } = network.forward(
+        small,
+        { value: driving, jacobian: null },
+        { value: source, jacobian: null },
+      );
+      return deformation.select(0, 0).select(0, row).select(0, 16).select(0, 0).item();
+    };
+    // Both pull as much where the mask is even; with the prior each pulls what is next to it its own way.
+    assert.ok(Math.abs(pullAt(0, 17) - pullAt(0, 13)) < 0.02);
+    assert.ok(pullAt(4, 17) > 0.15, `${pullAt(4, 17)}`);
+    assert.ok(pullAt(4, 14) < -0.15, `${pullAt(4, 14)}`);
+  }),
+);
+
+test(
+  'a depth network may look at smaller pictures, and its disparity is as large as they were',
+  computing(() => {
+    using whole = fillByFormula(new DepthNetwork({ layers: 18, width: 1 / 16 }), { prefix: 'depth' }).eval();
+    using half = fillByFormula(new DepthNetwork({ layers: 18, width: 1 / 16, scaleFactor: 0.5 }), {
+      prefix: 'depth',
+    }).eval();
+    const picture = noise(128, { seed: 9 });
+    const disparity = half.forward(picture);
+    assert.deepEqual(disparity.shape, [1, 1, 128, 128]);
+    const small = F.avgPool2d(picture, 2);
+    assertClose(disparity, F.upsampleBilinear(whole.forward(small), [128, 128]), 1e-5);
+  }),
+);
+
+test(
+  'pooled attention answers with the means of places; scaled scores depend on the query without ReLUs',
+  computing(() => {
+    using network = fillByFormula(new CrossModalAttention(16, 'scaled', 2), { prefix: 'attention' }).requiresGrad_(
+      false,
+    );
+    network.eval();
+    const [depth, warped] = [float([1, 16, 8, 8], 1), float([1, 16, 8, 8], 2)];
+    const query = network.query(depth);
+    assert.deepEqual(
+      [query.shape, network.key(warped).shape],
+      [
+        [1, 64, 2],
+        [1, 2, 16],
+      ],
+    );
+    const weights = network.weights(query, warped); // [1, 64, 16]
+    assertClose(weights.sum([2]), ones([1, 64]), 1e-5);
+    const value = F.avgPool2d(F.conv2d(warped, network.valueConv.weight, network.valueConv.bias), 2).flatten(2);
+    const answer = weights.matmul(value.transpose(1, 2)).transpose(1, 2).reshape(1, 16, 8, 8);
+    assertClose(network.forward(query, warped), answer.mul(network.gamma!).add(warped), 1e-5);
+    network.train();
+    assertClose(network.forward(query, warped), answer.mul(network.gamma!).add(warped), 1e-5);
   }),
 );
 
