@@ -22,7 +22,8 @@ import {
 import { CheckpointError } from '@dagan/libtorch/checkpoint';
 import { ImagePyramid, perceptualDifferences, perceptualLoss } from '../src/losses/index.js';
 import { readPicture } from '../src/media/index.js';
-import { loadInception, PerceptualNetworkError, perceptualNetwork } from '../src/models/perceptual/index.js';
+import { loadInception, PerceptualNetworkError } from '../src/models/perceptual/inception-weights.js';
+import { perceptualNetwork } from '../src/models/perceptual/perceptual-network.js';
 import { Vgg19 } from '../src/models/perceptual/vgg19.js';
 import { assertClose } from './compare.js';
 

@@ -51,39 +51,44 @@ export class FaceFollower {
   looked = 0;
   /** Faces that were seen beside each other in the frame in which the one was chosen, from left to right. */
   choice: readonly FaceMesh[] = [];
-  private last: FaceMesh | undefined;
-  private lost = false;
+  #last: FaceMesh | undefined;
+  #lost = false;
+  readonly #looker: FaceLooker;
+  readonly #number?: number;
 
   constructor(
-    private readonly looker: FaceLooker,
+    looker: FaceLooker,
     /** Which face to follow: 1 for the leftmost, ...; default the largest. */
-    private readonly number?: number,
-  ) {}
+    number?: number,
+  ) {
+    this.#looker = looker;
+    this.#number = number;
+  }
 
   /** Looks at a frame. Returns the face, if it is there. */
   async see(picture: Picture): Promise<FaceMesh | undefined> {
     this.looked++;
-    const mesh = await this.find(picture);
-    this.lost = mesh === undefined;
+    const mesh = await this.#find(picture);
+    this.#lost = mesh === undefined;
     if (!mesh) return undefined;
-    this.last = mesh;
+    this.#last = mesh;
     this.boxes.push(mesh.box);
     return mesh;
   }
 
-  private async find(picture: Picture): Promise<FaceMesh | undefined> {
-    const { last } = this;
+  async #find(picture: Picture): Promise<FaceMesh | undefined> {
+    const last = this.#last;
     if (!last) {
-      const faces = await facesFromLeft(this.looker, picture);
-      const chosen = chooseFace(faces, this.number);
+      const faces = await facesFromLeft(this.#looker, picture);
+      const chosen = chooseFace(faces, this.#number);
       if (faces.length > 0 && (chosen || this.choice.length === 0)) this.choice = faces;
       return chosen;
     }
-    if (!this.lost) {
-      const followed = await this.looker.mesh(picture, last);
+    if (!this.#lost) {
+      const followed = await this.#looker.mesh(picture, last);
       if (followed.score >= MIN_MESH_SCORE) return followed;
     }
-    const near = (await facesFromLeft(this.looker, picture)).filter(({ box }) => distance(box, last.box) < REACH);
+    const near = (await facesFromLeft(this.#looker, picture)).filter(({ box }) => distance(box, last.box) < REACH);
     return near.sort((a, b) => distance(a.box, last.box) - distance(b.box, last.box))[0];
   }
 }

@@ -28,43 +28,43 @@ const MOST = { gain: 1.25, offset: 24 } as const;
  */
 export class PasteBack {
   /** Share of the square's pixels, by column and by row of the part inside the portrait; a pixel has their product. */
-  private readonly columns: Float64Array;
-  private readonly rows: Float64Array;
-  private readonly match: readonly ColorMatch[];
+  readonly #columns: Float64Array;
+  readonly #rows: Float64Array;
+  readonly #match: readonly ColorMatch[];
+  readonly #portrait: Picture;
+  readonly #square: Square;
 
   /**
    * @param portrait the whole portrait
    * @param square where the animated squares belong, in whole pixels of the portrait; it may reach outside
    */
-  constructor(
-    private readonly portrait: Picture,
-    private readonly square: Square,
-    { feather = 0.15, still }: PasteBackOptions = {},
-  ) {
+  constructor(portrait: Picture, square: Square, { feather = 0.15, still }: PasteBackOptions = {}) {
+    this.#portrait = portrait;
+    this.#square = square;
     checkPicture(portrait);
     const { width, height } = portrait;
     if (![square.left, square.top, square.side].every(Number.isInteger) || outsideOf(square, width, height) === 1) {
       throw new RangeError('the square must be of whole pixels and lie in the portrait, at least in part');
     }
     if (!(feather > 0 && feather <= 0.5)) throw new RangeError(`the soft edge must be in (0, 0.5], not ${feather}`);
-    this.columns = shares(square.left, square.side, width, feather);
-    this.rows = shares(square.top, square.side, height, feather);
-    this.match = still
+    this.#columns = shares(square.left, square.side, width, feather);
+    this.#rows = shares(square.top, square.side, height, feather);
+    this.#match = still
       ? matchColors(cutSquare(portrait, square, still.width), still, edgeShares(still.width, feather))
       : [];
   }
 
   /** The portrait with one animated square in it, as a new picture. */
   paste(animated: Picture): Picture {
-    const { left, top, side } = this.square;
-    const { width, height } = this.portrait;
-    const large = resizePicture(this.match.length > 0 ? recolor(animated, this.match) : animated, side, side);
-    const result: Picture = { width, height, data: this.portrait.data.slice() };
+    const { left, top, side } = this.#square;
+    const { width, height } = this.#portrait;
+    const large = resizePicture(this.#match.length > 0 ? recolor(animated, this.#match) : animated, side, side);
+    const result: Picture = { width, height, data: this.#portrait.data.slice() };
     const [firstX, firstY] = [Math.max(0, left), Math.max(0, top)];
-    for (const [row, rowShare] of this.rows.entries()) {
+    for (const [row, rowShare] of this.#rows.entries()) {
       let to = ((firstY + row) * width + firstX) * 3;
       let from = ((firstY + row - top) * side + firstX - left) * 3;
-      for (const columnShare of this.columns) {
+      for (const columnShare of this.#columns) {
         const share = rowShare * columnShare;
         for (let channel = 0; channel < 3; channel++, to++, from++) {
           const own = result.data[to]!;

@@ -22,13 +22,13 @@ const SPEED_CUTOFF = 2;
  * of a jacobian, so that the direction of a movement is kept.
  */
 export class KeypointSmoother {
-  private readonly cutoff: number;
-  private value: VectorFilter | undefined;
-  private jacobian: VectorFilter | undefined;
+  readonly #cutoff: number;
+  #value: VectorFilter | undefined;
+  #jacobian: VectorFilter | undefined;
 
   constructor({ strength = 0.5 }: SmoothingOptions = {}) {
     if (!(strength >= 0 && strength <= 1)) throw new RangeError(`the strength must be from 0 to 1, not ${strength}`);
-    this.cutoff = CUTOFF[0] * (CUTOFF[1] / CUTOFF[0]) ** strength;
+    this.#cutoff = CUTOFF[0] * (CUTOFF[1] / CUTOFF[0]) ** strength;
   }
 
   /**
@@ -37,39 +37,42 @@ export class KeypointSmoother {
    * @param seconds time since the frame before; ignored for the first
    */
   next({ value, jacobian }: KeypointSet, seconds: number): KeypointSet {
-    this.value ??= new VectorFilter(2, this.cutoff, RISE.value);
-    const smooth = this.value.next(value, seconds);
+    this.#value ??= new VectorFilter(2, this.#cutoff, RISE.value);
+    const smooth = this.#value.next(value, seconds);
     if (!jacobian) return { value: smooth, jacobian: null };
-    this.jacobian ??= new VectorFilter(4, this.cutoff, RISE.jacobian);
-    return { value: smooth, jacobian: this.jacobian.next(jacobian, seconds) };
+    this.#jacobian ??= new VectorFilter(4, this.#cutoff, RISE.jacobian);
+    return { value: smooth, jacobian: this.#jacobian.next(jacobian, seconds) };
   }
 
   /** Forgets the past, as for another clip. */
   reset(): void {
-    this.value = undefined;
-    this.jacobian = undefined;
+    this.#value = undefined;
+    this.#jacobian = undefined;
   }
 }
 
 /** The filter for vectors of `size` numbers that lie one after the other. */
 class VectorFilter {
-  private state: Float64Array | undefined;
-  private speed = new Float64Array(0);
+  #state: Float64Array | undefined;
+  #speed = new Float64Array(0);
+  readonly #size: number;
+  readonly #cutoff: number;
+  readonly #rise: number;
 
-  constructor(
-    private readonly size: number,
-    private readonly cutoff: number,
-    private readonly rise: number,
-  ) {}
+  constructor(size: number, cutoff: number, rise: number) {
+    this.#size = size;
+    this.#cutoff = cutoff;
+    this.#rise = rise;
+  }
 
   next(input: Float32Array, seconds: number): Float32Array {
-    const { state, speed, size } = this;
+    const [state, speed, size] = [this.#state, this.#speed, this.#size];
     if (!state || !(seconds > 0)) {
       if (!state) {
-        this.state = Float64Array.from(input);
-        this.speed = new Float64Array(input.length);
+        this.#state = Float64Array.from(input);
+        this.#speed = new Float64Array(input.length);
       }
-      return Float32Array.from(this.state!);
+      return Float32Array.from(this.#state!);
     }
     const follow = weight(SPEED_CUTOFF, seconds);
     for (let at = 0; at < input.length; at += size) {
@@ -78,7 +81,7 @@ class VectorFilter {
         speed[i] = speed[i]! + follow * ((input[i]! - state[i]!) / seconds - speed[i]!);
         square += speed[i]! ** 2;
       }
-      const share = weight(this.cutoff + this.rise * Math.sqrt(square), seconds);
+      const share = weight(this.#cutoff + this.#rise * Math.sqrt(square), seconds);
       for (let i = at; i < at + size; i++) state[i] = state[i]! + share * (input[i]! - state[i]!);
     }
     return Float32Array.from(state);

@@ -4,20 +4,13 @@ import { isDeepStrictEqual } from 'node:util';
 import { type nn, tidy } from '@dagan/libtorch';
 import { CheckpointError, openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { Command, InvalidArgumentError } from 'commander';
-import { weightsIn } from '../export/index.js';
-import {
-  averageStates,
-  DaGAN,
-  DEPTH_FORMAT,
-  type DepthFileConfig,
-  loadDepthFile,
-  loadModel,
-  type ModelConfig,
-  type ModelMetadata,
-  saveDepthFile,
-  saveModel,
-  stageOf,
-} from '../models/index.js';
+import { weightsIn } from '../export/exported-folder.js';
+import type { ModelConfig } from '../models/config/config.js';
+import { DaGAN } from '../models/dagan.js';
+import { averageStates } from '../models/files/average.js';
+import { type DepthFileConfig, loadDepthFile, saveDepthFile } from '../models/files/depth-file.js';
+import { DEPTH_FORMAT, stageOf } from '../models/files/formats.js';
+import { loadModel, type ModelMetadata, saveModel } from '../models/files/model-file.js';
 import { isExportedModel } from '../pipelines/choose-model.js';
 import { checkWritable, guardInputs } from '../pipelines/pairs.js';
 import { joinSections } from '../training/loop/state-sections.js';

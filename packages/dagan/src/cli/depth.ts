@@ -2,15 +2,16 @@
 import { basename, extname } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { writeWhole } from '../media/files.js';
-import { type Picture, writePicture } from '../media/index.js';
 import { writeGrey16 } from '../media/pictures/grey16.js';
+import { writePicture } from '../media/pictures/images.js';
+import type { Picture } from '../media/pictures/picture.js';
 import { NETWORK_SIZE } from '../pipelines/choose-model.js';
 import { DepthFigure, type DepthFigureOptions } from '../pipelines/draw-depth.js';
 import { chooseDepth, type DepthChoice, FIELD_OF_VIEW } from '../pipelines/estimate-depth.js';
 import { figureKind, figureMetadata, writeFigure } from '../pipelines/figure.js';
 import { checkWritable, guardInputs, isClipInput } from '../pipelines/pairs.js';
 import { SquareReader } from '../pipelines/squares.js';
-import type { ValueRange } from '../visualization/index.js';
+import type { ValueRange } from '../visualization/maps.js';
 import { UsageError } from './errors.js';
 import {
   addCommonOptions,

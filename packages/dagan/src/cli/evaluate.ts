@@ -3,17 +3,13 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { distributed } from '@dagan/libtorch';
 import { Command, Option } from 'commander';
-import { LibtorchEngine } from '../animation/engines/index.js';
-import {
-  type Contestant,
-  evaluate,
-  expressionTable,
-  Instruments,
-  modelContestant,
-  type Protocol,
-  summaryTable,
-} from '../evaluation/index.js';
-import { weightsHash } from '../models/index.js';
+import { LibtorchEngine } from '../animation/engines/libtorch.js';
+import { type Contestant, modelContestant } from '../evaluation/contestants.js';
+import { evaluate } from '../evaluation/evaluate.js';
+import { Instruments } from '../evaluation/instruments.js';
+import type { Protocol } from '../evaluation/measures.js';
+import { expressionTable, summaryTable } from '../evaluation/summary.js';
+import { weightsHash } from '../models/files/model-file.js';
 import { type KeypointSource, withKeypointsOf } from '../pipelines/choose-keypoints.js';
 import { applyThreads, chooseDevice, chooseModel, choosePrecision, NETWORK_SIZE } from '../pipelines/choose-model.js';
 import { Teller } from '../pipelines/events.js';

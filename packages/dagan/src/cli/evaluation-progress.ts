@@ -1,5 +1,5 @@
 // How an evaluation shows itself: a progress line per case.
-import type { EvaluationProgress } from '../evaluation/index.js';
+import type { EvaluationProgress } from '../evaluation/evaluate.js';
 import type { Progress } from '../pipelines/events.js';
 import type { Reporter } from './report.js';
 

@@ -2,15 +2,10 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import {
-  EXPORT_PRECISIONS,
-  type ExportPrecision,
-  exportedFiles,
-  exportModel,
-  WEIGHT_TYPES,
-  type WeightType,
-} from '../export/index.js';
-import { sizeMultiple } from '../models/index.js';
+import { exportModel } from '../export/export-model.js';
+import { exportedFiles } from '../export/exported-folder.js';
+import { EXPORT_PRECISIONS, type ExportPrecision, WEIGHT_TYPES, type WeightType } from '../export/manifest.js';
+import { sizeMultiple } from '../models/config/config.js';
 import { chooseModel, type ModelFileChoice } from '../pipelines/choose-model.js';
 import { defaultCheckpoint } from '../pipelines/default-model.js';
 import { describeExport, describeModel } from '../pipelines/describe-model.js';

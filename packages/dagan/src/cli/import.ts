@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { Command, Option } from 'commander';
-import { loadModel, type ModelMetadata, saveModel } from '../models/index.js';
+import { loadModel, type ModelMetadata, saveModel } from '../models/files/model-file.js';
 import type { ModelFileChoice } from '../pipelines/choose-model.js';
 import { describeModel } from '../pipelines/describe-model.js';
 import { checkWritable, guardInputs } from '../pipelines/pairs.js';

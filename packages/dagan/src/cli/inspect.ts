@@ -2,7 +2,7 @@
 import { basename, extname } from 'node:path';
 import { writeSafetensors } from '@dagan/libtorch/checkpoint';
 import { Command } from 'commander';
-import { writePicture } from '../media/index.js';
+import { writePicture } from '../media/pictures/images.js';
 import { chooseEngine } from '../pipelines/choose-engine.js';
 import { defaultCheckpoint } from '../pipelines/default-model.js';
 import { inspectPair } from '../pipelines/inspect.js';

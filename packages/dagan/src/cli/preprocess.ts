@@ -1,15 +1,9 @@
 // `dagan preprocess`: raw videos and stills in, training clips out.
 import { Command, InvalidArgumentError, Option } from 'commander';
-import {
-  findRawVideos,
-  PreprocessPool,
-  type PreprocessSettings,
-  type PreprocessTotals,
-  type RawVideo,
-  REPORT,
-  RecordStore,
-  totalsOf,
-} from '../data/preprocess/index.js';
+import { PreprocessPool } from '../data/preprocess/pool.js';
+import type { PreprocessSettings } from '../data/preprocess/process-video.js';
+import { findRawVideos, type RawVideo } from '../data/preprocess/raw-videos.js';
+import { type PreprocessTotals, REPORT, RecordStore, totalsOf } from '../data/preprocess/records.js';
 import { EXIT, UsageError } from './errors.js';
 import { addCommonOptions, type CommonOptions, frameRate, wholeNumber } from './options.js';
 import { wordsFor } from './remedies.js';

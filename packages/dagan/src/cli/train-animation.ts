@@ -1,23 +1,20 @@
 // `dagan train animation`: stage 2, from clips to a model that animates.
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import type { ObjectiveWeights } from '../losses/index.js';
-import { type PerceptualNetworkName, perceptualNetwork } from '../models/perceptual/index.js';
+import type { ObjectiveWeights } from '../losses/objective.js';
+import { type PerceptualNetworkName, perceptualNetwork } from '../models/perceptual/perceptual-network.js';
+import { type AnimationTrainingConfig, checkTrainingConfig, needsFaceCues } from '../training/animation/config.js';
+import { TRAINING_PRESETS, trainingPreset } from '../training/animation/presets.js';
 import {
-  type AnimationTrainingConfig,
-  checkTrainingConfig,
   type DepthFiles,
-  datasetPairs,
-  needsFaceCues,
-  rankOf,
   type StartingDepth,
-  savedConfig,
   startingDepth,
   startingModel,
-  TRAINING_PRESETS,
-  trainAnimation,
-  trainingPreset,
-} from '../training/index.js';
+} from '../training/animation/start-weights.js';
+import { trainAnimation } from '../training/animation/trainer.js';
+import { datasetPairs } from '../training/batches/dataset-batches.js';
+import { rankOf } from '../training/ranks/ranks.js';
+import { savedConfig } from '../training/run/run-folder.js';
 import { UsageError } from './errors.js';
 import { addDepthFileOptions, checkFiles, wholeNumber } from './options.js';
 import { addRunOptions, addTrainingOptions, given, type TrainingOptions, weightOption } from './training-options.js';

@@ -1,21 +1,18 @@
 // `dagan train depth`: stage 1, from clips to a network that sees the depth of faces.
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { datasetTriplets, type Spacing } from '../training/batches/dataset-batches.js';
 import {
   checkDepthTraining,
-  DEPTH_RECIPES,
-  type DepthRecipe,
   type DepthRecipeName,
-  type DepthStart,
   type DepthTrainingConfig,
-  datasetTriplets,
-  depthStart,
   depthTraining,
-  rankOf,
-  type Spacing,
-  savedConfig,
-  trainDepth,
-} from '../training/index.js';
+} from '../training/depth/config.js';
+import { DEPTH_RECIPES, type DepthRecipe } from '../training/depth/recipe.js';
+import { type DepthStart, depthStart } from '../training/depth/start-weights.js';
+import { trainDepth } from '../training/depth/trainer.js';
+import { rankOf } from '../training/ranks/ranks.js';
+import { savedConfig } from '../training/run/run-folder.js';
 import { UsageError } from './errors.js';
 import { checkFiles, wholeNumber } from './options.js';
 import {

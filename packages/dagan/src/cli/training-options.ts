@@ -1,6 +1,6 @@
 // Options that both training commands take.
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { OBJECTIVE_WEIGHTS, type ObjectiveWeights } from '../losses/index.js';
+import { OBJECTIVE_WEIGHTS, type ObjectiveWeights } from '../losses/objective.js';
 import { addCommonOptions, type CommonOptions, wholeNumber } from './options.js';
 
 export type TrainingOptions = CommonOptions & {

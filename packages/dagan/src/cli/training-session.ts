@@ -3,20 +3,17 @@ import { join } from 'node:path';
 import { distributed } from '@dagan/libtorch';
 import type { StageName } from '../models/files/formats.js';
 import { applyThreads, chooseDevice, choosePrecision } from '../pipelines/choose-model.js';
-import {
-  type DatasetBatchesOptions,
-  NonFiniteLossError,
-  pictureFolder,
-  RunFolder,
-  runLog,
-  stopRequest,
-  type TrainingOutcome,
-  type TrainingPlace,
-  type TrainingPlan,
-  type TrainingRun,
-  TrainingSetupError,
-  tensorBoard,
-} from '../training/index.js';
+import type { DatasetBatchesOptions } from '../training/batches/dataset-batches.js';
+import type { TrainingOutcome, TrainingRun } from '../training/loop/training-run.js';
+import { stopRequest } from '../training/ranks/launch-ranks.js';
+import type { TrainingPlace } from '../training/ranks/ranks.js';
+import { NonFiniteLossError } from '../training/run/non-finite-loss.js';
+import { pictureFolder } from '../training/run/picture-folder.js';
+import { RunFolder } from '../training/run/run-folder.js';
+import { runLog } from '../training/run/run-log.js';
+import { TrainingSetupError } from '../training/run/setup-error.js';
+import { tensorBoard } from '../training/run/tensorboard.js';
+import type { TrainingPlan } from '../training/run/training-plan.js';
 import { VERSION } from '../version.js';
 import { textOf, UsageError, UserError } from './errors.js';
 import { launchOwnRanks, ownDevice } from './own-ranks.js';

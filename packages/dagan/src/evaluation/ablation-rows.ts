@@ -1,5 +1,5 @@
 // The rows of the paper's Table 4, what the paper says of them, and how each is trained on a budget.
-import type { ObjectiveWeights } from '../losses/index.js';
+import type { ObjectiveWeights } from '../losses/objective.js';
 import type { DepthConfig } from '../models/depth-network.js';
 import type { AnimationTrainingConfig } from '../training/animation/config.js';
 import { modelForSize } from '../training/animation/config.js';

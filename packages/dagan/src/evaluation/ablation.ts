@@ -1,8 +1,8 @@
 // The ablation: trains the rows of Table 4 one after the other under one budget, then evaluates them side by side.
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { LibtorchEngine } from '../animation/engines/index.js';
-import type { FramePairBatch } from '../data/index.js';
+import { LibtorchEngine } from '../animation/engines/libtorch.js';
+import type { FramePairBatch } from '../data/loader.js';
 import { writeWhole } from '../media/files.js';
 import { loadModel } from '../models/files/model-file.js';
 import type { PerceptualNetwork } from '../models/perceptual/vgg19.js';

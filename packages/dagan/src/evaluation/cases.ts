@@ -1,11 +1,12 @@
 // What is generated and compared: a source, what drives it, and which driving frame counts as the source's own pose.
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, relative } from 'node:path';
-import { listFolder } from '../data/dataset.js';
+import { type Dataset, listFolder, openDataset, type TrainingClip } from '../data/dataset.js';
 import { readClipIndex } from '../data/dataset-index.js';
-import { type Dataset, openDataset, Random, type TrainingClip } from '../data/index.js';
+import { Random } from '../data/random.js';
+import { MediaError } from '../media/errors.js';
 import { framesIn } from '../media/formats/folder-reader.js';
-import { MediaError, PICTURE_EXTENSIONS } from '../media/index.js';
+import { PICTURE_EXTENSIONS } from '../media/pictures/images.js';
 import type { Protocol } from './measures.js';
 import { type FrameReference, readPairList } from './pair-list.js';
 

@@ -1,5 +1,9 @@
 // The frames of a case, at the size of the evaluation.
-import { openClip, type Picture, readPicture, transformPicture } from '../media/index.js';
+
+import { readPicture } from '../media/pictures/images.js';
+import type { Picture } from '../media/pictures/picture.js';
+import { transformPicture } from '../media/pictures/resize.js';
+import { openClip } from '../media/process/clip.js';
 import type { EvaluationCase } from './cases.js';
 import type { FrameReference } from './pair-list.js';
 

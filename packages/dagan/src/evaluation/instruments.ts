@@ -1,23 +1,20 @@
 // What measures: networks that find faces, tell persons apart and see pictures, each with its name and version.
 import { cat, noGrad, run, type Tensor, tensor, tidy } from '@dagan/libtorch';
-import {
-  type ExpressionSignals,
-  expressionSignals,
-  FaceAnalyzer,
-  type FaceMesh,
-  type HeadPose,
-  type IdentityNetwork,
-  loadIdentityNetwork,
-  type MeasuredBy,
-  type TransferSignals,
-  transferSignals,
-} from '../faces/index.js';
+import { FaceAnalyzer } from '../faces/analyzer.js';
+import { type ExpressionSignals, expressionSignals } from '../faces/expression.js';
+import { type IdentityNetwork, loadIdentityNetwork } from '../faces/identity.js';
+import type { FaceMesh } from '../faces/mesh.js';
+import type { MeasuredBy } from '../faces/networks.js';
+import type { HeadPose } from '../faces/pose.js';
+import { type TransferSignals, transferSignals } from '../faces/transfer-signals.js';
 import type { Picture } from '../media/pictures/picture.js';
-import { InceptionFeatures, PerceptualNetworkError, perceptualNetwork } from '../models/perceptual/index.js';
+import { InceptionFeatures } from '../models/perceptual/inception.js';
+import { PerceptualNetworkError } from '../models/perceptual/inception-weights.js';
+import { perceptualNetwork } from '../models/perceptual/perceptual-network.js';
 import type { PerceptualNetwork } from '../models/perceptual/vgg19.js';
 import { pictureToTensor } from '../tensors/pictures.js';
 import type { InstrumentName } from './measures.js';
-import { unitFeatures } from './metrics/index.js';
+import { unitFeatures } from './metrics/perceptual.js';
 
 /** Everything that is read off the face of one picture. */
 export type FaceReading = {
@@ -51,13 +48,21 @@ export type InstrumentOptions = {
 
 /** All that measures, loaded once. */
 export class Instruments implements AsyncDisposable {
+  readonly #analyzer: FaceAnalyzer;
+  readonly #identity: IdentityNetwork;
+  readonly #network: { dispose(): void } | null;
+
   private constructor(
-    private readonly analyzer: FaceAnalyzer,
-    private readonly identity: IdentityNetwork,
+    analyzer: FaceAnalyzer,
+    identity: IdentityNetwork,
     /** Null where its weights are not installed; the distance is then left out. */
     readonly perceptual: PerceptualFeatures | null,
-    private readonly network: { dispose(): void } | null,
-  ) {}
+    network: { dispose(): void } | null,
+  ) {
+    this.#analyzer = analyzer;
+    this.#identity = identity;
+    this.#network = network;
+  }
 
   /**
    * @throws Error naming the file of a network that cannot be read
@@ -71,8 +76,8 @@ export class Instruments implements AsyncDisposable {
 
   /** What each kind of figure is measured by; the perceptual network may be absent. */
   get measuredBy(): Partial<Record<InstrumentName, MeasuredBy>> {
-    const { mesh, pose, expression } = this.analyzer.measuredBy;
-    const { name, version } = this.identity;
+    const { mesh, pose, expression } = this.#analyzer.measuredBy;
+    const { name, version } = this.#identity;
     return {
       ...{ mesh, pose, expression, identity: { name, version } },
       ...(this.perceptual && { perceptual: this.perceptual.measuredBy }),
@@ -81,10 +86,10 @@ export class Instruments implements AsyncDisposable {
 
   /** Reads the face of a picture, near where that of the picture before was; null where there is none. */
   async read(picture: Picture, previous?: FaceReading | null): Promise<FaceReading | null> {
-    const mesh = await this.analyzer.track(picture, previous?.mesh);
+    const mesh = await this.#analyzer.track(picture, previous?.mesh);
     if (!mesh) return null;
-    const pose = this.analyzer.pose(mesh);
-    const embedding = await this.identity.embed(picture, mesh);
+    const pose = this.#analyzer.pose(mesh);
+    const embedding = await this.#identity.embed(picture, mesh);
     return {
       ...{ mesh, pose, embedding },
       ...{ signals: expressionSignals(mesh, pose), transfer: transferSignals(mesh, pose) },
@@ -92,9 +97,9 @@ export class Instruments implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.analyzer.close();
-    await this.identity.close();
-    this.network?.dispose();
+    await this.#analyzer.close();
+    await this.#identity.close();
+    this.#network?.dispose();
   }
 }
 

@@ -2,32 +2,27 @@
 import type { Tensor } from '@dagan/libtorch';
 import { batches } from '../animation/animate.js';
 import type { TransferOptions } from '../animation/transfer.js';
-import { expressionUnits, MESH_POINTS, neutralExpression, regionRectangles } from '../faces/index.js';
+import { expressionUnits, neutralExpression } from '../faces/expression.js';
+import { cosineSimilarity } from '../faces/identity.js';
+import { MESH_POINTS } from '../faces/mesh.js';
+import { regionRectangles } from '../faces/regions.js';
 import type { Picture } from '../media/pictures/picture.js';
 import type { EvaluationCase } from './cases.js';
 import type { Contestant } from './contestants.js';
 import { drivingFrames, type FrameCount, type NumberedFrame, readFrame } from './frame-source.js';
 import type { FaceReading, Instruments } from './instruments.js';
 import { type MeasureId, measuresOf, type Protocol } from './measures.js';
-import {
-  averageEuclideanDistance,
-  averageEuclideanDistancePublished,
-  averageKeypointDistance,
-  averageKeypointDistancePublished,
-  cosineSimilarity,
-  type ExpressionChanges,
-  expressionChanges,
-  featureDistances,
-  l1Bytes,
-  lostFace,
-  poseError,
-  psnr,
-  regionErrors,
-  SSIM_PUBLISHED,
-  ssim,
-  unitAgreement,
-  withoutMedianPitch,
-} from './metrics/index.js';
+import { averageEuclideanDistance, averageEuclideanDistancePublished } from './metrics/aed.js';
+import { averageKeypointDistance, averageKeypointDistancePublished } from './metrics/akd.js';
+import { unitAgreement } from './metrics/aucon.js';
+import { type ExpressionChanges, expressionChanges } from './metrics/expression-transfer.js';
+import { l1Bytes } from './metrics/l1.js';
+import { lostFace } from './metrics/missing.js';
+import { featureDistances } from './metrics/perceptual.js';
+import { poseError, withoutMedianPitch } from './metrics/prmse.js';
+import { psnr } from './metrics/psnr.js';
+import { regionErrors } from './metrics/regions.js';
+import { SSIM_PUBLISHED, ssim } from './metrics/ssim.js';
 
 /** How a case is measured. */
 export type CaseSettings = {
@@ -109,24 +104,32 @@ export async function measureCase(
 
 /** The figures of one contestant in one case. */
 class Gauge {
-  private readonly frames: number[] = [];
-  private readonly scores: Partial<Record<MeasureId, (number | null)[]>>;
-  private readonly wanted: ReadonlySet<MeasureId>;
-  private readonly readings: { real: FaceReading | null; generated: FaceReading | null }[] = [];
-  private last: FaceReading | null = null;
-  private worst: CaseScores['worst'] = null;
-  private worstValue = Number.NEGATIVE_INFINITY;
+  readonly #frames: number[] = [];
+  readonly #scores: Partial<Record<MeasureId, (number | null)[]>>;
+  readonly #wanted: ReadonlySet<MeasureId>;
+  readonly #readings: { real: FaceReading | null; generated: FaceReading | null }[] = [];
+  #last: FaceReading | null = null;
+  #worst: CaseScores['worst'] = null;
+  #worstValue = Number.NEGATIVE_INFINITY;
+  readonly #source: Picture;
+  readonly #portrait: FaceReading | null;
+  readonly #instruments: Instruments;
+  readonly #settings: CaseSettings;
 
   constructor(
     readonly contestant: Contestant,
-    private readonly source: Picture,
-    private readonly portrait: FaceReading | null,
-    private readonly instruments: Instruments,
-    private readonly settings: CaseSettings,
+    source: Picture,
+    portrait: FaceReading | null,
+    instruments: Instruments,
+    settings: CaseSettings,
   ) {
+    this.#source = source;
+    this.#portrait = portrait;
+    this.#instruments = instruments;
+    this.#settings = settings;
     const ids = measuresOf(settings.protocol, settings).filter((id) => id !== 'perceptual' || instruments.perceptual);
-    this.wanted = new Set(ids);
-    this.scores = Object.fromEntries(ids.map((id) => [id, []]));
+    this.#wanted = new Set(ids);
+    this.#scores = Object.fromEntries(ids.map((id) => [id, []]));
   }
 
   /** Generates and measures frames. @param features of the driving frames, where pictures are compared */
@@ -136,32 +139,32 @@ class Gauge {
     features: readonly Tensor[] | null,
   ): Promise<void> {
     const generated = await this.contestant.render(batch.map(({ picture }) => picture));
-    const distances = features && this.distances(features, generated);
+    const distances = features && this.#distances(features, generated);
     for (const [i, { index, picture }] of batch.entries()) {
       const shown = generated[i]!;
-      this.last = shown === this.source ? this.portrait : await this.instruments.read(shown, this.last);
-      const faces = { real: readings[i]!, generated: this.last };
-      this.frames.push(index);
-      this.readings.push(faces);
+      this.#last = shown === this.#source ? this.#portrait : await this.#instruments.read(shown, this.#last);
+      const faces = { real: readings[i]!, generated: this.#last };
+      this.#frames.push(index);
+      this.#readings.push(faces);
       const found = {
-        ...(this.settings.protocol === 'self' && this.comparePictures(picture, shown, faces.real)),
-        ...this.compareFaces(faces),
+        ...(this.#settings.protocol === 'self' && this.#comparePictures(picture, shown, faces.real)),
+        ...this.#compareFaces(faces),
         ...(distances && { perceptual: distances[i]! }),
       };
-      for (const id of this.wanted) this.scores[id]!.push(found[id] ?? null);
-      this.rememberWorst(found, { index, pictures: { source: this.source, driving: picture, generated: shown } });
+      for (const id of this.#wanted) this.#scores[id]!.push(found[id] ?? null);
+      this.#rememberWorst(found, { index, pictures: { source: this.#source, driving: picture, generated: shown } });
     }
   }
 
   /** Adds what only whole clips tell. @param atRest the face that the driver's changes count from */
   finish(atRest: FaceReading | null): CaseScores {
-    const { protocol } = this.settings;
-    const both = this.readings.flatMap(({ real, generated }, at) =>
+    const { protocol } = this.#settings;
+    const both = this.#readings.flatMap(({ real, generated }, at) =>
       real && generated ? [{ at, real, generated }] : [],
     );
     const fill = (id: MeasureId, values: readonly number[]): void => {
-      if (!this.wanted.has(id)) return;
-      for (const [k, { at }] of both.entries()) this.scores[id]![at] = values[k]!;
+      if (!this.#wanted.has(id)) return;
+      for (const [k, { at }] of both.entries()) this.#scores[id]![at] = values[k]!;
     };
     if (both.length >= FRAMES_FOR_REST) {
       const real = both.map(({ real: { signals } }) => signals);
@@ -181,19 +184,19 @@ class Gauge {
       );
     }
     const expression = expressionChanges(
-      this.readings.map((faces) => ({
+      this.#readings.map((faces) => ({
         real: faces.real?.transfer ?? null,
         generated: faces.generated?.transfer ?? null,
       })),
       atRest?.transfer ?? null,
-      this.portrait?.transfer ?? null,
+      this.#portrait?.transfer ?? null,
     );
-    const { frames, scores, worst } = this;
+    const [frames, scores, worst] = [this.#frames, this.#scores, this.#worst];
     return { contestant: this.contestant.name, frames, scores, expression, worst };
   }
 
-  private distances(features: readonly Tensor[], generated: readonly Picture[]): number[] {
-    const own = this.instruments.perceptual!.of(generated);
+  #distances(features: readonly Tensor[], generated: readonly Picture[]): number[] {
+    const own = this.#instruments.perceptual!.of(generated);
     try {
       return featureDistances(own, features);
     } finally {
@@ -201,11 +204,7 @@ class Gauge {
     }
   }
 
-  private comparePictures(
-    real: Picture,
-    generated: Picture,
-    face: FaceReading | null,
-  ): Partial<Record<MeasureId, number>> {
+  #comparePictures(real: Picture, generated: Picture, face: FaceReading | null): Partial<Record<MeasureId, number>> {
     const limited = (value: number): number => Math.min(PSNR_LIMIT, value);
     const bytes = l1Bytes(generated, real);
     const region = (name: 'mouth' | 'eyes') =>
@@ -216,13 +215,13 @@ class Gauge {
       l1Bytes: bytes,
       psnr: limited(psnr(generated, real)),
       ssim: ssim(generated, real),
-      ...(this.settings.published && { ssimPublished: ssim(generated, real, SSIM_PUBLISHED) }),
+      ...(this.#settings.published && { ssimPublished: ssim(generated, real, SSIM_PUBLISHED) }),
       ...(mouth && { l1Mouth: mouth.l1, psnrMouth: limited(mouth.psnr) }),
       ...(eyes && { l1Eyes: eyes.l1, psnrEyes: limited(eyes.psnr) }),
     };
   }
 
-  private compareFaces({
+  #compareFaces({
     real,
     generated,
   }: {
@@ -231,17 +230,17 @@ class Gauge {
   }): Partial<Record<MeasureId, number>> {
     const missing = lostFace(real !== null, generated !== null) ?? undefined;
     if (!generated) return { missing };
-    if (this.settings.protocol === 'cross') {
+    if (this.#settings.protocol === 'cross') {
       return {
         missing,
-        csim: this.portrait ? cosineSimilarity(generated.embedding, this.portrait.embedding) : undefined,
+        csim: this.#portrait ? cosineSimilarity(generated.embedding, this.#portrait.embedding) : undefined,
         prmse: real ? poseError(generated.pose, real.pose) : undefined,
       };
     }
     if (!real) return { missing };
     const pointsOf = ({ mesh: { points } }: FaceReading) => ({ points, stride: 3, count: MESH_POINTS });
     const [a, b] = [pointsOf(generated), pointsOf(real)];
-    const perPixel = REFERENCE_SIZE / this.settings.size;
+    const perPixel = REFERENCE_SIZE / this.#settings.size;
     return {
       missing,
       akd: perPixel * averageKeypointDistance(a, b),
@@ -253,10 +252,10 @@ class Gauge {
     };
   }
 
-  private rememberWorst(found: Partial<Record<MeasureId, number>>, frame: NonNullable<CaseScores['worst']>): void {
-    const badness = this.settings.protocol === 'self' ? (found.perceptual ?? found.l1) : -(found.csim ?? -1);
-    if (badness === undefined || badness <= this.worstValue) return;
-    this.worstValue = badness;
-    this.worst = frame;
+  #rememberWorst(found: Partial<Record<MeasureId, number>>, frame: NonNullable<CaseScores['worst']>): void {
+    const badness = this.#settings.protocol === 'self' ? (found.perceptual ?? found.l1) : -(found.csim ?? -1);
+    if (badness === undefined || badness <= this.#worstValue) return;
+    this.#worstValue = badness;
+    this.#worst = frame;
   }
 }

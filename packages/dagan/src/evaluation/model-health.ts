@@ -3,6 +3,7 @@
 import { tensor, tidy } from '@dagan/libtorch';
 import type { Engine, Inspection } from '../animation/engine.js';
 import { OUTLINE } from '../data/portraits/face-surface.js';
+import type { FaceAnalyzer } from '../faces/analyzer.js';
 import {
   addFieldTransfers,
   type FieldTransfer,
@@ -12,11 +13,12 @@ import {
   NO_FIELD_TRANSFER,
 } from '../faces/field-transfer.js';
 import { contains } from '../faces/geometry.js';
-import { type FaceAnalyzer, type FaceMesh, MESH_POINTS } from '../faces/index.js';
+import { type FaceMesh, MESH_POINTS } from '../faces/mesh.js';
 import type { Picture } from '../media/pictures/picture.js';
 import type { EvaluationCase } from './cases.js';
 import { drivingFrames, readFrame } from './frame-source.js';
-import { type AttentionUse, attentionUse, maskShares } from './metrics/index.js';
+import { type AttentionUse, attentionUse } from './metrics/attention-use.js';
+import { maskShares } from './metrics/mask-use.js';
 import { mean } from './statistics.js';
 
 /** The figures, over all frames in which both faces were found. */

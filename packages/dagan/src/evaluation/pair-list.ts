@@ -7,8 +7,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { csvFields } from '../data/dataset-index.js';
-import { toMediaError } from '../media/errors.js';
-import { MediaError } from '../media/index.js';
+import { MediaError, toMediaError } from '../media/errors.js';
 
 /** A picture file (`frame` null), or a frame of a clip. */
 export type FrameReference = { path: string; frame: number | null };

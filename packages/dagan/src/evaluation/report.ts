@@ -1,7 +1,7 @@
 // The evaluation as a page to read: tables, plots, worst cases as pictures.
 import { TRANSFER_SIGNAL_LABELS, TRANSFER_SIGNALS } from '../faces/transfer-signals.js';
 import { type MeasureId, measureOf } from './measures.js';
-import { changePairs } from './metrics/index.js';
+import { changePairs } from './metrics/expression-transfer.js';
 import { type Cell, escaped, page, table } from './page.js';
 import { colourKey, cumulative, plot, type Series } from './plots.js';
 import type { CaseRow } from './rows.js';

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { appendFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MeasureId } from './measures.js';
-import type { ExpressionChanges } from './metrics/index.js';
+import type { ExpressionChanges } from './metrics/expression-transfer.js';
 
 /** The figures of one contestant in one case. */
 export type CaseRow = {
@@ -48,23 +48,22 @@ const rounded = (value: number | null): number | null => (value === null ? null 
 
 /** The rows of a folder. */
 export class RowStore {
-  private readonly folder: string;
+  readonly #folder: string;
+  readonly #rank: number;
 
   /** @param output the evaluation's folder */
-  constructor(
-    output: string,
-    private readonly rank = 0,
-  ) {
-    this.folder = join(output, 'rows');
-    mkdirSync(this.folder, { recursive: true });
+  constructor(output: string, rank = 0) {
+    this.#rank = rank;
+    this.#folder = join(output, 'rows');
+    mkdirSync(this.#folder, { recursive: true });
   }
 
   /** All rows, by key. A line that was cut off when its process ended is no row. */
   read(): Map<string, CaseRow> {
     const rows = new Map<string, CaseRow>();
-    for (const name of readdirSync(this.folder).sort()) {
+    for (const name of readdirSync(this.#folder).sort()) {
       if (!name.endsWith('.jsonl')) continue;
-      for (const line of readFileSync(join(this.folder, name), 'utf8').split('\n')) {
+      for (const line of readFileSync(join(this.#folder, name), 'utf8').split('\n')) {
         const row = parsed(line);
         if (row) rows.set(row.key, row);
       }
@@ -76,7 +75,7 @@ export class RowStore {
   append(rows: readonly CaseRow[]): void {
     // The line that another process may have left unfinished must not swallow the first of these.
     const text = rows.map((row) => `\n${JSON.stringify(row)}\n`).join('');
-    appendFileSync(join(this.folder, `${this.rank}.jsonl`), text);
+    appendFileSync(join(this.#folder, `${this.#rank}.jsonl`), text);
   }
 }
 

@@ -3,7 +3,7 @@ import type { ChangeRegression } from '../faces/change-sums.js';
 import type { MeasuredBy } from '../faces/networks.js';
 import { TRANSFER_SIGNAL_LABELS, TRANSFER_SIGNALS } from '../faces/transfer-signals.js';
 import { combine, type InstrumentName, MEASURE_IDS, type MeasureId, measureOf, type Protocol } from './measures.js';
-import { type ExpressionTransfer, expressionTransfer } from './metrics/index.js';
+import { type ExpressionTransfer, expressionTransfer } from './metrics/expression-transfer.js';
 import type { CaseRow } from './rows.js';
 
 /** A column. */

@@ -1,9 +1,12 @@
 // Rows of the depth-to-appearance attention for one portrait and any driving frame, without the matrix they are rows of.
-import { type Analysis, attentionRow, type Engine, type KeypointSet } from '../animation/index.js';
+
+import { attentionRow } from '../animation/attention-row.js';
+import type { Analysis, Engine } from '../animation/engine.js';
 import { DaganError } from '../errors.js';
-import type { Picture } from '../media/index.js';
+import type { Picture } from '../media/pictures/picture.js';
+import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { resizeFieldValues, type ScalarMap, valuesToPictures } from '../tensors/values.js';
-import { carryToSource } from '../visualization/index.js';
+import { carryToSource } from '../visualization/attention.js';
 
 /** A place in the portrait, from 0 to 1 along its width and height. */
 export type Place = readonly [x: number, y: number];

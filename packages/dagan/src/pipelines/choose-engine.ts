@@ -4,21 +4,17 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { buildInfo, isBuilt } from '@dagan/libtorch';
+import type { Engine } from '../animation/engine.js';
 import type { ModelFacts } from '../animation/engines/engine-threads.js';
 import { LibtorchEngine, openLibtorchEngine } from '../animation/engines/libtorch.js';
 import { openOnnxRuntimeEngine } from '../animation/engines/onnx-runtime.js';
 import { EXECUTION_PROVIDERS } from '../animation/engines/options.js';
-import type { Engine } from '../animation/index.js';
 import { DaganError } from '../errors.js';
-import {
-  ExportedModelError,
-  type ExportPrecision,
-  exportModel,
-  MANIFEST_FORMAT,
-  MANIFEST_NAME,
-  readManifest,
-} from '../export/index.js';
-import { identifyModel, type ModelIdentity, type Precision, weightsHash } from '../models/index.js';
+import { exportModel } from '../export/export-model.js';
+import { ExportedModelError, readManifest } from '../export/exported-folder.js';
+import { type ExportPrecision, MANIFEST_FORMAT, MANIFEST_NAME } from '../export/manifest.js';
+import { identifyModel, type ModelIdentity, weightsHash } from '../models/files/model-file.js';
+import type { Precision } from '../models/inference/inference.js';
 import { VERSION } from '../version.js';
 import {
   applyThreads,

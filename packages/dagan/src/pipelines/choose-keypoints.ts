@@ -1,11 +1,7 @@
 // Where named keypoints come from: the face mesh or the model's own network.
-import {
-  checkControls,
-  type Engine,
-  type MeshFinder,
-  MeshGuidedEngine,
-  type MotionControls,
-} from '../animation/index.js';
+import { checkControls, type MotionControls } from '../animation/controls.js';
+import type { Engine } from '../animation/engine.js';
+import { type MeshFinder, MeshGuidedEngine } from '../animation/mesh-keypoints.js';
 import { DaganError } from '../errors.js';
 
 /** `auto`: the mesh for models whose keypoints have names. */

@@ -3,17 +3,14 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildInfo, setThreads } from '@dagan/libtorch';
 import { DaganError } from '../errors.js';
-import { MANIFEST_NAME, weightsIn } from '../export/index.js';
-import {
-  DaGAN,
-  fillByFormula,
-  loadModel,
-  MODEL_PRESETS,
-  type ModelFiles,
-  type ModelMetadata,
-  type Precision,
-  publishedName,
-} from '../models/index.js';
+import { weightsIn } from '../export/exported-folder.js';
+import { MANIFEST_NAME } from '../export/manifest.js';
+import { MODEL_PRESETS } from '../models/config/config.js';
+import { DaGAN } from '../models/dagan.js';
+import { fillByFormula } from '../models/files/formula-weights.js';
+import { loadModel, type ModelFiles, type ModelMetadata } from '../models/files/model-file.js';
+import { publishedName } from '../models/files/names.js';
+import type { Precision } from '../models/inference/inference.js';
 import { defaultModel } from './default-model.js';
 import type { Teller } from './events.js';
 import { multipliesBfloat16, processorFeatures } from './processor.js';

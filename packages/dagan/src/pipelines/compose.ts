@@ -1,9 +1,12 @@
 // From what the networks made to the frames of the output: the square at a size, the whole portrait, or all side by side.
-import type { Analysis } from '../animation/index.js';
-import { PasteBack } from '../animation/index.js';
-import type { Square } from '../faces/index.js';
-import { type Picture, resizePicture } from '../media/index.js';
-import { drawKeypoints, grid, heatPicture, type ValueRange, valueRange } from '../visualization/index.js';
+import type { Analysis } from '../animation/engine.js';
+import { PasteBack } from '../animation/paste-back.js';
+import type { Square } from '../faces/framing.js';
+import type { Picture } from '../media/pictures/picture.js';
+import { resizePicture } from '../media/pictures/resize.js';
+import { grid } from '../visualization/drawing.js';
+import { drawKeypoints } from '../visualization/keypoints.js';
+import { heatPicture, type ValueRange, valueRange } from '../visualization/maps.js';
 
 /** Makes the frames of the output. */
 export type Composer = {

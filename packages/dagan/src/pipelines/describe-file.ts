@@ -2,21 +2,14 @@
 import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type CheckpointFile, openCheckpoint } from '@dagan/libtorch/checkpoint';
-import {
-  exportedFiles,
-  MANIFEST_NAME,
-  readExportedFile,
-  readManifest,
-  type TensorDescription,
-} from '../export/index.js';
-import {
-  type ContentCredentials,
-  DIGITAL_SOURCE_TYPES,
-  MediaError,
-  readCredentials,
-  readMetadata,
-} from '../media/index.js';
-import { ArchitectureError, configOf } from '../models/index.js';
+import { exportedFiles, readExportedFile, readManifest } from '../export/exported-folder.js';
+import { MANIFEST_NAME, type TensorDescription } from '../export/manifest.js';
+import { MediaError } from '../media/errors.js';
+import { type ContentCredentials, readCredentials } from '../media/provenance/content-credentials.js';
+import { DIGITAL_SOURCE_TYPES } from '../media/provenance/provenance.js';
+import { readMetadata } from '../media/provenance/provenance-reader.js';
+import { ArchitectureError } from '../models/files/located.js';
+import { configOf } from '../models/files/model-file.js';
 import { describeExport, describeModel } from './describe-model.js';
 import { isMediaName } from './pairs.js';
 

@@ -1,7 +1,7 @@
 // What a model is, in words.
 import { isDeepStrictEqual } from 'node:util';
-import type { Manifest } from '../export/index.js';
-import { MODEL_PRESETS, type ModelConfig } from '../models/index.js';
+import type { Manifest } from '../export/manifest.js';
+import { MODEL_PRESETS, type ModelConfig } from '../models/config/config.js';
 
 /** "dagan: 15 keypoints with jacobians; ResNet-18 face depth for keypoints and attention; residual decoder" */
 export function describeModel(config: ModelConfig): string {

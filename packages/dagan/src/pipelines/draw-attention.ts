@@ -1,7 +1,12 @@
 // The figure of where places of the portrait look for appearance (Eq. 9 and Fig. 9 of the paper).
-import { type Picture, resizePicture } from '../media/index.js';
+import type { Picture } from '../media/pictures/picture.js';
+import { resizePicture } from '../media/pictures/resize.js';
 import type { ScalarMap } from '../tensors/values.js';
-import { distinctColor, drawRing, grid, heatPicture, overlayHeat, resizeMap } from '../visualization/index.js';
+import { resizeMap } from '../tensors/values.js';
+import { drawRing, overlayHeat } from '../visualization/attention.js';
+import { distinctColor } from '../visualization/colors.js';
+import { grid } from '../visualization/drawing.js';
+import { heatPicture } from '../visualization/maps.js';
 import type { AttentionRows, Place } from './attention-rows.js';
 import type { DrawnFrame } from './figure.js';
 import type { Squares } from './squares.js';

@@ -1,21 +1,13 @@
 // Figures of face depth: sheets, turning surfaces, clips (Fig. 1, 8 and 10 of the paper), and point clouds.
-import type { Picture } from '../media/index.js';
+import type { Picture } from '../media/pictures/picture.js';
 import { VERSION } from '../version.js';
-import {
-  centerSurface,
-  drawSurface,
-  encodePly,
-  faceCenter,
-  grid,
-  heatPicture,
-  orbit,
-  type Point3,
-  plasterSurface,
-  type Rgb,
-  sharedRange,
-  swingAt,
-  type ValueRange,
-} from '../visualization/index.js';
+import { orbit, type Point3, swingAt } from '../visualization/camera.js';
+import type { Rgb } from '../visualization/colors.js';
+import { grid } from '../visualization/drawing.js';
+import { heatPicture, sharedRange, type ValueRange } from '../visualization/maps.js';
+import { encodePly } from '../visualization/ply.js';
+import { drawSurface } from '../visualization/rasterizer.js';
+import { centerSurface, faceCenter, plasterSurface } from '../visualization/surface.js';
 import type { DepthEstimator, Relief } from './estimate-depth.js';
 import type { DrawnFrame } from './figure.js';
 import type { Squares } from './squares.js';

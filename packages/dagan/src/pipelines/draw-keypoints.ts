@@ -1,9 +1,11 @@
 // The figure of where the networks put keypoints, and how the face around each is turned and stretched.
 import { basename, extname } from 'node:path';
-import type { Engine } from '../animation/index.js';
-import { type Picture, resizePicture } from '../media/index.js';
+import type { Engine } from '../animation/engine.js';
+import type { Picture } from '../media/pictures/picture.js';
+import { resizePicture } from '../media/pictures/resize.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
-import { drawKeypoints, grid, joinPictures, keypointLegend } from '../visualization/index.js';
+import { grid, joinPictures } from '../visualization/drawing.js';
+import { drawKeypoints, keypointLegend } from '../visualization/keypoints.js';
 import { NETWORK_SIZE } from './choose-model.js';
 import type { DrawnFrame } from './figure.js';
 import type { Squares } from './squares.js';

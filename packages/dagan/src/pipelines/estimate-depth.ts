@@ -3,18 +3,16 @@ import { existsSync } from 'node:fs';
 import { type nn, noGrad, tidy } from '@dagan/libtorch';
 import { DaganError } from '../errors.js';
 import { depthOfDisparity } from '../geometry/disparity.js';
-import { type Picture, resizePicture } from '../media/index.js';
-import { type DepthNetwork, loadDepthFile, type ModelMetadata, type PoseNetwork } from '../models/index.js';
+import type { Picture } from '../media/pictures/picture.js';
+import { resizePicture } from '../media/pictures/resize.js';
+import type { DepthNetwork } from '../models/depth-network.js';
+import { loadDepthFile } from '../models/files/depth-file.js';
+import type { ModelMetadata } from '../models/files/model-file.js';
+import type { PoseNetwork } from '../models/pose-network.js';
 import { pictureToTensor, tensorToMaps } from '../tensors/pictures.js';
 import { resizeMap, type ScalarMap } from '../tensors/values.js';
-import {
-  cameraOfMatrix,
-  cameraOfView,
-  depthSurface,
-  type PinholeCamera,
-  type Surface,
-  scaleCamera,
-} from '../visualization/index.js';
+import { cameraOfMatrix, cameraOfView, type PinholeCamera, scaleCamera } from '../visualization/camera.js';
+import { depthSurface, type Surface } from '../visualization/surface.js';
 import { chooseEngine, type EngineChoice, exportForFigure, requireLibtorch } from './choose-engine.js';
 import { applyThreads, chooseDevice, chooseModel, NETWORK_SIZE } from './choose-model.js';
 import type { Teller } from './events.js';

@@ -1,9 +1,12 @@
 // Figures as files: a picture or a clip, as the name says.
 import { extname } from 'node:path';
 import { DaganError } from '../errors.js';
-import { createClipWriter, MediaError, type MediaMetadata, type Picture, writePicture } from '../media/index.js';
-import { containerOf } from '../media/process/clip-writer.js';
-import type { ModelMetadata } from '../models/index.js';
+import { MediaError } from '../media/errors.js';
+import { writePicture } from '../media/pictures/images.js';
+import type { Picture } from '../media/pictures/picture.js';
+import { containerOf, createClipWriter } from '../media/process/clip-writer.js';
+import type { MediaMetadata } from '../media/provenance/provenance.js';
+import type { ModelMetadata } from '../models/files/model-file.js';
 import { VERSION } from '../version.js';
 import type { Teller } from './events.js';
 

@@ -1,12 +1,9 @@
 // Everything the networks see for one pair of pictures, under the names of the published tensors.
-import {
-  type Analysis,
-  type AttentionFactors,
-  attentionRow,
-  type Engine,
-  type KeypointSet,
-} from '../animation/index.js';
-import type { Picture } from '../media/index.js';
+
+import { type AttentionFactors, attentionRow } from '../animation/attention-row.js';
+import type { Analysis, Engine } from '../animation/engine.js';
+import type { Picture } from '../media/pictures/picture.js';
+import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { everyNth, picturesToValues, type ScalarMap, type TensorValues } from '../tensors/values.js';
 
 /** Channels of features, and rows of the attention, that are kept: the whole is too large to look at. */

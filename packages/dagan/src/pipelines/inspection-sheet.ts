@@ -1,7 +1,10 @@
 // The inspection of a pair as one sheet for the eye.
-import { createPicture, type Picture, resizePicture } from '../media/index.js';
+import { createPicture, type Picture } from '../media/pictures/picture.js';
+import { resizePicture } from '../media/pictures/resize.js';
 import { type ScalarMap, type TensorValues, valuesToMaps, valuesToPictures } from '../tensors/values.js';
-import { drawKeypoints, grid, heatPicture, motionPicture, paste } from '../visualization/index.js';
+import { grid, paste } from '../visualization/drawing.js';
+import { drawKeypoints } from '../visualization/keypoints.js';
+import { heatPicture, motionPicture } from '../visualization/maps.js';
 
 /** Side of a cell, in pixels. */
 const CELL = 256;

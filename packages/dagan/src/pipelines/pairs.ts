@@ -4,8 +4,8 @@ import { access, constants, lstat, mkdir } from 'node:fs/promises';
 import { basename, dirname, extname, join, relative, resolve, sep } from 'node:path';
 import { DaganError } from '../errors.js';
 import { cutName } from '../media/files.js';
-import { PICTURE_EXTENSIONS } from '../media/index.js';
 import { leftOutWarning } from '../media/pictures/foreign-kinds.js';
+import { PICTURE_EXTENSIONS } from '../media/pictures/images.js';
 import { containerOf } from '../media/process/clip-writer.js';
 
 /** One animation to make. */

@@ -1,6 +1,6 @@
 // What outputs say of their origin: that they are synthetic, and what made them.
-import { type DIGITAL_SOURCE_TYPES, type MediaMetadata, syntheticMetadata } from '../media/index.js';
-import type { ModelMetadata } from '../models/index.js';
+import { type DIGITAL_SOURCE_TYPES, type MediaMetadata, syntheticMetadata } from '../media/provenance/provenance.js';
+import type { ModelMetadata } from '../models/files/model-file.js';
 import { VERSION } from '../version.js';
 
 export { VERSION };

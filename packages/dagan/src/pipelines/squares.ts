@@ -1,8 +1,11 @@
 // What figures are drawn of: pictures and clips, cut to the squares that the networks see, side by side.
-import { cutSquare, padCut, planCut, type SquareCut } from '../animation/index.js';
+import { cutSquare, padCut, planCut, type SquareCut } from '../animation/crop.js';
 import { DaganError, type InputRole } from '../errors.js';
-import type { Square } from '../faces/index.js';
-import { type Clip, MediaError, openClip, type Picture, readPicture } from '../media/index.js';
+import type { Square } from '../faces/framing.js';
+import { MediaError } from '../media/errors.js';
+import { readPicture } from '../media/pictures/images.js';
+import type { Picture } from '../media/pictures/picture.js';
+import { type Clip, openClip } from '../media/process/clip.js';
 import { NETWORK_SIZE } from './choose-model.js';
 import type { Teller } from './events.js';
 import { type CropChoice, FaceFinder } from './find-faces.js';

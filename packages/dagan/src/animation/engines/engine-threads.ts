@@ -76,14 +76,16 @@ export class EngineThreads implements Engine {
   #closed = false;
   /** Calls that are waited for. */
   #calls = 0;
+  readonly #threads: readonly Thread<EngineRequest, Answers>[];
 
   private constructor(
     readonly description: string,
     readonly size: number,
     /** What is known of the model that every thread has. */
     readonly facts: ModelFacts,
-    private readonly threads: readonly Thread<EngineRequest, Answers>[],
+    threads: readonly Thread<EngineRequest, Answers>[],
   ) {
+    this.#threads = threads;
     this.batchSize = threads.length;
   }
 
@@ -117,7 +119,7 @@ export class EngineThreads implements Engine {
 
   async setSource(portrait: Picture, { keypoints }: { keypoints?: KeypointSet } = {}): Promise<Analysis> {
     const request = { call: 'setSource', portrait, keypoints } as const;
-    const [first] = await this.#answers<Analysis>(this.threads.map(() => request));
+    const [first] = await this.#answers<Analysis>(this.#threads.map(() => request));
     return first!;
   }
 
@@ -137,14 +139,14 @@ export class EngineThreads implements Engine {
   dispose(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const thread of this.threads) void thread.close('the engine is disposed of');
+    for (const thread of this.#threads) void thread.close('the engine is disposed of');
   }
 
   /** Deals requests out to the threads in turn, and keeps the program alive until all are answered. */
   async #answers<Answer extends Answers>(requests: readonly EngineRequest[]): Promise<Answer[]> {
     this.#hold(1);
     try {
-      const asked = requests.map((request, i) => this.threads[i % this.threads.length]!.ask(request));
+      const asked = requests.map((request, i) => this.#threads[i % this.#threads.length]!.ask(request));
       return (await Promise.all(asked)) as Answer[];
     } finally {
       this.#hold(-1);
@@ -153,6 +155,6 @@ export class EngineThreads implements Engine {
 
   #hold(more: 1 | -1): void {
     this.#calls += more;
-    for (const thread of this.threads) thread.hold(this.#calls > 0);
+    for (const thread of this.#threads) thread.hold(this.#calls > 0);
   }
 }

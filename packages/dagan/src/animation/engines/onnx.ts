@@ -46,15 +46,22 @@ type Tensors = Record<string, Tensor>;
 
 export class OnnxEngine implements Engine {
   #portrait: Tensors | null = null;
+  readonly #runtime: OnnxRuntime;
+  readonly #model: Manifest;
+  readonly #sessions: Readonly<Record<keyof Manifest['graphs'], InferenceSession>>;
 
   private constructor(
     readonly description: string,
     readonly size: number,
     readonly batchSize: number,
-    private readonly runtime: OnnxRuntime,
-    private readonly model: Manifest,
-    private readonly sessions: Readonly<Record<keyof Manifest['graphs'], InferenceSession>>,
-  ) {}
+    runtime: OnnxRuntime,
+    model: Manifest,
+    sessions: Readonly<Record<keyof Manifest['graphs'], InferenceSession>>,
+  ) {
+    this.#runtime = runtime;
+    this.#model = model;
+    this.#sessions = sessions;
+  }
 
   /**
    * Loads the graphs. The file of weights is read once; nothing of it is kept but what the sessions take.
@@ -93,11 +100,11 @@ export class OnnxEngine implements Engine {
   }
 
   get keypointNames(): Readonly<Record<string, number>> {
-    return this.model.config.semanticKeypoints ?? {};
+    return this.#model.config.semanticKeypoints ?? {};
   }
 
   async setSource(portrait: Picture, { keypoints: given }: { keypoints?: KeypointSet } = {}): Promise<Analysis> {
-    const { drive, source } = this.sessions;
+    const { drive, source } = this.#sessions;
     this.#release();
     const image = this.#input([portrait]);
     const found = await drive.run({ image });
@@ -118,7 +125,7 @@ export class OnnxEngine implements Engine {
   }
 
   async drive(frames: readonly Picture[], { withDisparity = false } = {}): Promise<Analysis[]> {
-    const { drive } = this.sessions;
+    const { drive } = this.#sessions;
     const image = this.#input(frames);
     const wanted = drive.outputNames.filter((name) => withDisparity || name !== 'disparity');
     const found = (await drive.run({ image }, wanted)) as Tensors;
@@ -128,7 +135,7 @@ export class OnnxEngine implements Engine {
 
   async generate(keypoints: readonly KeypointSet[]): Promise<Picture[]> {
     if (!this.#portrait) throw new Error('the engine has no portrait yet: call setSource first');
-    const { generate } = this.sessions;
+    const { generate } = this.#sessions;
     const feeds = chosen(generate, { ...this.#portrait, ...this.#keypoints(keypoints) });
     const { prediction } = (await generate.run(feeds, ['prediction'])) as Tensors;
     return valuesToPictures(values(prediction!));
@@ -136,7 +143,7 @@ export class OnnxEngine implements Engine {
 
   async inspect(keypoints: KeypointSet, { withTensors = false } = {}): Promise<Inspection> {
     if (!this.#portrait) throw new Error('the engine has no portrait yet: call setSource first');
-    const { generate } = this.sessions;
+    const { generate } = this.#sessions;
     const { query, features } = this.#portrait;
     const feeds = chosen(generate, { ...this.#portrait, ...this.#keypoints([keypoints]) });
     const outputs = (await generate.run(feeds)) as Tensors;
@@ -165,13 +172,13 @@ export class OnnxEngine implements Engine {
 
   dispose(): void {
     this.#release();
-    for (const session of Object.values(this.sessions)) void session.release();
+    for (const session of Object.values(this.#sessions)) void session.release();
   }
 
   /** What was seen on the way to a frame, by published names; what the graph does not give is computed as it does. */
   #tensors({ prediction, deformation, occlusion_map: occlusion }: Tensors): Map<string, TensorValues> {
     const { image, features } = this.#portrait!;
-    const { alignCorners } = this.model.config.generator.denseMotion;
+    const { alignCorners } = this.#model.config.generator.denseMotion;
     const [, height, width] = deformation!.dims as [number, number, number, number];
     const field = { width, height, data: deformation!.data as Float32Array };
     const moved = warpValues(values(features!), field, { alignCorners });
@@ -191,7 +198,7 @@ export class OnnxEngine implements Engine {
   /** Disparity for display; where keypoints need none, the source's step computes it, one frame after the other. */
   async #disparity(frames: readonly Picture[], found: Tensors): Promise<ScalarMap[] | null> {
     if (found.disparity) return valuesToMaps(values(found.disparity));
-    const { source } = this.sessions;
+    const { source } = this.#sessions;
     if (!source.outputNames.includes('disparity')) return null;
     const shown: ScalarMap[] = [];
     for (const frame of frames) {
@@ -211,12 +218,12 @@ export class OnnxEngine implements Engine {
       }
     }
     const { shape, data } = picturesToValues(frames);
-    return new this.runtime.Tensor('float32', data, shape);
+    return new this.#runtime.Tensor('float32', data, shape);
   }
 
   #keypoints(sets: readonly KeypointSet[]): Tensors {
-    const { keypoints: count } = this.model;
-    const { Tensor: Values } = this.runtime;
+    const { keypoints: count } = this.#model;
+    const { Tensor: Values } = this.#runtime;
     const value = joined(sets.map((set) => set.value));
     const jacobians = sets.flatMap((set) => set.jacobian ?? []);
     return {

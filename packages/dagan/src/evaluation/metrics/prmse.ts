@@ -1,5 +1,5 @@
 // PRMSE: the error of the head's pose (Ha et al., "MarioNETte", 2020).
-import type { HeadPose } from '../../faces/index.js';
+import type { HeadPose } from '../../faces/pose.js';
 import { median } from '../statistics.js';
 
 /** A pose's angles in degrees. */

@@ -4,9 +4,6 @@ import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { loadInception, PerceptualNetworkError } from './inception-weights.js';
 import { type PerceptualNetwork, Vgg19 } from './vgg19.js';
 
-export { InceptionFeatures } from './inception.js';
-export { loadInception, PerceptualNetworkError } from './inception-weights.js';
-
 /** `default`: Inception v3 from an npm package (docs/perceptual.md). `vgg19`: the paper's, from a file of torchvision's. */
 export type PerceptualNetworkName = 'default' | 'vgg19';
 
