@@ -1,37 +1,22 @@
 // A portrait and a driving clip in, an animated clip out, from files to a file: find the faces, decode, animate, compose,
 // encode, frame by frame. All that `animate` of the command line does, for any program.
-import {
-  type Analysis,
-  animate,
-  batches,
-  type ClipRange,
-  cutSquare,
-  type Engine,
-  type FaceWatch,
-  keypointLook,
-  lookEvery,
-  nearestLook,
-  padCut,
-  planCut,
-  type SquareCut,
-  type TransferOptions,
-  tellAbsences,
-} from '../animation/index.js';
+
+import { animate, batches } from '../animation/animate.js';
+import { type ClipRange, lookEvery } from '../animation/clip-face.js';
+import { cutSquare, padCut, planCut, type SquareCut } from '../animation/crop.js';
+import type { Analysis, Engine } from '../animation/engine.js';
+import { type FaceWatch, tellAbsences } from '../animation/face-watch.js';
+import { keypointLook, nearestLook } from '../animation/reference-frame.js';
+import type { TransferOptions } from '../animation/transfer.js';
 import { DaganError } from '../errors.js';
-import type { Square } from '../faces/index.js';
-import {
-  type Clip,
-  type ClipFrame,
-  type ContentSigner,
-  createClipWriter,
-  type MediaMetadata,
-  openClip,
-  openContentSigner,
-  type Picture,
-  readPicture,
-  resizePicture,
-} from '../media/index.js';
-import { containerOf } from '../media/process/clip-writer.js';
+import type { Square } from '../faces/framing.js';
+import { readPicture } from '../media/pictures/images.js';
+import type { Picture } from '../media/pictures/picture.js';
+import { resizePicture } from '../media/pictures/resize.js';
+import { type Clip, type ClipFrame, openClip } from '../media/process/clip.js';
+import { containerOf, createClipWriter } from '../media/process/clip-writer.js';
+import { type ContentSigner, openContentSigner } from '../media/provenance/content-credentials.js';
+import type { MediaMetadata } from '../media/provenance/provenance.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { chooseEngine, type EngineChoice } from './choose-engine.js';
 import { type KeypointSource, requireControls, withKeypointsOf } from './choose-keypoints.js';

@@ -1,29 +1,35 @@
 // Faces of portraits and clips: the squares that the networks see, and the frame that motion is measured from.
+
 import {
-  analysisSize,
   ClipFace,
   type ClipFraming,
   type ClipRange,
-  centeredSquare,
-  chooseFace,
-  cutSquare,
-  FaceWatch,
-  type Framing,
-  facesFromLeft,
-  frameFace,
   framesAround,
-  type Look,
   lookEvery,
   lookOf,
   MUCH_MISSING,
+} from '../animation/clip-face.js';
+import {
+  centeredSquare,
+  cutSquare,
+  type Framing,
+  frameFace,
   outsideOf,
   padCut,
   planCut,
   type SquareCut,
-} from '../animation/index.js';
+} from '../animation/crop.js';
+import { chooseFace, facesFromLeft } from '../animation/face-track.js';
+import { FaceWatch } from '../animation/face-watch.js';
+import type { Look } from '../animation/reference-frame.js';
 import { DaganError, type InputRole } from '../errors.js';
-import { ANALYSIS_SIDE, type Box, FaceAnalyzer, type HeadPose, type Square, unionOf } from '../faces/index.js';
-import { type Clip, MediaError, type Picture, rotatePicture } from '../media/index.js';
+import { FaceAnalyzer } from '../faces/analyzer.js';
+import { ANALYSIS_SIDE, analysisSize, type Square } from '../faces/framing.js';
+import { type Box, unionOf } from '../faces/geometry.js';
+import type { HeadPose } from '../faces/pose.js';
+import { MediaError } from '../media/errors.js';
+import { type Picture, rotatePicture } from '../media/pictures/picture.js';
+import type { Clip } from '../media/process/clip.js';
 import type { Teller } from './events.js';
 
 /** Which square of a picture is used. */

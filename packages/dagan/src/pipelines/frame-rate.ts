@@ -1,5 +1,5 @@
 // Frames of a clip with the times at which they are written.
-import type { Clip, ClipFrame } from '../media/index.js';
+import type { Clip, ClipFrame } from '../media/process/clip.js';
 
 /** A frame that is written so many times. */
 export type Timed<Frame extends ClipFrame> = Frame & { times: number };
