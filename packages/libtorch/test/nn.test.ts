@@ -52,6 +52,20 @@ class Network extends nn.Module {
   gridScale = tensor([2]);
 }
 
+test('a strided 1x1 convolution gives in training what it gives in use, and so do its gradients', () => {
+  const layer = new nn.Conv2d(4, 8, 1, { stride: 2, bias: false }).to(float64);
+  const input = randn([2, 4, 15, 16]).to(float64).contiguous('channels_last').requiresGrad_();
+  const gradients = [true, false].map((training) => {
+    layer.train(training);
+    const output = layer.forward(input);
+    assert.deepEqual(output.shape, [2, 8, 8, 8]);
+    return [output, ...grad([output.square().sum()], [input, layer.weight])];
+  });
+  for (const [i, value] of gradients[0]!.entries()) {
+    assert.ok(value!.sub(gradients[1]![i]!).abs().amax().item() < 1e-4);
+  }
+});
+
 test('state dicts name tensors as PyTorch does, in the order of the fields', () => {
   assert.deepEqual(
     [...new Network().stateDict().keys()],

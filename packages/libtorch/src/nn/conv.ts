@@ -40,7 +40,19 @@ export class Conv2d extends Module {
     const { stride, padding, groups, bias } = this;
     const weight = this.effectiveWeight();
     if (this.#keepsSize && this.training && !isTracing()) return trainingConv2d(input, weight, bias);
+    // With few channels LibTorch 1.13's backward pass of strided 1x1 convolutions writes beyond its memory on some processors.
+    if (this.#picksPixels && this.training && !isTracing()) {
+      const [down, right] = typeof stride === 'number' ? [stride, stride] : stride;
+      const picked = input.slice(2, 0, undefined, down).slice(3, 0, undefined, right);
+      return conv2d(picked, weight, bias, { groups });
+    }
     return conv2d(input, weight, bias, { stride, padding, groups });
+  }
+
+  /** Whether this is a 1x1 convolution that looks at every so many-th pixel. */
+  get #picksPixels(): boolean {
+    const { stride, padding, weight } = this;
+    return stride !== 1 && padding === 0 && weight.size(2) === 1 && weight.size(3) === 1;
   }
 
   /** Whether this is a 3x3 convolution whose result is as large as its input. */
