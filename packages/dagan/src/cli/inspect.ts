@@ -70,7 +70,7 @@ async function runInspect(source: string, driving: string, options: InspectOptio
     source: await readCentre(source, reporter.tell),
     driving: await readCentre(driving, reporter.tell, options.frame),
   };
-  const { engine, config, metadata, precision } = await chooseEngine(options, reporter.tell, { use: 'figure' });
+  const { engine, config, metadata, precision } = await chooseEngine(options, reporter.tell, { use: 'inspection' });
   const found = await inspectPair(engine, pictures);
   engine.dispose();
   const tensors = [...found].map(([name, { shape, data }]) => ({ name, dtype: 'float32' as const, shape, data }));

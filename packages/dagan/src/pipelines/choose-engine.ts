@@ -45,9 +45,10 @@ export type ChosenEngine = ModelFacts & {
 export type EngineUse = {
   /**
    * `clip`, the default: several engines beside each other, each with a frame of its own. `figure`: one engine that has
-   * all threads, and LibTorch where it has been set up, as figures show more of its networks.
+   * all threads, and LibTorch where it has been set up, as figures show more of its networks. `inspection`: the same, and
+   * LibTorch computes as the model was trained, for the numbers on the way.
    */
-  use?: 'clip' | 'figure';
+  use?: 'clip' | 'figure' | 'inspection';
 };
 
 /**
@@ -67,7 +68,7 @@ export async function chooseEngine(
   applyThreads(choice);
   const device = chooseDevice(choice.device);
   const precision = choosePrecision(choice.precision, device);
-  const settings = { size: NETWORK_SIZE, precision, device, ...(use === 'figure' && { batchSize: 1 }) };
+  const settings = { size: NETWORK_SIZE, precision, device, ...alone(use), asTrained: use === 'inspection' };
   const files = chooseModelFiles(choice);
   if (files) {
     const { engine, facts } = await openLibtorchEngine(files, settings);
@@ -77,6 +78,9 @@ export async function chooseEngine(
   const { config } = model;
   return { engine: new LibtorchEngine(model, settings), config, metadata, precision };
 }
+
+/** One engine rather than several beside each other. */
+const alone = (use: EngineUse['use']): { batchSize?: number } => (use === 'clip' ? {} : { batchSize: 1 });
 
 /** @throws DaganError if LibTorch has not been set up */
 export function requireLibtorch({ checkpoint = defaultCheckpoint() ?? 'a model' }: ModelFileChoice): void {
@@ -91,7 +95,7 @@ export function exportForFigure(choice: EngineChoice): string | undefined {
   return exported !== undefined && runtimeFor(choice, 'figure') === 'onnx' ? exported : undefined;
 }
 
-function runtimeFor(choice: EngineChoice, use: 'clip' | 'figure'): 'libtorch' | 'onnx' {
+function runtimeFor(choice: EngineChoice, use: EngineUse['use']): 'libtorch' | 'onnx' {
   const { engine = 'auto', checkpoint, device = 'auto', precision = 'auto' } = choice;
   if (use === 'clip') return runtimeOfExported({ engine, checkpoint, device, precision }, cudaDevices);
   return engine !== 'auto' ? engine : isBuilt() ? 'libtorch' : 'onnx';
@@ -145,7 +149,7 @@ export function runtimeOfExported(
 async function onnxEngine(
   folder: string,
   { device = 'auto', precision = 'auto', threads }: EngineChoice,
-  use: 'clip' | 'figure',
+  use: EngineUse['use'],
 ): Promise<ChosenEngine> {
   const manifest = readManifest(folder);
   if (precision !== 'auto' && precision !== manifest.precision) {
@@ -162,7 +166,7 @@ async function onnxEngine(
   try {
     const { engine, facts } = await openOnnxRuntimeEngine(folder, {
       ...{ size: manifest.size ?? NETWORK_SIZE, threads, provider },
-      ...(use === 'figure' && { batchSize: 1 }),
+      ...alone(use),
     });
     return { engine, ...facts, precision: manifest.precision };
   } catch (error) {

@@ -1,11 +1,11 @@
 // The engine that runs the model's own networks on LibTorch.
-import { buildInfo, cat, getThreads, keep, noGrad, type Tensor, tidy } from '@dagan/libtorch';
+import { autocast, buildInfo, cat, getThreads, keep, noGrad, type Tensor, tidy } from '@dagan/libtorch';
 import type { Picture } from '../../media/pictures/picture.js';
 import { sizeMultiple } from '../../models/config/config.js';
 import type { DaGAN, SourceState } from '../../models/dagan.js';
 import { loadModel, type ModelFiles } from '../../models/files/model-file.js';
 import type { Generated } from '../../models/generator.js';
-import { prepareForInference } from '../../models/inference/inference.js';
+import { type Precision, prepareForInference } from '../../models/inference/inference.js';
 import { type KeypointSet, keypointsToTensors, tensorsToKeypoints } from '../../tensors/keypoint-set.js';
 import { pictureToTensor, tensorToMaps, tensorToPictures, tensorToValues } from '../../tensors/pictures.js';
 import type { TensorValues } from '../../tensors/values.js';
@@ -54,6 +54,7 @@ export class LibtorchEngine implements Engine {
   readonly description: string;
   readonly #model: DaGAN;
   readonly #device: string;
+  readonly #autocast: Exclude<Precision, 'float32'> | null;
   #source: SourceState | null = null;
 
   /**
@@ -63,7 +64,7 @@ export class LibtorchEngine implements Engine {
    */
   constructor(
     model: DaGAN,
-    { size = 256, device = 'cpu', batchSize = 4, precision = 'float32' }: LibtorchEngineOptions = {},
+    { size = 256, device = 'cpu', batchSize = 4, precision = 'float32', asTrained = false }: LibtorchEngineOptions = {},
   ) {
     const multiple = sizeMultiple(model.config);
     if (!(size > 0 && size % multiple === 0)) {
@@ -72,7 +73,10 @@ export class LibtorchEngine implements Engine {
     this.size = size;
     this.batchSize = batchSize;
     this.#device = device;
-    this.#model = prepareForInference(model, { precision, device });
+    this.#model = asTrained
+      ? model.eval().requiresGrad_(false).to({ device })
+      : prepareForInference(model, { precision, device });
+    this.#autocast = asTrained && precision !== 'float32' ? precision : null;
     this.description = `LibTorch ${buildInfo().version}, ${device}, ${precision}, ${getThreads()} threads`;
   }
 
@@ -82,7 +86,7 @@ export class LibtorchEngine implements Engine {
 
   async setSource(portrait: Picture, { keypoints }: { keypoints?: KeypointSet } = {}): Promise<Analysis> {
     this.#disposeSource();
-    const state = noGrad(() =>
+    const state = this.#compute(() =>
       tidy(() => {
         const found = this.#model.source(this.#input([portrait]));
         return keypoints ? { ...found, keypoints: keypointsToTensors([keypoints], this.#device) } : found;
@@ -97,7 +101,7 @@ export class LibtorchEngine implements Engine {
   }
 
   async drive(frames: readonly Picture[], { withDisparity = false } = {}): Promise<Analysis[]> {
-    return noGrad(() =>
+    return this.#compute(() =>
       tidy(() => {
         const images = this.#input(frames);
         const { keypoints: found, disparity } = this.#model.driving(images);
@@ -114,7 +118,7 @@ export class LibtorchEngine implements Engine {
 
   async generate(keypoints: readonly KeypointSet[]): Promise<Picture[]> {
     const source = this.#portrait();
-    return noGrad(() =>
+    return this.#compute(() =>
       tidy(() =>
         tensorToPictures(this.#model.generate(source, keypointsToTensors(keypoints, this.#device)).prediction),
       ),
@@ -123,7 +127,7 @@ export class LibtorchEngine implements Engine {
 
   async inspect(keypoints: KeypointSet, { withTensors = false } = {}): Promise<Inspection> {
     const source = this.#portrait();
-    return noGrad(() =>
+    return this.#compute(() =>
       tidy(() => {
         const generated = this.#model.generate(source, keypointsToTensors([keypoints], this.#device));
         const { deformation, occlusionMap, prediction, warpedFeatures } = generated;
@@ -142,6 +146,11 @@ export class LibtorchEngine implements Engine {
   dispose(): void {
     this.#disposeSource();
     this.#model.dispose();
+  }
+
+  /** Runs the networks, without gradients. */
+  #compute<T>(body: () => T): T {
+    return noGrad(() => (this.#autocast ? autocast({ device: this.#device, dtype: this.#autocast }, body) : body()));
   }
 
   #portrait(): SourceState {

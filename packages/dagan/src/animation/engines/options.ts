@@ -2,6 +2,11 @@
 import type { Precision } from '../../models/inference/inference.js';
 
 export type LibtorchEngineOptions = {
+  /**
+   * Computes layer by layer as the model was trained, in 16 bits by autocast, rather than with the fewer and larger steps of
+   * `prepareForInference`: slower, but what is looked at on the way is the model's own. Default false.
+   */
+  asTrained?: boolean;
   /** Side of the pictures, in pixels; a multiple of the model's `sizeMultiple`, which is 128 for the published ones. */
   size?: number;
   /** See `prepareForInference`. */
