@@ -34,7 +34,8 @@ export function wholeComposer(portrait: Picture, square: Square, still: Picture)
 export function sideBySideComposer(source: Picture, portrait: Analysis, size: number): Composer {
   const fit = (picture: Picture): Picture => resizePicture(picture, size, size);
   const first = fit(source);
-  let range: ValueRange | undefined;
+  // Of the portrait, which shows a face: a driving clip may begin with black frames.
+  let range: ValueRange | undefined = portrait.disparity ? valueRange(portrait.disparity) : undefined;
   return {
     width: size * (portrait.disparity ? 5 : 4),
     height: size,
