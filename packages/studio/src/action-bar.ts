@@ -5,6 +5,7 @@ import { Messages } from './messages.js';
 
 export type ActionEvents = {
   onAnimate(): void;
+  onPreview(): void;
   onCancel(): void;
   onKeep(): void;
   onRecord(): void;
@@ -12,16 +13,17 @@ export type ActionEvents = {
   onStop(): void;
 };
 
-type Control = 'animate' | 'cancel' | 'keep' | 'progress' | 'record' | 'reset' | 'stop';
+type Control = 'animate' | 'preview' | 'cancel' | 'keep' | 'progress' | 'record' | 'reset' | 'stop';
 
 /** What is there in each activity; of the buttons the first has the focus of one that is gone. */
 const SHOWN: Readonly<Record<Activity['kind'], readonly Control[]>> = {
-  idle: ['animate'],
+  idle: ['animate', 'preview'],
   animating: ['cancel', 'keep', 'progress'],
-  askingCamera: ['animate'],
+  previewing: ['cancel', 'progress'],
+  askingCamera: ['animate', 'preview'],
   live: ['record', 'reset', 'stop'],
   recording: ['record', 'reset', 'stop'],
-  saving: ['animate'],
+  saving: ['animate', 'preview'],
 };
 
 /** The key that makes the camera's face of that moment the portrait's own pose. */
@@ -31,17 +33,20 @@ export class ActionBar {
   readonly element: HTMLElement;
   readonly messages = new Messages();
   readonly #animate: HTMLButtonElement;
+  readonly #preview: HTMLButtonElement;
   readonly #record: HTMLButtonElement;
   readonly #progress = element('progress', { attributes: { 'aria-label': 'Progress of the animation' } });
   /** What changes many times a second is kept from screen readers. */
   readonly #rate = element('p', { class: 'notice', attributes: { 'aria-live': 'off' } });
   readonly #controls: Readonly<Record<Control, HTMLElement>>;
 
-  constructor({ onAnimate, onCancel, onKeep, onRecord, onReset, onStop }: ActionEvents) {
+  constructor({ onAnimate, onPreview, onCancel, onKeep, onRecord, onReset, onStop }: ActionEvents) {
     this.#animate = button('Animate', onAnimate, 'primary');
+    this.#preview = button('Preview', onPreview);
     this.#record = button('Record', onRecord, 'primary');
     this.#controls = {
       animate: this.#animate,
+      preview: this.#preview,
       cancel: button('Cancel', onCancel),
       keep: button('Stop and keep', onKeep),
       record: this.#record,
@@ -69,11 +74,11 @@ export class ActionBar {
     const focused = document.activeElement;
     const shown = SHOWN[kind];
     for (const [name, control] of Object.entries(this.#controls)) control.hidden = !shown.includes(name as Control);
-    this.#animate.disabled = kind !== 'idle' || !ready;
+    for (const start of [this.#animate, this.#preview]) start.disabled = kind !== 'idle' || !ready;
     this.#record.textContent = kind === 'recording' ? 'Finish recording' : 'Record';
     this.#record.classList.toggle('recording', kind === 'recording');
-    if (kind === 'idle' || kind === 'animating') this.tellRate('');
-    if (kind === 'animating') this.#progress.removeAttribute('value');
+    if (kind === 'idle' || kind === 'animating' || kind === 'previewing') this.tellRate('');
+    if (kind === 'animating' || kind === 'previewing') this.#progress.removeAttribute('value');
     // Whoever has used a control that is gone now goes on at the one in its place.
     const gone = Object.values(this.#controls).some((control) => control === focused && control.hidden);
     if (gone) this.#controls[shown[0]!].focus();

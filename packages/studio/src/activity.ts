@@ -6,6 +6,8 @@ export type Activity =
   | { readonly kind: 'idle' }
   /** A clip drives the portrait, frame by frame into a file: until it was cancelled, or is enough. */
   | { readonly kind: 'animating'; readonly job: AbortController; readonly enough: AbortController }
+  /** A few frames of the clip are made, to see how it will be. */
+  | { readonly kind: 'previewing'; readonly job: AbortController }
   /** The browser asks the user for the camera, which may take long. */
   | { readonly kind: 'askingCamera'; readonly asking: AbortController }
   /** The camera drives the portrait. */
@@ -19,6 +21,9 @@ export const IDLE: Activity = { kind: 'idle' };
 /** Whether the camera drives the portrait, or will as soon as the user lets it. */
 export const usesCamera = ({ kind }: Activity): boolean =>
   kind === 'askingCamera' || kind === 'live' || kind === 'recording';
+
+/** Whether a clip drives the portrait. */
+export const usesClip = ({ kind }: Activity): boolean => kind === 'animating' || kind === 'previewing';
 
 /** Whether frames are being made that leaving the page would lose. */
 export const makesFile = ({ kind }: Activity): boolean =>

@@ -1,6 +1,7 @@
 // From portrait and clip to a video, without the page's elements: networks, decoder and encoder work beside each other.
 import { framesAround, padCut, type SquareCut, tellAbsences } from 'dagan/animation';
 import { type Picture, syntheticMetadata } from 'dagan/media/portable';
+import { grid } from 'dagan/visualization';
 import packageJson from '../package.json' with { type: 'json' };
 import { type ChosenClip, cutOf } from './clip-panel.js';
 import type { GeneratedFrame, LoadedModel, Portrait } from './engine/api.js';
@@ -10,22 +11,26 @@ import { NO_ENCODER, Recording, type SavedVideo } from './media/recording.js';
 import type { ChosenPortrait } from './portrait-panel.js';
 import type { Settings } from './settings.js';
 
-export type AnimationOrder = {
+/** What any use of a clip needs. */
+export type PreviewOrder = {
   engine: StudioEngine;
   model: LoadedModel;
   portrait: ChosenPortrait;
   driving: ChosenClip;
   settings: Settings;
-  /** Whether what the networks see is shown. */
-  insight: () => boolean;
   /** Ends it, and what was made is thrown away. */
   signal: AbortSignal;
-  /** Ends it, and what was made is kept. */
-  enough: AbortSignal;
   /** The portrait is ready. */
   onPortrait(portrait: Portrait): void;
   /** What is being done, before the first frame. */
   onStep(text: string): void;
+};
+
+export type AnimationOrder = PreviewOrder & {
+  /** Whether what the networks see is shown. */
+  insight: () => boolean;
+  /** Ends it, and what was made is kept. */
+  enough: AbortSignal;
   /** A frame is there; `total` where it is known. */
   onFrame(frame: GeneratedFrame, done: number, total: number | undefined): void;
 };
@@ -40,19 +45,13 @@ export const metadataFor = (model: LoadedModel, { pasteBack }: Pick<Settings, 'p
  * @throws DOMException `AbortError` if it was stopped; Error saying what to do
  */
 export async function makeAnimation(order: AnimationOrder): Promise<SavedVideo> {
-  const { engine, model, portrait: chosen, driving, settings, signal } = order;
+  const { engine, model, driving, settings, signal } = order;
   const { format } = settings;
   if (!format) throw new Error(NO_ENCODER);
   const { file } = driving.clip;
   const { every } = driving.part;
   const cut = cutOf(driving, model.size);
-  order.onStep('Preparing the portrait …');
-  const portrait = await engine.setPortrait({ picture: chosen.picture, square: chosen.square }, { signal });
-  order.onPortrait(portrait);
-  const reference = await referenceOf(order, cut);
-  if (reference) await engine.setReference({ frame: reference, square: null }, { signal });
-  else await engine.resetReference();
-
+  const portrait = await prepare(order, cut);
   const facts = await driving.clip.factsOf(driving.part);
   const total = facts.frameCount && Math.ceil(facts.frameCount / every);
   const { width, height } = settings.pasteBack ? portrait.whole : { width: model.size, height: model.size };
@@ -121,9 +120,63 @@ export async function makeAnimation(order: AnimationOrder): Promise<SavedVideo> 
   }
 }
 
+/** Frames of a preview, and the columns in which they are shown, the portrait first. */
+const PREVIEW = { frames: 5, columns: 3 } as const;
+
+/** How a clip will move a portrait. */
+export type Preview = {
+  /** The portrait's square and a few frames from all over the clip. */
+  picture: Picture;
+  frames: number;
+  /** Seconds that the whole animation will take, where the number of its frames is known. */
+  seconds: number | undefined;
+};
+
+/** Makes a few frames only. @throws as `makeAnimation` */
+export async function makePreview(order: PreviewOrder): Promise<Preview> {
+  const { engine, model, driving, settings, signal } = order;
+  const { motion, adaptScale } = settings;
+  const cut = cutOf(driving, model.size);
+  const portrait = await prepare(order, cut);
+  const { clip, part, face } = driving;
+  const { frameCount = PREVIEW.frames } = await clip.factsOf(part);
+  const every = Math.max(1, Math.floor(frameCount / PREVIEW.frames));
+  const pictures = [portrait.picture];
+  let worked = 0;
+  for await (const { picture } of clip.frames({ ...part, every, transform: cut.transform })) {
+    order.onStep(`Preview: frame ${pictures.length} of ${Math.min(PREVIEW.frames, frameCount)}`);
+    const frame = { frame: padCut(picture, cut), square: null, watch: face !== null };
+    const made = await engine.animate(
+      { ...frame, ...{ motion: clip.facts.frameCount === 1 ? 'absolute' : motion, adaptScale } },
+      { signal },
+    );
+    worked += made.times.total / 1000;
+    if (pictures.push(made.picture) > PREVIEW.frames) break;
+  }
+  const frames = pictures.length - 1;
+  const total = clip.facts.frameCount && frameCount / part.every;
+  return {
+    picture: grid(pictures, { columns: PREVIEW.columns }),
+    frames,
+    seconds: total && (total * worked) / frames,
+  };
+}
+
+/** Gives the engine the portrait and the frame from which motion is measured. */
+async function prepare(order: PreviewOrder, cut: SquareCut): Promise<Portrait> {
+  const { engine, portrait: chosen, signal } = order;
+  order.onStep('Preparing the portrait …');
+  const portrait = await engine.setPortrait({ picture: chosen.picture, square: chosen.square }, { signal });
+  order.onPortrait(portrait);
+  const reference = await referenceOf(order, cut);
+  if (reference) await engine.setReference({ frame: reference, square: null }, { signal });
+  else await engine.resetReference();
+  return portrait;
+}
+
 /** The frame from which motion is measured, as `dagan animate` finds it; undefined for the first. */
 async function referenceOf(
-  { engine, driving, settings, signal, onStep }: AnimationOrder,
+  { engine, driving, settings, signal, onStep }: PreviewOrder,
   cut: SquareCut,
 ): Promise<Picture | undefined> {
   const { clip, face, every } = driving;

@@ -1,7 +1,7 @@
 // The studio: panels, the one thing that is going on (`Activity`), and who is told of what.
 import { ActionBar } from './action-bar.js';
-import { type Activity, IDLE, makesFile, usesCamera } from './activity.js';
-import { type AnimationOrder, makeAnimation, metadataFor } from './animation.js';
+import { type Activity, IDLE, makesFile, usesCamera, usesClip } from './activity.js';
+import { type AnimationOrder, makeAnimation, makePreview, metadataFor } from './animation.js';
 import { ClipPanel } from './clip-panel.js';
 import { element } from './dom.js';
 import type { GeneratedFrame, LoadedModel, LoadProgress, Portrait } from './engine/api.js';
@@ -46,6 +46,7 @@ export class Studio {
     this.#status = new EngineStatus(() => void this.#loadModel());
     this.#actions = new ActionBar({
       onAnimate: () => void this.#makeAnimation(),
+      onPreview: () => void this.#makePreview(),
       onCancel: () => this.#cancel(),
       onKeep: () => this.#stopAndKeep(),
       onRecord: () => this.#toggleRecording(),
@@ -168,7 +169,7 @@ export class Studio {
     if (portrait === null) {
       this.#portrait = null;
       this.#insight.clear();
-      const free = this.#activity.kind !== 'animating' && !usesCamera(this.#activity);
+      const free = !usesClip(this.#activity) && !usesCamera(this.#activity);
       if (free) void this.engine.clearPortrait().catch(() => {});
     } else {
       this.#settling = setTimeout(() => {
@@ -181,7 +182,7 @@ export class Studio {
 
   /** Shows what the networks see of the portrait alone, as long as nothing else is going on. */
   #preparePortrait(): void {
-    const busy = this.#activity.kind === 'animating' || usesCamera(this.#activity);
+    const busy = usesClip(this.#activity) || usesCamera(this.#activity);
     if (!this.#model || busy || !this.#insight.open) return;
     this.#setPortrait().catch((error) => this.#portraits.messages.tellProblem(error));
   }
@@ -192,7 +193,7 @@ export class Studio {
     if (!portrait) return;
     const { picture, square } = portrait;
     const ready = await this.engine.setPortrait({ picture, square });
-    if (this.#portraits.portrait?.square !== square || this.#activity.kind === 'animating') return;
+    if (this.#portraits.portrait?.square !== square || usesClip(this.#activity)) return;
     this.#showPortrait(ready);
   }
 
@@ -258,8 +259,42 @@ export class Studio {
     }
   }
 
+  /** Makes a few frames, and an estimate for all of them. */
+  async #makePreview(): Promise<void> {
+    const { portrait } = this.#portraits;
+    const driving = this.#clips.chosen;
+    if (!portrait || !driving || !this.#model || this.#activity.kind !== 'idle') return;
+    const { messages } = this.#actions;
+    const job = new AbortController();
+    const previewing: Activity = { kind: 'previewing', job };
+    this.#begin(previewing);
+    this.#result.clear();
+    messages.clear();
+    const release = driving.clip.hold();
+    try {
+      const { picture, frames, seconds } = await makePreview({
+        engine: this.engine,
+        model: this.#model,
+        ...{ portrait, driving, settings: this.#settings.value, signal: job.signal },
+        onPortrait: (ready) => this.#showPortrait(ready),
+        onStep: (text) => messages.tell(text),
+      });
+      this.#result.frame(picture);
+      const rest = seconds === undefined ? '' : ` The whole animation takes about ${roughTime(seconds)}.`;
+      messages.tell(`The portrait and ${count(frames, 'frame')} of the animation.${rest}`);
+    } catch (error) {
+      if (isStopped(error)) messages.tell('Stopped.');
+      else messages.tellProblem(error);
+    } finally {
+      release();
+      this.#end(previewing);
+      if (this.#portraits.portrait?.square !== portrait.square) this.#preparePortrait(); // changed meanwhile
+    }
+  }
+
   #cancel(): void {
-    if (this.#activity.kind === 'animating') this.#activity.job.abort();
+    const activity = this.#activity;
+    if (activity.kind === 'animating' || activity.kind === 'previewing') activity.job.abort();
   }
 
   #stopAndKeep(): void {
@@ -312,7 +347,7 @@ export class Studio {
 
   /** Why the camera cannot be started now; null if it can. */
   #obstacleToCamera(): string | null {
-    if (this.#activity.kind === 'animating') {
+    if (usesClip(this.#activity)) {
       return 'the clip is still being animated: wait for the end, or cancel it, then start the camera';
     }
     if (this.#activity.kind !== 'idle') return 'the recording is still being saved: start the camera in a moment';

@@ -181,6 +181,25 @@ test('a part of a clip drives, with the sound of that part, and frames may be le
   await context.close();
 });
 
+test('a preview shows the portrait and five frames, and says how long all will take', async () => {
+  const { context, page, faults } = await openStudio(browser, url);
+  await closeInsight(page);
+  await choosePortrait(page, 'portrait.png');
+  await chooseClip(page, 'middle.mp4');
+  await page.getByRole('button', { name: 'Preview', exact: true }).click();
+  await page
+    .getByText(/The portrait and 5 frames of the animation\. The whole animation takes about \d+ (s|min)/)
+    .waitFor();
+  const size = await page
+    .locator('.panel:nth-child(3) canvas')
+    .evaluate((canvas: HTMLCanvasElement) => [canvas.width, canvas.height]);
+  assert.deepEqual(size, [3 * 256, 2 * 256]);
+  assert.equal(await page.getByRole('link', { name: 'Save' }).isVisible(), false);
+  assert.equal(await animate(page).isEnabled(), true);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
 test('what is wrong is said where it was chosen, within view on a phone; a clip that is cut off is so before it is animated', async () => {
   const { context, page } = await openStudio(browser, url, { viewport: { width: 390, height: 700 } });
   await closeInsight(page);
