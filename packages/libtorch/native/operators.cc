@@ -263,7 +263,7 @@ std::string describeArguments(const c10::FunctionSchema& schema, const Napi::Arr
 
 // Operators that end the process on wrong arguments instead of refusing them: all overloads, or the one that is named.
 constexpr const char* kUnsafe[] = {
-    "align_tensors", "align_to", "batch_norm_update_stats", "choose_qparams_optimized", "embedding_bag",
+    "_foreach_copy", "align_tensors", "align_to", "batch_norm_update_stats", "choose_qparams_optimized", "embedding_bag",
     "fractional_max_pool2d", "fractional_max_pool3d", "gru.data", "histogramdd", "lstm.data", "lu_unpack",
     "quantized_gru_cell", "quantized_lstm_cell", "quantized_rnn_relu_cell", "quantized_rnn_tanh_cell",
     "rnn_relu.data", "rnn_tanh.data", "rrelu_with_noise", "rrelu_with_noise_", "slow_conv3d", "slow_conv3d_forward",

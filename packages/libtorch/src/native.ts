@@ -80,6 +80,7 @@ type Addon = {
   isContiguous(tensor: Handle, memoryFormat: string): boolean;
   free(tensor: Handle): boolean;
   liveTensors(): number;
+  /** Missing in addons that were built before there was one. */
   trainingConvolution?(input: Handle, weight: Handle, bias: Handle | null): Handle;
   backward(tensors: Handle[], gradients: (Handle | null)[] | null, retainGraph: boolean, createGraph: boolean): void;
   grad(
