@@ -26,6 +26,7 @@ import { TRAVELLING_POINTS } from '../src/faces/landmarks.js';
 import { ThinPlateSpline } from '../src/geometry/index.js';
 import { OBJECTIVE_WEIGHTS, type ObjectiveWeights } from '../src/losses/index.js';
 import { DaGAN, loadModel } from '../src/models/index.js';
+import type { ResidualDecoder } from '../src/models/residual-decoder.js';
 import { coordinateGrid } from '../src/tensors/grid.js';
 import {
   type AnimationLosses,
@@ -530,6 +531,19 @@ describe('a step', () => {
     );
     const { sourceKeypoints } = step.objective.reconstruct({ ...batch, landmarks }, 1);
     assert.ok(largestDifference(sourceKeypoints.value.select(1, 3), tensor([0.5, -0.5]).expand(2, 2)) > 0.05);
+  });
+
+  test('teaches painting also where pixels of the source are kept', () => {
+    const none = Object.fromEntries(Object.keys(OBJECTIVE_WEIGHTS).map((name) => [name, 0])) as ObjectiveWeights;
+    const state = stateOf({ weights: { ...none, painted: 1 }, learningRate: 2e-3 });
+    const { kept } = state.model.generator.decoder as ResidualDecoder;
+    kept!.bias!.detach().fill_(50); // everything is kept
+    const losses = Array.from({ length: 15 }, () => state.step.run(batch, transform).losses);
+    assert.ok(losses.at(-1)!.painted! < 0.9 * losses[0]!.painted!, `${losses[0]!.painted}, ${losses.at(-1)!.painted}`);
+    const { model } = tinyConfig();
+    const plain = { ...model, generator: { ...model.generator, keepsPixels: false } };
+    const paints = stateOf({ model: plain, weights: { ...none, pixel: 1, painted: 1 } }).step.run(batch, transform);
+    assert.equal(paints.losses.painted, undefined, 'where all is painted the pixel loss says it');
   });
 
   test('learns motion alone where a phase does not paint', () => {

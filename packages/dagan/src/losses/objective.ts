@@ -7,6 +7,8 @@ export const OBJECTIVE_WEIGHTS = {
   perceptual: 10,
   /** Pixels of every scale. */
   pixel: 0,
+  /** Pixels of what was painted, also where it was not needed, at every scale; for models that keep pixels. */
+  painted: 0,
   /** Pixels of the source moved by the motion field alone, at every scale. */
   warp: 0,
   /** L_G, of every scale. */

@@ -140,7 +140,7 @@ export class Generator extends nn.Module {
     if (!(this.decoder instanceof SpadeDecoder)) return this.decoder.forward(features, deformed);
     // The published SPADE decoder sees the warped picture without its occluded parts.
     const visible = occlusionMap ? occlude(deformed, occlusionMap) : deformed;
-    return { prediction: this.decoder.forward(features, visible), keptPixels: null };
+    return { prediction: this.decoder.forward(features, visible), keptPixels: null, painted: null };
   }
 
   /** Disparity [N, 1, H, W] -> depth features F_d, [N, C, h, w]. */

@@ -18,6 +18,8 @@ export type Painted = {
   prediction: Tensor;
   /** How much of each pixel was taken over from the moved source, 0 to 1, [N, 1, H, W]; null where all is painted. */
   keptPixels: Tensor | null;
+  /** What was painted, also where pixels of the source were taken over instead, [N, 3, H, W]; null where it is the frame. */
+  painted: Tensor | null;
 };
 
 /** Features [N, C, h, w] -> picture. */
@@ -55,11 +57,12 @@ export class ResidualDecoder extends nn.Module {
     for (const block of this.bottleneck) x = block.forward(x);
     for (const block of this.upBlocks) x = block.forward(x);
     x = matching(x, this.final);
-    if (!this.kept) return { prediction: (this.blockwise ?? this.final).forward(x).sigmoid(), keptPixels: null };
+    if (!this.kept)
+      return { prediction: (this.blockwise ?? this.final).forward(x).sigmoid(), keptPixels: null, painted: null };
     const both = this.blockwise?.forward(x) ?? this.#both(x, this.kept); // [N, 4, H, W]
     const exact = both.to({ dtype: deformed.dtype }).sigmoid();
     const [painted, keptPixels] = [exact.narrow(1, 0, 3), exact.narrow(1, 3, 1)];
-    return { prediction: painted.add(deformed.sub(painted).mul(keptPixels)), keptPixels };
+    return { prediction: painted.add(deformed.sub(painted).mul(keptPixels)), keptPixels, painted };
   }
 
   /** The last convolutions in one go: processors compute at least eight channels at once, so that one costs what four do. */

@@ -44,6 +44,6 @@ export class ShuffleDecoder extends nn.Module {
     const both = F.pixelShuffle(this.final.forward(matching(x, this.final)), 2); // [N, 4, H, W]
     const exact = both.to({ dtype: deformed.dtype }).sigmoid();
     const [painted, keptPixels] = [exact.narrow(1, 0, 3), exact.narrow(1, 3, 1)];
-    return { prediction: painted.add(deformed.sub(painted).mul(keptPixels)), keptPixels };
+    return { prediction: painted.add(deformed.sub(painted).mul(keptPixels)), keptPixels, painted };
   }
 }

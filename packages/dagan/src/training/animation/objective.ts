@@ -69,6 +69,7 @@ export class AnimationObjective {
       ...(!model.estimateJacobian && { equivarianceJacobian: 0 }),
       ...(!(this.useDiscriminator && this.paints) && { generatorAdversarial: 0, featureMatching: 0 }),
       ...(!this.paints && { perceptual: 0, pixel: 0 }),
+      ...(!(this.paints && this.model.keepsPixels) && { painted: 0 }),
     };
   }
 
@@ -117,7 +118,7 @@ export class AnimationObjective {
     const { from, to } = this.#led(pair, found, guided);
     const small = { image: pair.source, smallImage: generator.denseMotionNetwork.shrink(pair.source) };
     const moved = generator.move(small, to, from);
-    return { ...found, generated: { ...moved, prediction: moved.deformed, keptPixels: null } };
+    return { ...found, generated: { ...moved, prediction: moved.deformed, keptPixels: null, painted: null } };
   }
 
   /** Source and driving keypoints as the motion network sees them. */
@@ -149,6 +150,10 @@ export class AnimationObjective {
       const terms: Partial<Record<ObjectiveTerm, Tensor>> = {};
       if (weights.perceptual > 0) terms.perceptual = perceptualLoss(this.perceptual!, fake!, real);
       if (weights.pixel > 0) terms.pixel = pixelLoss(fake!, real, importance);
+      const { painted } = seen.generated;
+      if (weights.painted > 0 && painted) {
+        terms.painted = pixelLoss(this.#pyramid.forward(painted), real, importance);
+      }
       if (weights.warp > 0) {
         terms.warp = pixelLoss(this.#pyramid.forward(seen.generated.deformed), real, importance);
       }

@@ -96,6 +96,8 @@ function starter(wide: AnimationTrainingConfig, name: string): AnimationTraining
     weights: {
       ...wide.weights,
       pixel: 200,
+      // Where pixels are kept painting would learn nothing, and could never replace them, without a loss of its own.
+      painted: 100,
       warp: 150,
       landmark: 300,
       meshMotion: 600,
