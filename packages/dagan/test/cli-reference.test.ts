@@ -76,7 +76,7 @@ test('inspect gives what the model computes, which is the published tensors as n
         const own = name in inputs ? inputs[name as keyof typeof inputs] : computed.get(name)?.actual;
         assert.ok(own, `${name} is compared with nothing`);
         for (const [target, allowed] of [
-          [own, 1e-4], // the command may use other threads, which round otherwise
+          [own, 2e-4], // the command may use other threads and layouts, which round otherwise
           [reference(name), 0.05],
         ] as const) {
           const range = target.amax().item() - target.amin().item();

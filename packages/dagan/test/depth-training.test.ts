@@ -287,7 +287,7 @@ test('the guard names each collapse once, with what to do, and is silent about h
     ['static-pairs', { change: 0.001, motion: 0.01 }, /differ by 0\.\d % only.*[Ss]pace the frames wider/],
     ['identity-pose', { motion: 0.02 }, /by 0\.1\d pixels.*2 to 5 pixels/],
     ['flat-disparity', { relief: 0.001 }, /flat.*head turns/],
-    ['runaway-focal', { focalY: 40 }, /\d\.\d\d heights.*--intrinsics-rate/],
+    ['runaway-focal', { focalY: 40 }, /\d\.\d\d heights.*`intrinsicsRate`/],
     ['nothing-learns', { learning: 0.001 }, /[0-3]\.\d % of the pixels learn.*spacing/],
   ];
   for (const [symptom, ill, text] of cases) {

@@ -30,12 +30,6 @@ export class DaGAN extends nn.Module {
     this.depthNetwork = config.depth ? new DepthNetwork(config.depth) : null;
   }
 
-  /** Whether frames take over pixels of the moved source. */
-  get keepsPixels(): boolean {
-    const { decoder, keepsPixels = false } = this.config.generator;
-    return decoder === 'shuffle' || keepsPixels;
-  }
-
   /** The portrait's side: depth, keypoints, features and attention query. @param image [1, 3, H, W] in [0, 1] */
   source(image: Tensor): SourceState {
     const { keypoints, disparity } = this.driving(image);

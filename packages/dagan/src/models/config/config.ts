@@ -86,6 +86,11 @@ export function modelPreset(name: string): ModelConfig {
   return preset;
 }
 
+/** Whether frames take over pixels of the moved source. */
+export function keepsPixels({ decoder, keepsPixels: kept = false }: GeneratorConfig): boolean {
+  return decoder === 'shuffle' || kept;
+}
+
 /** What the sides of a model's pictures must be multiples of, in pixels: its networks halve them as often as they do. */
 export function sizeMultiple({ depth, generator, keypointDetector }: ModelConfig): number {
   const hourglasses = [keypointDetector, generator.denseMotion].map(({ numBlocks, scaleFactor }) =>

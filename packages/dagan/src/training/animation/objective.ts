@@ -12,7 +12,7 @@ import type { ObjectiveTerm, ObjectiveWeights } from '../../losses/objective.js'
 import { perceptualLoss } from '../../losses/perceptual.js';
 import { pixelLoss } from '../../losses/pixel.js';
 import { ImagePyramid, type Pyramid } from '../../losses/pyramid.js';
-import type { ModelConfig } from '../../models/config/config.js';
+import { keepsPixels, type ModelConfig } from '../../models/config/config.js';
 import type { DaGAN } from '../../models/dagan.js';
 import type { MultiScaleDiscriminator } from '../../models/discriminator.js';
 import type { Moved } from '../../models/generator.js';
@@ -69,7 +69,7 @@ export class AnimationObjective {
       ...(!model.estimateJacobian && { equivarianceJacobian: 0 }),
       ...(!(this.useDiscriminator && this.paints) && { generatorAdversarial: 0, featureMatching: 0 }),
       ...(!this.paints && { perceptual: 0, pixel: 0 }),
-      ...(!(this.paints && this.model.keepsPixels) && { painted: 0 }),
+      ...(!(this.paints && keepsPixels(model.generator)) && { painted: 0 }),
     };
   }
 
