@@ -10,6 +10,7 @@ import {
   prepareForInference,
 } from '../src/models/index.js';
 import { BlockwiseConv2d, UpsamplingConv2d } from '../src/models/inference/subpixel-conv.js';
+import { multipliesBfloat16, processorFeatures } from '../src/pipelines/processor.js';
 import { assertClose, scatter } from './compare.js';
 import { formulaModel, narrow, noise } from './small-models.js';
 
@@ -44,6 +45,12 @@ const prepared = (config: ModelConfig, precision: Precision, seed?: string): DaG
 const psnr = (actual: Tensor, expected: Tensor): number =>
   -10 * Math.log10(actual.sub(expected).square().mean().item());
 
+/**
+ * Without instructions for bfloat16 LibTorch rounds sums on the way, too, and random weights enlarge it; such a processor is
+ * never given bfloat16 by itself.
+ */
+const LEAST_BFLOAT16_DB = multipliesBfloat16(processorFeatures()) ? 38 : 28;
+
 test(
   'every preset prepared in float32 computes what it computed before',
   computing(() => {
@@ -71,7 +78,7 @@ test(
       const images = [noise(128, { seed: 1 }), noise(128, { seed: 2 })] as const;
       const [expected, actual] = [paint(exact, ...images), paint(fast, ...images)];
       const quality = psnr(actual.prediction, expected.prediction);
-      assert.ok(quality >= 38, `${name}: ${quality} dB`);
+      assert.ok(quality >= LEAST_BFLOAT16_DB, `${name}: ${quality} dB`);
     }
   }),
 );
