@@ -6,9 +6,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { noGrad, saveStateDict, type Tensor } from '@dagan/libtorch';
-import { openCheckpoint } from '@dagan/libtorch/checkpoint';
+import { openCheckpoint, toNumberArray } from '@dagan/libtorch/checkpoint';
 import {
   type DaGAN,
+  FACE_LANDMARKS,
+  FaceAnalyzer,
   loadModel,
   publishedName,
   readPicture,
@@ -27,6 +29,9 @@ saveModel(path('deep.safetensors'), deep, { name: 'deep', license: 'CC0-1.0' });
 saveModel(path('flat.safetensors'), formulaModel(SMALL_WITHOUT_DEPTH));
 await writePicture(path('face.png'), scene(90, 70, 3));
 await makeMp4(path('talk.mp4'), { width: 96, height: 64, frames: 8 });
+
+/** A portrait that belongs to the repository, seen from packages/dagan/dist/test. */
+const EXAMPLE = fileURLToPath(new URL('../../../../examples/portrait.png', import.meta.url));
 
 /** Names and shapes of the tensors in a file. */
 function shapesIn(name: string): Record<string, readonly number[]> {
@@ -109,6 +114,32 @@ test('inspect leaves out what a model does not have, and puts the sheet where it
     [],
   );
   assert.ok((await readPicture(path('sheet.jpg'))).height > 256);
+});
+
+test('inspect puts named keypoints on the face mesh, as an animation does, unless the network is asked for', async () => {
+  const NOSE = 3;
+  const model = formulaModel({ ...SMALL_WITHOUT_DEPTH, semanticKeypoints: { noseTip: NOSE } });
+  saveModel(path('named.safetensors'), model);
+  const keypoints = async (...words: string[]): Promise<number[][]> => {
+    const run = await dagan(folder, [
+      ...['inspect', EXAMPLE, EXAMPLE, '-o', 'named-seen.safetensors', '--sheet', 'named.png'],
+      ...['--checkpoint', 'named.safetensors', '-q', ...words],
+    ]);
+    assert.deepEqual(run, { code: 0, stdout: '', stderr: '' });
+    using file = openCheckpoint(path('named-seen.safetensors'));
+    return ['kp_source.value', 'kp_driving.value'].map((name) => toNumberArray(file.tensors.get(name)!));
+  };
+  const [network, mesh] = [await keypoints('--keypoints', 'network'), await keypoints()];
+  await using analyzer = await FaceAnalyzer.load({ mesh: 'refined' });
+  const picture = await readPicture(EXAMPLE);
+  const { points } = (await analyzer.track(picture))!;
+  const nose = [0, 1].map((axis) => (2 * (points[3 * FACE_LANDMARKS.noseTip + axis]! - 0.5)) / (picture.width - 1) - 1);
+  for (const [i, found] of mesh.entries()) {
+    for (const axis of [0, 1]) assert.ok(Math.abs(found[2 * NOSE + axis]! - nose[axis]!) < 0.02, `${i} ${axis}`);
+    const others = found.map((value, k) => (Math.floor(k / 2) === NOSE ? network[i]![k]! : value));
+    assert.deepEqual(others, network[i]);
+    assert.ok(Math.abs(network[i]![2 * NOSE]! - nose[0]!) + Math.abs(network[i]![2 * NOSE + 1]! - nose[1]!) > 0.05);
+  }
 });
 
 test('inspect does not write over the model it uses', async () => {

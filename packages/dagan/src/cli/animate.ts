@@ -17,6 +17,7 @@ import {
   cropChoice,
   type EngineOptions,
   frameRate,
+  keypointsOption,
   wholeNumber,
   withFace,
 } from './options.js';
@@ -103,14 +104,7 @@ export function animateCommand(): Command {
     .option('--lids <n>', 'open the eyes wider (1) or close them (-1)', amount(-1, 1))
     .option('--brows <n>', 'raise the brows (1) or lower them (-1)', amount(-1, 1))
     .option('--smile <n>', 'draw the corners of the mouth out and up (1) or in and down (-1)', amount(-1, 1))
-    .addOption(
-      new Option(
-        '--keypoints <source>',
-        "what finds named keypoints: mesh, the face's mesh; network, the model's own; auto: the mesh where keypoints have names",
-      )
-        .choices(['auto', 'mesh', 'network'])
-        .default('auto'),
-    )
+    .addOption(keypointsOption())
     .option(
       '--smooth <strength>',
       'take trembling out of the motion, from 0, hardly, to 1, a lot, at the price of some lag (0.5 is a good start; default: off)',

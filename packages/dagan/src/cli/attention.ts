@@ -1,10 +1,10 @@
 // `dagan attention`: where places of the portrait's depth look for appearance (Eq. 9 and Fig. 9 of the paper).
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { AttentionRows, type Place } from '../pipelines/attention-rows.js';
-import { chooseEngine } from '../pipelines/choose-engine.js';
 import { NETWORK_SIZE } from '../pipelines/choose-model.js';
 import { drawAttention } from '../pipelines/draw-attention.js';
 import { figureKind, figureMetadata, writeFigure } from '../pipelines/figure.js';
+import { chooseFigureEngine } from '../pipelines/figure-engine.js';
 import type { CropChoice } from '../pipelines/find-faces.js';
 import { checkWritable, guardInputs, isClipInput } from '../pipelines/pairs.js';
 import { type FramedSquare, SquareReader } from '../pipelines/squares.js';
@@ -17,6 +17,8 @@ import {
   type CommonOptions,
   cropChoice,
   type EngineOptions,
+  type KeypointOptions,
+  keypointsOption,
   type SquareCommandOptions,
   wholeNumber,
   withFace,
@@ -28,6 +30,7 @@ type Pixel = readonly [x: number, y: number];
 
 type AttentionOptions = CommonOptions &
   EngineOptions &
+  KeypointOptions &
   SquareCommandOptions & {
     output?: string;
     at: Pixel[];
@@ -64,7 +67,7 @@ export function attentionCommand(): Command {
       cropChoice,
     )
     .option('--driving-face <n>', 'which face of it, likewise', wholeNumber(1));
-  addFigureEngineOption(addModelOptions(command));
+  addFigureEngineOption(addModelOptions(command)).addOption(keypointsOption());
   return addCommonOptions(command).addHelpText('after', EXAMPLES).action(runAttention);
 }
 
@@ -105,7 +108,8 @@ async function runAttention(source: string, driving: string, options: AttentionO
   await using reader = new SquareReader(driven, reporter.tell, 'driving');
   await using squares = await reader.open([driving]);
 
-  const { engine, metadata } = await chooseEngine(options, reporter.tell, { use: 'figure' });
+  await using figure = await chooseFigureEngine(options, reporter.tell, { use: 'figure' });
+  const { engine, metadata } = figure;
   const rows = await AttentionRows.of(engine, portrait.picture);
   const labels = at.map(([x, y]) => `x${x} y${y}`);
   const frames = drawAttention(squares, { rows, portrait: portrait.picture, places, labels }, options);
@@ -115,7 +119,6 @@ async function runAttention(source: string, driving: string, options: AttentionO
     metadata: figureMetadata('Attention', metadata),
     tell: reporter.tell,
   });
-  engine.dispose();
   reporter.result(count === 1 ? output : `${output}: ${count} frames`);
 }
 

@@ -23,6 +23,7 @@ import {
   addComputeOptions,
   addDepthFileOptions,
   type CommonOptions,
+  keypointsOption,
   type ModelOptions,
   wholeNumber,
 } from './options.js';
@@ -94,14 +95,7 @@ export function evaluateCommand(): Command {
       new Option('--motion <kind>', 'default: absolute for self, relative for cross').choices(['absolute', 'relative']),
     )
     .option('--adapt-scale', 'scale relative movement by the sizes of the two faces')
-    .addOption(
-      new Option(
-        '--keypoints <source>',
-        "what finds keypoints that have names: mesh, the face's mesh; network, the model's own; auto: the mesh",
-      )
-        .choices(['auto', 'mesh', 'network'])
-        .default('auto'),
-    )
+    .addOption(keypointsOption())
     .option('-o, --output <folder>', 'folder for the results', 'evaluation')
     .option('--paper-compatible', "measure with the published scripts' quirks too")
     .option('--identity-network <file>', 'ArcFace network (ONNX) for CSIM and AED (default: faceres)')

@@ -3,8 +3,8 @@ import { basename, extname } from 'node:path';
 import { writeSafetensors } from '@dagan/libtorch/checkpoint';
 import { Command } from 'commander';
 import { writePicture } from '../media/pictures/images.js';
-import { chooseEngine } from '../pipelines/choose-engine.js';
 import { defaultCheckpoint } from '../pipelines/default-model.js';
+import { chooseFigureEngine } from '../pipelines/figure-engine.js';
 import { inspectPair } from '../pipelines/inspect.js';
 import { inspectionSheet } from '../pipelines/inspection-sheet.js';
 import { checkWritable, guardInputs } from '../pipelines/pairs.js';
@@ -17,19 +17,24 @@ import {
   addModelOptions,
   type CommonOptions,
   type EngineOptions,
+  type KeypointOptions,
+  keypointsOption,
   wholeNumber,
 } from './options.js';
 import { Reporter } from './report.js';
 
-type InspectOptions = CommonOptions & EngineOptions & { output: string; sheet?: string; frame: number };
+type InspectOptions = CommonOptions &
+  EngineOptions &
+  KeypointOptions & { output: string; sheet?: string; frame: number };
 
 const EXAMPLES = `
 The tensors carry the names of the published code: source, driving, source_disp0 to 3, driving_disp0, kp_source.value,
 kp_source.jacobian, kp_driving.*, mask, sparse_deformed, deformation, occlusion_map, source_feature_every8 (every 8th
 channel), warped_feature_every8, refined_feature_every8, attention_rows_every256 (every 256th row), deformed, prediction.
-ONNX Runtime gives
-what its graphs hold: no source_disp1 to 3, mask, sparse_deformed, refined_feature_every8.
-The driving keypoints are used as they are, as with --absolute. Pictures are cut to the square around their centre.
+ONNX Runtime gives what its graphs hold: no source_disp1 to 3, mask, sparse_deformed, refined_feature_every8.
+The driving keypoints are used as they are, as with --absolute. Where keypoints have names the face mesh says where they
+are, as in an animation; --keypoints network shows what the model's own detector finds. Pictures are cut to the square
+around their centre.
 
 Examples:
   dagan inspect portrait.jpg frame.png -o seen.safetensors --precision float32
@@ -46,7 +51,7 @@ export function inspectCommand(): Command {
       'where the sheet of pictures goes, .png, .jpg or .webp (default: beside the tensors, .png)',
     )
     .option('--frame <n>', 'frame of a driving clip, counted from 0', wholeNumber(0), 0);
-  addFigureEngineOption(addModelOptions(command));
+  addFigureEngineOption(addModelOptions(command)).addOption(keypointsOption());
   return addCommonOptions(command).addHelpText('after', EXAMPLES).action(runInspect);
 }
 
@@ -70,9 +75,9 @@ async function runInspect(source: string, driving: string, options: InspectOptio
     source: await readCentre(source, reporter.tell),
     driving: await readCentre(driving, reporter.tell, options.frame),
   };
-  const { engine, config, metadata, precision } = await chooseEngine(options, reporter.tell, { use: 'inspection' });
+  await using figure = await chooseFigureEngine(options, reporter.tell, { use: 'inspection' });
+  const { engine, config, metadata, precision } = figure;
   const found = await inspectPair(engine, pictures);
-  engine.dispose();
   const tensors = [...found].map(([name, { shape, data }]) => ({ name, dtype: 'float32' as const, shape, data }));
   writeSafetensors(output, tensors, {
     made_by: `dagan ${VERSION}`,

@@ -1,9 +1,9 @@
 // `dagan keypoints`: where the networks put the keypoints, and how the face around each is turned and stretched.
 import { Command } from 'commander';
-import { chooseEngine } from '../pipelines/choose-engine.js';
 import { NETWORK_SIZE } from '../pipelines/choose-model.js';
 import { drawKeypointFigure } from '../pipelines/draw-keypoints.js';
 import { figureKind, figureMetadata, writeFigure } from '../pipelines/figure.js';
+import { chooseFigureEngine } from '../pipelines/figure-engine.js';
 import { checkWritable, guardInputs, isClipInput } from '../pipelines/pairs.js';
 import { SquareReader } from '../pipelines/squares.js';
 import { UsageError } from './errors.js';
@@ -14,6 +14,8 @@ import {
   addSquareOptions,
   type CommonOptions,
   type EngineOptions,
+  type KeypointOptions,
+  keypointsOption,
   type SquareCommandOptions,
   withFace,
 } from './options.js';
@@ -21,6 +23,7 @@ import { Reporter } from './report.js';
 
 type KeypointsOptions = CommonOptions &
   EngineOptions &
+  KeypointOptions &
   SquareCommandOptions & {
     output?: string;
     axes: boolean;
@@ -45,7 +48,7 @@ export function keypointsCommand(): Command {
     .option('--no-axes', 'leave out the jacobians')
     .option('--no-legend', 'leave out which colour is which keypoint');
   addSquareOptions(command, { least: 64, size: 2 * NETWORK_SIZE });
-  addFigureEngineOption(addModelOptions(command));
+  addFigureEngineOption(addModelOptions(command)).addOption(keypointsOption());
   return addCommonOptions(command).addHelpText('after', EXAMPLES).action(runKeypoints);
 }
 
@@ -66,13 +69,13 @@ async function runKeypoints(inputs: string[], options: KeypointsOptions): Promis
   );
   await using squares = await reader.open(inputs);
 
-  const { engine, metadata } = await chooseEngine(options, reporter.tell, { use: 'figure' });
+  await using figure = await chooseFigureEngine(options, reporter.tell, { use: 'figure' });
+  const { engine, metadata } = figure;
   const count = await writeFigure(output, drawKeypointFigure(squares, engine, options), {
     frameRate: squares.frameRate,
     frameCount: squares.frameCount,
     metadata: figureMetadata('Keypoints', metadata),
     tell: reporter.tell,
   });
-  engine.dispose();
   reporter.result(count === 1 ? output : `${output}: ${count} frames`);
 }

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { EngineChoice } from '../pipelines/choose-engine.js';
+import type { KeypointSource } from '../pipelines/choose-keypoints.js';
 import type { ModelChoice, ModelFileChoice } from '../pipelines/choose-model.js';
 import type { CropChoice } from '../pipelines/find-faces.js';
 import { UsageError, UserError } from './errors.js';
@@ -99,6 +100,17 @@ export function addEngineOption(
 /** The same for commands that make figures. */
 export const addFigureEngineOption = (command: Command): Command =>
   addEngineOption(command, 'LibTorch where it has been set up, which shows more, else ONNX Runtime');
+
+/** What finds keypoints. */
+export type KeypointOptions = { keypoints: KeypointSource };
+
+export const keypointsOption = (): Option =>
+  new Option(
+    '--keypoints <source>',
+    "what finds named keypoints: mesh, the face's mesh; network, the model's own; auto: the mesh where keypoints have names",
+  )
+    .choices(['auto', 'mesh', 'network'])
+    .default('auto');
 
 /** Which part of the inputs is shown, and how large. */
 export type SquareCommandOptions = {
