@@ -1,15 +1,34 @@
-// The animation itself: driving frames in, frames of the moving portrait out, a batch at a time.
+// The animation itself, a batch at a time: driving frames are looked at (`drivenBy`), then the portrait is moved as they say
+// (`animateBy`). What drives may also come from elsewhere than pictures: a template has looked at them before.
 import type { Picture } from '../media/pictures/picture.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import type { Analysis, Engine } from './engine.js';
 import type { FaceWatch } from './face-watch.js';
 import { type MotionOptions, MotionTransfer } from './motion.js';
 
-export type AnimateOptions = MotionOptions & {
+export type DrivingOptions = {
   /** Computes the driving frames' disparity too, for display. */
   withDisparity?: boolean;
   /** Tells which frames show the face; in the others the portrait rests. Default: all do. */
   watch?: Pick<FaceWatch, 'see'>;
+};
+
+export type AnimateOptions = MotionOptions & DrivingOptions;
+
+/** When a driving frame is shown, in seconds; smoothing goes by it. */
+export type DrivingTime = { timestamp?: number };
+
+/** A driving frame as a picture; `watch` may tell frames by their numbers. */
+export type DrivingPicture = DrivingTime & { picture: Picture; number?: number };
+
+/** A driving frame that was looked at. */
+export type DrivenFrame<Input> = {
+  /** The frame as it came. */
+  input: Input;
+  /** What was found in it. */
+  driving: Analysis;
+  /** Whether it shows the face that drives. */
+  hasFace: boolean;
 };
 
 /** One generated frame, with what led to it. */
@@ -24,30 +43,38 @@ export type AnimatedFrame<Input> = {
 };
 
 /**
- * Animates the portrait that the engine has been given (`setSource`).
+ * Animates the portrait that the engine has been given (`setSource`) by pictures.
  *
  * @param source what `setSource` returned
  * @param frames driving frames of the engine's size, with the seconds at which they are shown where smoothing is to go
  *   by them, and their numbers where `watch` is to tell them; whatever else the input carries comes back
  */
-export async function* animate<Input extends { picture: Picture; timestamp?: number; number?: number }>(
+export function animate<Input extends DrivingPicture>(
   engine: Engine,
   source: Analysis,
   frames: AsyncIterable<Input>,
-  { withDisparity = false, watch, ...options }: AnimateOptions = {},
+  options: AnimateOptions = {},
 ): AsyncGenerator<AnimatedFrame<Input>> {
-  const motion = new MotionTransfer(source.keypoints, { names: engine.keypointNames, ...options });
+  return animateBy(engine, source, drivenBy(engine, frames, options), options);
+}
+
+/**
+ * Looks at driving frames: the first half of the animation, which needs no portrait.
+ *
+ * @returns as many frames at a time as the engine computes together
+ */
+export async function* drivenBy<Input extends DrivingPicture>(
+  engine: Engine,
+  frames: AsyncIterable<Input>,
+  { withDisparity = false, watch }: DrivingOptions = {},
+): AsyncGenerator<DrivenFrame<Input>[]> {
   for await (const inputs of batches(frames, engine.batchSize)) {
     const driving = engine.drive(
       inputs.map((input) => input.picture),
       { withDisparity },
     );
     const [analyses, hasFace] = await Promise.all([driving, facesIn(inputs)]);
-    const keypoints = analyses.map((found, i) => motion.next(found.keypoints, inputs[i]!.timestamp, hasFace[i]));
-    const pictures = await engine.generate(keypoints);
-    for (const [i, input] of inputs.entries()) {
-      yield { input, driving: analyses[i]!, keypoints: keypoints[i]!, picture: pictures[i]! };
-    }
+    yield inputs.map((input, i) => ({ input, driving: analyses[i]!, hasFace: hasFace[i]! }));
   }
 
   /** Which frames show the face. */
@@ -55,6 +82,29 @@ export async function* animate<Input extends { picture: Picture; timestamp?: num
     const found: boolean[] = [];
     for (const { picture, number } of inputs) found.push(!watch || (await watch.see(picture, number)) === 'face');
     return found;
+  }
+}
+
+/**
+ * Moves the portrait that the engine has been given as driving frames say: the second half of the animation.
+ *
+ * @param driven frames that were looked at, in batches
+ */
+export async function* animateBy<Input extends DrivingTime>(
+  engine: Engine,
+  source: Analysis,
+  driven: AsyncIterable<readonly DrivenFrame<Input>[]>,
+  options: MotionOptions = {},
+): AsyncGenerator<AnimatedFrame<Input>> {
+  const motion = new MotionTransfer(source.keypoints, { names: engine.keypointNames, ...options });
+  for await (const batch of driven) {
+    const keypoints = batch.map(({ input, driving, hasFace }) =>
+      motion.next(driving.keypoints, input.timestamp, hasFace),
+    );
+    const pictures = await engine.generate(keypoints);
+    for (const [i, { input, driving }] of batch.entries()) {
+      yield { input, driving, keypoints: keypoints[i]!, picture: pictures[i]! };
+    }
   }
 }
 
