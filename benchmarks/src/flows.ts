@@ -1,15 +1,7 @@
 // Ways to animate, measured beside each other: milliseconds per frame and stage, and their ratios, from one run.
 import { noGrad, tidy } from '@dagan/libtorch';
-import {
-  DaGAN,
-  type Engine,
-  fillByFormula,
-  type ModelConfig,
-  type Picture,
-  pictureToTensor,
-  publishedName,
-  tensorToPictures,
-} from 'dagan';
+import { DaGAN, type Engine, type ModelConfig, type Picture, pictureToTensor, tensorToPictures } from 'dagan';
+import { fillByFormula, publishedName } from 'dagan/models';
 import { exampleFrames, examplePortrait, psnr } from './example.js';
 import { median } from './statistics.js';
 

@@ -11,7 +11,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { setThreads } from '@dagan/libtorch';
-import { openDataset, openPairLoader, prepareFrames } from 'dagan';
+import { openDataset, openPairLoader, prepareFrames } from 'dagan/data';
 import { EXAMPLE_CLIP } from './example.js';
 import { median } from './statistics.js';
 import { animationStepper } from './stepper.js';

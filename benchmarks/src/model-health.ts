@@ -7,7 +7,8 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { setThreads } from '@dagan/libtorch';
-import { FaceAnalyzer, findCases, LibtorchEngine, loadModel, modelHealth } from 'dagan';
+import { FaceAnalyzer, LibtorchEngine, loadModel } from 'dagan';
+import { findCases, modelHealth } from 'dagan/evaluation';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

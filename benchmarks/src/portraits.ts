@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { drawPair, loadFaceSurface, MadeUpExpressions, preparePortraits, Random, readPortrait } from 'dagan';
+import { drawPair, loadFaceSurface, MadeUpExpressions, preparePortraits, Random, readPortrait } from 'dagan/data';
 import sharp from 'sharp';
 
 const { values, positionals } = parseArgs({

@@ -1,6 +1,8 @@
 // Training steps of the animation model, to be timed. Pictures are noise: what a step costs does not depend on them.
 import { type distributed, rand, tidy } from '@dagan/libtorch';
-import { AnimationStep, DaGAN, joinRanks, MultiScaleDiscriminator, perceptualNetwork, trainingPreset } from 'dagan';
+import { DaGAN, perceptualNetwork, trainingPreset } from 'dagan';
+import { MultiScaleDiscriminator } from 'dagan/models';
+import { AnimationStep, joinRanks } from 'dagan/training';
 
 export type StepperOptions = {
   preset: string;

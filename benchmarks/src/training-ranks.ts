@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { buildInfo, distributed, setThreads } from '@dagan/libtorch';
-import { launchRanks } from 'dagan';
+import { launchRanks } from 'dagan/training';
 import { median } from './statistics.js';
 import { animationStepper } from './stepper.js';
 

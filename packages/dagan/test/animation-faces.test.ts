@@ -7,6 +7,7 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { chooseFace, cutSquare, FaceFollower, FRAMED, facesFromLeft, frameFace } from '../src/animation/index.js';
 import { FaceAnalyzer, type FaceMesh } from '../src/faces/index.js';
+import { frameName } from '../src/media/files.js';
 import {
   createClipWriter,
   createPicture,
@@ -14,10 +15,9 @@ import {
   type Picture,
   readPicture,
   resizePicture,
-  saveModel,
   writePicture,
-} from '../src/index.js';
-import { frameName } from '../src/media/files.js';
+} from '../src/media/index.js';
+import { saveModel } from '../src/models/index.js';
 import { dagan, formulaModel, SMALL_WITHOUT_DEPTH } from './cli-run.js';
 import { collage, names, scene, temporaryFolder } from './media-fixtures.js';
 import { sharedMissing, sharedPath } from './shared.js';

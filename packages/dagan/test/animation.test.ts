@@ -20,7 +20,7 @@ import {
   planCut,
   recolor,
 } from '../src/animation/index.js';
-import { type Box, EXPRESSION_SIGNALS, type ExpressionSignals, squareOfFace } from '../src/faces/browser.js';
+import { type Box, EXPRESSION_SIGNALS, type ExpressionSignals, squareOfFace } from '../src/faces/portable.js';
 import { createPicture, cropPicture, type Picture, resizePicture, transformPicture } from '../src/media/portable.js';
 import type { KeypointSet } from '../src/tensors/keypoint-set.js';
 import { scene } from './scene.js';

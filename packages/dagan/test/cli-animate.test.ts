@@ -16,10 +16,10 @@ import {
   cropPicture,
   type Picture,
   readPicture,
-  saveModel,
   transformPicture,
   writePicture,
-} from '../src/index.js';
+} from '../src/media/index.js';
+import { saveModel } from '../src/models/index.js';
 import { defaultCheckpoint } from '../src/pipelines/default-model.js';
 import { atRate } from '../src/pipelines/frame-rate.js';
 import { dagan, formulaModel, SMALL, SMALL_WITHOUT_DEPTH, startDagan } from './cli-run.js';

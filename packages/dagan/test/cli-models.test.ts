@@ -7,17 +7,9 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { noGrad, saveStateDict, type Tensor } from '@dagan/libtorch';
 import { openCheckpoint, toNumberArray } from '@dagan/libtorch/checkpoint';
-import {
-  type DaGAN,
-  FACE_LANDMARKS,
-  FaceAnalyzer,
-  loadModel,
-  publishedName,
-  readPicture,
-  saveModel,
-  weightsHash,
-  writePicture,
-} from '../src/index.js';
+import { FACE_LANDMARKS, FaceAnalyzer } from '../src/faces/index.js';
+import { readPicture, writePicture } from '../src/media/index.js';
+import { type DaGAN, loadModel, publishedName, saveModel, weightsHash } from '../src/models/index.js';
 import { dagan, formulaModel, SMALL, SMALL_WITHOUT_DEPTH, startDagan } from './cli-run.js';
 import { largestDifference } from './compare.js';
 import { makeMp4, names, readAll, scene, temporaryFolder } from './media-fixtures.js';

@@ -1,7 +1,7 @@
 // Runs the compiled command line as a user would, and makes small models for it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { DaGAN, fillByFormula, MODEL_PRESETS, type ModelConfig, publishedName } from '../src/index.js';
+import { DaGAN, fillByFormula, MODEL_PRESETS, type ModelConfig, publishedName } from '../src/models/index.js';
 
 const MAIN = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
 

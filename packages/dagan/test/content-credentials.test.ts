@@ -12,9 +12,9 @@ import {
   openContentSigner,
   readCredentials,
   readMetadata,
-  saveModel,
   writePicture,
-} from '../src/index.js';
+} from '../src/media/index.js';
+import { saveModel } from '../src/models/index.js';
 import { provenance } from '../src/pipelines/provenance.js';
 import { type TestCertificateOptions, testCertificate } from './certificates.js';
 import { dagan, formulaModel, SMALL_WITHOUT_DEPTH } from './cli-run.js';

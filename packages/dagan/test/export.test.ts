@@ -10,33 +10,22 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { cat, liveTensors, noGrad, type Tensor } from '@dagan/libtorch';
 import { sizeOfName } from '@dagan/libtorch/onnx';
+import { LibtorchEngine, loadOnnxRuntimeEngine, OnnxEngine } from '../src/animation/engines/index.js';
+import { type Analysis, attentionRow, type Engine } from '../src/animation/index.js';
 import {
-  type Analysis,
-  attentionRow,
   checkManifest,
-  type Engine,
   type ExportOptions,
   exportedFiles,
   exportModel,
-  type KeypointSet,
-  LibtorchEngine,
-  loadModel,
-  loadOnnxRuntimeEngine,
-  MODEL_PRESETS,
-  type ModelConfig,
-  OnnxEngine,
-  openClip,
-  type Picture,
-  pictureToTensor,
   readManifest,
-  readPicture,
-  resizePicture,
   STEPS,
-  TRAINING_PRESETS,
-  weightsHash,
   weightsIn,
-} from '../src/index.js';
+} from '../src/export/index.js';
+import { openClip, type Picture, readPicture, resizePicture } from '../src/media/index.js';
+import { loadModel, MODEL_PRESETS, type ModelConfig, weightsHash } from '../src/models/index.js';
 import { loadOnnxRuntime } from '../src/onnx-runtime.js';
+import { type KeypointSet, pictureToTensor } from '../src/tensors/index.js';
+import { TRAINING_PRESETS } from '../src/training/index.js';
 import { names, psnr, temporaryFolder } from './media-fixtures.js';
 import { formulaModel, narrow } from './small-models.js';
 

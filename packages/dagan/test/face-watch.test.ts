@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Engine } from '../src/animation/engine.js';
 import { animate, FaceWatch, tellAbsences } from '../src/animation/index.js';
 import { FaceAnalyzer } from '../src/faces/index.js';
-import { createPicture, openClip, type Picture, readPicture, resizePicture } from '../src/index.js';
+import { createPicture, openClip, type Picture, readPicture, resizePicture } from '../src/media/index.js';
 import { collage } from './media-fixtures.js';
 
 const example = (name: string): string => fileURLToPath(new URL(`../../../../examples/${name}`, import.meta.url));

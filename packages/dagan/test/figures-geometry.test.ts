@@ -2,23 +2,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { renderHeadClip } from '../src/data/synthetic-head.js';
+import { createPicture, cropPicture, type Picture } from '../src/media/index.js';
+import type { ScalarMap } from '../src/tensors/index.js';
 import {
   cameraOfMatrix,
   cameraOfView,
   centerSurface,
-  createPicture,
-  cropPicture,
   depthSurface,
   drawSurface,
   encodePly,
   faceCenter,
   orbit,
-  type Picture,
   plasterSurface,
-  type ScalarMap,
   scaleCamera,
   swingAt,
-} from '../src/index.js';
+} from '../src/visualization/index.js';
 import { psnr, scene } from './media-fixtures.js';
 import { readPly } from './ply.js';
 

@@ -7,25 +7,19 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { noGrad, saveStateDict, type Tensor, tensor, zeros } from '@dagan/libtorch';
 import sharp from 'sharp';
+import { LibtorchEngine } from '../src/animation/engines/index.js';
 import {
-  CrossModalAttention,
   createPicture,
   cropPicture,
-  type DaGAN,
-  DepthNetwork,
-  distinctColor,
-  LABEL_HEIGHT,
-  LibtorchEngine,
   type Picture,
-  PoseNetwork,
-  paste,
-  pictureToTensor,
   readPicture,
   resizePicture,
-  saveModel,
   writePicture,
-} from '../src/index.js';
+} from '../src/media/index.js';
+import { CrossModalAttention, type DaGAN, DepthNetwork, PoseNetwork, saveModel } from '../src/models/index.js';
 import { AttentionRows, cellOf } from '../src/pipelines/attention-rows.js';
+import { pictureToTensor } from '../src/tensors/index.js';
+import { distinctColor, LABEL_HEIGHT, paste } from '../src/visualization/index.js';
 import { type CliResult, dagan, formulaModel, SMALL, SMALL_WITHOUT_DEPTH } from './cli-run.js';
 import { makeMp4, names, psnr, readAll, scene, temporaryFolder } from './media-fixtures.js';
 import { readPly } from './ply.js';

@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
-import { readPicture, rotatePicture, saveModel, writePicture } from '../src/index.js';
+import { readPicture, rotatePicture, writePicture } from '../src/media/index.js';
+import { saveModel } from '../src/models/index.js';
 import { Teller } from '../src/pipelines/events.js';
 import { FaceFinder } from '../src/pipelines/find-faces.js';
 import {

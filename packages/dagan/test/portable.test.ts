@@ -30,7 +30,7 @@ test('animation needs no package at all', () => {
 });
 
 test('the analysis of faces needs what reads model files, and its own defaults, for which browsers have a stand-in', () => {
-  const { packages } = reached('../src/faces/browser.js');
+  const { packages } = reached('../src/faces/portable.js');
   assert.deepEqual(
     packages.filter((name) => !/^(@bufbuild\/protobuf|flatbuffers|@dagan\/libtorch\/onnx)/.test(name)),
     ['#faces/defaults'],

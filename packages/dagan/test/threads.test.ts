@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { EngineSetup } from '../src/animation/engines/engine-threads.js';
 import { exportModel } from '../src/export/index.js';
-import { saveModel } from '../src/index.js';
+import { saveModel } from '../src/models/index.js';
 import { formulaModel, SMALL } from './cli-run.js';
 import { temporaryFolder } from './media-fixtures.js';
 

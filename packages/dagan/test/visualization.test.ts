@@ -1,9 +1,10 @@
 // Pictures of what the networks see: colours that mean what they seem to, marks where they belong.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createPicture, type Picture } from '../src/media/index.js';
+import { resizeMap } from '../src/tensors/index.js';
 import {
   carryToSource,
-  createPicture,
   distinctColor,
   drawKeypoints,
   drawLabel,
@@ -18,12 +19,10 @@ import {
   motionPicture,
   oklch,
   overlayHeat,
-  type Picture,
   type Rgb,
-  resizeMap,
   sharedRange,
   valueRange,
-} from '../src/index.js';
+} from '../src/visualization/index.js';
 
 const pixel = (picture: Picture, x: number, y: number): number[] => [
   ...picture.data.subarray(3 * (y * picture.width + x), 3 * (y * picture.width + x) + 3),

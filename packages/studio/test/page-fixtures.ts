@@ -9,19 +9,18 @@ import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { registerMediabunnyServer } from '@mediabunny/server';
 import {
-  type ClipOptions,
   createClipWriter,
   DaGAN,
   exportModel,
-  fillByFormula,
   openClip,
   type Picture,
-  publishedName,
   readPicture,
   trainingPreset,
   writePicture,
 } from 'dagan';
+import type { ClipOptions } from 'dagan/media';
 import { pictureToI420 } from 'dagan/media/portable';
+import { fillByFormula, publishedName } from 'dagan/models';
 import {
   AudioSample,
   AudioSampleSource,

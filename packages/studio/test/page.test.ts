@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { test } from 'node:test';
-import { DIGITAL_SOURCE_TYPES, openClip, readMetadata } from 'dagan';
+import { openClip, readMetadata } from 'dagan';
+import { DIGITAL_SOURCE_TYPES } from 'dagan/media';
 import type { Page } from 'playwright-core';
 import {
   dagan,

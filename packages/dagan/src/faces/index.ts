@@ -1,5 +1,5 @@
 // Analysis of faces: where they are, the mesh of their surface, the pose of the head, what they do, whose they are.
-export * from './browser.js';
+
 export {
   addChanges,
   type ChangeRegression,
@@ -25,6 +25,7 @@ export {
   loadIdentityNetwork,
 } from './identity.js';
 export * from './landmarks.js';
+export * from './portable.js';
 export { type FaceRegion, regionRectangles } from './regions.js';
 export {
   TRANSFER_SIGNAL_LABELS,

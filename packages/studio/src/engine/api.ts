@@ -1,6 +1,6 @@
 // What the page sees of the engine: the networks, run in a worker of their own. Types and errors only.
 import type { AnimateOptions, ClipFraming as FramedFace, KeypointSet, ScalarMap, Sight } from 'dagan/animation';
-import type { Square } from 'dagan/faces';
+import type { Square } from 'dagan/faces/portable';
 import type { Picture } from 'dagan/media/portable';
 
 export type { KeypointSet, Picture, ScalarMap, Square };

@@ -1,6 +1,6 @@
 // Faces for the page: the squares of a picture, the square of a clip, and which frame is most like the portrait.
 import { ClipFace, chooseFace, FaceWatch, facesFromLeft, frameFace, type Look, lookOf } from 'dagan/animation';
-import { ANALYSIS_SIDE, FaceAnalyzer, type FaceMesh } from 'dagan/faces';
+import { ANALYSIS_SIDE, FaceAnalyzer, type FaceMesh } from 'dagan/faces/portable';
 import { type ClipFraming, type FoundFaces, type Picture, type PictureInput, StudioEngineError } from './api.js';
 import { readPicture, shrink, sizeOf } from './pictures.js';
 import type { Runtime } from './runtime.js';

@@ -1,5 +1,5 @@
 // ONNX Runtime in the worker: which of its builds, how many threads, and whether WebGPU is of use here.
-import { type NetworkRuntime, sessionNetworks } from 'dagan/faces';
+import { type NetworkRuntime, sessionNetworks } from 'dagan/faces/portable';
 import type * as Ort from 'onnxruntime-web';
 import { StudioEngineError } from './api.js';
 import { RUNTIME_FILES, type RuntimeBuild } from './runtime-files.js';

@@ -6,21 +6,27 @@ import { fileURLToPath } from 'node:url';
 import {
   cutSquare,
   DaGAN,
-  type ExportOptions,
   exportModel,
-  fillByFormula,
-  loadOnnxEngine,
   openClip,
   PasteBack,
   type Picture,
-  publishedName,
   readPicture,
   resizePicture,
   trainingPreset,
-  transferKeypoints,
 } from 'dagan';
-import { attentionRow, FaceFollower, faceLook, facesFromLeft, frameFace, nearestLook } from 'dagan/animation';
-import { FaceAnalyzer } from 'dagan/faces';
+import {
+  attentionRow,
+  FaceFollower,
+  faceLook,
+  facesFromLeft,
+  frameFace,
+  nearestLook,
+  transferKeypoints,
+} from 'dagan/animation';
+import { loadOnnxEngine } from 'dagan/animation/engines';
+import type { ExportOptions } from 'dagan/export';
+import { FaceAnalyzer } from 'dagan/faces/portable';
+import { fillByFormula, publishedName } from 'dagan/models';
 import { onGrey, pairOf } from '../pictures.js';
 
 /** The models, all of one network; where the size is free the engines take 256. */
