@@ -70,7 +70,7 @@ export async function makeAnimation(order: AnimationOrder): Promise<SavedVideo> 
   const still = facts.frameCount === 1;
   if (still) warnings.push('one picture shows no motion, so its pose is taken over as it is');
   try {
-    const { motion, adaptScale, smoothing, pasteBack } = settings;
+    const { motion, adaptScale, controls, smoothing, pasteBack } = settings;
     let done = 0;
     let number = driving.part.start;
     let before: { frame: Promise<GeneratedFrame>; timestamp: number; duration: number } | undefined;
@@ -93,7 +93,7 @@ export async function makeAnimation(order: AnimationOrder): Promise<SavedVideo> 
           motion: still ? 'absolute' : motion,
           watch: driving.face !== null,
           number,
-          ...{ adaptScale, smoothing, timestamp, pasteBack },
+          ...{ adaptScale, controls, smoothing, timestamp, pasteBack },
         },
         { signal },
       );
@@ -135,7 +135,7 @@ export type Preview = {
 /** Makes a few frames only. @throws as `makeAnimation` */
 export async function makePreview(order: PreviewOrder): Promise<Preview> {
   const { engine, model, driving, settings, signal } = order;
-  const { motion, adaptScale } = settings;
+  const { motion, adaptScale, controls } = settings;
   const cut = cutOf(driving, model.size);
   const portrait = await prepare(order, cut);
   const { clip, part, face } = driving;
@@ -147,7 +147,7 @@ export async function makePreview(order: PreviewOrder): Promise<Preview> {
     order.onStep(`Preview: frame ${pictures.length} of ${Math.min(PREVIEW.frames, frameCount)}`);
     const frame = { frame: padCut(picture, cut), square: null, watch: face !== null };
     const made = await engine.animate(
-      { ...frame, ...{ motion: clip.facts.frameCount === 1 ? 'absolute' : motion, adaptScale } },
+      { ...frame, ...{ motion: clip.facts.frameCount === 1 ? 'absolute' : motion, adaptScale, controls } },
       { signal },
     );
     worked += made.times.total / 1000;

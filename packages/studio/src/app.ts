@@ -4,16 +4,18 @@ import { type Activity, IDLE, makesFile, usesCamera, usesClip } from './activity
 import { type AnimationOrder, makeAnimation, makePreview, metadataFor } from './animation.js';
 import { ClipPanel } from './clip-panel.js';
 import { element } from './dom.js';
-import type { GeneratedFrame, LoadedModel, LoadProgress, Portrait } from './engine/api.js';
+import type { GeneratedFrame, LoadedModel, LoadProgress, Portrait, Square } from './engine/api.js';
 import { FACE_ASSETS_URL } from './engine/runtime-files.js';
 import type { StudioEngine } from './engine/studio-engine.js';
 import { EngineStatus } from './engine-status.js';
+import { ExpressionPanel } from './expression-panel.js';
 import { InsightPanel } from './insight-panel.js';
 import { KeptModels } from './kept-models.js';
 import { Live } from './live.js';
 import { LiveRecording } from './live-recording.js';
 import { cameras } from './media/camera.js';
 import { NO_ENCODER, writableFormats } from './media/recording.js';
+import { newestOnly } from './newest.js';
 import { keepForLater } from './offline.js';
 import { type ChosenPortrait, PortraitPanel } from './portrait-panel.js';
 import { isStopped } from './problems.js';
@@ -34,12 +36,16 @@ export class Studio {
   readonly #clips: ClipPanel;
   readonly #result = new ResultPanel();
   readonly #settings: SettingsPanel;
+  readonly #expression = new ExpressionPanel(() => this.#showStill());
+  readonly #newestStill = newestOnly((error) => this.#actions.messages.tellProblem(error));
   readonly #insight: InsightPanel;
   readonly #actions: ActionBar;
 
   #activity: Activity = IDLE;
   #model: LoadedModel | null = null;
   #portrait: Portrait | null = null;
+  /** The square with which the networks have the portrait. */
+  #ready: Square | null = null;
   #settling: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly engine: StudioEngine) {
@@ -80,6 +86,7 @@ export class Studio {
         element('div', { class: 'panels' }, this.#portraits.element, this.#clips.element, this.#result.element),
         this.#actions.element,
         this.#settings.element,
+        this.#expression.element,
         this.#insight.element,
       ),
       element(
@@ -118,6 +125,7 @@ export class Studio {
       this.#status.ready(this.#model);
       keepForLater(FACE_ASSETS_URL);
       this.#insight.fit(this.#model);
+      this.#expression.fit(this.#model);
       this.#preparePortrait();
       this.#refresh();
     } catch (error) {
@@ -168,6 +176,7 @@ export class Studio {
     clearTimeout(this.#settling);
     if (portrait === null) {
       this.#portrait = null;
+      this.#ready = null;
       this.#insight.clear();
       const free = !usesClip(this.#activity) && !usesCamera(this.#activity);
       if (free) void this.engine.clearPortrait().catch(() => {});
@@ -193,6 +202,7 @@ export class Studio {
     if (!portrait) return;
     const { picture, square } = portrait;
     const ready = await this.engine.setPortrait({ picture, square });
+    this.#ready = square;
     if (this.#portraits.portrait?.square !== square || usesClip(this.#activity)) return;
     this.#showPortrait(ready);
   }
@@ -205,6 +215,22 @@ export class Studio {
   #showFrame(frame: GeneratedFrame): void {
     this.#result.frame(frame.picture);
     if (this.#portrait) this.#insight.update({ portrait: this.#portrait, frame });
+  }
+
+  /** How the portrait is to move, as it is chosen now. */
+  get #chosen(): Settings {
+    return { ...this.#settings.value, controls: this.#expression.value };
+  }
+
+  /** Shows what the expression's sliders make of the portrait alone, as long as nothing else is going on. */
+  #showStill(): void {
+    const { portrait } = this.#portraits;
+    if (!portrait || !this.#model || this.#activity.kind !== 'idle') return;
+    void this.#newestStill(async (signal) => {
+      if (this.#ready !== portrait.square) await this.#setPortrait();
+      const picture = await this.engine.still({ controls: this.#expression.value }, { signal });
+      if (!signal.aborted && this.#activity.kind === 'idle') this.#result.frame(picture);
+    });
   }
 
   async #makeAnimation(): Promise<void> {
@@ -224,7 +250,7 @@ export class Studio {
       model: this.#model,
       portrait,
       driving,
-      settings: this.#settings.value,
+      settings: this.#chosen,
       insight: () => this.#insight.due,
       signal: job.signal,
       enough: enough.signal,
@@ -275,7 +301,7 @@ export class Studio {
       const { picture, frames, seconds } = await makePreview({
         engine: this.engine,
         model: this.#model,
-        ...{ portrait, driving, settings: this.#settings.value, signal: job.signal },
+        ...{ portrait, driving, settings: this.#chosen, signal: job.signal },
         onPortrait: (ready) => this.#showPortrait(ready),
         onStep: (text) => messages.tell(text),
       });
@@ -319,7 +345,7 @@ export class Studio {
       const order = {
         engine: this.engine,
         video: this.#clips.video,
-        settings: () => this.#settings.value,
+        settings: () => this.#chosen,
         insight: () => this.#insight.due,
         events: {
           onFrame: (frame: GeneratedFrame, seconds: number, rate: number) => this.#liveFrame(frame, seconds, rate),

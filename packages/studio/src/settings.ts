@@ -1,4 +1,5 @@
 // How the portrait is to move and what is to be saved, as chosen by the user, and what the browser keeps.
+import type { MotionControls } from 'dagan/animation';
 import { choices, element, labelled } from './dom.js';
 import type { KeptModels } from './kept-models.js';
 import type { CameraName } from './media/camera.js';
@@ -7,6 +8,8 @@ import type { SavedFormat } from './media/formats.js';
 export type Settings = {
   motion: 'relative' | 'absolute';
   adaptScale: boolean;
+  /** Strength of the motion by part of the face, and constant changes of expression. */
+  controls: MotionControls;
   /** The clip's frame from which motion is measured. */
   reference: 'auto' | 'first';
   /** Strength of the smoothing, 0 to 1; null for none. */
@@ -79,7 +82,8 @@ export class SettingsPanel {
     }
   }
 
-  get value(): Settings {
+  /** All but the controls, which are the expression panel's. */
+  get value(): Omit<Settings, 'controls'> {
     const { motion, reference, smoothing, format, camera, adaptScale, pasteBack, sound, mirror } = this.#controls;
     const strength = smoothing.choice();
     return {

@@ -516,6 +516,38 @@ test('without the networks that find faces the square is placed by hand', async 
   await context.close();
 });
 
+test('sliders change the expression of the portrait, at once and in what is animated', async () => {
+  const starter = await startStudio(folder);
+  const { context, page, faults } = await openStudio(browser, starter.url);
+  await closeInsight(page);
+  await page.getByRole('button', { name: 'Use the example portrait' }).click();
+  await facts(page, 1).getByText('square of 256').waitFor();
+  await page.getByText('Expression', { exact: true }).click();
+  const result = page.getByRole('region', { name: 'Result' }).locator('canvas').first();
+  const set = async (name: string, value: string): Promise<string> => {
+    const before = await result.evaluate((canvas: HTMLCanvasElement) => canvas.toDataURL());
+    await page.getByRole('slider', { name }).fill(value);
+    await page.waitForFunction(
+      (drawn) => document.querySelector<HTMLCanvasElement>('canvas[aria-label=Result]')?.toDataURL() !== drawn,
+      before,
+    );
+    return result.evaluate((canvas: HTMLCanvasElement) => canvas.toDataURL());
+  };
+  const open = await set('Open the mouth', '0.9');
+  const smiling = await set('Smile', '1');
+  assert.notEqual(open, smiling);
+  await page.getByRole('slider', { name: 'All motion' }).fill('0');
+  await chooseClip(page, 'short.mp4');
+  await animate(page).click();
+  await page.getByText(`Done: ${SHORT} frames`).waitFor();
+  const frames = await picturesOf(await saveResult(page, folder));
+  const { error } = differences(frames[0]!, frames.at(-1)!);
+  assert.ok(error < 20, `without motion frames are alike: ${error}`);
+  assert.deepEqual(faults, []);
+  starter.child.kill();
+  await context.close();
+});
+
 test('a page that was visited comes up although its server has fallen silent', async () => {
   const gate = await startGate(url);
   const { context, page } = await openStudio(browser, gate.url);

@@ -60,6 +60,8 @@ export type LoadedModel = {
   hasDepth: boolean;
   hasAttention: boolean;
   hasOcclusion: boolean;
+  /** Whether its keypoints have names, so that parts of the face can be moved alone. */
+  hasNames: boolean;
   /** Name, licence and origin of the weights, as their file tells. */
   weights: Readonly<Record<string, string>>;
 };
@@ -88,7 +90,7 @@ export type Portrait = {
 };
 
 /** A driving frame, and how its motion is taken over. */
-export type DrivingFrame = Pick<AnimateOptions, 'motion' | 'adaptScale'> & {
+export type DrivingFrame = Pick<AnimateOptions, 'motion' | 'adaptScale' | 'controls'> & {
   frame: PictureInput;
   /** What the networks see of the frame; null is the largest square around its centre. Whole pixels. */
   square: Square | null;

@@ -196,7 +196,7 @@ export class Studio {
     const begin = performance.now();
     const { engine } = this.#currentModel();
     const portrait = this.#currentPortrait();
-    const { motion, adaptScale, smoothing = null, timestamp, insight = false } = order;
+    const { motion, adaptScale, controls, smoothing = null, timestamp, insight = false } = order;
     const { picture: square } = readSquare(order.frame, order.square, engine.size);
 
     const beforeDrive = performance.now();
@@ -209,7 +209,13 @@ export class Studio {
     const watch = performance.now() - beforeWatch;
 
     const names = portrait.engine.keypointNames;
-    portrait.motion.set({ motion, adaptScale, names, smoothing: smoothing !== null && { strength: smoothing } });
+    portrait.motion.set({
+      motion,
+      adaptScale,
+      controls,
+      names,
+      smoothing: smoothing !== null && { strength: smoothing },
+    });
     const keypoints = portrait.motion.next(driving, timestamp, sight === 'face');
 
     const beforeGenerate = performance.now();
@@ -228,6 +234,14 @@ export class Studio {
       insight: shown ? { square, disparity, ...shown } : null,
       times: { drive, watch, generate, total: performance.now() - begin },
     };
+  }
+
+  /** The portrait as it is, without a driver, with the constant changes of the controls: the networks' square. */
+  async still({ controls }: Pick<DrivingFrame, 'controls'>): Promise<Picture> {
+    const { engine, motion } = this.#currentPortrait();
+    motion.set({ controls, names: engine.keypointNames });
+    const [picture] = await engine.generate([motion.still]);
+    return picture!;
   }
 
   /** In which frames the face that drives was not seen, of those that were watched since the reference was set. */
@@ -350,13 +364,17 @@ export class Studio {
 }
 
 /** What of a model can be shown, by what its graphs give. */
-function abilities({ graphs }: Manifest): Pick<LoadedModel, 'hasDepth' | 'hasAttention' | 'hasOcclusion'> {
+function abilities({
+  graphs,
+  config,
+}: Manifest): Pick<LoadedModel, 'hasDepth' | 'hasAttention' | 'hasOcclusion' | 'hasNames'> {
   const gives = (step: keyof Manifest['graphs'], name: string): boolean =>
     graphs[step].outputs.some((output) => output.name === name);
   return {
     hasDepth: gives('drive', 'disparity') || gives('source', 'disparity'),
     hasAttention: gives('generate', 'attention_key'),
     hasOcclusion: gives('generate', 'occlusion_map'),
+    hasNames: Object.keys(config.semanticKeypoints ?? {}).length > 0,
   };
 }
 
