@@ -30,9 +30,19 @@ compareSpeed();
 
 /** The benchmarks with the system's LibTorch and with the other, one after the other. */
 function compareSpeed() {
-  for (const benchmark of ['animate.js', 'training-step.js']) {
+  const animation = [
+    'packages/dagan/dist/src/cli/main.js',
+    'bench',
+    '--preset',
+    'dagan',
+    '--engine',
+    'published',
+    'libtorch',
+  ];
+  for (const words of [animation, ['benchmarks/dist/training-step.js']]) {
     for (const environment of [{}, { DAGAN_LIBTORCH_ADDON: addon }]) {
-      const run = spawnSync(process.execPath, [join(root, 'benchmarks', 'dist', benchmark)], {
+      const run = spawnSync(process.execPath, words, {
+        cwd: root,
         env: { ...process.env, ...environment },
         stdio: ['ignore', 'inherit', 'inherit'],
       });

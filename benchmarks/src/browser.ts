@@ -9,10 +9,11 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { exportModel, loadOnnxRuntimeEngine, type Picture, trainingPreset } from 'dagan';
+import { DaGAN, exportModel, loadOnnxRuntimeEngine, type Picture, trainingPreset } from 'dagan';
+import { fillByFormula, publishedName } from 'dagan/models';
+import { engineFlow, type Flow, flowLines, measureFlows, renderedHead } from 'dagan/pipelines';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { createServer, defaultClientConditions, type ViteDevServer } from 'vite';
-import { compareFlows, engineFlow, type Flow, formulaModel } from './flows.js';
 
 const { values } = parseArgs({
   options: {
@@ -155,7 +156,7 @@ try {
     `Chromium ${browser.version()}, ${cpus()[0]!.model}, ${precision}, ${values.frames} frames, ${values.rounds} rounds`,
   );
   for (const name of values.models.split(',')) {
-    using model = formulaModel(trainingPreset(name).model);
+    using model = fillByFormula(new DaGAN(trainingPreset(name).model), { rename: publishedName });
     const exported = join(folder, name);
     const { graphs, weights } = await exportModel(model, exported, { precision });
     const bytes = weights.bytes + Object.values(graphs).reduce((sum, graph) => sum + graph.bytes, 0);
@@ -174,7 +175,8 @@ try {
     if (values.cuda) {
       flows.push(engineFlow('Node, CUDA', await loadOnnxRuntimeEngine(exported, { provider: 'cuda' })));
     }
-    await compareFlows(flows, { frameCount: Number(values.frames), rounds: Number(values.rounds) });
+    const times = await measureFlows(flows, { ...renderedHead(Number(values.frames)), rounds: Number(values.rounds) });
+    console.log(flowLines(times).join('\n'));
     for (const flow of flows) flow.dispose();
   }
 } finally {

@@ -9,12 +9,14 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { setThreads } from '@dagan/libtorch';
 import { openDataset, openPairLoader, prepareFrames } from 'dagan/data';
-import { EXAMPLE_CLIP } from './example.js';
 import { median } from './statistics.js';
 import { animationStepper } from './stepper.js';
+
+const EXAMPLE_CLIP = fileURLToPath(new URL('../../examples/driving.mp4', import.meta.url));
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

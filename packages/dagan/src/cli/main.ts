@@ -6,6 +6,7 @@ import { ablateCommand } from './ablate.js';
 import { animateCommand } from './animate.js';
 import { attentionCommand } from './attention.js';
 import { averageCommand } from './average.js';
+import { benchCommand } from './bench.js';
 import { depthCommand } from './depth.js';
 import { runDoctor } from './doctor.js';
 import { describeError, EXIT, exitCodeFor, UsageError } from './errors.js';
@@ -43,6 +44,7 @@ function program(): Command {
     exportCommand(),
     averageCommand(),
     infoCommand(),
+    benchCommand(),
     studioCommand(),
     preprocessCommand(),
     trainCommand(),

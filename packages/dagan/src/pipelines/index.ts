@@ -3,6 +3,9 @@ export { DaganError, type InputRole, type ProblemCode, type ProblemValues } from
 export * from './animate-clip.js';
 export * from './animate-clips.js';
 export * from './attention-rows.js';
+export * from './bench/benchmark.js';
+export * from './bench/flows.js';
+export { centreSquares, renderedHead, type Seen } from './bench/pictures.js';
 export { type ChosenEngine, chooseEngine, type EngineChoice, type EngineUse } from './choose-engine.js';
 export type { ModelChoice, ModelFileChoice } from './choose-model.js';
 export { type DescribeOptions, describeFile } from './describe-file.js';
