@@ -3,11 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   convexHullArea,
+  growth,
   KeypointSmoother,
   MotionTransfer,
   movementScale,
   transferKeypoints,
 } from '../src/animation/index.js';
+import type { TransferOptions } from '../src/animation/transfer.js';
 import type { KeypointSet } from '../src/tensors/keypoint-set.js';
 
 const RELATIVE = { motion: 'relative', adaptScale: false } as const;
@@ -201,4 +203,63 @@ test('before the first face the portrait rests in its own pose: as the reference
     transferKeypoints(portrait!, driving!, reference!, RELATIVE),
     'nothing is held',
   );
+});
+
+/** Keypoints after each of their places was moved. */
+const mapped = ({ value, jacobian }: KeypointSet, move: (x: number, y: number) => [number, number]): KeypointSet => ({
+  value: value.map((_, i) => move(value[i - (i % 2)]!, value[i - (i % 2) + 1]!)[i % 2]!),
+  jacobian,
+});
+
+test('a driver who goes away or comes near does not shrink or blow up the portrait, unless its size is to be taken over', () => {
+  const [portrait, reference] = [keypoints(1), keypoints(2)];
+  const size = (options: TransferOptions, factor: number): number => {
+    const driving = mapped(reference, (x, y) => [factor * x + 0.1, factor * y - 0.05]);
+    return growth(reference, transferKeypoints(reference, driving, reference, options));
+  };
+  for (const factor of [0.3, 0.4, 0.7, 1.4, 3]) {
+    const held = size(RELATIVE, factor);
+    assert.ok(Math.abs(held - 1) < 0.01, `a driver of ${factor} gives a head of ${held}`);
+  }
+  for (const factor of [0.7, 0.95, 1.05, 1.4]) {
+    assert.ok(Math.abs(size(SCALED, factor) - factor) < 2e-3, 'taken over');
+  }
+  assert.ok(Math.abs(size(SCALED, 0.2) - 1 / 1.5) < 0.01 && Math.abs(size(SCALED, 4) - 1.5) < 0.01, 'within bounds');
+  assert.ok(Math.abs(size({ ...RELATIVE, mostGrowth: Infinity }, 0.3) - 0.3) < 5e-3, 'as published');
+  // Where the head goes, it goes in any case.
+  const away = mapped(reference, (x, y) => [0.5 * x + 0.3, 0.5 * y]);
+  const { value, jacobian } = transferKeypoints(
+    portrait,
+    { ...away, jacobian: reference.jacobian },
+    reference,
+    RELATIVE,
+  );
+  const middle = (set: Float32Array): number =>
+    set.reduce((sum, x, i) => sum + (i % 2 === 0 ? (2 * x) / set.length : 0), 0);
+  const way = middle(away.value) - middle(reference.value);
+  assert.ok(Math.abs(middle(value) - middle(portrait.value) - way) < 1e-5);
+  // Jacobians are of the same head.
+  const shrunk = { ...away, jacobian: reference.jacobian!.map((x) => 0.5 * x) };
+  const held = transferKeypoints(portrait, shrunk, reference, RELATIVE).jacobian!;
+  assertNear(
+    held,
+    portrait.jacobian!.map((x) => x / 1.1),
+    1e-4,
+  );
+  assert.equal(jacobian!.length, held.length);
+});
+
+test('turns, nods, tilts and keypoints that move each for itself are no change of size', () => {
+  const face = keypoints(3);
+  const turned = mapped(face, (x, y) => [0.6 * x, y]);
+  const nodded = mapped(face, (x, y) => [x, 0.7 * y + 0.1 * x]);
+  const tilted = mapped(face, (x, y) => [0.8 * x - 0.6 * y, 0.6 * x + 0.8 * y]);
+  for (const driving of [turned, nodded, tilted, keypoints(4), keypoints(5)]) {
+    assert.ok(Math.abs(growth(face, driving) - 1) < 2e-3, `${growth(face, driving)}`);
+  }
+  const farTurned = mapped(face, (x, y) => [0.3 * x, 0.5 * y]);
+  assert.ok(Math.abs(growth(face, farTurned) - 0.5) < 2e-3, 'a head that turns while it goes away');
+  const point: KeypointSet = { value: Float32Array.of(0.2, 0.3), jacobian: null };
+  assert.deepEqual(transferKeypoints(face, face, face, RELATIVE).value, face.value);
+  assert.ok(transferKeypoints(point, point, point, RELATIVE).value.every(Number.isFinite), 'a keypoint alone');
 });

@@ -1,6 +1,7 @@
 // What a user may change of the motion that is taken over: its strength, whole and by part of the face, and constant changes of
 // expression, with a driver or without one. With named keypoints all of it is arithmetic on them.
 import type { KeypointSet } from '../tensors/keypoint-set.js';
+import { affineBetween, carried, type Point } from './affine.js';
 import type { KeypointNames } from './mesh-keypoints.js';
 
 /** Parts whose motion has a strength of its own: 1 as the driver, 0 none, 2 twice as much. */
@@ -40,8 +41,6 @@ const PART_OF: Readonly<Record<string, MotionPart>> = {
 /** Landmarks that only the head moves. */
 const HEAD = ['noseTip', 'rightTemple', 'leftTemple', 'forehead'] as const;
 
-type Point = readonly [x: number, y: number];
-
 const at = (value: Float32Array, keypoint: number): Point => [value[2 * keypoint]!, value[2 * keypoint + 1]!];
 
 /** What has names, and what a model without names cannot do. @throws TypeError that says it */
@@ -76,7 +75,7 @@ export function controlledMotion(
   const pose = strength * (parts.pose ?? 1);
   if (!HEAD.every((name) => names[name] !== undefined)) return way.map((value) => pose * value);
   const head = HEAD.map((name) => names[name]!);
-  const carry = affineOf(
+  const carry = affineBetween(
     head.map((keypoint) => at(reference, keypoint)),
     head.map((keypoint) => at(driving, keypoint)),
   );
@@ -85,11 +84,11 @@ export function controlledMotion(
   const result = new Float32Array(way.length);
   for (let keypoint = 0; keypoint < way.length / 2; keypoint++) {
     const from = at(reference, keypoint);
-    const carried = carry(from);
+    const withHead = carried(carry, from);
     const part = partOf.get(keypoint);
     const own = part ? strength * (parts[part] ?? 1) * (lids.get(keypoint) ?? 1) : pose;
     for (const axis of [0, 1] as const) {
-      const byHead = carried[axis] - from[axis];
+      const byHead = withHead[axis] - from[axis];
       result[2 * keypoint + axis] = pose * byHead + own * (way[2 * keypoint + axis]! - byHead);
     }
   }
@@ -182,38 +181,4 @@ function axesOf(value: Float32Array, names: KeypointNames): [down: Point, right:
   const length = distance(from, to) || 1;
   const down: Point = [(to[0] - from[0]) / length, (to[1] - from[1]) / length];
   return [down, [down[1], -down[0]]];
-}
-
-/** How much the affine map is drawn to a shift, as the mean square of points' distances from their middle. */
-const STIFFNESS = 1e-4;
-
-/** The affine map that takes points nearest to others (least squares). */
-function affineOf(from: readonly Point[], to: readonly Point[]): (point: Point) => Point {
-  const middle = (points: readonly Point[]): Point => {
-    const sum = points.reduce<Point>(([x, y], [u, v]) => [x + u, y + v], [0, 0]);
-    return [sum[0] / points.length, sum[1] / points.length];
-  };
-  const [start, end] = [middle(from), middle(to)];
-  const give = STIFFNESS * from.length;
-  let [xx, xy, yy] = [give, 0, give];
-  // Rows of the products of `to` with `from`; without points the map is a shift.
-  const cross = [give, 0, 0, give];
-  for (const [i, [x, y]] of from.entries()) {
-    const [a, b] = [x - start[0], y - start[1]];
-    const [u, v] = [to[i]![0] - end[0], to[i]![1] - end[1]];
-    xx += a * a;
-    xy += a * b;
-    yy += b * b;
-    cross[0]! += u * a;
-    cross[1]! += u * b;
-    cross[2]! += v * a;
-    cross[3]! += v * b;
-  }
-  const determinant = xx * yy - xy * xy;
-  const row = (a: number, b: number): Point => [(a * yy - b * xy) / determinant, (b * xx - a * xy) / determinant];
-  const [first, second] = [row(cross[0]!, cross[1]!), row(cross[2]!, cross[3]!)];
-  return ([x, y]) => {
-    const [a, b] = [x - start[0], y - start[1]];
-    return [end[0] + first[0] * a + first[1] * b, end[1] + second[0] * a + second[1] * b];
-  };
 }

@@ -10,6 +10,7 @@ export * from './crop.js';
 export * from './engine.js';
 export * from './face-track.js';
 export * from './face-watch.js';
+export { growth } from './head-size.js';
 export * from './mesh-keypoints.js';
 export * from './motion.js';
 export * from './paste-back.js';

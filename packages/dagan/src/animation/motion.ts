@@ -52,9 +52,16 @@ export class MotionTransfer {
    *
    * @throws RangeError if the smoothing's strength is not from 0 to 1; TypeError for a control that needs names
    */
-  set({ motion = 'relative', adaptScale = false, smoothing = false, controls = {}, names = {} }: MotionSettings): void {
+  set({
+    motion = 'relative',
+    adaptScale = false,
+    smoothing = false,
+    controls = {},
+    names = {},
+    ...rest
+  }: MotionSettings): void {
     checkControls(controls, names);
-    this.#transfer = { motion, adaptScale, controls, names };
+    this.#transfer = { motion, adaptScale, controls, names, ...rest };
     this.#retargeted = controls.retarget ? retargeted(this.#portrait, controls.retarget, names) : this.#portrait;
     if (smoothing === false) {
       this.#smoothing = undefined;

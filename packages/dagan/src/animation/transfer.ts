@@ -2,6 +2,7 @@
 // motion model, Siarohin et al., 2019, Section 3.3).
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { controlledMotion, type MotionControls } from './controls.js';
+import { withBoundedGrowth } from './head-size.js';
 import type { KeypointNames } from './mesh-keypoints.js';
 
 export type TransferOptions = {
@@ -10,13 +11,24 @@ export type TransferOptions = {
    * `absolute`: the portrait takes over the driving keypoints as they are.
    */
   motion: 'relative' | 'absolute';
-  /** Scales relative movement by the sizes of the two faces (square root of the keypoints' convex hulls' areas). */
+  /**
+   * Scales relative movement by the sizes of the two faces (square root of the keypoints' convex hulls' areas), so that a driver
+   * who comes near or goes away makes the portrait's head grow or shrink in proportion.
+   */
   adaptScale: boolean;
+  /**
+   * So much larger or smaller than in the reference frame the driver's head may become in relative motion, as a factor: default 1,
+   * it keeps its size, or 1.5 with `adaptScale`. Infinity is the published arithmetic.
+   */
+  mostGrowth?: number;
   /** What is changed of relative motion; by default nothing. */
   controls?: MotionControls;
   /** Which keypoints stand on landmarks of the face; by default none are known. */
   names?: KeypointNames;
 };
+
+/** The default of `mostGrowth` with adapted scale; models have seen little beyond. */
+const MOST_ADAPTED = 1.5;
 
 /** [a b; c d] of keypoint k. */
 type Matrix = readonly [number, number, number, number];
@@ -72,18 +84,20 @@ export function movementScale(source: KeypointSet, reference: KeypointSet): numb
 }
 
 /**
- * The keypoints that the portrait should have.
+ * The keypoints that the portrait should have where `found` are the driving frame's.
  *
  * Relative: p = p_s + scale (p_d - p_r) and J = J_d J_r^-1 J_s, with s the portrait, d the driving frame and r the
- * reference frame of the driving clip. Controls change p_d - p_r (`controlledMotion`), and how far J_d J_r^-1 is from the identity.
+ * reference frame of the driving clip. The driving head's growth since the reference frame is bounded first (`withBoundedGrowth`).
+ * Controls change p_d - p_r (`controlledMotion`), and how far J_d J_r^-1 is from the identity.
  */
 export function transferKeypoints(
   source: KeypointSet,
-  driving: KeypointSet,
+  found: KeypointSet,
   reference: KeypointSet,
-  { motion, adaptScale, controls = {}, names = {} }: TransferOptions,
+  { motion, adaptScale, mostGrowth = adaptScale ? MOST_ADAPTED : 1, controls = {}, names = {} }: TransferOptions,
 ): KeypointSet {
-  if (motion === 'absolute') return driving;
+  if (motion === 'absolute') return found;
+  const driving = withBoundedGrowth(found, reference, mostGrowth);
   const scale = adaptScale ? movementScale(source, reference) : 1;
   const way = controlledMotion(source.value, reference.value, driving.value, controls, names);
   const value = source.value.map((x, i) => x + scale * way[i]!);

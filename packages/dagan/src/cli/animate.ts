@@ -86,7 +86,10 @@ export function animateCommand(): Command {
     .addOption(
       new Option('--absolute', 'take over the driving pose as it is').conflicts(['adaptScale', 'referenceFrame']),
     )
-    .option('--adapt-scale', 'scale relative movement by the sizes of the two faces')
+    .option(
+      '--adapt-scale',
+      "scale relative movement by the sizes of the two faces; the head grows and shrinks with the driver's",
+    )
     .option(
       '--reference-frame <which>',
       "frame of the driving clip from which motion is measured, as it has the portrait's pose and expression: auto looks " +

@@ -60,7 +60,9 @@ export function modelContestant(
     async begin(portrait, motion, pose) {
       const { keypoints } = await engine.setSource(portrait);
       const reference = pose ? (await engine.drive([pose]))[0]!.keypoints : undefined;
-      transfer = new MotionTransfer(keypoints, { names: engine.keypointNames, ...motion, reference });
+      // The published arithmetic, so that figures compare: heads may grow and shrink with the driver's.
+      const settings = { names: engine.keypointNames, ...motion, mostGrowth: Infinity };
+      transfer = new MotionTransfer(keypoints, { ...settings, reference });
     },
     async render(driving) {
       const found = await engine.drive(driving);

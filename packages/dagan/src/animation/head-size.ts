@@ -1,0 +1,39 @@
+// How much larger or smaller a driver's head is than in the reference frame, because it came nearer or went away; and motion in
+// which that stays within bounds. A portrait has nothing to show for a head that shrinks: it is squeezed, and what stood behind it
+// is a hole.
+import type { KeypointSet } from '../tensors/keypoint-set.js';
+import { affineBetween, middleOf, type Point, stretches } from './affine.js';
+
+/**
+ * The factor between a head's sizes in two frames. What a turn or a nod foreshortens is one direction, what distance shrinks are
+ * both: of the stretches of the affine maps between the frames, there and back, it is the one nearest to 1, and 1 if they disagree,
+ * as they do where keypoints move each for itself.
+ */
+export function growth(reference: KeypointSet, driving: KeypointSet): number {
+  const [before, after] = [pointsOf(reference), pointsOf(driving)];
+  const there = stretches(affineBetween(before, after));
+  const back = stretches(affineBetween(after, before)).map((stretch) => 1 / stretch);
+  const [least, most] = [Math.min(...there, ...back), Math.max(...there, ...back)];
+  return least > 1 ? least : Math.min(most, 1);
+}
+
+/**
+ * The driving keypoints with a head that has grown or shrunk by no more than a factor since the reference frame: what is more is
+ * taken off around the keypoints' middle. Within the bound they are returned as they are.
+ *
+ * @param most at least 1, at which the head keeps its size
+ */
+export function withBoundedGrowth(driving: KeypointSet, reference: KeypointSet, most: number): KeypointSet {
+  const grown = growth(reference, driving);
+  const factor = Math.min(most, Math.max(1 / most, grown)) / grown;
+  if (factor === 1 || !Number.isFinite(factor)) return driving;
+  const middle = middleOf(pointsOf(driving));
+  const { value, jacobian } = driving;
+  return {
+    value: value.map((x, i) => middle[i % 2]! + factor * (x - middle[i % 2]!)),
+    jacobian: jacobian?.map((x) => factor * x) ?? null,
+  };
+}
+
+const pointsOf = ({ value }: KeypointSet): Point[] =>
+  Array.from({ length: value.length / 2 }, (_, k): Point => [value[2 * k]!, value[2 * k + 1]!]);
