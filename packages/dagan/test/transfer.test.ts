@@ -241,11 +241,7 @@ test('a driver who goes away or comes near does not shrink or blow up the portra
   // Jacobians are of the same head.
   const shrunk = { ...away, jacobian: reference.jacobian!.map((x) => 0.5 * x) };
   const held = transferKeypoints(portrait, shrunk, reference, RELATIVE).jacobian!;
-  assertNear(
-    held,
-    portrait.jacobian!.map((x) => x / 1.1),
-    1e-4,
-  );
+  assertNear(held, portrait.jacobian!, 5e-3);
   assert.equal(jacobian!.length, held.length);
 });
 
