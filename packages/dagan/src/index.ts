@@ -8,6 +8,7 @@ export { cutSquare } from './animation/crop.js';
 export type { Analysis, Engine } from './animation/engine.js';
 export { LibtorchEngine, loadLibtorchEngine } from './animation/engines/libtorch.js';
 export { loadOnnxRuntimeEngine } from './animation/engines/onnx-runtime.js';
+export { MeshGuidedEngine } from './animation/mesh-keypoints.js';
 export { MotionTransfer } from './animation/motion.js';
 export { PasteBack } from './animation/paste-back.js';
 // From files to a file.
