@@ -43,6 +43,8 @@ export type ProblemValues = {
   'no-cuda': { refusal: string; gpus: number | null };
   /** A folder that holds no exported model. */
   'not-exported': { path: string };
+  /** A model whose system has no exported form. */
+  'not-exportable': { system: string };
   /** A complete model with files of a depth network beside it. */
   'complete-model': { path: string };
   /** Files of a depth network without that of the other networks. */

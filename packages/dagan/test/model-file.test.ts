@@ -21,7 +21,7 @@ import {
 import { assertClose, largestDifference } from './compare.js';
 import { temporaryFolder } from './media-fixtures.js';
 import { publishedShapes, sharedMissing, sharedPath } from './shared.js';
-import { formulaModel, narrow, noise } from './small-models.js';
+import { formulaModel, loadDagan, narrow, noise } from './small-models.js';
 
 const folder = await temporaryFolder();
 const path = (name: string): string => join(folder, name);
@@ -72,7 +72,7 @@ const says = (files: Parameters<typeof loadModel>[0], message: RegExp): void => 
 };
 
 test('one file with all four parts under published names is a model, ready for use', () => {
-  const { model: loaded, metadata, unused } = loadModel({ checkpoint: write('all.safetensors', state) });
+  const { model: loaded, metadata, unused } = loadDagan({ checkpoint: write('all.safetensors', state) });
   assertSame(loaded, model);
   assert.deepEqual([metadata, unused], [{}, []]);
   assert.equal(loaded.training, false);
@@ -87,7 +87,7 @@ test('the depth network may come in files of its own, under its own names, which
   const extra = new Map([...encoder, ['height', size(256)], ['width', size(256)], ['use_stereo', size(0)]]);
   const depthEncoder = write('encoder.safetensors', extra);
   const depthDecoder = write('decoder.safetensors', decoder);
-  const { model: loaded, unused } = loadModel({ checkpoint, depthEncoder, depthDecoder });
+  const { model: loaded, unused } = loadDagan({ checkpoint, depthEncoder, depthDecoder });
   assertSame(loaded, model);
   assert.deepEqual([...unused].sort(), ['depth_encoder.height', 'depth_encoder.use_stereo', 'depth_encoder.width']);
   loaded.dispose();
@@ -96,7 +96,7 @@ test('the depth network may come in files of its own, under its own names, which
     'depth.safetensors',
     new Map([...part(state, 'depth_encoder.'), ...part(state, 'depth_decoder.')]),
   );
-  const again = loadModel({ checkpoint, depthEncoder: both, depthDecoder: both });
+  const again = loadDagan({ checkpoint, depthEncoder: both, depthDecoder: both });
   assertSame(again.model, model);
   assert.deepEqual(again.unused, []);
   again.model.dispose();
@@ -105,7 +105,7 @@ test('the depth network may come in files of its own, under its own names, which
 test('a depth network in files of its own takes the place of the one in the checkpoint', () => {
   using deep = formulaModel({ ...dagan, depth: { layers: 50, width: 1 / 8 } });
   const other = publishedState(deep);
-  const { model: loaded } = loadModel({
+  const { model: loaded } = loadDagan({
     checkpoint: write('all.safetensors', state),
     depthEncoder: write('encoder50.safetensors', part(other, 'depth_encoder.', true)),
     depthDecoder: write('decoder50.safetensors', part(other, 'depth_decoder.', true)),
@@ -134,7 +134,7 @@ test('what frameworks put before names comes off, also one on the other, before 
     ['state_dict.model._orig_mod.module.', '_orig_mod.module.'],
   ] as const;
   for (const [before, inside] of cases) {
-    const { model: loaded, unused } = loadModel(wrapped(before, inside));
+    const { model: loaded, unused } = loadDagan(wrapped(before, inside));
     assertSame(loaded, model);
     assert.deepEqual(unused, [], before + inside);
     loaded.dispose();
@@ -145,7 +145,7 @@ test("our own names are read under a framework's as well, without our metadata",
   const config: ModelConfig = { ...dagan, generator: { ...dagan.generator, keepsPixels: true } };
   using made = formulaModel(config);
   const checkpoint = write('ours.safetensors', withPrefix(new Map(made.stateDict()), 'state_dict.model.'));
-  const { model: loaded, unused } = loadModel({ checkpoint });
+  const { model: loaded, unused } = loadDagan({ checkpoint });
   assertSame(loaded, made);
   assert.deepEqual([loaded.config.generator.keepsPixels, unused], [true, []]);
   loaded.dispose();
@@ -210,7 +210,7 @@ test('a file with two tensors for one name is refused', () => {
 test('discriminator and optimisers are left out and told', () => {
   const more = ['discriminator.discs.1.conv.weight', 'optimizer_generator.state.0.exp_avg'];
   const tensors = new Map([...state, ...more.map((name) => [name, zeros([2, 2])] as const)]);
-  const { model: loaded, unused } = loadModel({ checkpoint: write('training.safetensors', tensors) });
+  const { model: loaded, unused } = loadDagan({ checkpoint: write('training.safetensors', tensors) });
   assertSame(loaded, model);
   assert.deepEqual([...unused].sort(), more);
   loaded.dispose();
@@ -224,10 +224,10 @@ test('the architecture is read off the tensors, for every preset', () => {
     using made = formulaModel(config);
     const checkpoint = write(`preset-${name}.safetensors`, publishedState(made));
     using file = openCheckpoint(checkpoint);
-    const found = configOf(file);
+    const found = configOf(file) as ModelConfig;
     const { generator } = found;
     assert.deepEqual({ ...found, generator: { ...generator, maxFeatures: 32 } }, config, name);
-    const { model: loaded } = loadModel({ checkpoint });
+    const { model: loaded } = loadDagan({ checkpoint });
     assertSame(loaded, made);
     loaded.dispose();
   }
@@ -238,7 +238,8 @@ test('the published shapes give the published presets', { skip: sharedMissing },
     new Map(sections.flatMap((section) => Object.entries(publishedShapes(section))));
   const infer = (...sections: string[]): ModelConfig => {
     const tensors = [...shapes(...sections)].map(([name, shape]) => [name, { name, shape }] as const);
-    return configOf({ metadata: {}, tensors: new Map(tensors) } as unknown as Parameters<typeof configOf>[0]);
+    const file = { metadata: {}, tensors: new Map(tensors) } as unknown as Parameters<typeof configOf>[0];
+    return configOf(file) as ModelConfig;
   };
   const resnet = (layers: number): string[] => [`depth_encoder_resnet${layers}`, `depth_decoder_resnet${layers}`];
   assert.deepEqual(infer('generator', 'kp_detector', ...resnet(18)), MODEL_PRESETS.dagan);
@@ -248,7 +249,7 @@ test('the published shapes give the published presets', { skip: sharedMissing },
 
 test('a model without depth ignores depth files that come with it', () => {
   using plain = formulaModel(narrow(MODEL_PRESETS.fomm));
-  const { model: loaded, unused } = loadModel({
+  const { model: loaded, unused } = loadDagan({
     checkpoint: write('fomm.safetensors', publishedState(plain)),
     depthEncoder: write('encoder.safetensors', encoder),
     depthDecoder: write('decoder.safetensors', decoder),
@@ -355,7 +356,7 @@ test('our own file brings back weights, configuration and metadata, also what no
   };
   using made = formulaModel(config);
   saveModel(path('own.safetensors'), made, { name: 'seven', license: 'CC0-1.0', step: '12' });
-  const { model: loaded, metadata, unused } = loadModel({ checkpoint: path('own.safetensors') });
+  const { model: loaded, metadata, unused } = loadDagan({ checkpoint: path('own.safetensors') });
   assertSame(loaded, made);
   assert.deepEqual(loaded.config, config);
   assert.deepEqual(unused, []);
@@ -379,7 +380,7 @@ test('a model in 16 bits loads in float32, as near as 16 bits can be', () => {
   using half = formulaModel(dagan);
   half.to({ dtype: 'float16' });
   saveModel(path('half.safetensors'), half);
-  const { model: loaded } = loadModel({ checkpoint: path('half.safetensors') });
+  const { model: loaded } = loadDagan({ checkpoint: path('half.safetensors') });
   const expected = model.stateDict();
   for (const [name, value] of loaded.stateDict()) {
     assert.equal(value.dtype, expected.get(name)!.dtype, name);
@@ -447,7 +448,7 @@ test("the published checkpoints in both of PyTorch's formats are the same model"
     depthEncoder: write('encoder18.safetensors', part(all, 'depth_encoder.', true)),
     depthDecoder: write('decoder18.safetensors', part(all, 'depth_decoder.', true)),
   };
-  const load = (name: string) => loadModel({ ...files, checkpoint: sharedPath(`fixtures/${name}`) });
+  const load = (name: string) => loadDagan({ ...files, checkpoint: sharedPath(`fixtures/${name}`) });
   const zip = load('checkpoint-tiny.pth.tar');
   assert.equal(zip.model.config.numKeypoints, 5);
   assert.equal(zip.model.config.generator.numBottleneckBlocks, 2);

@@ -1,6 +1,14 @@
 // Models with few channels and reproducible weights: all parts of the published ones, quick to compute.
 import { nn, noGrad, ones, run, type Tensor, tidy } from '@dagan/libtorch';
-import { DaGAN, fillByFormula, type ModelConfig, publishedName } from '../src/models/index.js';
+import {
+  DaGAN,
+  fillByFormula,
+  type LoadedModel,
+  loadModel,
+  type ModelConfig,
+  type ModelFiles,
+  publishedName,
+} from '../src/models/index.js';
 import { scatter } from './compare.js';
 
 /** The same architecture with an eighth of the channels or less. */
@@ -44,4 +52,11 @@ export function formulaModel(config: ModelConfig, seed = 'open'): DaGAN {
 /** Pictures [N, 3, size, size] in [0, 1]: noise that is the same in every run. */
 export function noise(size: number, { seed = 1, count = 1 } = {}): Tensor {
   return scatter([count, 3, size, size], seed).mul(0.5).add(0.5).to({ dtype: 'float32' });
+}
+
+/** A model from files, which must be a DaGAN. */
+export function loadDagan(files: ModelFiles): LoadedModel & { model: DaGAN } {
+  const { model, ...rest } = loadModel(files);
+  if (model instanceof DaGAN) return { model, ...rest };
+  throw new TypeError(`${files.checkpoint} holds no DaGAN`);
 }

@@ -52,6 +52,7 @@ import {
 } from '../src/training/index.js';
 import { assertClose, largestDifference } from './compare.js';
 import { makeFolderClip } from './data-fixtures.js';
+import { loadDagan } from './small-models.js';
 import { edges, runTraining, type Scenario, syntheticPairs, tinyConfig } from './training-worker.js';
 
 const worker = fileURLToPath(new URL('./training-worker.js', import.meta.url));
@@ -337,7 +338,7 @@ describe('a run', () => {
       steps.map(({ size }) => size),
       [64, 64, 128, 128],
     );
-    const { model } = loadModel({ checkpoint: join(folder, 'model.safetensors') });
+    const { model } = loadDagan({ checkpoint: join(folder, 'model.safetensors') });
     assert.equal(model.config.keypointDetector.scaleFactor, 0.25);
     // What a checkpoint says before the pictures grew is a model for large ones too.
     const early = freshFolder();

@@ -96,7 +96,11 @@ export async function* animateBy<Input extends DrivingTime>(
   driven: AsyncIterable<readonly DrivenFrame<Input>[]>,
   options: MotionOptions = {},
 ): AsyncGenerator<AnimatedFrame<Input>> {
-  const motion = new MotionTransfer(source.keypoints, { names: engine.keypointNames, ...options });
+  const motion = new MotionTransfer(source.keypoints, {
+    names: engine.keypointNames,
+    space: engine.motion,
+    ...options,
+  });
   for await (const batch of driven) {
     const keypoints = batch.map(({ input, driving, hasFace }) =>
       motion.next(driving.keypoints, input.timestamp, hasFace),

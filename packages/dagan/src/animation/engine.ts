@@ -1,6 +1,7 @@
 // What animation asks of whoever runs the networks. Nothing here knows LibTorch, ONNX Runtime, Node or a browser.
 import type { Picture } from '../media/pictures/picture.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
+import type { MotionSpace } from '../tensors/motion-space.js';
 import type { MotionField, ScalarMap, TensorValues } from '../tensors/values.js';
 import type { AttentionFactors } from './attention-row.js';
 
@@ -30,6 +31,8 @@ export type Inspection = {
   tensors: ReadonlyMap<string, TensorValues> | null;
 };
 
+export type InspectOptions = { withTensors?: boolean; driving?: Picture };
+
 /** Runs the three parts of the model: the portrait once, then driving frames, then the frames to generate. */
 export type Engine = {
   /** What runs the networks, for people: "LibTorch 1.13.0, bfloat16, 2 threads". */
@@ -40,13 +43,15 @@ export type Engine = {
   readonly batchSize: number;
   /** Which of the keypoints stand on landmarks of the face, by the landmarks' names (`FACE_LANDMARKS`); none if not given. */
   readonly keypointNames?: Readonly<Record<string, number>>;
+  /** What moves; keypoints in the plane if not given. */
+  readonly motion?: MotionSpace;
   /**
    * Takes a portrait as the one to animate; replaces the one before.
    *
    * @param options.keypoints taken for the portrait's instead of those that the network finds
    */
   setSource(portrait: Picture, options?: { keypoints?: KeypointSet }): Promise<Analysis>;
-  /** Keypoints of driving frames. Disparity is computed for display where `withDisparity` asks for it. */
+  /** Keypoints of driving frames, as the portrait has them that was taken before, if one was. Disparity is computed for display where `withDisparity` asks for it. */
   drive(frames: readonly Picture[], options?: { withDisparity?: boolean }): Promise<Analysis[]>;
   /** The portrait with the keypoints given; they are already transferred to it. */
   generate(keypoints: readonly KeypointSet[]): Promise<Picture[]>;
@@ -54,8 +59,9 @@ export type Engine = {
    * One frame like those of `generate`, with what was seen on the way to it.
    *
    * @param options.withTensors gives everything as tensors too
+   * @param options.driving the frame that the keypoints are of: what was seen in it is then among the tensors
    */
-  inspect(keypoints: KeypointSet, options?: { withTensors?: boolean }): Promise<Inspection>;
+  inspect(keypoints: KeypointSet, options?: InspectOptions): Promise<Inspection>;
   /** Frees the model and the portrait. */
   dispose(): void;
 };

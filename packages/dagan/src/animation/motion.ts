@@ -1,17 +1,20 @@
 // From the keypoints of driving frames to those of the portrait, frame by frame: reference, rest where no face drives,
 // smoothing, transfer. Everything that animates goes through here: clips, the camera, the evaluation.
 import type { KeypointSet } from '../tensors/keypoint-set.js';
+import { type MotionSpace, PLANE } from '../tensors/motion-space.js';
 import { checkControls, retargeted } from './controls.js';
 import { KeypointSmoother, type SmoothingOptions } from './smoothing.js';
 import { type TransferOptions, transferKeypoints } from './transfer.js';
 
 /** How motion is taken over. */
-export type MotionSettings = Partial<TransferOptions> & {
+export type MotionSettings = Partial<Omit<TransferOptions, 'space'>> & {
   /** Smooths the driving keypoints over time; `true` for the default strength. Default: as they are. */
   smoothing?: SmoothingOptions | boolean;
 };
 
 export type MotionOptions = MotionSettings & {
+  /** What moves: `Engine.motion`. Default: keypoints in the plane. */
+  space?: MotionSpace;
   /**
    * Keypoints of the driving frame that counts as the portrait's own pose; by default the first frame's.
    * Relative motion is measured from it.
@@ -34,14 +37,16 @@ export class MotionTransfer {
   #smoothing: { strength: number | undefined; filter: KeypointSmoother } | undefined;
   /** When the frame before was shown, in seconds. */
   #shown: number | undefined;
+  readonly #space: MotionSpace;
   /** What drove the frame before. */
   #driven: KeypointSet | undefined;
   /** Part of the way back from a rest, 0 to 1. */
   #back = 1;
 
   /** @param portrait what the engine found in the portrait */
-  constructor(portrait: KeypointSet, { reference, ...settings }: MotionOptions = {}) {
+  constructor(portrait: KeypointSet, { reference, space = PLANE, ...settings }: MotionOptions = {}) {
     this.#portrait = portrait;
+    this.#space = space;
     this.#retargeted = portrait;
     this.#reference = reference;
     this.set(settings);
@@ -50,7 +55,8 @@ export class MotionTransfer {
   /**
    * Takes over motion so from the next frame on. The reference stays; smoothing begins anew where its strength is another.
    *
-   * @throws RangeError if the smoothing's strength is not from 0 to 1; TypeError for a control that needs names
+   * @throws RangeError if the smoothing's strength is not from 0 to 1; TypeError for a control that needs names, or for
+   *   `adaptScale` where what moves has no size
    */
   set({
     motion = 'relative',
@@ -61,7 +67,11 @@ export class MotionTransfer {
     ...rest
   }: MotionSettings): void {
     checkControls(controls, names);
-    this.#transfer = { motion, adaptScale, controls, names, ...rest };
+    const space = this.#space;
+    if (adaptScale && space.dimensions === 1) {
+      throw new TypeError('what moves in this model is a code, which has no size that movement could be scaled by');
+    }
+    this.#transfer = { motion, adaptScale, controls, names, space, ...rest };
     this.#retargeted = controls.retarget ? retargeted(this.#portrait, controls.retarget, names) : this.#portrait;
     if (smoothing === false) {
       this.#smoothing = undefined;
@@ -69,7 +79,7 @@ export class MotionTransfer {
     }
     const options = smoothing === true ? {} : smoothing;
     if (this.#smoothing && this.#smoothing.strength === options.strength) return;
-    this.#smoothing = { strength: options.strength, filter: new KeypointSmoother(options) };
+    this.#smoothing = { strength: options.strength, filter: new KeypointSmoother(options, space) };
   }
 
   /** Forgets the frames before, as for another clip. @param reference as of the options */
@@ -122,5 +132,5 @@ export class MotionTransfer {
 function between(from: KeypointSet, to: KeypointSet, part: number): KeypointSet {
   const mix = (a: Float32Array, b: Float32Array): Float32Array => a.map((value, i) => value + part * (b[i]! - value));
   const jacobian = from.jacobian && to.jacobian ? mix(from.jacobian, to.jacobian) : to.jacobian;
-  return { value: mix(from.value, to.value), jacobian };
+  return { ...to, value: mix(from.value, to.value), jacobian };
 }

@@ -2,7 +2,8 @@
 // pose and expression, as in the best-frame search of the first-order motion model's demo (Siarohin et al., 2019).
 import type { ExpressionSignals } from '../faces/expression.js';
 import type { HeadPose } from '../faces/pose.js';
-import { convexHullArea } from './transfer.js';
+import { type MotionSpace, PLANE } from '../tensors/motion-space.js';
+import { sizeOf } from './transfer.js';
 
 /** What a frame looks like to the search: numbers whose differences count alike. */
 export type Look = readonly number[];
@@ -56,16 +57,18 @@ export function faceLook(
 
 /**
  * The look of a model's keypoints, for pictures without a human face: their places relative to their middle, in units
- * of the square root of their convex hull's area (the published search's normalisation).
+ * of the square root of their convex hull's area (the published search's normalisation). A latent code is taken as it is.
  *
- * @param value x, y of every keypoint: [K, 2]
+ * @param value of every keypoint: [K, D]
  */
-export function keypointLook(value: ArrayLike<number>): Look {
-  const count = value.length / 2;
-  const middle = [0, 0];
-  for (let i = 0; i < value.length; i++) middle[i % 2] = middle[i % 2]! + value[i]! / count;
-  const unit = Math.sqrt(convexHullArea(value)) || 1;
-  return Array.from(value, (coordinate, i) => (coordinate - middle[i % 2]!) / unit);
+export function keypointLook(value: ArrayLike<number>, space: MotionSpace = PLANE): Look {
+  const { dimensions } = space;
+  if (dimensions === 1) return Array.from(value);
+  const count = value.length / dimensions;
+  const middle = new Array<number>(dimensions).fill(0);
+  for (let i = 0; i < value.length; i++) middle[i % dimensions] = middle[i % dimensions]! + value[i]! / count;
+  const unit = Math.sqrt(sizeOf(value, space)) || 1;
+  return Array.from(value, (coordinate, i) => (coordinate - middle[i % dimensions]!) / unit);
 }
 
 /** Which look is nearest to the portrait's: the first of those with the least sum of squared differences. */

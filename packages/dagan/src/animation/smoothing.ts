@@ -1,6 +1,7 @@
 // Takes the trembling out of keypoints: the 1-euro filter (Casiez, Roussel, Vogel, "1 € Filter", CHI 2012), a low-pass
 // whose cutoff rises with speed, so that what rests is calmed and what moves hardly lags. Causal: it serves live too.
 import type { KeypointSet } from '../tensors/keypoint-set.js';
+import { type MotionSpace, PLANE } from '../tensors/motion-space.js';
 
 /** How keypoints are smoothed. */
 export type SmoothingOptions = {
@@ -18,15 +19,18 @@ const RISE = { value: 12, jacobian: 3 } as const;
 const SPEED_CUTOFF = 2;
 
 /**
- * Smooths the keypoints of successive frames. The two coordinates of a point have one cutoff, as have the four numbers
- * of a jacobian, so that the direction of a movement is kept.
+ * Smooths the keypoints of successive frames. The coordinates of a point have one cutoff, as have the numbers of a
+ * jacobian, so that the direction of a movement is kept.
  */
 export class KeypointSmoother {
   readonly #cutoff: number;
   #value: VectorFilter | undefined;
   #jacobian: VectorFilter | undefined;
 
-  constructor({ strength = 0.5 }: SmoothingOptions = {}) {
+  readonly #dimensions: number;
+
+  constructor({ strength = 0.5 }: SmoothingOptions = {}, { dimensions }: MotionSpace = PLANE) {
+    this.#dimensions = dimensions;
     if (!(strength >= 0 && strength <= 1)) throw new RangeError(`the strength must be from 0 to 1, not ${strength}`);
     this.#cutoff = CUTOFF[0] * (CUTOFF[1] / CUTOFF[0]) ** strength;
   }
@@ -36,12 +40,12 @@ export class KeypointSmoother {
    *
    * @param seconds time since the frame before; ignored for the first
    */
-  next({ value, jacobian }: KeypointSet, seconds: number): KeypointSet {
-    this.#value ??= new VectorFilter(2, this.#cutoff, RISE.value);
+  next({ value, jacobian, ...rest }: KeypointSet, seconds: number): KeypointSet {
+    this.#value ??= new VectorFilter(this.#dimensions, this.#cutoff, RISE.value);
     const smooth = this.#value.next(value, seconds);
-    if (!jacobian) return { value: smooth, jacobian: null };
-    this.#jacobian ??= new VectorFilter(4, this.#cutoff, RISE.jacobian);
-    return { value: smooth, jacobian: this.#jacobian.next(jacobian, seconds) };
+    if (!jacobian) return { ...rest, value: smooth, jacobian: null };
+    this.#jacobian ??= new VectorFilter(this.#dimensions ** 2, this.#cutoff, RISE.jacobian);
+    return { ...rest, value: smooth, jacobian: this.#jacobian.next(jacobian, seconds) };
   }
 
   /** Forgets the past, as for another clip. */

@@ -1,7 +1,9 @@
 // From the driving face's keypoints to the portrait's: absolute, or relative to a reference frame (as in the first-order
 // motion model, Siarohin et al., 2019, Section 3.3).
 import type { KeypointSet } from '../tensors/keypoint-set.js';
+import { type MotionSpace, PLANE } from '../tensors/motion-space.js';
 import { controlledMotion, type MotionControls } from './controls.js';
+import { convexHullVolume } from './convex-hull.js';
 import { withBoundedGrowth } from './head-size.js';
 import type { KeypointNames } from './mesh-keypoints.js';
 
@@ -12,8 +14,9 @@ export type TransferOptions = {
    */
   motion: 'relative' | 'absolute';
   /**
-   * Scales relative movement by the sizes of the two faces (square root of the keypoints' convex hulls' areas), so that a driver
-   * who comes near or goes away makes the portrait's head grow or shrink in proportion.
+   * Scales relative movement by the sizes of the two faces (square root of the keypoints' convex hulls' areas; in space, as the
+   * published code has it, of their volumes), so that a driver who comes near or goes away makes the portrait's head grow or
+   * shrink in proportion. A latent code has no size.
    */
   adaptScale: boolean;
   /**
@@ -25,35 +28,43 @@ export type TransferOptions = {
   controls?: MotionControls;
   /** Which keypoints stand on landmarks of the face; by default none are known. */
   names?: KeypointNames;
+  /** What moves; by default keypoints in the plane. */
+  space?: MotionSpace;
 };
 
 /** The default of `mostGrowth` with adapted scale; models have seen little beyond. */
 const MOST_ADAPTED = 1.5;
 
-/** [a b; c d] of keypoint k. */
-type Matrix = readonly [number, number, number, number];
+/** A square matrix, row by row. */
+type Matrix = ArrayLike<number>;
 
-const matrixAt = (jacobian: Float32Array, k: number): Matrix => [
-  jacobian[4 * k]!,
-  jacobian[4 * k + 1]!,
-  jacobian[4 * k + 2]!,
-  jacobian[4 * k + 3]!,
-];
+function multiply(p: Matrix, q: Matrix, size: number): number[] {
+  return Array.from({ length: size * size }, (_, i) => {
+    const [row, column] = [Math.floor(i / size), i % size];
+    let sum = 0;
+    for (let k = 0; k < size; k++) sum += p[row * size + k]! * q[k * size + column]!;
+    return sum;
+  });
+}
 
-const multiply = (p: Matrix, q: Matrix): Matrix => [
-  p[0] * q[0] + p[1] * q[2],
-  p[0] * q[1] + p[1] * q[3],
-  p[2] * q[0] + p[3] * q[2],
-  p[2] * q[1] + p[3] * q[3],
-];
-
-function invert([a, b, c, d]: Matrix): Matrix {
-  const determinant = a * d - b * c;
-  return [d / determinant, -b / determinant, -c / determinant, a / determinant];
+/** Of a 2x2 or 3x3 matrix: the adjugate over the determinant. */
+function inverse(m: Matrix, size: number): number[] {
+  if (size === 2) {
+    const [a, b, c, d] = [m[0]!, m[1]!, m[2]!, m[3]!];
+    const determinant = a * d - b * c;
+    return [d / determinant, -b / determinant, -c / determinant, a / determinant];
+  }
+  const cofactor = (row: number, column: number): number => {
+    const [r, s, c, d] = [(row + 1) % 3, (row + 2) % 3, (column + 1) % 3, (column + 2) % 3];
+    return m[3 * r + c]! * m[3 * s + d]! - m[3 * r + d]! * m[3 * s + c]!;
+  };
+  const determinant = m[0]! * cofactor(0, 0) + m[1]! * cofactor(0, 1) + m[2]! * cofactor(0, 2);
+  return Array.from({ length: 9 }, (_, i) => cofactor(i % 3, Math.floor(i / 3)) / determinant);
 }
 
 /** I + s (M - I) */
-const partly = ([a, b, c, d]: Matrix, s: number): Matrix => [1 + s * (a - 1), s * b, s * c, 1 + s * (d - 1)];
+const partly = (m: readonly number[], s: number, size: number): number[] =>
+  m.map((value, i) => (i % (size + 1) === 0 ? 1 + s * (value - 1) : s * value));
 
 /** Area of the convex hull of points (x, y), in the square of their units. */
 export function convexHullArea(value: ArrayLike<number>): number {
@@ -77,36 +88,52 @@ export function convexHullArea(value: ArrayLike<number>): number {
   return Math.abs(twice) / 2;
 }
 
+/** Size of keypoints: their convex hull's area, or in space its volume. */
+export const sizeOf = (value: ArrayLike<number>, { dimensions }: MotionSpace): number =>
+  dimensions === 3 ? convexHullVolume(value) : convexHullArea(value);
+
 /** How much larger the portrait's face is than the reference's, as a factor on movement. */
-export function movementScale(source: KeypointSet, reference: KeypointSet): number {
-  const area = convexHullArea(reference.value);
-  return area > 0 ? Math.sqrt(convexHullArea(source.value) / area) : 1;
+export function movementScale(source: KeypointSet, reference: KeypointSet, space: MotionSpace = PLANE): number {
+  const size = sizeOf(reference.value, space);
+  return size > 0 ? Math.sqrt(sizeOf(source.value, space) / size) : 1;
 }
 
 /**
  * The keypoints that the portrait should have where `found` are the driving frame's.
  *
  * Relative: p = p_s + scale (p_d - p_r) and J = J_d J_r^-1 J_s, with s the portrait, d the driving frame and r the
- * reference frame of the driving clip. The driving head's growth since the reference frame is bounded first (`withBoundedGrowth`).
- * Controls change p_d - p_r (`controlledMotion`), and how far J_d J_r^-1 is from the identity.
+ * reference frame of the driving clip. The driving head's growth since the reference frame is bounded first (`withBoundedGrowth`),
+ * of keypoints in the plane with their jacobians. Controls change p_d - p_r (`controlledMotion`), and how far J_d J_r^-1 is from
+ * the identity. Covariances are the driving frame's.
  */
 export function transferKeypoints(
   source: KeypointSet,
   found: KeypointSet,
   reference: KeypointSet,
-  { motion, adaptScale, mostGrowth = adaptScale ? MOST_ADAPTED : 1, controls = {}, names = {} }: TransferOptions,
+  {
+    motion,
+    adaptScale,
+    mostGrowth = adaptScale ? MOST_ADAPTED : 1,
+    controls = {},
+    names = {},
+    space = PLANE,
+  }: TransferOptions,
 ): KeypointSet {
   if (motion === 'absolute') return found;
-  const driving = withBoundedGrowth(found, reference, mostGrowth);
-  const scale = adaptScale ? movementScale(source, reference) : 1;
+  const inPlane = space.dimensions === 2 && space.matrices === 'jacobians';
+  const driving = inPlane ? withBoundedGrowth(found, reference, mostGrowth) : found;
+  const scale = adaptScale ? movementScale(source, reference, space) : 1;
   const way = controlledMotion(source.value, reference.value, driving.value, controls, names);
   const value = source.value.map((x, i) => x + scale * way[i]!);
+  if (space.matrices === 'covariances') return { value, jacobian: driving.jacobian };
   if (!source.jacobian || !driving.jacobian || !reference.jacobian) return { value, jacobian: null };
-  const jacobian = new Float32Array(source.jacobian.length);
+  const size = space.dimensions;
   const strength = (controls.strength ?? 1) * (controls.parts?.pose ?? 1);
-  for (let k = 0; k < jacobian.length / 4; k++) {
-    const whole = multiply(matrixAt(driving.jacobian, k), invert(matrixAt(reference.jacobian, k)));
-    jacobian.set(multiply(partly(whole, strength), matrixAt(source.jacobian, k)), 4 * k);
+  const jacobian = new Float32Array(source.jacobian.length);
+  for (let at = 0; at < jacobian.length; at += size * size) {
+    const [s, d, r] = [source, driving, reference].map((set) => set.jacobian!.subarray(at, at + size * size));
+    const whole = multiply(d!, inverse(r!, size), size);
+    jacobian.set(multiply(partly(whole, strength, size), s!, size), at);
   }
   return { value, jacobian };
 }

@@ -5,12 +5,12 @@ import { type nn, tidy } from '@dagan/libtorch';
 import { CheckpointError, openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { Command, InvalidArgumentError } from 'commander';
 import { weightsIn } from '../export/exported-folder.js';
-import type { ModelConfig } from '../models/config/config.js';
-import { DaGAN } from '../models/dagan.js';
+import type { SystemConfig } from '../models/animation-model.js';
 import { averageStates } from '../models/files/average.js';
 import { type DepthFileConfig, loadDepthFile, saveDepthFile } from '../models/files/depth-file.js';
 import { DEPTH_FORMAT, stageOf } from '../models/files/formats.js';
 import { loadModel, type ModelMetadata, saveModel } from '../models/files/model-file.js';
+import { systemOf } from '../models/files/systems.js';
 import { isExportedModel } from '../pipelines/choose-model.js';
 import { checkWritable, guardInputs } from '../pipelines/pairs.js';
 import { joinSections } from '../training/loop/state-sections.js';
@@ -31,14 +31,14 @@ type Kind<Config> = {
   write(output: string, networks: Networks<Config>, metadata: ModelMetadata): void;
 };
 
-const MODEL: Kind<ModelConfig> = {
+const MODEL: Kind<SystemConfig> = {
   holds: 'a model',
   read: (path) => {
     const { model } = loadModel({ checkpoint: path });
     return { config: model.config, state: model.stateDict() };
   },
   write: (output, { config, state }, metadata) => {
-    const model = new DaGAN(config);
+    const model = systemOf(config).build(config);
     model.loadStateDict(state);
     saveModel(output, model, metadata);
   },

@@ -5,7 +5,6 @@ import { Command, Option } from 'commander';
 import { exportModel } from '../export/export-model.js';
 import { exportedFiles } from '../export/exported-folder.js';
 import { EXPORT_PRECISIONS, type ExportPrecision, WEIGHT_TYPES, type WeightType } from '../export/manifest.js';
-import { sizeMultiple } from '../models/config/config.js';
 import { chooseModel, type ModelFileChoice } from '../pipelines/choose-model.js';
 import { defaultCheckpoint } from '../pipelines/default-model.js';
 import { describeExport, describeModel } from '../pipelines/describe-model.js';
@@ -60,7 +59,7 @@ async function runExport(options: ExportCommandOptions): Promise<void> {
   }
   const reporter = new Reporter(options);
   const { model, metadata } = chooseModel(options, reporter.tell);
-  const multiple = sizeMultiple(model.config);
+  const multiple = model.sizeMultiple;
   if (size !== undefined && size % multiple !== 0) {
     throw new UsageError(`--size ${size}: the pictures of this model must be a multiple of ${multiple} wide`);
   }

@@ -36,6 +36,7 @@ const WORDS: { readonly [Code in keyof Values]?: Words<Code> } = {
   'no-cuda-device': (message) => `${message} (\`dagan doctor\` says why)`,
   'no-cuda': (_message, { refusal, gpus }) => withoutCuda(refusal, gpus),
   'not-exported': (message) => `${message} (\`dagan export\` makes one)`,
+  'not-exportable': (message) => `${message}: run it on LibTorch (--engine libtorch)`,
   'complete-model': (_message, { path }) => `${path}: is complete; leave --depth-encoder and --depth-decoder out`,
   'depth-files-alone': () => '--depth-encoder and --depth-decoder go with --checkpoint, the file of the other networks',
   'exported-precision': (message) => `${message}: leave --precision out, or export it anew`,

@@ -61,7 +61,7 @@ export function modelContestant(
       const { keypoints } = await engine.setSource(portrait);
       const reference = pose ? (await engine.drive([pose]))[0]!.keypoints : undefined;
       // The published arithmetic, so that figures compare: heads may grow and shrink with the driver's.
-      const settings = { names: engine.keypointNames, ...motion, mostGrowth: Infinity };
+      const settings = { names: engine.keypointNames, space: engine.motion, ...motion, mostGrowth: Infinity };
       transfer = new MotionTransfer(keypoints, { ...settings, reference });
     },
     async render(driving) {

@@ -6,10 +6,12 @@ import { join } from 'node:path';
 import { computeInHalf, storedAs, toOnnx } from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { encodeOnnx, type OnnxExternalData, type OnnxModel, type OnnxValue } from '@dagan/libtorch/onnx';
+import { DaganError } from '../errors.js';
 import { abandon, beginFile, commitFile, writeWhole } from '../media/files.js';
-import { sizeMultiple } from '../models/config/config.js';
-import type { DaGAN } from '../models/dagan.js';
+import type { AnimationModel } from '../models/animation-model.js';
+import { DaGAN } from '../models/dagan.js';
 import { type ModelMetadata, saveModel } from '../models/files/model-file.js';
+import { systemOf } from '../models/files/systems.js';
 import { STEPS, type Step, traceSteps } from './graphs.js';
 import { halfNodes } from './half.js';
 import {
@@ -44,14 +46,18 @@ const OF_THE_FILE = new Set(['format', 'architecture', 'config']);
  * made if need be. The model is changed (`prepareForInference`) and can afterwards be used, but neither trained nor saved.
  *
  * @throws RangeError if the model's networks cannot halve pictures of this size as often as they do; TraceError if an
- *   operator has no form in ONNX; CheckpointError if float16 cannot hold the weights. Then no file is changed
+ *   operator has no form in ONNX; DaganError if the model's system has none; CheckpointError if float16 cannot hold the weights. Then no file is changed
  */
 export async function exportModel(
-  model: DaGAN,
+  model: AnimationModel,
   folder: string,
   { precision = 'float32', weights: type = precision, size, metadata = {}, exportedBy = 'dagan' }: ExportOptions = {},
 ): Promise<Manifest> {
-  const multiple = sizeMultiple(model.config);
+  if (!(model instanceof DaGAN)) {
+    const system = systemOf(model.config).name;
+    throw new DaganError('not-exportable', `models of the system ${system} cannot be exported`, { system });
+  }
+  const multiple = model.sizeMultiple;
   if (size !== undefined && !(size > 0 && size % multiple === 0)) {
     throw new RangeError(`the size of this model's pictures must be a multiple of ${multiple}, not ${size}`);
   }

@@ -298,8 +298,8 @@ export class ClipAnimator implements AsyncDisposable {
       seen.push(...found.map(({ keypoints }) => keypoints));
     }
     const best = nearestLook(
-      keypointLook(portrait.value),
-      seen.map(({ value }) => keypointLook(value)),
+      keypointLook(portrait.value, engine.motion),
+      seen.map(({ value }) => keypointLook(value, engine.motion)),
     );
     return { frame: (range.start ?? 0) + best * every, keypoints: seen[best]! };
   }
@@ -371,6 +371,7 @@ function timedEngine(engine: Engine, stages: StageTimes): Engine {
     size: engine.size,
     batchSize: engine.batchSize,
     keypointNames: engine.keypointNames,
+    motion: engine.motion,
     setSource: (portrait, options) => timed('source', () => engine.setSource(portrait, options)),
     drive: (frames, options) => timed('drive', () => engine.drive(frames, options)),
     generate: (keypoints) => timed('generate', () => engine.generate(keypoints)),

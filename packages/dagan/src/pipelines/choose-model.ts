@@ -5,6 +5,7 @@ import { buildInfo, setThreads } from '@dagan/libtorch';
 import { DaganError } from '../errors.js';
 import { weightsIn } from '../export/exported-folder.js';
 import { MANIFEST_NAME } from '../export/manifest.js';
+import type { AnimationModel } from '../models/animation-model.js';
 import { MODEL_PRESETS } from '../models/config/config.js';
 import { DaGAN } from '../models/dagan.js';
 import { fillByFormula } from '../models/files/formula-weights.js';
@@ -42,7 +43,7 @@ const UNTRAINED =
   'No trained weights found: using UNTRAINED weights. The output shows that the program works, not a face.';
 
 export type ChosenModel = {
-  model: DaGAN;
+  model: AnimationModel;
   metadata: ModelMetadata;
   /** Whether training made the weights; if not, they follow a formula. */
   trained: boolean;

@@ -105,7 +105,7 @@ export async function chooseDepth(choice: DepthChoice, tell: Teller): Promise<De
   const { depth, fieldOfView } = choice;
   if (depth === undefined && (choice.engine === 'onnx' || exportForFigure(choice) !== undefined)) {
     const { engine, config, metadata } = await chooseEngine(choice, tell, { use: 'figure' });
-    if (config.depth) {
+    if ('depth' in config && config.depth) {
       const disparity = async (picture: Picture): Promise<ScalarMap> =>
         (await engine.drive([picture], { withDisparity: true }))[0]!.disparity!;
       return new DepthEstimator({ disparity, dispose: () => engine.dispose() }, metadata, { fieldOfView });

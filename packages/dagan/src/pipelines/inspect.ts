@@ -4,6 +4,7 @@ import { type AttentionFactors, attentionRow } from '../animation/attention-row.
 import type { Analysis, Engine } from '../animation/engine.js';
 import type { Picture } from '../media/pictures/picture.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
+import { type MotionSpace, PLANE } from '../tensors/motion-space.js';
 import { everyNth, picturesToValues, type ScalarMap, type TensorValues } from '../tensors/values.js';
 
 /** Channels of features, and rows of the attention, that are kept: the whole is too large to look at. */
@@ -18,7 +19,8 @@ const ATTENTION_STEP = 256;
  * `driving_disp0`; `kp_source.value` [1, K, 2], `kp_source.jacobian` [1, K, 2, 2], `kp_driving.*`; `mask`
  * [1, K + 1, h, w]; `sparse_deformed` [1, K + 1, 3, h, w]; `deformation` [1, h, w, 2]; `occlusion_map` [1, 1, h, w];
  * `kept_pixels` [1, 1, H, W]; `source_feature_every8`, `warped_feature_every8`, `refined_feature_every8` [1, C / 8, h, w];
- * `attention_rows_every256` [1, h w / 256, h w]. What a model does not have is not there; nor is what the engine does not
+ * `attention_rows_every256` [1, h w / 256, h w]. Other systems have tensors of other names, those of their own published code.
+ * What a model does not have is not there; nor is what the engine does not
  * give (`Inspection.tensors`).
  *
  * @param engine gets the portrait; it stays the caller's
@@ -30,42 +32,34 @@ export async function inspectPair(
 ): Promise<Map<string, TensorValues>> {
   const portrait = await engine.setSource(source);
   const [frame] = (await engine.drive([driving], { withDisparity: true })) as [Analysis];
-  const { attention, tensors } = await engine.inspect(frame.keypoints, { withTensors: true });
-  const named = (name: string): TensorValues | null => tensors!.get(name) ?? null;
-  const feature = (name: string): TensorValues | null => {
-    const whole = named(name);
-    return whole && everyNth(whole, FEATURE_STEP);
-  };
+  const { attention, tensors } = await engine.inspect(frame.keypoints, { withTensors: true, driving });
   const found: [string, TensorValues | null][] = [
     ['source', picturesToValues([source])],
     ['driving', picturesToValues([driving])],
     ['source_disp0', portrait.disparity && mapValues(portrait.disparity)],
-    ...[1, 2, 3].map((scale): [string, TensorValues | null] => [`source_disp${scale}`, named(`source_disp${scale}`)]),
     ['driving_disp0', frame.disparity && mapValues(frame.disparity)],
-    ...keypointValues('kp_source', portrait.keypoints),
-    ...keypointValues('kp_driving', frame.keypoints),
-    ['mask', named('mask')],
-    ['sparse_deformed', named('sparse_deformed')],
-    ['deformation', named('deformation')],
-    ['occlusion_map', named('occlusion_map')],
-    ['source_feature_every8', feature('source_feature')],
-    ['warped_feature_every8', feature('warped_feature')],
-    ['refined_feature_every8', feature('refined_feature')],
+    ...keypointValues('kp_source', portrait.keypoints, engine.motion),
+    ...keypointValues('kp_driving', frame.keypoints, engine.motion),
+    ...[...tensors!].map(([name, value]): [string, TensorValues] =>
+      name.endsWith('_feature') ? [`${name}_every${FEATURE_STEP}`, everyNth(value, FEATURE_STEP)] : [name, value],
+    ),
     ['attention_rows_every256', attention && rowsOf(attention)],
-    ['deformed', named('deformed')],
-    ['kept_pixels', named('kept_pixels')],
-    ['prediction', named('prediction')],
   ];
   return new Map(found.flatMap(([name, values]) => (values ? [[name, values] as const] : [])));
 }
 
 const mapValues = ({ width, height, data }: ScalarMap): TensorValues => ({ shape: [1, 1, height, width], data });
 
-function keypointValues(name: string, { value, jacobian }: KeypointSet): [string, TensorValues | null][] {
-  const count = value.length / 2;
+function keypointValues(
+  name: string,
+  { value, jacobian }: KeypointSet,
+  { dimensions, matrices }: MotionSpace = PLANE,
+): [string, TensorValues | null][] {
+  const count = value.length / dimensions;
+  const matrix = matrices === 'covariances' ? 'var' : 'jacobian';
   return [
-    [`${name}.value`, { shape: [1, count, 2], data: value }],
-    [`${name}.jacobian`, jacobian && { shape: [1, count, 2, 2], data: jacobian }],
+    [`${name}.value`, { shape: [1, count, dimensions], data: value }],
+    [`${name}.${matrix}`, jacobian && { shape: [1, count, dimensions, dimensions], data: jacobian }],
   ];
 }
 

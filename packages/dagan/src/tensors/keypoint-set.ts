@@ -1,5 +1,7 @@
-// Keypoints: positions with local affine frames, as tensors for networks and in plain memory, where animation moves them.
+// Keypoints: positions with local affine frames, as tensors for networks and in plain memory, where animation moves them. Other
+// systems move other things, which are numbers of the same layout (`MotionSpace`).
 import { cat, type Tensor, tensor } from '@dagan/libtorch';
+import { type MotionSpace, PLANE } from './motion-space.js';
 
 /**
  * K keypoints of N pictures.
@@ -9,8 +11,10 @@ import { cat, type Tensor, tensor } from '@dagan/libtorch';
  * of offsets alone (Eq. 7 of the paper).
  */
 export type Keypoints = {
-  value: Tensor; // [N, K, 2]
-  jacobian: Tensor | null; // [N, K, 2, 2]
+  value: Tensor; // [N, K, 2]; [N, K, D] in a space of D dimensions
+  jacobian: Tensor | null; // [N, K, 2, 2]; [N, K, D, D]
+  /** The head behind keypoints in space; of other systems there is none. */
+  head?: { canonical: Tensor /* [N, K, 3] */; angles: Tensor /* [N, 3] */ };
 };
 
 /** K keypoints of one picture, in plain memory. */
@@ -19,30 +23,49 @@ export type KeypointSet = {
   value: Float32Array;
   /** 2x2 matrix of every keypoint, row by row: [K, 2, 2]; null where motion is offsets alone. */
   jacobian: Float32Array | null;
+  /** The head behind keypoints in space; of other systems there is none. */
+  head?: HeadStance;
 };
 
-/** Keypoints as [N, K, 2] and [N, K, 2, 2] tensors, from N sets. */
-export function keypointsToTensors(sets: readonly KeypointSet[], device = 'cpu'): Keypoints {
-  const count = sets[0]!.value.length / 2;
+/** How a head stands, and where its keypoints are when it faces the camera without expression. */
+export type HeadStance = {
+  canonical: Float32Array; // [K, 3]
+  /** Yaw, pitch and roll in degrees. */
+  angles: Float32Array; // [3]
+};
+
+/** Keypoints as [N, K, D] and [N, K, D, D] tensors, from N sets; their heads are left out. */
+export function keypointsToTensors(
+  sets: readonly KeypointSet[],
+  device = 'cpu',
+  { dimensions }: MotionSpace = PLANE,
+): Keypoints {
+  const count = sets[0]!.value.length / dimensions;
   const join = (arrays: readonly Float32Array[], shape: readonly number[]): Tensor =>
     cat(arrays.map((data) => tensor(data, { shape: [1, ...shape] }))).to({ device });
   const jacobians = sets.flatMap((set) => set.jacobian ?? []);
   return {
     value: join(
       sets.map((set) => set.value),
-      [count, 2],
+      [count, dimensions],
     ),
-    jacobian: jacobians.length === sets.length ? join(jacobians, [count, 2, 2]) : null,
+    jacobian: jacobians.length === sets.length ? join(jacobians, [count, dimensions, dimensions]) : null,
   };
 }
 
-/** N sets from [N, K, 2] and [N, K, 2, 2] tensors. */
-export function tensorsToKeypoints({ value, jacobian }: Keypoints): KeypointSet[] {
-  const values = value.toFloat32Array();
-  const jacobians = jacobian?.toFloat32Array();
-  const count = value.size(1);
-  return Array.from({ length: value.size(0) }, (_, i) => ({
-    value: values.slice(i * count * 2, (i + 1) * count * 2),
-    jacobian: jacobians ? jacobians.slice(i * count * 4, (i + 1) * count * 4) : null,
+/** N sets from [N, K, D] and [N, K, D, D] tensors. */
+export function tensorsToKeypoints({ value, jacobian, head }: Keypoints): KeypointSet[] {
+  const sets = value.size(0);
+  const split = (joined: Tensor): Float32Array[] => {
+    const data = joined.toFloat32Array();
+    const length = data.length / sets;
+    return Array.from({ length: sets }, (_, i) => data.slice(i * length, (i + 1) * length));
+  };
+  const [values, jacobians] = [split(value), jacobian && split(jacobian)];
+  const heads = head && { canonical: split(head.canonical), angles: split(head.angles) };
+  return values.map((each, i) => ({
+    value: each,
+    jacobian: jacobians ? jacobians[i]! : null,
+    ...(heads && { head: { canonical: heads.canonical[i]!, angles: heads.angles[i]! } }),
   }));
 }

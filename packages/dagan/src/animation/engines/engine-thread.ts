@@ -26,7 +26,15 @@ answerRequests<EngineRequest, EngineAnswer[keyof EngineAnswer]>(async (request) 
   const { engine, facts } = await loading;
   switch (request.call) {
     case 'load':
-      return { answer: { description: engine.description, size: engine.size, facts } };
+      return {
+        answer: {
+          description: engine.description,
+          size: engine.size,
+          keypointNames: engine.keypointNames,
+          motion: engine.motion,
+          facts,
+        },
+      };
     case 'setSource':
       return { answer: await engine.setSource(request.portrait, { keypoints: request.keypoints }) };
     case 'drive': {
@@ -38,6 +46,6 @@ answerRequests<EngineRequest, EngineAnswer[keyof EngineAnswer]>(async (request) 
       return { answer: picture! };
     }
     case 'inspect':
-      return { answer: await engine.inspect(request.keypoints, { withTensors: request.withTensors }) };
+      return { answer: await engine.inspect(request.keypoints, request.options) };
   }
 });

@@ -3,12 +3,13 @@
 import { CheckpointError } from '@dagan/libtorch/checkpoint';
 import { ExportedModelError } from '../../export/exported-folder.js';
 import type { Picture } from '../../media/pictures/picture.js';
-import type { ModelConfig } from '../../models/config/config.js';
+import type { SystemConfig } from '../../models/animation-model.js';
 import type { ModelFiles, ModelMetadata } from '../../models/files/model-file.js';
 import type { KeypointSet } from '../../tensors/keypoint-set.js';
+import type { MotionSpace } from '../../tensors/motion-space.js';
 import type { ThreadFailure } from '../../threads/messages.js';
 import { Thread } from '../../threads/thread.js';
-import type { Analysis, Engine, Inspection } from '../engine.js';
+import type { Analysis, Engine, Inspection, InspectOptions } from '../engine.js';
 import type { LibtorchEngineOptions, OnnxRuntimeOptions } from './options.js';
 
 /** The engine that each thread has. */
@@ -17,7 +18,7 @@ export type EngineSetup =
   | { runtime: 'libtorch'; files: ModelFiles; options: LibtorchEngineOptions; threads: number };
 
 /** What is known of an engine's model. */
-export type ModelFacts = { config: ModelConfig; metadata: ModelMetadata };
+export type ModelFacts = { config: SystemConfig; metadata: ModelMetadata };
 
 /** An engine, and what its model's files say. */
 export type LoadedEngine = { engine: Engine; facts: ModelFacts };
@@ -44,11 +45,11 @@ export type EngineRequest =
   | { call: 'setSource'; portrait: Picture; keypoints?: KeypointSet }
   | { call: 'drive'; frame: Picture; withDisparity: boolean }
   | { call: 'generate'; keypoints: KeypointSet }
-  | { call: 'inspect'; keypoints: KeypointSet; withTensors: boolean };
+  | { call: 'inspect'; keypoints: KeypointSet; options: InspectOptions };
 
 /** What it answers, by call. */
 export type EngineAnswer = {
-  load: { description: string; size: number; facts: ModelFacts };
+  load: Pick<Engine, 'description' | 'size' | 'keypointNames' | 'motion'> & { facts: ModelFacts };
   setSource: Analysis;
   drive: Analysis;
   generate: Picture;
@@ -83,6 +84,8 @@ export class EngineThreads implements Engine {
     readonly size: number,
     /** What is known of the model that every thread has. */
     readonly facts: ModelFacts,
+    readonly keypointNames: Readonly<Record<string, number>> | undefined,
+    readonly motion: MotionSpace | undefined,
     threads: readonly Thread<EngineRequest, Answers>[],
   ) {
     this.#threads = threads;
@@ -109,12 +112,8 @@ export class EngineThreads implements Engine {
       throw failed.reason;
     }
     for (const thread of threads) thread.hold(false);
-    const { description, size, facts } = (loaded[0] as PromiseFulfilledResult<EngineAnswer['load']>).value;
-    return new EngineThreads(describe(description), size, facts, threads);
-  }
-
-  get keypointNames(): Readonly<Record<string, number>> {
-    return this.facts.config.semanticKeypoints ?? {};
+    const one = (loaded[0] as PromiseFulfilledResult<EngineAnswer['load']>).value;
+    return new EngineThreads(describe(one.description), one.size, one.facts, one.keypointNames, one.motion, threads);
   }
 
   async setSource(portrait: Picture, { keypoints }: { keypoints?: KeypointSet } = {}): Promise<Analysis> {
@@ -131,8 +130,8 @@ export class EngineThreads implements Engine {
     return this.#answers(keypoints.map((each) => ({ call: 'generate', keypoints: each })));
   }
 
-  async inspect(keypoints: KeypointSet, { withTensors = false } = {}): Promise<Inspection> {
-    const [seen] = await this.#answers<Inspection>([{ call: 'inspect', keypoints, withTensors }]);
+  async inspect(keypoints: KeypointSet, options: InspectOptions = {}): Promise<Inspection> {
+    const [seen] = await this.#answers<Inspection>([{ call: 'inspect', keypoints, options }]);
     return seen!;
   }
 

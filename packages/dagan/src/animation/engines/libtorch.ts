@@ -1,16 +1,18 @@
 // The engine that runs the model's own networks on LibTorch.
-import { autocast, buildInfo, cat, getThreads, keep, noGrad, type Tensor, tidy } from '@dagan/libtorch';
+import { autocast, buildInfo, cat, getThreads, keep, noGrad, Tensor, tidy } from '@dagan/libtorch';
 import type { Picture } from '../../media/pictures/picture.js';
-import { sizeMultiple } from '../../models/config/config.js';
-import type { DaGAN, SourceState } from '../../models/dagan.js';
+import type { AnimationModel, SourceState } from '../../models/animation-model.js';
 import { loadModel, type ModelFiles } from '../../models/files/model-file.js';
-import type { Generated } from '../../models/generator.js';
 import { type Precision, prepareForInference } from '../../models/inference/inference.js';
-import { type KeypointSet, keypointsToTensors, tensorsToKeypoints } from '../../tensors/keypoint-set.js';
+import {
+  type KeypointSet,
+  type Keypoints,
+  keypointsToTensors,
+  tensorsToKeypoints,
+} from '../../tensors/keypoint-set.js';
+import type { MotionSpace } from '../../tensors/motion-space.js';
 import { pictureToTensor, tensorToMaps, tensorToPictures, tensorToValues } from '../../tensors/pictures.js';
-import type { TensorValues } from '../../tensors/values.js';
-import type { AttentionFactors } from '../attention-row.js';
-import type { Analysis, Engine, Inspection } from '../engine.js';
+import type { Analysis, Engine, Inspection, InspectOptions } from '../engine.js';
 import { EngineThreads, type LoadedEngine, shareThreads } from './engine-threads.js';
 import type { LibtorchEngineOptions } from './options.js';
 
@@ -52,7 +54,7 @@ export class LibtorchEngine implements Engine {
   readonly size: number;
   readonly batchSize: number;
   readonly description: string;
-  readonly #model: DaGAN;
+  readonly #model: AnimationModel;
   readonly #device: string;
   readonly #autocast: Exclude<Precision, 'float32'> | null;
   #source: SourceState | null = null;
@@ -63,10 +65,10 @@ export class LibtorchEngine implements Engine {
    * @throws RangeError if the model's networks cannot halve pictures of this size as often as they do
    */
   constructor(
-    model: DaGAN,
+    model: AnimationModel,
     { size = 256, device = 'cpu', batchSize = 4, precision = 'float32', asTrained = false }: LibtorchEngineOptions = {},
   ) {
-    const multiple = sizeMultiple(model.config);
+    const multiple = model.sizeMultiple;
     if (!(size > 0 && size % multiple === 0)) {
       throw new RangeError(`the size of this model's pictures must be a multiple of ${multiple}, not ${size}`);
     }
@@ -81,7 +83,11 @@ export class LibtorchEngine implements Engine {
   }
 
   get keypointNames(): Readonly<Record<string, number>> {
-    return this.#model.config.semanticKeypoints ?? {};
+    return this.#model.keypointNames;
+  }
+
+  get motion(): MotionSpace {
+    return this.#model.motion;
   }
 
   async setSource(portrait: Picture, { keypoints }: { keypoints?: KeypointSet } = {}): Promise<Analysis> {
@@ -89,10 +95,10 @@ export class LibtorchEngine implements Engine {
     const state = this.#compute(() =>
       tidy(() => {
         const found = this.#model.source(this.#input([portrait]));
-        return keypoints ? { ...found, keypoints: keypointsToTensors([keypoints], this.#device) } : found;
+        return keypoints ? { ...found, keypoints: this.#moving([keypoints]) } : found;
       }),
     );
-    for (const value of tensorsOf(state)) keep(value);
+    for (const value of tensorsIn(state)) keep(value);
     this.#source = state;
     return {
       keypoints: tensorsToKeypoints(state.keypoints)[0]!,
@@ -104,7 +110,7 @@ export class LibtorchEngine implements Engine {
     return this.#compute(() =>
       tidy(() => {
         const images = this.#input(frames);
-        const { keypoints: found, disparity } = this.#model.driving(images);
+        const { keypoints: found, disparity } = this.#model.driving(images, this.#source);
         // A model whose keypoints need no depth may still have a depth network, for the portrait.
         const shown = withDisparity ? (disparity ?? this.#model.depthNetwork?.forward(images)) : null;
         const maps = shown ? tensorToMaps(shown) : null;
@@ -119,25 +125,30 @@ export class LibtorchEngine implements Engine {
   async generate(keypoints: readonly KeypointSet[]): Promise<Picture[]> {
     const source = this.#portrait();
     return this.#compute(() =>
-      tidy(() =>
-        tensorToPictures(this.#model.generate(source, keypointsToTensors(keypoints, this.#device)).prediction),
-      ),
+      tidy(() => tensorToPictures(this.#model.generate(source, this.#moving(keypoints)).prediction)),
     );
   }
 
-  async inspect(keypoints: KeypointSet, { withTensors = false } = {}): Promise<Inspection> {
+  async inspect(keypoints: KeypointSet, { withTensors = false, driving }: InspectOptions = {}): Promise<Inspection> {
     const source = this.#portrait();
     return this.#compute(() =>
       tidy(() => {
-        const generated = this.#model.generate(source, keypointsToTensors([keypoints], this.#device));
-        const { deformation, occlusionMap, prediction, warpedFeatures } = generated;
+        const frame = this.#model.generate(source, this.#moving([keypoints]));
+        const { deformation, occlusionMap, prediction } = frame;
         const [, height, width] = deformation.shape as [number, number, number, number];
+        const attention = this.#model.attention(source, frame);
+        const found = driving ? this.#model.driving(this.#input([driving]), source) : null;
+        const seen = withTensors ? this.#model.seen(source, found, frame) : null;
         return {
           picture: tensorToPictures(prediction)[0]!,
           deformation: { width, height, data: tensorToValues(deformation).data },
           occlusion: occlusionMap ? tensorToMaps(occlusionMap)[0]! : null,
-          attention: this.#attention(source, warpedFeatures),
-          tensors: withTensors ? this.#tensors(source, generated) : null,
+          attention: attention && {
+            ...{ width: attention.width, height: attention.height },
+            query: tensorToValues(attention.query).data,
+            key: tensorToValues(attention.key).data,
+          },
+          tensors: seen && new Map(seen.flatMap(([name, value]) => (value ? [[name, tensorToValues(value)]] : []))),
         };
       }),
     );
@@ -158,33 +169,9 @@ export class LibtorchEngine implements Engine {
     throw new Error('the engine has no portrait yet: call setSource first');
   }
 
-  #attention({ query }: SourceState, warpedFeatures: Tensor): AttentionFactors | null {
-    const { attention } = this.#model.generator;
-    if (!attention || !query) return null;
-    const [height, width] = warpedFeatures.shape.slice(2) as [number, number];
-    return {
-      ...{ width, height },
-      query: tensorToValues(query).data,
-      key: tensorToValues(attention.key(warpedFeatures)).data,
-    };
-  }
-
-  #tensors(source: SourceState, generated: Generated): Map<string, TensorValues> {
-    const pyramid = this.#model.depthNetwork?.pyramid(source.image) ?? [];
-    const named: [string, Tensor | null][] = [
-      ...pyramid.slice(1).map((disparity, i): [string, Tensor] => [`source_disp${i + 1}`, disparity]),
-      ['mask', generated.mask],
-      ['sparse_deformed', generated.sparseDeformed],
-      ['deformation', generated.deformation],
-      ['occlusion_map', generated.occlusionMap],
-      ['source_feature', source.features],
-      ['warped_feature', generated.warpedFeatures],
-      ['refined_feature', generated.refinedFeatures],
-      ['deformed', generated.deformed],
-      ['kept_pixels', generated.keptPixels],
-      ['prediction', generated.prediction],
-    ];
-    return new Map(named.flatMap(([name, value]) => (value ? [[name, tensorToValues(value)] as const] : [])));
+  /** What moves, as the model's networks take it. */
+  #moving(sets: readonly KeypointSet[]): Keypoints {
+    return keypointsToTensors(sets, this.#device, this.#model.motion);
   }
 
   /** Pictures of the engine's size -> [N, 3, H, W] in [0, 1]. */
@@ -203,11 +190,15 @@ export class LibtorchEngine implements Engine {
   }
 
   #disposeSource(): void {
-    if (this.#source) for (const value of tensorsOf(this.#source)) value.dispose();
+    if (this.#source) for (const value of tensorsIn(this.#source)) value.dispose();
     this.#source = null;
   }
 }
 
-function tensorsOf({ keypoints, ...rest }: SourceState): Tensor[] {
-  return [...Object.values(rest), keypoints.value, keypoints.jacobian].filter((value) => value !== null);
+/** All tensors in a state, however deep they lie. */
+function tensorsIn(state: object): Tensor[] {
+  return Object.values(state).flatMap((value: unknown) => {
+    if (value instanceof Tensor) return [value];
+    return typeof value === 'object' && value !== null ? tensorsIn(value) : [];
+  });
 }

@@ -124,6 +124,7 @@ const placesByName: Check<Readonly<Record<string, number>>> = (value, path) =>
   );
 
 const modelConfig = fields<ModelConfig>({
+  system: optional(oneOf('dagan')),
   numKeypoints: RANGES.numKeypoints,
   estimateJacobian: flag,
   semanticKeypoints: optional(placesByName),

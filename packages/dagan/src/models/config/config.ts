@@ -4,6 +4,8 @@ import type { GeneratorConfig } from '../generator.js';
 import type { KeypointDetectorConfig } from '../keypoint-detector.js';
 
 export type ModelConfig = {
+  /** The system, left out in files. */
+  system?: 'dagan';
   /** Keypoints per face: 15 in the paper, 10 in the first-order model. */
   numKeypoints: number;
   /** First-order motion (2x2 jacobians) or, if false, the paper's offsets alone (Eq. 7). */

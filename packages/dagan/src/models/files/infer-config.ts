@@ -6,11 +6,9 @@ import type { DepthConfig } from '../depth-network.js';
 import type { HourglassConfig } from '../hourglass.js';
 import type { PoseConfig } from '../pose-network.js';
 import { RESNET_WIDTHS } from '../resnet.js';
+import type { NamedShapes } from '../system.js';
 import { ArchitectureError } from './located.js';
 import { missingTensor, strangers } from './names.js';
-
-/** Tensors by our names, as `readNamed` gives them: what their file calls them, and their shapes. */
-export type NamedShapes = ReadonlyMap<string, { name: string; shape: readonly number[] }>;
 
 /** What no tensor tells; the published configuration's values. */
 const TEMPERATURE = 0.1;
@@ -19,14 +17,15 @@ const GENERATOR_CAP = 512;
 const HOURGLASS_CAP = 1024;
 const BOTTLENECK_BLOCKS = 6;
 
-function need(tensors: NamedShapes, name: string, what: string): readonly number[] {
+/** The shape of a tensor that must be there. @param what is lacking without it, as a sentence begins */
+export function need(tensors: NamedShapes, name: string, what: string): readonly number[] {
   const shape = tensors.get(name)?.shape;
   if (!shape) throw new ArchitectureError(`${what}: ${missingTensor(name, strangers(tensors))}`);
   return shape;
 }
 
 /** How many modules stand in a list: `prefix.0.suffix`, `prefix.1.suffix`, ... */
-function count(tensors: NamedShapes, prefix: string, suffix: string): number {
+export function count(tensors: NamedShapes, prefix: string, suffix: string): number {
   let n = 0;
   while (tensors.has(`${prefix}${n}${suffix}`)) n += 1;
   return n;

@@ -2,14 +2,13 @@
 import { createHash } from 'node:crypto';
 import { nn, readStateDict, saveStateDict, type Tensor, tidy } from '@dagan/libtorch';
 import { CheckpointError, type CheckpointFile, openCheckpoint, type TensorRecord } from '@dagan/libtorch/checkpoint';
+import type { AnimationModel, SystemConfig } from '../animation-model.js';
 import { withKernelsOf } from '../anti-alias.js';
-import type { ModelConfig } from '../config/config.js';
-import { checkModelConfig } from '../config/config-check.js';
-import { DaGAN } from '../dagan.js';
 import { MODEL_FORMAT, stageOf } from './formats.js';
-import { inferConfig, inferDepthConfig } from './infer-config.js';
+import { inferDepthConfig } from './infer-config.js';
 import { ArchitectureError, located } from './located.js';
 import { type NamedTensors, readNamed, strangers, within } from './names.js';
+import { checkSystemConfig, systemOf, systemOfTensors } from './systems.js';
 
 /** Files of one model. The depth network may stand in files of its own, as published. */
 export type ModelFiles = { checkpoint: string; depthEncoder?: string; depthDecoder?: string };
@@ -18,7 +17,7 @@ export type ModelFiles = { checkpoint: string; depthEncoder?: string; depthDecod
 export type ModelMetadata = Readonly<Record<string, string>>;
 
 export type LoadedModel = {
-  model: DaGAN;
+  model: AnimationModel;
   metadata: ModelMetadata;
   /** Names of tensors that are in the files but no part of a model for animation (the discriminator, the optimisers). */
   unused: readonly string[];
@@ -26,7 +25,7 @@ export type LoadedModel = {
 
 /** What decides what a model computes. */
 export type ModelIdentity = {
-  config: ModelConfig;
+  config: SystemConfig;
   /** Hash of the weights as they are stored; see `weightsHash`. */
   sha256: string;
 };
@@ -69,13 +68,18 @@ export function loadModel({ checkpoint, depthEncoder, depthDecoder }: ModelFiles
     );
   }
   if (main.metadata.format === MODEL_FORMAT) identityOf(main); // sound, or an error
-  const model = new DaGAN(located(main.path, MISFIT, () => configIn(main, tensors)));
-  const unused = fill(model, tensors, [
-    { file: main, prefix: 'generator.' },
-    { file: main, prefix: 'keypoint_detector.' },
-    { file: encoder ?? main, prefix: ENCODER },
-    { file: decoder ?? main, prefix: DECODER },
+  const config = located(main.path, MISFIT, () => configIn(main, tensors));
+  const system = systemOf(config);
+  const model = system.build(config);
+  const own = new Map([
+    [ENCODER, encoder],
+    [DECODER, decoder],
   ]);
+  const unused = fill(
+    model,
+    tensors,
+    system.names.parts.map((prefix) => ({ file: own.get(prefix) ?? main, prefix })),
+  );
   return { model, metadata: metadataOf(main), unused };
 }
 
@@ -93,7 +97,7 @@ function replacePart(tensors: Map<string, TensorRecord>, { file, prefix }: Part,
  *
  * @returns names of the tensors that belong to no part of the model
  */
-function fill(model: DaGAN, tensors: NamedTensors, parts: readonly Part[]): string[] {
+function fill(model: AnimationModel, tensors: NamedTensors, parts: readonly Part[]): string[] {
   const state = model.eval().requiresGrad_(false).stateDict();
   const own = parts.filter(({ prefix }) => within(prefix, state).size > 0);
   const unused = new Map([...tensors].filter(([name]) => !state.has(name)));
@@ -127,22 +131,22 @@ function metadataOf({ metadata }: CheckpointFile): ModelMetadata {
  *
  * @throws ArchitectureError, naming what is missing or damaged, if there is no model for animation in it
  */
-export function configOf(file: CheckpointFile): ModelConfig {
+export function configOf(file: CheckpointFile): SystemConfig {
   return configIn(file, readNamed(file));
 }
 
-function configIn(file: CheckpointFile, tensors: NamedTensors): ModelConfig {
-  return describesItself(file) ? storedConfig(file) : inferConfig(tensors);
+function configIn(file: CheckpointFile, tensors: NamedTensors): SystemConfig {
+  return describesItself(file) ? storedConfig(file) : systemOfTensors(tensors).inferConfig(tensors);
 }
 
 const describesItself = (file: CheckpointFile): boolean =>
   file.metadata.format === MODEL_FORMAT || stageOf(file) === 'animation';
 
 /** The configuration in the metadata of one of our files. */
-function storedConfig({ metadata }: CheckpointFile): ModelConfig {
+function storedConfig({ metadata }: CheckpointFile): SystemConfig {
   try {
     const stored = metadata.config === undefined ? undefined : JSON.parse(metadata.config);
-    return checkModelConfig(metadata.format === MODEL_FORMAT ? stored : stored?.model);
+    return checkSystemConfig(metadata.format === MODEL_FORMAT ? stored : stored?.model);
   } catch (error) {
     throw new ArchitectureError(`has a damaged configuration in its metadata: ${(error as Error).message}`);
   }
@@ -197,7 +201,7 @@ export function weightsHash(state: ReadonlyMap<string, Tensor>): string {
  */
 export function saveModel(
   path: string,
-  model: DaGAN,
+  model: AnimationModel,
   metadata: ModelMetadata = {},
   { kernels }: { kernels?: 'float32' | 'float16' } = {},
 ): ModelMetadata {
@@ -213,7 +217,7 @@ export function saveModel(
     const complete = {
       ...metadata,
       format: MODEL_FORMAT,
-      architecture: 'dagan',
+      architecture: systemOf(model.config).name,
       config: JSON.stringify(model.config),
       sha256: weightsHash(state),
     };

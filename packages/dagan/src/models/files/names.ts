@@ -1,13 +1,11 @@
 // Names of tensors, translated once: where a file is read. Behind this door every tensor is called as our networks call it,
 // whoever wrote the file.
 import { CheckpointError, type CheckpointFile, type TensorRecord } from '@dagan/libtorch/checkpoint';
+import type { NameRow, SystemNames } from '../system.js';
 import { stageOf } from './formats.js';
 
-/**
- * What names begin with: [ours, published]. `#` is a number that carries over. The first row that matches counts, and each
- * direction undoes the other.
- */
-const TABLE: readonly (readonly [ours: string, published: string])[] = [
+/** DaGAN's and the first-order model's, and what other systems call alike. */
+const ROWS: readonly NameRow[] = [
   ['keypoint_detector.', 'kp_detector.'],
   ['depth_network.encoder.encoder.', 'depth_encoder.encoder.'],
   // The published decoder is one list: two convolutions per level, then the four heads.
@@ -37,6 +35,11 @@ const TABLE: readonly (readonly [ours: string, published: string])[] = [
   ['generator.decoder.image.', 'generator.decoder.conv_img.'],
 ];
 
+/** The names of the other systems. A row that one of them adds must not match what another calls differently. */
+const OTHERS: readonly SystemNames[] = [];
+
+const TABLE: readonly NameRow[] = [...ROWS, ...OTHERS.flatMap(({ rows }) => rows)];
+
 /** Replaces what a name begins with by the first row that matches; other names stay. */
 function translator(rows: readonly (readonly [from: string, to: string])[]): (name: string) => string {
   const patterns = rows.map(([from, to]) => {
@@ -57,7 +60,10 @@ export const publishedName = translator(TABLE);
 export const ownName = translator(TABLE.map(([ours, published]) => [published, ours]));
 
 /** What names of our networks' tensors begin with. */
-const NETWORKS: readonly string[] = ['generator.', 'keypoint_detector.', 'depth_network.', 'pose_network.'];
+const NETWORKS: readonly string[] = [
+  ...['generator.', 'keypoint_detector.', 'depth_network.', 'pose_network.'],
+  ...OTHERS.flatMap(({ parts }) => parts),
+];
 
 /** What training in parallel, compiling and savers put in front of names, in any number and order. */
 const WRAPPERS = /(^|\.)(?:(?:module|state_dict|_orig_mod|model)\.)+/g;

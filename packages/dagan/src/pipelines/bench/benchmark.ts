@@ -146,7 +146,11 @@ async function flowsOf(
   const flows: Flow[] = [];
   const programs: string[] = [];
   for (const engine of BENCH.engines.filter((each) => engines.includes(each))) {
-    if (engine === 'published' && files) flows.push(publishedFlow(loadModel(files).model));
+    if (engine === 'published' && files) {
+      const { model } = loadModel(files);
+      if (model instanceof DaGAN) flows.push(publishedFlow(model));
+      else model.dispose(); // of other systems the published flow is not rebuilt
+    }
     if (engine === 'libtorch' && files) {
       programs.push(`LibTorch ${buildInfo().version}`);
       for (const precision of precisions) {

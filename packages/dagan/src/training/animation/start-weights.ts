@@ -4,6 +4,7 @@ import { type nn, readStateDict } from '@dagan/libtorch';
 import { CheckpointError, openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { withCode } from '../../errors.js';
 import type { ModelConfig } from '../../models/config/config.js';
+import { DaGAN } from '../../models/dagan.js';
 import type { DepthConfig } from '../../models/depth-network.js';
 import { loadDepthFile } from '../../models/files/depth-file.js';
 import { stageOf } from '../../models/files/formats.js';
@@ -35,6 +36,8 @@ export function startingModel(files: ModelFiles): StartingModel {
   const judge = readStateDict(below('discriminator.', readNamed(file)));
   const discriminator = judge.size > 0 ? judge : null;
   const { model } = loadModel(files);
+  if (!(model instanceof DaGAN))
+    throw new CheckpointError(files.checkpoint, 'holds no model that this training refines');
   return {
     config: model.config,
     load: (trainee) => {
