@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { openClip, readMetadata, readPicture } from '../src/media/index.js';
-import { loadModel } from '../src/models/index.js';
 import { psnr, readAll, temporaryFolder } from './media-fixtures.js';
+import { loadDagan } from './small-models.js';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
 const folder = await temporaryFolder();
@@ -78,7 +78,7 @@ test('train-tiny: the loss falls, and the model that comes out can be loaded', a
   const losses = [...said.matchAll(/^step \d+: pixel loss ([\d.]+)$/gm)].map((match) => Number(match[1]));
   assert.equal(losses.length, 2);
   assert.ok(losses.at(-1)! < 0.7 * losses[0]!, losses.join(' '));
-  using model = loadModel({ checkpoint: output('tiny/model.safetensors') }).model;
+  using model = loadDagan({ checkpoint: output('tiny/model.safetensors') }).model;
   assert.equal(model.config.numKeypoints, 5);
 });
 
