@@ -3,15 +3,16 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import sharp from 'sharp';
-import { MediaError, systemCode, toMediaError } from '../media/errors.js';
+import { MediaError, toMediaError } from '../media/errors.js';
 import { writeAll } from '../media/files.js';
 import { decodeImage, pictureToSharp } from '../media/pictures/images.js';
 import type { Picture } from '../media/pictures/picture.js';
+import { indexBytes, readExactly, readIndex, readIndexed } from './indexed-file.js';
 
 /** What tells one state of a clip's file from another. */
 export type ClipStamp = { bytes: number; modified: number };
 
-/** The last part of a pack, as JSON. After it come its length (32 bits, little endian) and `MAGIC`. */
+/** What a pack says of itself at its end. */
 type PackIndex = {
   clip: ClipStamp;
   /** Width and height of the frames. */
@@ -21,7 +22,6 @@ type PackIndex = {
 };
 
 const MAGIC = 'DAGANFP1';
-const TAIL = 4 + MAGIC.length;
 
 /** Ending of the names of packs that are being written. */
 export const UNFINISHED = '.part';
@@ -60,12 +60,8 @@ export async function writePack(
       lengths.push(bytes.length);
     }
     const index: PackIndex = { clip, size, lengths };
-    const text = Buffer.from(JSON.stringify(index));
-    const tail = Buffer.alloc(TAIL);
-    tail.writeUInt32LE(text.length);
-    tail.write(MAGIC, 4, 'latin1');
     await writing(path, async () => {
-      await writeAll(target, Buffer.concat([text, tail]));
+      await writeAll(target, indexBytes(index, MAGIC));
       await target.close();
       await rename(part, path);
     });
@@ -78,21 +74,11 @@ export async function writePack(
 }
 
 /** How many frames of the given size a pack holds; none if there is no whole pack of this state of the clip. */
-export async function countPacked(path: string, clip: ClipStamp, size: number): Promise<number | undefined> {
-  let file: FileHandle;
-  try {
-    file = await open(path);
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw toMediaError(path, error, 'cannot be read');
-  }
-  try {
-    const index = await readIndex(file);
-    const current = index?.size === size && index.clip.bytes === clip.bytes && index.clip.modified === clip.modified;
+export function countPacked(path: string, clip: ClipStamp, size: number): Promise<number | undefined> {
+  return readIndexed(path, MAGIC, (index: PackIndex) => {
+    const current = index.size === size && index.clip.bytes === clip.bytes && index.clip.modified === clip.modified;
     return current ? index.lengths.length : undefined;
-  } finally {
-    await file.close();
-  }
+  });
 }
 
 /** Frames of a pack by their numbers. Throws a `MediaError` if the pack is missing or damaged. */
@@ -105,7 +91,7 @@ export async function readPacked(path: string, frames: readonly number[]): Promi
     throw toMediaError(path, error, `cannot be read (${remedy})`);
   }
   try {
-    const index = await readIndex(file);
+    const index = (await readIndex<PackIndex>(file, MAGIC))?.index;
     if (!index) throw new MediaError(path, `is damaged; ${remedy}`);
     return await Promise.all(
       frames.map(async (frame) => {
@@ -120,26 +106,6 @@ export async function readPacked(path: string, frames: readonly number[]): Promi
   } finally {
     await file.close();
   }
-}
-
-async function readIndex(file: FileHandle): Promise<PackIndex | undefined> {
-  const { size } = await file.stat();
-  if (size < TAIL) return undefined;
-  const tail = await readExactly(file, size - TAIL, TAIL);
-  const length = tail.readUInt32LE();
-  if (tail.toString('latin1', 4) !== MAGIC || length > size - TAIL) return undefined;
-  try {
-    return JSON.parse((await readExactly(file, size - TAIL - length, length)).toString()) as PackIndex;
-  } catch {
-    return undefined;
-  }
-}
-
-async function readExactly(file: FileHandle, start: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.alloc(length);
-  const { bytesRead } = await file.read(bytes, 0, length, start);
-  if (bytesRead < length) throw new Error(`ends ${length - bytesRead} bytes early`);
-  return bytes;
 }
 
 /** Failures of the disk are the cache's, not the clip's. */

@@ -1,16 +1,17 @@
 // A folder of portraits made ready for motion: each is scaled, its mesh is found, and both are kept in one file, so that
 // this is done once.
-import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
+import { mkdir, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { FaceAnalyzer } from '../../faces/analyzer.js';
 import { MIN_MESH_SCORE } from '../../faces/mesh.js';
-import { MediaError, systemCode, toMediaError } from '../../media/errors.js';
+import { MediaError, toMediaError } from '../../media/errors.js';
 import { abandon, beginFile, commitFile, writeAll } from '../../media/files.js';
 import { decodeImage, pictureToSharp, readPicture } from '../../media/pictures/images.js';
 import type { Picture } from '../../media/pictures/picture.js';
 import { transformPicture } from '../../media/pictures/resize.js';
 import { listFrames } from '../frame-folder.js';
+import { indexBytes, readExactly, readIndexed } from '../indexed-file.js';
 import { squareTransform } from '../prepare.js';
 import { type FaceSurface, REFINED_POINTS } from './face-surface.js';
 import { MovingPortrait } from './moving-portrait.js';
@@ -59,13 +60,12 @@ type Entry = {
 );
 
 /**
- * The last part of a store, as JSON. Before it lie the pictures, then the meshes of those that have one (float32, little
- * endian); after it its length (32 bits, little endian) and `MAGIC`.
+ * What a store says of itself at its end. Before it lie the pictures, then the meshes of those that have one (float32, little
+ * endian).
  */
 type StoreIndex = { size: number; meshes: number; entries: Entry[] };
 
 const MAGIC = 'DAGANPO1';
-const TAIL = 4 + MAGIC.length;
 const MESH_BYTES = REFINED_POINTS * 3 * 4;
 
 /** Another face of at least this part of the largest one's width makes a picture no portrait. */
@@ -223,11 +223,7 @@ async function writeStore({
       onProgress?.({ done: i + 1, total: stamps.length, name });
     }
     const index: StoreIndex = { size, meshes: start, entries };
-    const text = Buffer.from(JSON.stringify(index));
-    const tail = Buffer.alloc(TAIL);
-    tail.writeUInt32LE(text.length);
-    tail.write(MAGIC, 4, 'latin1');
-    await writeAll(file, Buffer.concat([...meshes, text, tail]));
+    await writeAll(file, Buffer.concat([...meshes, indexBytes(index, MAGIC)]));
   } catch (error) {
     await abandon(part);
     if (error instanceof Error && error === signal?.reason) throw error;
@@ -257,37 +253,12 @@ async function look(
 }
 
 /** Reads index and meshes; nothing if there is no whole store of that size. */
-async function readStore(path: string, size: number): Promise<Store | undefined> {
-  let file: FileHandle;
-  try {
-    file = await open(path);
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw toMediaError(path, error, 'cannot be read');
-  }
-  try {
-    const { size: bytes } = await file.stat();
-    if (bytes < TAIL) return undefined;
-    const tail = await readExactly(file, bytes - TAIL, TAIL);
-    const length = tail.readUInt32LE();
-    if (tail.toString('latin1', 4) !== MAGIC || length > bytes - TAIL) return undefined;
-    const index = JSON.parse((await readExactly(file, bytes - TAIL - length, length)).toString()) as StoreIndex;
+function readStore(path: string, size: number): Promise<Store | undefined> {
+  return readIndexed(path, MAGIC, async (index: StoreIndex, file, end) => {
     const count = index.entries.filter((entry) => 'start' in entry).length;
-    if (index.size !== size || index.meshes + count * MESH_BYTES !== bytes - TAIL - length) return undefined;
+    if (index.size !== size || index.meshes + count * MESH_BYTES !== end) return undefined;
     const meshes = new Float32Array(new SharedArrayBuffer(count * MESH_BYTES));
     new Uint8Array(meshes.buffer).set(await readExactly(file, index.meshes, count * MESH_BYTES));
     return { path, index, meshes };
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw toMediaError(path, error, 'cannot be read');
-  } finally {
-    await file.close();
-  }
-}
-
-async function readExactly(file: FileHandle, start: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.alloc(length);
-  const { bytesRead } = await file.read(bytes, 0, length, start);
-  if (bytesRead < length) throw new Error(`ends ${length - bytesRead} bytes early`);
-  return bytes;
+  });
 }
