@@ -99,7 +99,17 @@ test('while a clip does not show the face the frames stay the same, and the firs
     yield* [lit(255), lit(51), lit(102), lit(255), lit(255), lit(153)];
   }
   const faces = new Set([51, 102, 153]);
-  const watch = { see: async ({ data }: Picture) => (faces.has(data[0]!) ? ('face' as const) : ('nobody' as const)) };
+  const mesh = (await analyzer.track(frames[0]!))!;
+  let level = 0;
+  const watch = {
+    async see({ data }: Picture) {
+      level = data[0]!;
+      return this.face ? ('face' as const) : ('nobody' as const);
+    },
+    get face() {
+      return faces.has(level) ? mesh : undefined;
+    },
+  };
   const source = await engine.setSource(black);
   for await (const _ of animate(engine, source, clip(), { watch }));
   // The second frame is the reference, the third 0.2 further; held twice; then a third of the way to 0.4 further.

@@ -1,5 +1,6 @@
 // The animation itself, a batch at a time: driving frames are looked at (`drivenBy`), then the portrait is moved as they say
 // (`animateBy`). What drives may also come from elsewhere than pictures: a template has looked at them before.
+import type { FaceMesh } from '../faces/mesh.js';
 import type { Picture } from '../media/pictures/picture.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import type { Analysis, Engine } from './engine.js';
@@ -10,7 +11,7 @@ export type DrivingOptions = {
   /** Computes the driving frames' disparity too, for display. */
   withDisparity?: boolean;
   /** Tells which frames show the face; in the others the portrait rests. Default: all do. */
-  watch?: Pick<FaceWatch, 'see'>;
+  watch?: Pick<FaceWatch, 'see' | 'face'>;
 };
 
 export type AnimateOptions = MotionOptions & DrivingOptions;
@@ -69,20 +70,27 @@ export async function* drivenBy<Input extends DrivingPicture>(
   { withDisparity = false, watch }: DrivingOptions = {},
 ): AsyncGenerator<DrivenFrame<Input>[]> {
   for await (const inputs of batches(frames, engine.batchSize)) {
+    const faces = watch && facesIn(inputs, watch);
     const driving = engine.drive(
       inputs.map((input) => input.picture),
-      { withDisparity },
+      { withDisparity, faces },
     );
-    const [analyses, hasFace] = await Promise.all([driving, facesIn(inputs)]);
-    yield inputs.map((input, i) => ({ input, driving: analyses[i]!, hasFace: hasFace[i]! }));
+    const [analyses, seen] = await Promise.all([driving, faces]);
+    yield inputs.map((input, i) => ({ input, driving: analyses[i]!, hasFace: !seen || seen[i] !== undefined }));
   }
+}
 
-  /** Which frames show the face. */
-  async function facesIn(inputs: readonly Input[]): Promise<boolean[]> {
-    const found: boolean[] = [];
-    for (const { picture, number } of inputs) found.push(!watch || (await watch.see(picture, number)) === 'face');
-    return found;
+/** The face in each frame, where it is seen. */
+async function facesIn(
+  inputs: readonly DrivingPicture[],
+  watch: Pick<FaceWatch, 'see' | 'face'>,
+): Promise<(FaceMesh | undefined)[]> {
+  const found: (FaceMesh | undefined)[] = [];
+  for (const { picture, number } of inputs) {
+    await watch.see(picture, number);
+    found.push(watch.face);
   }
+  return found;
 }
 
 /**

@@ -1,4 +1,5 @@
 // What animation asks of whoever runs the networks. Nothing here knows LibTorch, ONNX Runtime, Node or a browser.
+import type { FaceMesh } from '../faces/mesh.js';
 import type { Picture } from '../media/pictures/picture.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import type { MotionSpace } from '../tensors/motion-space.js';
@@ -33,6 +34,14 @@ export type Inspection = {
 
 export type InspectOptions = { withTensors?: boolean; driving?: Picture };
 
+/** How driving frames are looked at. */
+export type DriveOptions = {
+  /** Computes the frames' disparity too, for display. */
+  withDisparity?: boolean;
+  /** The face that drives, frame by frame, where somebody follows it; undefined in frames that do not show it. */
+  faces?: Promise<readonly (FaceMesh | undefined)[]>;
+};
+
 /** Runs the three parts of the model: the portrait once, then driving frames, then the frames to generate. */
 export type Engine = {
   /** What runs the networks, for people: "LibTorch 1.13.0, bfloat16, 2 threads". */
@@ -51,8 +60,8 @@ export type Engine = {
    * @param options.keypoints taken for the portrait's instead of those that the network finds
    */
   setSource(portrait: Picture, options?: { keypoints?: KeypointSet }): Promise<Analysis>;
-  /** Keypoints of driving frames, as the portrait has them that was taken before, if one was. Disparity is computed for display where `withDisparity` asks for it. */
-  drive(frames: readonly Picture[], options?: { withDisparity?: boolean }): Promise<Analysis[]>;
+  /** Keypoints of driving frames, as the portrait has them that was taken before, if one was. */
+  drive(frames: readonly Picture[], options?: DriveOptions): Promise<Analysis[]>;
   /** The portrait with the keypoints given; they are already transferred to it. */
   generate(keypoints: readonly KeypointSet[]): Promise<Picture[]>;
   /**

@@ -57,6 +57,11 @@ export class FaceWatch {
     return 'face';
   }
 
+  /** The face in the frame that was seen last; undefined if it does not show it. */
+  get face(): FaceMesh | undefined {
+    return this.#sight === 'face' ? this.#last : undefined;
+  }
+
   /** Frames so far in which the face was not seen. */
   get absences(): readonly Absence[] {
     return this.#absences;

@@ -4,7 +4,7 @@ import { FACE_LANDMARKS, type FaceLandmark } from '../faces/landmarks.js';
 import type { FaceMesh } from '../faces/mesh.js';
 import type { Picture } from '../media/pictures/picture.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
-import type { Analysis, Engine, Inspection } from './engine.js';
+import type { Analysis, DriveOptions, Engine, Inspection } from './engine.js';
 
 /** Which keypoint stands on which landmark (`ModelConfig.semanticKeypoints`). */
 export type KeypointNames = Readonly<Record<string, number>>;
@@ -76,20 +76,29 @@ export class MeshGuidedEngine implements Engine {
     return this.engine.setSource(portrait, { keypoints });
   }
 
-  async drive(frames: readonly Picture[], options: { withDisparity?: boolean } = {}): Promise<Analysis[]> {
-    const found: (Float32Array | undefined)[] = [];
-    for (const frame of frames) {
-      this.#mesh = await this.faces.track(frame, this.#mesh);
-      found.push(this.#mesh && keypointsOfMesh(this.#mesh, frame, this.keypointNames, this.#count));
-    }
+  async drive(frames: readonly Picture[], { faces, withDisparity }: DriveOptions = {}): Promise<Analysis[]> {
+    const meshes = await (faces ?? this.#follow(frames));
+    this.#mesh = meshes.at(-1);
+    const found = meshes.map((mesh, i) => mesh && keypointsOfMesh(mesh, frames[i]!, this.keypointNames, this.#count));
     const whole = found.every((value) => value?.every((number) => !Number.isNaN(number)));
-    if (whole && !options.withDisparity) {
+    if (whole && !withDisparity) {
       return found.map((value) => ({ keypoints: { value: value!, jacobian: null }, disparity: null }));
     }
-    const analyses = await this.engine.drive(frames, options);
+    const analyses = await this.engine.drive(frames, { withDisparity });
     return analyses.map((analysis, i) =>
       found[i] ? { ...analysis, keypoints: placed(analysis.keypoints, found[i]) } : analysis,
     );
+  }
+
+  /** The face of each frame, from one to the next. */
+  async #follow(frames: readonly Picture[]): Promise<(FaceMesh | undefined)[]> {
+    const meshes: (FaceMesh | undefined)[] = [];
+    let mesh = this.#mesh;
+    for (const frame of frames) {
+      mesh = await this.faces.track(frame, mesh);
+      meshes.push(mesh);
+    }
+    return meshes;
   }
 
   generate(keypoints: readonly KeypointSet[]): Promise<Picture[]> {

@@ -199,14 +199,15 @@ export class Studio {
     const { motion, adaptScale, controls, smoothing = null, timestamp, insight = false } = order;
     const { picture: square } = readSquare(order.frame, order.square, engine.size);
 
-    const beforeDrive = performance.now();
-    const [found] = await portrait.engine.drive([square], { withDisparity: insight });
-    const { keypoints: driving, disparity } = found!;
-    const drive = performance.now() - beforeDrive;
-
     const beforeWatch = performance.now();
     const sight = order.watch ? await this.#see(square, order.number) : 'face';
     const watch = performance.now() - beforeWatch;
+
+    const beforeDrive = performance.now();
+    const faces = order.watch && this.#watch ? Promise.resolve([this.#watch.face]) : undefined;
+    const [found] = await portrait.engine.drive([square], { withDisparity: insight, faces });
+    const { keypoints: driving, disparity } = found!;
+    const drive = performance.now() - beforeDrive;
 
     const names = portrait.engine.keypointNames;
     portrait.motion.set({
