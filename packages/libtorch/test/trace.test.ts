@@ -312,6 +312,9 @@ const CALLS: Readonly<Record<string, (x: Tensor, y: Tensor) => Argument[] | Argu
     [x, noise([2, 5, 7, 2], 5).mul(1.3), 0, 0, false],
     [x, noise([2, 5, 7, 2], 5).mul(1.3), 0, 1, true],
     [x, noise([2, 5, 7, 2], 5).mul(1.3), 1, 2, false],
+    // Many channels are sampled in another way.
+    [x.repeat(1, 8, 1, 1).mul(noise([1, 24, 1, 1], 6)), noise([2, 5, 7, 2], 5).mul(1.3), 0, 0, false],
+    [x.repeat(1, 8, 1, 1).mul(noise([1, 24, 1, 1], 6)), noise([2, 5, 7, 2], 5).mul(1.3), 0, 0, true],
   ],
   'aten::constant_pad_nd': (x) => [x, [1, 2, 0, 3], 0.5],
   'aten::reflection_pad2d': (x) => [x, [1, 2, 3, 0]],

@@ -97,12 +97,24 @@ export class DenseMotionNetwork extends nn.Module {
     const input = cat([heatmaps.unsqueeze(2), sparseDeformed], 2).reshape(n, -1, height, width); // [N, 4 (K + 1), h, w]
     const features = matching(this.hourglass.forward(input), this.mask);
     return exactly(features, () => {
-      const scores = this.mask.forward(features); // [N, K + 1, h, w]
+      const [scores, visible] = this.#heads(features);
       const mask = (this.#maskPrior ? scores.add(withBackground(near).mul(this.#maskPrior)) : scores).softmax(1);
       const deformation = motions.mul(mask.unsqueeze(4)).sum([1]); // [N, h, w, 2]
-      const occlusionMap = this.occlusion ? this.occlusion.forward(features).sigmoid() : null; // [N, 1, h, w]
-      return { mask, sparseDeformed, deformation, occlusionMap };
+      return { mask, sparseDeformed, deformation, occlusionMap: visible?.sigmoid() ?? null };
     });
+  }
+
+  /**
+   * Scores of the motions [N, K + 1, h, w] and, before its sigmoid, the occlusion map [N, 1, h, w], in one go: processors compute
+   * at least eight channels at once, so that the one of the map by itself costs as much as all the others.
+   */
+  #heads(features: Tensor): [scores: Tensor, visible: Tensor | null] {
+    if (!this.occlusion) return [this.mask.forward(features), null];
+    const weight = cat([this.mask.weight, this.occlusion.weight]);
+    const bias = cat([this.mask.bias!, this.occlusion.bias!]);
+    const both = F.conv2d(features, weight, bias, { padding: this.mask.padding });
+    const motions = this.mask.weight.size(0);
+    return [both.narrow(1, 0, motions), both.narrow(1, motions, 1)];
   }
 }
 

@@ -17,12 +17,18 @@ export function keypointsToGaussian(
 ): Tensor {
   return tidy(() => {
     const [batch, count] = [value.size(0), value.size(1)];
-    const grid = coordinateGrid(height, width, { dtype: value.dtype, device: value.device });
-    const offset = grid.view(1, 1, height, width, 2).sub(value.view(batch, count, 1, 1, 2));
-    return offset
-      .square()
-      .sum([-1])
-      .mul(-0.5 / variance)
-      .exp(); // [N, K, h, w]
+    const { dtype, device } = value;
+    const grid = coordinateGrid(height, width, { dtype, device });
+    // The Gaussian of a place is that of its column times that of its row.
+    const along = (places: Tensor, axis: 0 | 1): Tensor =>
+      places
+        .reshape(1, 1, -1)
+        .sub(value.narrow(2, axis, 1))
+        .square()
+        .mul(-0.5 / variance)
+        .exp(); // [N, K, width or height]
+    const columns = along(grid.select(0, 0).select(1, 0), 0).view(batch, count, 1, width);
+    const rows = along(grid.select(1, 0).select(1, 1), 1).view(batch, count, height, 1);
+    return rows.mul(columns); // [N, K, h, w]
   });
 }
