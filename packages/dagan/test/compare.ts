@@ -15,6 +15,12 @@ export function assertClose(actual: Tensor, expected: Tensor | number[], toleran
   assert.ok(difference <= tolerance, `${what}: off by ${difference}, allowed is ${tolerance}`);
 }
 
+/** Fails if a tensor is further from the expected one anywhere than a fraction of that one's range. */
+export function assertOfRange(actual: Tensor, expected: Tensor, fraction: number, what = 'tensor'): void {
+  const range = tidy(() => expected.amax().item() - expected.amin().item());
+  assertClose(actual, expected, fraction * range, what);
+}
+
 /** Fails if two numbers differ by more than `tolerance` of the expected one. */
 export function assertRelative(actual: number, expected: number, tolerance: number, what = 'value'): void {
   const difference = Math.abs(actual - expected);

@@ -83,7 +83,9 @@ const shapesOf = (config: ModelConfig): Record<string, number[]> => {
 test('names and shapes of all tensors are those of the published files', { skip: sharedMissing }, () => {
   const resnet18 = { ...publishedShapes('depth_encoder_resnet18'), ...publishedShapes('depth_decoder_resnet18') };
   const resnet50 = { ...publishedShapes('depth_encoder_resnet50'), ...publishedShapes('depth_decoder_resnet50') };
-  const [generator, spade, detector] = ['generator', 'generator_spade', 'kp_detector'].map(publishedShapes);
+  const [generator, spade, detector] = ['generator', 'generator_spade', 'kp_detector'].map((part) =>
+    publishedShapes(part),
+  );
   assert.deepEqual(shapesOf(dagan), { ...generator, ...detector, ...resnet18 });
   assert.deepEqual(shapesOf(MODEL_PRESETS['dagan-resnet50']), { ...generator, ...detector, ...resnet50 });
   assert.deepEqual(shapesOf(spade50), { ...spade, ...detector, ...resnet50 });

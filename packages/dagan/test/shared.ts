@@ -31,12 +31,12 @@ export function referenceTensors(name: string, dtype: DType = 'float32'): (tenso
   };
 }
 
-/** Names and shapes of a network's tensors in published files, by a section of `state-dict-shapes.json`. */
-export function publishedShapes(section: string): Record<string, number[]> {
+/** Names and shapes of a network's tensors in published files, by a section of a list of `shared/fixtures`. */
+export function publishedShapes(section: string, list = 'state-dict-shapes.json'): Record<string, number[]> {
   const sections: Record<string, Record<string, number[]>> = JSON.parse(
-    fs.readFileSync(sharedPath('fixtures/state-dict-shapes.json'), 'utf8'),
+    fs.readFileSync(sharedPath(`fixtures/${list}`), 'utf8'),
   );
   const shapes = sections[section];
-  if (!shapes) throw new Error(`state-dict-shapes.json has no section ${section}`);
+  if (!shapes) throw new Error(`${list} has no section ${section}`);
   return shapes;
 }

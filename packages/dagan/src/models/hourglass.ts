@@ -12,7 +12,13 @@ export type HourglassConfig = {
   numBlocks: number;
 };
 
-class HourglassEncoder extends nn.Module {
+/** Channels of every level, the input's size first. */
+export function hourglassChannels({ blockExpansion, maxFeatures, numBlocks }: HourglassConfig): number[] {
+  return Array.from({ length: numBlocks + 1 }, (_, i) => Math.min(maxFeatures, blockExpansion * 2 ** i));
+}
+
+/** Halves the size block by block. */
+export class HourglassEncoder extends nn.Module {
   readonly downBlocks: nn.ModuleList<DownBlock>;
 
   constructor(inChannels: number, channels: readonly number[]) {
@@ -30,16 +36,22 @@ class HourglassEncoder extends nn.Module {
   }
 }
 
-class HourglassDecoder extends nn.Module {
+/** Doubles the size block by block, and joins what the encoder saw at each. */
+export class HourglassDecoder extends nn.Module {
   readonly upBlocks: nn.ModuleList<UpBlock>;
 
-  constructor(channels: readonly number[]) {
+  /**
+   * @param channels of the encoder's levels; those at the input's own size are what the last block gives
+   * @param extraChannels that every level brings beside those of the encoder
+   */
+  constructor(channels: readonly number[], extraChannels = 0) {
     super();
     const deepest = channels.length - 1;
     this.upBlocks = new nn.ModuleList(
       Array.from({ length: deepest }, (_, i) => {
         const level = deepest - i;
-        return new UpBlock((level === deepest ? 1 : 2) * channels[level]!, channels[level - 1]!);
+        const inner = (level === deepest ? 1 : 2) * channels[level]!;
+        return new UpBlock(inner + extraChannels, channels[level - 1]!);
       }),
     );
   }
@@ -60,7 +72,7 @@ export class Hourglass extends nn.Module {
 
   constructor(inChannels: number, { blockExpansion, maxFeatures, numBlocks }: HourglassConfig) {
     super();
-    const channels = Array.from({ length: numBlocks + 1 }, (_, i) => Math.min(maxFeatures, blockExpansion * 2 ** i));
+    const channels = hourglassChannels({ blockExpansion, maxFeatures, numBlocks });
     this.encoder = new HourglassEncoder(inChannels, channels);
     this.decoder = new HourglassDecoder(channels);
     this.outChannels = blockExpansion + inChannels;
