@@ -32,6 +32,7 @@ function published(): MonkeyNet {
 
 const FEW = { blockExpansion: 4, maxFeatures: 16, numBlocks: 2 };
 const SMALL: MonkeyNetConfig = {
+  system: 'monkey-net',
   numKeypoints: 3,
   keypointDetector: FEW,
   generator: { ...FEW, numRefinementBlocks: 1, denseMotion: FEW },

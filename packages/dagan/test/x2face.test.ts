@@ -5,7 +5,7 @@ import { cat, noGrad, type Tensor, tidy } from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { fillByFormula } from '../src/models/files/formula-weights.js';
 import { ownName, publishedName } from '../src/models/files/names.js';
-import { X2Face } from '../src/models/x2face/x2face.js';
+import { X2Face, type X2FaceConfig } from '../src/models/x2face/x2face.js';
 import { thinned } from '../src/tensors/thinned.js';
 import { assertClose, assertOfRange, shapesOf } from './compare.js';
 import { publishedShapes, referenceTensors, sharedMissing, sharedPath } from './shared.js';
@@ -22,7 +22,7 @@ function published(): X2Face {
 }
 
 /** Few levels and channels, for pictures of 32 x 32. */
-const SMALL = { numLevels: 5, blockExpansion: 8, maxFeatures: 16, codeChannels: 6 };
+const SMALL: X2FaceConfig = { system: 'x2face', numLevels: 5, blockExpansion: 8, maxFeatures: 16, codeChannels: 6 };
 
 test('one and three portraits give what the published X2Face gives', { skip: sharedMissing }, () => {
   using file = openCheckpoint(sharedPath(`fixtures/${FILE}`));

@@ -2,12 +2,15 @@
 // 2019): the ancestor of the first-order model and of DaGAN.
 import { cat, nn, type Tensor } from '@dagan/libtorch';
 import type { Keypoints } from '../../tensors/keypoint-set.js';
+import type { MotionSpace } from '../../tensors/motion-space.js';
 import { thinned } from '../../tensors/thinned.js';
+import type { AnimationModel, NamedTensorList } from '../animation-model.js';
 import type { HourglassConfig } from '../hourglass.js';
 import { type MonkeyEncoded, type MonkeyFrame, MonkeyGenerator, type MonkeyGeneratorConfig } from './generator.js';
 import { GaussianKeypointDetector, type GaussianKeypoints, gaussianOf } from './keypoints.js';
 
 export type MonkeyNetConfig = {
+  system: 'monkey-net';
   numKeypoints: number;
   keypointDetector: HourglassConfig;
   generator: MonkeyGeneratorConfig;
@@ -17,6 +20,7 @@ const HOURGLASS: HourglassConfig = { blockExpansion: 32, maxFeatures: 1024, numB
 
 /** The published configuration for faces of 256 x 256. */
 export const MONKEY_NET_PUBLISHED: MonkeyNetConfig = {
+  system: 'monkey-net',
   numKeypoints: 10,
   keypointDetector: HOURGLASS,
   generator: { ...HOURGLASS, numBlocks: 7, numRefinementBlocks: 4, denseMotion: HOURGLASS },
@@ -28,7 +32,10 @@ export type MonkeyDriving = { logits: Tensor; keypoints: Keypoints };
 /** What is computed once per portrait. */
 export type MonkeySource = MonkeyDriving & { encoded: MonkeyEncoded };
 
-export class MonkeyNet extends nn.Module {
+/** Keypoints in the plane, each with the covariance of its heatmap. */
+const GAUSSIANS: MotionSpace = { dimensions: 2, matrices: 'covariances' };
+
+export class MonkeyNet extends nn.Module implements AnimationModel {
   readonly generator: MonkeyGenerator;
   readonly keypointDetector: GaussianKeypointDetector;
   readonly config: MonkeyNetConfig;
@@ -39,6 +46,21 @@ export class MonkeyNet extends nn.Module {
     this.config = config;
     this.generator = new MonkeyGenerator(generator, numKeypoints);
     this.keypointDetector = new GaussianKeypointDetector(keypointDetector, numKeypoints);
+  }
+
+  get motion(): MotionSpace {
+    return GAUSSIANS;
+  }
+
+  /** The U-Net halves pictures themselves, the hourglasses what is left of them by every fourth pixel. */
+  get sizeMultiple(): number {
+    const { keypointDetector, generator } = this.config;
+    const hourglass = Math.max(keypointDetector.numBlocks, generator.denseMotion.numBlocks);
+    return Math.max(2 ** generator.numBlocks, 2 ** hourglass / MOTION_SCALE);
+  }
+
+  get keypointNames(): Readonly<Record<string, number>> {
+    return {};
   }
 
   /** What is needed of a portrait [N, 3, H, W], once. */
@@ -59,7 +81,7 @@ export class MonkeyNet extends nn.Module {
   }
 
   /** Everything on the way to frames, under the names of the reference data. */
-  seen(source: MonkeySource, driving: MonkeyDriving | null, frame: MonkeyFrame): [string, Tensor][] {
+  seen(source: MonkeySource, driving: MonkeyDriving | null, frame: MonkeyFrame): NamedTensorList {
     const frames = frame.prediction.size(0);
     const found: [string, Tensor][] = [
       ['kp_source.mean', source.keypoints.value],
@@ -83,6 +105,20 @@ export class MonkeyNet extends nn.Module {
       );
     }
     return found.map(([name, value]) => [name, thinned(name, value)]);
+  }
+
+  disparity(): null {
+    return null;
+  }
+
+  attention(): null {
+    return null;
+  }
+
+  /** The U-Net and the painting compute in 16 bits; keypoints and motion, which turn into coordinates, stay in float32. */
+  lowerPrecision(dtype: 'bfloat16'): void {
+    const { appearanceEncoder, videoDecoder, refinement, colours } = this.generator;
+    for (const part of [appearanceEncoder, videoDecoder, refinement, colours]) part.to({ dtype });
   }
 }
 

@@ -4,17 +4,21 @@
 import { F, nn, type Tensor } from '@dagan/libtorch';
 import { coordinateGrid } from '../../tensors/grid.js';
 import type { Keypoints } from '../../tensors/keypoint-set.js';
+import type { MotionSpace } from '../../tensors/motion-space.js';
 import { matching } from '../../tensors/precision.js';
 import { thinned } from '../../tensors/thinned.js';
+import type { AnimationModel, NamedTensorList } from '../animation-model.js';
 import { UNet, type UNetConfig } from './u-net.js';
 
 export type X2FaceConfig = Pick<UNetConfig, 'numLevels' | 'blockExpansion' | 'maxFeatures'> & {
+  system: 'x2face';
   /** Length of the driving code; that of the embedding network is `maxFeatures`. */
   codeChannels: number;
 };
 
 /** The configuration of the published weights, for pictures of 256 x 256. */
 export const X2FACE_PUBLISHED: X2FaceConfig = {
+  system: 'x2face',
   numLevels: 8,
   blockExpansion: 64,
   maxFeatures: 512,
@@ -56,7 +60,10 @@ export type X2FaceFrame = {
 /** What is added to every confidence, so that their sum is never nothing. */
 const LEAST_CONFIDENCE = 0.1;
 
-export class X2Face extends nn.Module {
+/** A code: numbers without a place. */
+const CODE: MotionSpace = { dimensions: 1, matrices: 'jacobians' };
+
+export class X2Face extends nn.Module implements AnimationModel {
   readonly embeddingNetwork: UNet;
   readonly drivingNetwork: UNet;
   readonly config: X2FaceConfig;
@@ -68,6 +75,18 @@ export class X2Face extends nn.Module {
     this.config = config;
     this.embeddingNetwork = new UNet({ ...levels, outChannels: 3, codeChannels: maxFeatures, skips: true });
     this.drivingNetwork = new UNet({ ...levels, outChannels: 2, codeChannels, skips: false });
+  }
+
+  get motion(): MotionSpace {
+    return CODE;
+  }
+
+  get sizeMultiple(): number {
+    return 2 ** this.config.numLevels;
+  }
+
+  get keypointNames(): Readonly<Record<string, number>> {
+    return {};
   }
 
   /** @param portraits of a person, each [N, 3, H, W] in [0, 1]; one is enough */
@@ -118,13 +137,24 @@ export class X2Face extends nn.Module {
     return this.#climb(code).at(-1)!.tanh();
   }
 
+  disparity(): null {
+    return null;
+  }
+
+  attention(): null {
+    return null;
+  }
+
+  /** Nothing computes in 16 bits: all that the networks say turns into coordinates. */
+  lowerPrecision(): void {}
+
   /** The driving network on the way from a code [N, codeChannels, h, w]; the last is the flow before its bound. */
   #climb(code: Tensor): Tensor[] {
     return this.drivingNetwork.climb([code]);
   }
 
   /** Everything on the way to a frame, under the names of the reference data. */
-  seen(source: X2FaceSource, driving: X2FaceDriving | null, frame: X2FaceFrame): [string, Tensor][] {
+  seen(source: X2FaceSource, driving: X2FaceDriving | null, frame: X2FaceFrame): NamedTensorList {
     const { portraits, embeddedFace } = source;
     const parts = portraits.map((portrait) => this.unwrap(portrait));
     const down = this.embeddingNetwork.encode(portraits[0]!);
