@@ -58,7 +58,7 @@ test('a pass in training mode gives, and leaves in the running statistics, what 
       const [portraits, frames] = [withMirrored('source'), withMirrored('driving')];
       const { raw, unwrapped } = model.unwrap(portraits);
       const { keypoints } = model.driving(frames);
-      const { prediction } = model.generate({ embeddedFace: unwrapped }, keypoints);
+      const { prediction } = model.look(unwrapped, keypoints);
       for (const [name, actual] of [
         ['train.embedding.raw_every4px', raw],
         ['train.result_every4px', prediction],

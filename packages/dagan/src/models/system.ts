@@ -13,6 +13,8 @@ export type SystemNames = {
   readonly parts: readonly string[];
   /** Names that differ in published files. Each direction undoes the other. */
   readonly rows: readonly NameRow[];
+  /** What names of ours begin with whose published kernels have a depth of 1, which is left out. */
+  readonly flattened?: readonly string[];
 };
 
 export type System = {

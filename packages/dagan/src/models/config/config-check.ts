@@ -111,7 +111,8 @@ export const RANGES = {
   numBottleneckBlocks: wholeNumber(0, 64),
 } as const;
 
-const hourglass = {
+/** Checks of an hourglass, or of anything that halves and doubles alike. */
+export const hourglassChecks = {
   blockExpansion: RANGES.blockExpansion,
   maxFeatures: RANGES.maxFeatures,
   numBlocks: RANGES.numBlocks,
@@ -136,7 +137,7 @@ const modelConfig = fields<ModelConfig>({
       scaleFactor: optional(unitFraction),
     }),
   ),
-  keypointDetector: fields({ ...hourglass, temperature: positive, scaleFactor: unitFraction }),
+  keypointDetector: fields({ ...hourglassChecks, temperature: positive, scaleFactor: unitFraction }),
   generator: fields({
     blockExpansion: RANGES.blockExpansion,
     maxFeatures: RANGES.maxFeatures,
@@ -148,7 +149,7 @@ const modelConfig = fields<ModelConfig>({
     decoder: oneOf('residual', 'spade', 'shuffle'),
     keepsPixels: optional(flag),
     denseMotion: fields({
-      ...hourglass,
+      ...hourglassChecks,
       scaleFactor: unitFraction,
       keypointVariance: positive,
       alignCorners: optional(flag),

@@ -32,12 +32,12 @@ export function count(tensors: NamedShapes, prefix: string, suffix: string): num
 }
 
 /** The cap on channels that turns 2, 4, ... times `first` into the widths that are there; `usual` if it did not count. */
-function channelCap(first: number, widths: readonly number[], usual: number): number {
+export function channelCap(first: number, widths: readonly number[], usual: number): number {
   const capped = widths.find((width, i) => width < first * 2 ** (i + 1));
   return capped ?? Math.max(usual, first, ...widths);
 }
 
-function hourglass(tensors: NamedShapes, prefix: string, what: string): HourglassConfig {
+export function hourglass(tensors: NamedShapes, prefix: string, what: string): HourglassConfig {
   const numBlocks = count(tensors, `${prefix}.encoder.down_blocks.`, '.conv.weight');
   if (numBlocks === 0) throw new ArchitectureError(`${what}: there is no hourglass '${prefix}'`);
   const width = (side: string, i: number) => need(tensors, `${prefix}.${side}.${i}.conv.weight`, what)[0]!;

@@ -1,7 +1,7 @@
 // Monkey-Net as a system.
 import { ConfigError, fields, hourglassChecks, oneOf, RANGES } from '../config/config-check.js';
-import { MONKEY_NET_NAMES } from '../monkey-net/names.js';
 import { MonkeyNet, type MonkeyNetConfig } from '../monkey-net/monkey-net.js';
+import { MONKEY_NET_NAMES } from '../monkey-net/names.js';
 import type { NamedShapes, System } from '../system.js';
 import { channelCap, count, hourglass, need } from './infer-config.js';
 

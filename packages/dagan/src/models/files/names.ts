@@ -1,7 +1,9 @@
 // Names of tensors, translated once: where a file is read. Behind this door every tensor is called as our networks call it,
 // whoever wrote the file.
 import { CheckpointError, type CheckpointFile, type TensorRecord } from '@dagan/libtorch/checkpoint';
+import { MONKEY_NET_NAMES } from '../monkey-net/names.js';
 import type { NameRow, SystemNames } from '../system.js';
+import { X2FACE_NAMES } from '../x2face/names.js';
 import { stageOf } from './formats.js';
 
 /** DaGAN's and the first-order model's, and what other systems call alike. */
@@ -36,9 +38,18 @@ const ROWS: readonly NameRow[] = [
 ];
 
 /** The names of the other systems. A row that one of them adds must not match what another calls differently. */
-const OTHERS: readonly SystemNames[] = [];
+const OTHERS: readonly SystemNames[] = [X2FACE_NAMES, MONKEY_NET_NAMES];
 
-const TABLE: readonly NameRow[] = [...ROWS, ...OTHERS.flatMap(({ rows }) => rows)];
+/** What only one system has comes before what many call alike. */
+const TABLE: readonly NameRow[] = [...OTHERS.flatMap(({ rows }) => rows), ...ROWS];
+
+/** What training in parallel, compiling and savers put in front of names, in any number and order. */
+const WRAPPERS = /(^|\.)(?:(?:module|state_dict|_orig_mod|model)\.)+/g;
+
+/** A name without wrappers; a few published names have such a part of their own. */
+function unwrapped(name: string): string {
+  return name.replace(WRAPPERS, '$1');
+}
 
 /** Replaces what a name begins with by the first row that matches; other names stay. */
 function translator(rows: readonly (readonly [from: string, to: string])[]): (name: string) => string {
@@ -56,17 +67,16 @@ function translator(rows: readonly (readonly [from: string, to: string])[]): (na
 /** The published name of one of our tensors. */
 export const publishedName = translator(TABLE);
 
+const translateUnwrapped = translator(TABLE.map(([ours, published]) => [unwrapped(published), ours]));
+
 /** Our name of a published tensor. Names that are ours already, or of something else, stay. */
-export const ownName = translator(TABLE.map(([ours, published]) => [published, ours]));
+export const ownName = (name: string): string => translateUnwrapped(unwrapped(name));
 
 /** What names of our networks' tensors begin with. */
 const NETWORKS: readonly string[] = [
   ...['generator.', 'keypoint_detector.', 'depth_network.', 'pose_network.'],
   ...OTHERS.flatMap(({ parts }) => parts),
 ];
-
-/** What training in parallel, compiling and savers put in front of names, in any number and order. */
-const WRAPPERS = /(^|\.)(?:(?:module|state_dict|_orig_mod|model)\.)+/g;
 
 /** Tensors by which a part is known that stands in a file of its own without saying which part it is. */
 const BARE_PARTS = [
@@ -97,18 +107,29 @@ export function readNamed(...files: readonly NamedFile[]): Map<string, TensorRec
 }
 
 function namedIn(file: NamedFile): Map<string, TensorRecord> {
-  const bare = [...file.tensors].map(([name, record]) => [name.replace(WRAPPERS, '$1'), record] as const);
+  const bare = [...file.tensors].map(([name, record]) => [unwrapped(name), record] as const);
   const prefix = barePrefix(new Map(bare));
   const named = new Map<string, TensorRecord>();
   for (const [name, record] of bare) {
     const own = ownName(prefix + name);
     const other = named.get(own);
     if (other) throw new CheckpointError(file.path, `has two tensors for ${own}: ${other.name} and ${record.name}`);
-    named.set(own, record);
+    named.set(own, flattened(own, record));
   }
   if (stageOf(file) !== 'animation') return named;
   const rest = [...named].filter(([name]) => !name.startsWith('average.'));
   return new Map([...rest, ...below('average.', named)]);
+}
+
+/** What names of kernels begin with whose published form has a depth of 1. */
+const FLATTENED: readonly string[] = OTHERS.flatMap(({ flattened: prefixes = [] }) => prefixes);
+
+/** The record of a kernel without a depth of 1: the same elements in the same order. */
+function flattened(own: string, record: TensorRecord): TensorRecord {
+  const { name, dtype, shape, byteLength, offset } = record;
+  if (shape.length !== 5 || shape[2] !== 1 || !FLATTENED.some((prefix) => own.startsWith(prefix))) return record;
+  const flat = { name, dtype, shape: shape.filter((_, axis) => axis !== 2), byteLength, read: () => record.read() };
+  return offset === undefined ? flat : { ...flat, offset };
 }
 
 /** What belongs before the names of a file that holds one part alone. */

@@ -4,10 +4,10 @@ import { cat, nn, type Tensor } from '@dagan/libtorch';
 import type { Keypoints } from '../../tensors/keypoint-set.js';
 import type { MotionSpace } from '../../tensors/motion-space.js';
 import { thinned } from '../../tensors/thinned.js';
-import type { AnimationModel, NamedTensorList } from '../animation-model.js';
+import type { AnimationModel } from '../animation-model.js';
 import type { HourglassConfig } from '../hourglass.js';
 import { type MonkeyEncoded, type MonkeyFrame, MonkeyGenerator, type MonkeyGeneratorConfig } from './generator.js';
-import { GaussianKeypointDetector, type GaussianKeypoints, gaussianOf } from './keypoints.js';
+import { GaussianKeypointDetector, type GaussianKeypoints, gaussianOf, MOTION_SCALE } from './keypoints.js';
 
 export type MonkeyNetConfig = {
   system: 'monkey-net';
@@ -27,7 +27,7 @@ export const MONKEY_NET_PUBLISHED: MonkeyNetConfig = {
 };
 
 /** What is computed of pictures [N, 3, H, W]: heatmaps before their softmax, and keypoints with covariances as matrices. */
-export type MonkeyDriving = { logits: Tensor; keypoints: Keypoints };
+export type MonkeyDriving = { logits: Tensor; keypoints: Keypoints; disparity: null };
 
 /** What is computed once per portrait. */
 export type MonkeySource = MonkeyDriving & { encoded: MonkeyEncoded };
@@ -38,6 +38,7 @@ const GAUSSIANS: MotionSpace = { dimensions: 2, matrices: 'covariances' };
 export class MonkeyNet extends nn.Module implements AnimationModel {
   readonly generator: MonkeyGenerator;
   readonly keypointDetector: GaussianKeypointDetector;
+  readonly depthNetwork = null;
   readonly config: MonkeyNetConfig;
 
   constructor(config: MonkeyNetConfig = MONKEY_NET_PUBLISHED) {
@@ -72,7 +73,7 @@ export class MonkeyNet extends nn.Module implements AnimationModel {
   driving(image: Tensor): MonkeyDriving {
     const logits = this.keypointDetector.logits(image);
     const { mean, covariance } = gaussianOf(logits);
-    return { logits, keypoints: { value: mean, jacobian: covariance } };
+    return { logits, keypoints: { value: mean, jacobian: covariance }, disparity: null };
   }
 
   /** A frame per driving keypoint set; one source may serve a whole batch. */
@@ -81,7 +82,7 @@ export class MonkeyNet extends nn.Module implements AnimationModel {
   }
 
   /** Everything on the way to frames, under the names of the reference data. */
-  seen(source: MonkeySource, driving: MonkeyDriving | null, frame: MonkeyFrame): NamedTensorList {
+  seen(source: MonkeySource, driving: MonkeyDriving | null, frame: MonkeyFrame): [string, Tensor][] {
     const frames = frame.prediction.size(0);
     const found: [string, Tensor][] = [
       ['kp_source.mean', source.keypoints.value],
@@ -105,10 +106,6 @@ export class MonkeyNet extends nn.Module implements AnimationModel {
       );
     }
     return found.map(([name, value]) => [name, thinned(name, value)]);
-  }
-
-  disparity(): null {
-    return null;
   }
 
   attention(): null {

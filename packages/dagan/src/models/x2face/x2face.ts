@@ -7,7 +7,7 @@ import type { Keypoints } from '../../tensors/keypoint-set.js';
 import type { MotionSpace } from '../../tensors/motion-space.js';
 import { matching } from '../../tensors/precision.js';
 import { thinned } from '../../tensors/thinned.js';
-import type { AnimationModel, NamedTensorList } from '../animation-model.js';
+import type { AnimationModel } from '../animation-model.js';
 import { UNet, type UNetConfig } from './u-net.js';
 
 export type X2FaceConfig = Pick<UNetConfig, 'numLevels' | 'blockExpansion' | 'maxFeatures'> & {
@@ -45,10 +45,11 @@ export type X2FaceSource = {
   embeddedFace: Tensor;
   /** The first portrait's own code as keypoints of one coordinate, [N, codeChannels, 1]. */
   keypoints: Keypoints;
+  disparity: null;
 };
 
 /** What is computed once per driving frame. */
-export type X2FaceDriving = { image: Tensor; keypoints: Keypoints };
+export type X2FaceDriving = { image: Tensor; keypoints: Keypoints; disparity: null };
 
 /** A frame, and where in the embedded face it looks. */
 export type X2FaceFrame = {
@@ -66,6 +67,7 @@ const CODE: MotionSpace = { dimensions: 1, matrices: 'jacobians' };
 export class X2Face extends nn.Module implements AnimationModel {
   readonly embeddingNetwork: UNet;
   readonly drivingNetwork: UNet;
+  readonly depthNetwork = null;
   readonly config: X2FaceConfig;
 
   constructor(config: X2FaceConfig = X2FACE_PUBLISHED) {
@@ -91,16 +93,23 @@ export class X2Face extends nn.Module implements AnimationModel {
 
   /** @param portraits of a person, each [N, 3, H, W] in [0, 1]; one is enough */
   source(...portraits: readonly Tensor[]): X2FaceSource {
-    return { portraits, embeddedFace: this.embed(portraits), keypoints: this.driving(portraits[0]!).keypoints };
+    const { keypoints } = this.driving(portraits[0]!);
+    return { portraits, embeddedFace: this.embed(portraits), keypoints, disparity: null };
   }
 
   /** The code of driving frames [N, 3, H, W]. */
   driving(image: Tensor): X2FaceDriving {
-    return { image, keypoints: { value: this.code(image).flatten(1).unsqueeze(2), jacobian: null } };
+    const value = this.code(image).flatten(1).unsqueeze(2);
+    return { image, keypoints: { value, jacobian: null }, disparity: null };
   }
 
   /** A frame per code; one embedded face may serve a whole batch. */
-  generate({ embeddedFace }: Pick<X2FaceSource, 'embeddedFace'>, { value }: Pick<Keypoints, 'value'>): X2FaceFrame {
+  generate({ embeddedFace }: X2FaceSource, driving: Keypoints): X2FaceFrame {
+    return this.look(embeddedFace, driving);
+  }
+
+  /** What codes see in an embedded face. */
+  look(embeddedFace: Tensor, { value }: Keypoints): X2FaceFrame {
     const shrink = 2 ** this.config.numLevels;
     const [height, width] = [embeddedFace.size(2) / shrink, embeddedFace.size(3) / shrink];
     const code = value.reshape(value.size(0), this.config.codeChannels, height, width);
@@ -137,10 +146,6 @@ export class X2Face extends nn.Module implements AnimationModel {
     return this.#climb(code).at(-1)!.tanh();
   }
 
-  disparity(): null {
-    return null;
-  }
-
   attention(): null {
     return null;
   }
@@ -154,7 +159,7 @@ export class X2Face extends nn.Module implements AnimationModel {
   }
 
   /** Everything on the way to a frame, under the names of the reference data. */
-  seen(source: X2FaceSource, driving: X2FaceDriving | null, frame: X2FaceFrame): NamedTensorList {
+  seen(source: X2FaceSource, driving: X2FaceDriving | null, frame: X2FaceFrame): [string, Tensor][] {
     const { portraits, embeddedFace } = source;
     const parts = portraits.map((portrait) => this.unwrap(portrait));
     const down = this.embeddingNetwork.encode(portraits[0]!);
