@@ -1,0 +1,143 @@
+// Models of the other systems as files and in commands: published ones are read as they are, ours are written and read back.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { saveStateDict, type Tensor, tidy } from '@dagan/libtorch';
+import { openCheckpoint } from '@dagan/libtorch/checkpoint';
+import { LibtorchEngine } from '../src/animation/engines/libtorch.js';
+import { MotionTransfer } from '../src/animation/motion.js';
+import { openClip, writePicture } from '../src/media/index.js';
+import type { AnimationModel } from '../src/models/animation-model.js';
+import { fillByFormula } from '../src/models/files/formula-weights.js';
+import { loadModel, saveModel, weightsHash } from '../src/models/files/model-file.js';
+import { publishedName } from '../src/models/files/names.js';
+import { MonkeyNet } from '../src/models/monkey-net/monkey-net.js';
+import { X2Face } from '../src/models/x2face/x2face.js';
+import { dagan } from './cli-run.js';
+import { makeMp4, scene, temporaryFolder } from './media-fixtures.js';
+
+const folder = await temporaryFolder();
+const path = (name: string): string => join(folder, name);
+await writePicture(path('face.png'), scene(64, 64, 3));
+await makeMp4(path('talk.mp4'), { width: 64, height: 64, frames: 3 });
+
+const FEW = { blockExpansion: 4, maxFeatures: 8 }; // so few that the cap counts, and can be told
+const hourglass = { ...FEW, numBlocks: 2 };
+
+/** Small models with reproducible weights, by the name of their system. */
+const MODELS: Readonly<Record<string, AnimationModel>> = {
+  x2face: new X2Face({ system: 'x2face', numLevels: 6, ...FEW, codeChannels: 5 }),
+  'monkey-net': new MonkeyNet({
+    system: 'monkey-net',
+    numKeypoints: 3,
+    keypointDetector: hourglass,
+    generator: { ...hourglass, numBlocks: 3, numRefinementBlocks: 1, denseMotion: hourglass },
+  }),
+};
+for (const model of Object.values(MODELS)) fillByFormula(model, { rename: publishedName }).eval().requiresGrad_(false);
+
+/** A model as its published code saves it. @param before what a framework put in front of names */
+function savePublished(file: string, model: AnimationModel, { before = '', without = '' } = {}): void {
+  tidy(() => {
+    const state = new Map<string, Tensor>();
+    for (const [name, value] of model.stateDict()) {
+      if (name === without) continue;
+      const deep = model instanceof MonkeyNet && value.ndim === 4;
+      state.set(before + publishedName(name), deep ? value.unsqueeze(2) : value);
+    }
+    saveStateDict(path(file), state);
+  });
+}
+
+for (const [system, model] of Object.entries(MODELS)) {
+  test(`${system}: published files tell their configuration, whatever a framework put in front of their names`, () => {
+    for (const before of ['', 'state_dict.', 'state_dict.module.']) {
+      savePublished('published.safetensors', model, { before });
+      const loaded = loadModel({ checkpoint: path('published.safetensors') });
+      assert.deepEqual(loaded.model.config, model.config);
+      assert.equal(weightsHash(loaded.model.stateDict()), weightsHash(model.stateDict()));
+      assert.deepEqual(loaded.unused, []);
+      loaded.model.dispose();
+    }
+  });
+
+  test(`${system}: a file of ours brings back the model, and says what it is`, async () => {
+    saveModel(path(`${system}.safetensors`), model, { name: 'small' });
+    using file = openCheckpoint(path(`${system}.safetensors`));
+    assert.equal(file.metadata.architecture, system);
+    const { model: back } = loadModel({ checkpoint: path(`${system}.safetensors`) });
+    assert.equal(weightsHash(back.stateDict()), weightsHash(model.stateDict()));
+    back.dispose();
+    const info = await dagan(folder, ['info', `${system}.safetensors`]);
+    assert.match(info.stdout, system === 'x2face' ? /X2Face: a code of 5 numbers/ : /3 keypoints with covariances/);
+  });
+
+  test(`${system}: a tensor that is missing is named`, () => {
+    const gone = [...model.stateDict().keys()].filter((name) => name.endsWith('conv.weight')).at(-1)!;
+    savePublished('partial.safetensors', model, { without: gone });
+    const named = gone.replaceAll('.', '\\.');
+    const expected = new RegExp(`partial\\.safetensors.*(${named}.*missing|missing.*${named})`);
+    assert.throws(() => loadModel({ checkpoint: path('partial.safetensors') }), expected);
+  });
+
+  test(`${system}: a clip moves a portrait, and every frame is written`, async () => {
+    saveModel(path(`${system}.safetensors`), model, { name: 'small' });
+    const words = [
+      'animate',
+      'face.png',
+      'talk.mp4',
+      '--checkpoint',
+      `${system}.safetensors`,
+      '--precision',
+      'float32',
+    ];
+    const run = await dagan(folder, [...words, '--crop', 'none', '-o', `${system}.mp4`]);
+    assert.equal(run.code, 0, run.stderr);
+    const clip = await openClip(path(`${system}.mp4`));
+    let frames = 0;
+    for await (const _ of clip.frames()) frames += 1;
+    assert.equal(frames, 3);
+  });
+}
+
+test('a code moves as the driver changes since the reference frame, as far as strength says, and has no size', async () => {
+  const engine = new LibtorchEngine(loadModel({ checkpoint: path('x2face.safetensors') }).model, { size: 64 });
+  try {
+    const portrait = await engine.setSource(scene(64, 64, 3));
+    const [first, second] = (await engine.drive([scene(64, 64, 5), scene(64, 64, 9)])).map((frame) => frame.keypoints);
+    const space = engine.motion;
+    const motion = new MotionTransfer(portrait.keypoints, { space, controls: { strength: 0.5 } });
+    assert.deepEqual(motion.next(first!), portrait.keypoints);
+    const { value } = motion.next(second!);
+    for (const [i, number] of value.entries()) {
+      const expected = portrait.keypoints.value[i]! + 0.5 * (second!.value[i]! - first!.value[i]!);
+      assert.ok(Math.abs(number - expected) < 1e-6);
+    }
+    assert.throws(() => new MotionTransfer(portrait.keypoints, { space, adaptScale: true }), /has no size/);
+  } finally {
+    engine.dispose();
+  }
+});
+
+test('Monkey-Net takes over the driver’s covariance and moves the place', async () => {
+  const engine = new LibtorchEngine(loadModel({ checkpoint: path('monkey-net.safetensors') }).model, { size: 64 });
+  try {
+    const portrait = await engine.setSource(scene(64, 64, 3));
+    const [first, second] = (await engine.drive([scene(64, 64, 5), scene(64, 64, 9)])).map((frame) => frame.keypoints);
+    const motion = new MotionTransfer(portrait.keypoints, { space: engine.motion });
+    motion.next(first!);
+    const moved = motion.next(second!);
+    assert.deepEqual(moved.jacobian, second!.jacobian);
+    const x = portrait.keypoints.value[0]! + second!.value[0]! - first!.value[0]!;
+    assert.ok(Math.abs(moved.value[0]! - x) < 1e-6);
+  } finally {
+    engine.dispose();
+  }
+});
+
+test('the command refuses to scale a code by the size of faces', async () => {
+  const words = ['animate', 'face.png', 'talk.mp4', '--checkpoint', 'x2face.safetensors', '--adapt-scale'];
+  const run = await dagan(folder, [...words, '--crop', 'none', '-o', 'no.mp4']);
+  assert.notEqual(run.code, 0);
+  assert.match(run.stderr, /has no size/);
+});
