@@ -45,6 +45,8 @@ export type ProblemValues = {
   'not-exported': { path: string };
   /** A model whose system has no exported form. */
   'not-exportable': { system: string };
+  /** Several portraits for a model that takes one. */
+  'one-portrait': Record<never, never>;
   /** A complete model with files of a depth network beside it. */
   'complete-model': { path: string };
   /** Files of a depth network without that of the other networks. */

@@ -1,12 +1,13 @@
 // Models of the other systems as files and in commands: published ones are read as they are, ours are written and read back.
 import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { saveStateDict, type Tensor, tidy } from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { LibtorchEngine } from '../src/animation/engines/libtorch.js';
 import { MotionTransfer } from '../src/animation/motion.js';
-import { openClip, writePicture } from '../src/media/index.js';
+import { openClip, readPicture, writePicture } from '../src/media/index.js';
 import type { AnimationModel } from '../src/models/animation-model.js';
 import { fillByFormula } from '../src/models/files/formula-weights.js';
 import { loadModel, saveModel, weightsHash } from '../src/models/files/model-file.js';
@@ -19,6 +20,7 @@ import { makeMp4, scene, temporaryFolder } from './media-fixtures.js';
 const folder = await temporaryFolder();
 const path = (name: string): string => join(folder, name);
 await writePicture(path('face.png'), scene(64, 64, 3));
+await writePicture(path('other.png'), scene(64, 64, 9));
 await makeMp4(path('talk.mp4'), { width: 64, height: 64, frames: 3 });
 
 const FEW = { blockExpansion: 4, maxFeatures: 8 }; // so few that the cap counts, and can be told
@@ -133,6 +135,25 @@ test('Monkey-Net takes over the driver’s covariance and moves the place', asyn
   } finally {
     engine.dispose();
   }
+});
+
+test('further portraits change what X2Face shows, and are refused by models that take one', async () => {
+  const words = ['animate', 'face.png', 'talk.mp4', '--crop', 'none', '--precision', 'float32', '--end', '1'];
+  const first = async (name: string, more: readonly string[]): Promise<Uint8Array> => {
+    const run = await dagan(folder, [...words, '--checkpoint', 'x2face.safetensors', '-o', `${name}/`, ...more]);
+    assert.equal(run.code, 0, run.stderr);
+    const [frame] = await readdir(path(name));
+    return (await readPicture(join(path(name), frame!))).data;
+  };
+  const alone = await first('alone', []);
+  const merged = await first('merged', ['--portraits', 'other.png', 'face.png']);
+  assert.ok(merged.some((value, i) => Math.abs(value - alone[i]!) > 8));
+  const refused = await dagan(folder, [
+    ...words,
+    ...['--checkpoint', 'monkey-net.safetensors', '-o', 'no.mp4', '--portraits', 'other.png'],
+  ]);
+  assert.notEqual(refused.code, 0);
+  assert.match(refused.stderr, /takes one portrait.*--portraits/);
 });
 
 test('the command refuses to scale a code by the size of faces', async () => {

@@ -33,7 +33,7 @@ test('one and three portraits give what the published X2Face gives', { skip: sha
       const [source, picture] = [reference('source'), reference('driving')];
       const driving = model.driving(picture);
       for (const portraits of [[source], [source, source.flip(3), picture.flip(3)]]) {
-        const person = model.source(...portraits);
+        const person = model.source(portraits[0]!, portraits.slice(1));
         const frame = model.generate(person, driving.keypoints);
         for (const [name, actual] of model.seen(person, driving, frame)) {
           if (!left.delete(name)) continue;
@@ -108,7 +108,7 @@ test('the embedded face lies between what its portraits show, whatever their ord
 test('one embedded face serves a batch of driving frames, and gradients reach every parameter', () => {
   using model = new X2Face(SMALL).train();
   const frames = noise(32, { seed: 5, count: 3 });
-  const person = model.source(noise(32), noise(32, { seed: 2 }));
+  const person = model.source(noise(32), [noise(32, { seed: 2 })]);
   const driving = model.driving(frames);
   assert.deepEqual(driving.keypoints.value.shape, [3, 6, 1]);
   const { prediction, deformation } = model.generate(person, driving.keypoints);

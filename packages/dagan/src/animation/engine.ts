@@ -32,6 +32,8 @@ export type Inspection = {
   tensors: ReadonlyMap<string, TensorValues> | null;
 };
 
+export type SourceOptions = { keypoints?: KeypointSet; others?: readonly Picture[] };
+
 export type InspectOptions = { withTensors?: boolean; driving?: Picture };
 
 /** How driving frames are looked at. */
@@ -54,12 +56,15 @@ export type Engine = {
   readonly keypointNames?: Readonly<Record<string, number>>;
   /** What moves; keypoints in the plane if not given. */
   readonly motion?: MotionSpace;
+  /** Whether several portraits of a person are merged; otherwise it takes one. */
+  readonly mergesPortraits?: boolean;
   /**
    * Takes a portrait as the one to animate; replaces the one before.
    *
    * @param options.keypoints taken for the portrait's instead of those that the network finds
+   * @param options.others further portraits of the same person, for engines that merge several
    */
-  setSource(portrait: Picture, options?: { keypoints?: KeypointSet }): Promise<Analysis>;
+  setSource(portrait: Picture, options?: SourceOptions): Promise<Analysis>;
   /** Keypoints of driving frames, as the portrait has them that was taken before, if one was. */
   drive(frames: readonly Picture[], options?: DriveOptions): Promise<Analysis[]>;
   /** The portrait with the keypoints given; they are already transferred to it. */

@@ -29,7 +29,7 @@ type AnimateOptions = CommonOptions &
   SigningOptions &
   Pick<
     ClipSettings,
-    'adaptScale' | 'keypoints' | 'referenceFrame' | 'pasteBack' | 'start' | 'end' | 'size' | 'sideBySide'
+    'adaptScale' | 'keypoints' | 'portraits' | 'referenceFrame' | 'pasteBack' | 'start' | 'end' | 'size' | 'sideBySide'
   > & {
     output: string;
     absolute?: boolean;
@@ -119,6 +119,10 @@ export function animateCommand(): Command {
       cropChoice,
     )
     .option(
+      '--portraits <files...>',
+      'more portraits of the same person, for models that merge several into one (X2Face); each at its face',
+    )
+    .option(
       '--driving-crop <square>',
       "the clip's square, likewise; one for all its frames (default: auto)",
       cropChoice,
@@ -166,12 +170,13 @@ export function animateCommand(): Command {
 async function runAnimate(inputs: readonly string[], options: AnimateOptions): Promise<number> {
   const { output, start = 0, end } = options;
   if (end !== undefined && end <= start) throw new UsageError(`--end ${end} must be after --start ${start}`);
-  checkFiles([options.checkpoint, options.depthEncoder, options.depthDecoder]);
+  checkFiles([options.checkpoint, options.depthEncoder, options.depthDecoder, ...(options.portraits ?? [])]);
   const settings = settingsOf(options);
   const reporter = new Reporter(options);
   const { pairs, batch, warnings } = await planPairs(inputs, output, options.format);
   for (const text of warnings) reporter.warn(text);
   const onEvent = reporter.listen.bind(reporter);
+  if (batch && options.portraits) throw new UsageError('--portraits goes with one portrait and one clip');
   if (!batch) {
     const [pair] = pairs as [(typeof pairs)[0]];
     reporter.result(summaryOf(pair.output, await animateClip({ ...pair, ...settings, onEvent })));
@@ -196,6 +201,7 @@ function settingsOf(options: AnimateOptions): ClipSettings & EngineChoice {
     ...{ checkpoint, depthEncoder, depthDecoder, engine, precision, device, threads },
     ...{ adaptScale, referenceFrame, pasteBack, start, end, size, sideBySide, sound, provenance },
     keypoints,
+    portraits: options.portraits,
     controls: { strength, parts, retarget: { mouth, lids, brows, smile } },
     crop: withFace(crop, face),
     drivingCrop: withFace(drivingCrop, drivingFace, { crop: '--driving-crop', face: '--driving-face' }),

@@ -36,6 +36,7 @@ const WORDS: { readonly [Code in keyof Values]?: Words<Code> } = {
   'no-cuda-device': (message) => `${message} (\`dagan doctor\` says why)`,
   'no-cuda': (_message, { refusal, gpus }) => withoutCuda(refusal, gpus),
   'not-exported': (message) => `${message} (\`dagan export\` makes one)`,
+  'one-portrait': (message) => `${message}: leave --portraits out, or take a model that does (X2Face)`,
   'not-exportable': (message) => `${message}: run it on LibTorch (--engine libtorch)`,
   'complete-model': (_message, { path }) => `${path}: is complete; leave --depth-encoder and --depth-decoder out`,
   'depth-files-alone': () => '--depth-encoder and --depth-decoder go with --checkpoint, the file of the other networks',

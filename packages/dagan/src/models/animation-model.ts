@@ -52,8 +52,16 @@ export type AnimationModel = nn.Module & {
   /** The face-depth network, whose disparity is shown; null where there is none. */
   readonly depthNetwork: DepthNetwork | null;
 
-  /** The portrait's side. @param image [1, 3, H, W] */
-  source(image: Tensor): SourceState;
+  /** Whether several portraits of a person make one source; otherwise `source` is given one. */
+  readonly mergesPortraits?: boolean;
+
+  /**
+   * The portrait's side.
+   *
+   * @param image [1, 3, H, W]
+   * @param others further portraits of the same person, each [1, 3, H, W], for models that merge several
+   */
+  source(image: Tensor, others?: readonly Tensor[]): SourceState;
   /**
    * What moves, in driving frames.
    *

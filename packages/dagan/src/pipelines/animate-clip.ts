@@ -32,6 +32,8 @@ import { provenance } from './provenance.js';
 export type ClipSettings = Partial<TransferOptions> & {
   /** Which square of the portrait the networks see. Default: that of the largest face. */
   crop?: CropChoice;
+  /** Further portraits of the same person, for models that merge several. */
+  portraits?: readonly string[];
   /** The same of the clip, one for all its frames. Default: that of the largest face, or the centre if `crop` is. */
   drivingCrop?: CropChoice;
   /**
@@ -97,7 +99,7 @@ export type StageTimes = { source: number; drive: number; generate: number };
  */
 export async function animateClip(options: AnimateClipOptions): Promise<AnimationResult> {
   const { portrait, driving, output, ...rest } = options;
-  guardInputs(output, [portrait, driving]);
+  guardInputs(output, [portrait, driving, ...(rest.portraits ?? [])]);
   await checkTarget(output);
   await using animator = new ClipAnimator(rest);
   return animator.animate({ portrait, driving, output });
@@ -160,7 +162,8 @@ export class ClipAnimator implements AsyncDisposable {
     const stages: StageTimes = { source: 0, drive: 0, generate: 0 };
     const timed = timedEngine(engine, stages);
     const source = cutSquare(canvas, square, NETWORK_SIZE);
-    const analysis = await timed.setSource(source);
+    const others = await this.#others(onWarning);
+    const analysis = await timed.setSource(source, { others });
     const anchor = await this.#anchor(engine, analysis, { clip, cut, reference, range: { start, end } });
     const isVideo = !['gif', 'webp', 'folder'].includes(containerOf(output));
     const compose = await this.#composer(engine, { canvas, square, source, analysis, isVideo });
@@ -218,6 +221,13 @@ export class ClipAnimator implements AsyncDisposable {
       const { engine: chosen, metadata: model } = await chooseEngine(this.#choice, this.#tell);
       this.#studio = { engine: chosen };
       requireControls(controls, chosen);
+      if (this.#settings.portraits && !chosen.mergesPortraits) {
+        throw new DaganError(
+          'one-portrait',
+          'this model takes one portrait of a person, and does not merge several',
+          {},
+        );
+      }
       const engine = await withKeypointsOf(keypoints, chosen, () => this.#faces.analyzer());
       this.#tell.notice('engine', engine.description, { description: engine.description });
       const metadata = says ? provenance(model, sideBySide || pasteBack ? 'composite' : 'trained') : undefined;
@@ -264,6 +274,19 @@ export class ClipAnimator implements AsyncDisposable {
     const message = `${clip.path}: frame ${found.frame} is most like the portrait; motion is measured from it`;
     this.#tell.notice('reference-frame', message, { path: clip.path, frame: found.frame, by: 'face' });
     return { ...seen, reference: found.picture };
+  }
+
+  /** The squares of the further portraits. */
+  async #others(onWarning: (text: string) => void): Promise<Picture[]> {
+    const { portraits = [], crop = { kind: 'auto' } } = this.#settings;
+    const own: CropChoice = crop.kind === 'none' ? crop : { kind: 'auto' }; // a square in pixels is the first portrait's
+    const squares: Picture[] = [];
+    for (const path of portraits) {
+      const picture = await readPortrait(path, onWarning);
+      const { square } = await this.#faces.portrait(path, picture, { crop: own, withLook: false });
+      squares.push(cutSquare(picture, square, NETWORK_SIZE));
+    }
+    return squares;
   }
 
   /** The keypoints from which motion is measured; undefined for those of the first frame. */
@@ -372,6 +395,7 @@ function timedEngine(engine: Engine, stages: StageTimes): Engine {
     batchSize: engine.batchSize,
     keypointNames: engine.keypointNames,
     motion: engine.motion,
+    mergesPortraits: engine.mergesPortraits,
     setSource: (portrait, options) => timed('source', () => engine.setSource(portrait, options)),
     drive: (frames, options) => timed('drive', () => engine.drive(frames, options)),
     generate: (keypoints) => timed('generate', () => engine.generate(keypoints)),

@@ -32,11 +32,12 @@ answerRequests<EngineRequest, EngineAnswer[keyof EngineAnswer]>(async (request) 
           size: engine.size,
           keypointNames: engine.keypointNames,
           motion: engine.motion,
+          mergesPortraits: engine.mergesPortraits,
           facts,
         },
       };
     case 'setSource':
-      return { answer: await engine.setSource(request.portrait, { keypoints: request.keypoints }) };
+      return { answer: await engine.setSource(request.portrait, request.options) };
     case 'drive': {
       const [analysis] = await engine.drive([request.frame], { withDisparity: request.withDisparity });
       return { answer: analysis! };

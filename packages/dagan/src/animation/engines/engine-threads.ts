@@ -9,7 +9,7 @@ import type { KeypointSet } from '../../tensors/keypoint-set.js';
 import type { MotionSpace } from '../../tensors/motion-space.js';
 import type { ThreadFailure } from '../../threads/messages.js';
 import { Thread } from '../../threads/thread.js';
-import type { Analysis, Engine, Inspection, InspectOptions } from '../engine.js';
+import type { Analysis, Engine, Inspection, InspectOptions, SourceOptions } from '../engine.js';
 import type { LibtorchEngineOptions, OnnxRuntimeOptions } from './options.js';
 
 /** The engine that each thread has. */
@@ -42,14 +42,14 @@ export function shareThreads(threads: number, memory = process.availableMemory()
 /** What a thread is asked for: what the methods of `Engine` are called with. */
 export type EngineRequest =
   | { call: 'load' }
-  | { call: 'setSource'; portrait: Picture; keypoints?: KeypointSet }
+  | { call: 'setSource'; portrait: Picture; options: SourceOptions }
   | { call: 'drive'; frame: Picture; withDisparity: boolean }
   | { call: 'generate'; keypoints: KeypointSet }
   | { call: 'inspect'; keypoints: KeypointSet; options: InspectOptions };
 
 /** What it answers, by call. */
 export type EngineAnswer = {
-  load: Pick<Engine, 'description' | 'size' | 'keypointNames' | 'motion'> & { facts: ModelFacts };
+  load: Pick<Engine, 'description' | 'size' | 'keypointNames' | 'motion' | 'mergesPortraits'> & { facts: ModelFacts };
   setSource: Analysis;
   drive: Analysis;
   generate: Picture;
@@ -86,6 +86,7 @@ export class EngineThreads implements Engine {
     readonly facts: ModelFacts,
     readonly keypointNames: Readonly<Record<string, number>> | undefined,
     readonly motion: MotionSpace | undefined,
+    readonly mergesPortraits: boolean | undefined,
     threads: readonly Thread<EngineRequest, Answers>[],
   ) {
     this.#threads = threads;
@@ -113,11 +114,12 @@ export class EngineThreads implements Engine {
     }
     for (const thread of threads) thread.hold(false);
     const one = (loaded[0] as PromiseFulfilledResult<EngineAnswer['load']>).value;
-    return new EngineThreads(describe(one.description), one.size, one.facts, one.keypointNames, one.motion, threads);
+    const { size, facts, keypointNames, motion, mergesPortraits } = one;
+    return new EngineThreads(describe(one.description), size, facts, keypointNames, motion, mergesPortraits, threads);
   }
 
-  async setSource(portrait: Picture, { keypoints }: { keypoints?: KeypointSet } = {}): Promise<Analysis> {
-    const request = { call: 'setSource', portrait, keypoints } as const;
+  async setSource(portrait: Picture, options: SourceOptions = {}): Promise<Analysis> {
+    const request = { call: 'setSource', portrait, options } as const;
     const [first] = await this.#answers<Analysis>(this.#threads.map(() => request));
     return first!;
   }

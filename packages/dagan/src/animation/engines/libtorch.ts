@@ -12,7 +12,7 @@ import {
 } from '../../tensors/keypoint-set.js';
 import type { MotionSpace } from '../../tensors/motion-space.js';
 import { pictureToTensor, tensorToMaps, tensorToPictures, tensorToValues } from '../../tensors/pictures.js';
-import type { Analysis, Engine, Inspection, InspectOptions } from '../engine.js';
+import type { Analysis, Engine, Inspection, InspectOptions, SourceOptions } from '../engine.js';
 import { EngineThreads, type LoadedEngine, shareThreads } from './engine-threads.js';
 import type { LibtorchEngineOptions } from './options.js';
 
@@ -90,11 +90,19 @@ export class LibtorchEngine implements Engine {
     return this.#model.motion;
   }
 
-  async setSource(portrait: Picture, { keypoints }: { keypoints?: KeypointSet } = {}): Promise<Analysis> {
+  get mergesPortraits(): boolean {
+    return this.#model.mergesPortraits ?? false;
+  }
+
+  async setSource(portrait: Picture, { keypoints, others = [] }: SourceOptions = {}): Promise<Analysis> {
+    if (others.length > 0 && !this.mergesPortraits) throw new TypeError('this model takes one portrait');
     this.#disposeSource();
     const state = this.#compute(() =>
       tidy(() => {
-        const found = this.#model.source(this.#input([portrait]));
+        const found = this.#model.source(
+          this.#input([portrait]),
+          others.map((other) => this.#input([other])),
+        );
         return keypoints ? { ...found, keypoints: this.#moving([keypoints]) } : found;
       }),
     );

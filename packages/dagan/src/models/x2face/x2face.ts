@@ -68,6 +68,7 @@ export class X2Face extends nn.Module implements AnimationModel {
   readonly embeddingNetwork: UNet;
   readonly drivingNetwork: UNet;
   readonly depthNetwork = null;
+  readonly mergesPortraits = true;
   readonly config: X2FaceConfig;
 
   constructor(config: X2FaceConfig = X2FACE_PUBLISHED) {
@@ -91,9 +92,13 @@ export class X2Face extends nn.Module implements AnimationModel {
     return {};
   }
 
-  /** @param portraits of a person, each [N, 3, H, W] in [0, 1]; one is enough */
-  source(...portraits: readonly Tensor[]): X2FaceSource {
-    const { keypoints } = this.driving(portraits[0]!);
+  /**
+   * @param image the portrait whose pose motion begins from, [N, 3, H, W] in [0, 1]
+   * @param others of the same person, each likewise
+   */
+  source(image: Tensor, others: readonly Tensor[] = []): X2FaceSource {
+    const portraits = [image, ...others];
+    const { keypoints } = this.driving(image);
     return { portraits, embeddedFace: this.embed(portraits), keypoints, disparity: null };
   }
 
