@@ -48,7 +48,10 @@ export class Studio {
   #ready: Square | null = null;
   #settling: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(private readonly engine: StudioEngine) {
+  readonly #engine: StudioEngine;
+
+  constructor(engine: StudioEngine) {
+    this.#engine = engine;
     this.#status = new EngineStatus(() => void this.#loadModel());
     this.#actions = new ActionBar({
       onAnimate: () => void this.#makeAnimation(),
@@ -121,7 +124,7 @@ export class Studio {
     this.#status.loading(0, 0);
     try {
       const onProgress = ({ done, total }: LoadProgress): void => this.#status.loading(done, total);
-      this.#model = await this.engine.load({ url: new URL(MODEL, document.baseURI).href }, { onProgress });
+      this.#model = await this.#engine.load({ url: new URL(MODEL, document.baseURI).href }, { onProgress });
       this.#status.ready(this.#model);
       keepForLater(FACE_ASSETS_URL);
       this.#insight.fit(this.#model);
@@ -179,7 +182,7 @@ export class Studio {
       this.#ready = null;
       this.#insight.clear();
       const free = !usesClip(this.#activity) && !usesCamera(this.#activity);
-      if (free) void this.engine.clearPortrait().catch(() => {});
+      if (free) void this.#engine.clearPortrait().catch(() => {});
     } else {
       this.#settling = setTimeout(() => {
         if (!usesCamera(this.#activity)) this.#preparePortrait();
@@ -201,7 +204,7 @@ export class Studio {
     const { portrait } = this.#portraits;
     if (!portrait) return;
     const { picture, square } = portrait;
-    const ready = await this.engine.setPortrait({ picture, square });
+    const ready = await this.#engine.setPortrait({ picture, square });
     this.#ready = square;
     if (this.#portraits.portrait?.square !== square || usesClip(this.#activity)) return;
     this.#showPortrait(ready);
@@ -228,7 +231,7 @@ export class Studio {
     if (!portrait || !this.#model || this.#activity.kind !== 'idle') return;
     void this.#newestStill(async (signal) => {
       if (this.#ready !== portrait.square) await this.#setPortrait();
-      const picture = await this.engine.still({ controls: this.#expression.value }, { signal });
+      const picture = await this.#engine.still({ controls: this.#expression.value }, { signal });
       if (!signal.aborted && this.#activity.kind === 'idle') this.#result.frame(picture);
     });
   }
@@ -246,7 +249,7 @@ export class Studio {
     const started = performance.now();
     const first = { at: started, done: 0 }; // what comes before it tells nothing of how long frames take
     const order: AnimationOrder = {
-      engine: this.engine,
+      engine: this.#engine,
       model: this.#model,
       portrait,
       driving,
@@ -299,7 +302,7 @@ export class Studio {
     const release = driving.clip.hold();
     try {
       const { picture, frames, seconds } = await makePreview({
-        engine: this.engine,
+        engine: this.#engine,
         model: this.#model,
         ...{ portrait, driving, settings: this.#chosen, signal: job.signal },
         onPortrait: (ready) => this.#showPortrait(ready),
@@ -343,7 +346,7 @@ export class Studio {
       await this.#setPortrait();
       asking.signal.throwIfAborted();
       const order = {
-        engine: this.engine,
+        engine: this.#engine,
         video: this.#clips.video,
         settings: () => this.#chosen,
         insight: () => this.#insight.due,

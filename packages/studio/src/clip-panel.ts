@@ -57,10 +57,12 @@ export class ClipPanel {
   #file: File | null = null;
   #live = false;
 
-  constructor(
-    private readonly engine: StudioEngine,
-    private readonly events: ClipEvents,
-  ) {
+  readonly #engine: StudioEngine;
+  readonly #events: ClipEvents;
+
+  constructor(engine: StudioEngine, events: ClipEvents) {
+    this.#engine = engine;
+    this.#events = events;
     this.#stage = new Stage({
       name: 'Driving clip',
       invitation: 'Choose a clip of a face, or drop one here',
@@ -70,7 +72,7 @@ export class ClipPanel {
         if (!this.#chosen) return;
         this.#chosen = { ...this.#chosen, square };
         this.#tellFacts();
-        this.events.onChange(this.#chosen);
+        this.#events.onChange(this.#chosen);
       },
     });
     this.video.setAttribute('aria-label', 'Camera');
@@ -79,7 +81,7 @@ export class ClipPanel {
       this.messages.clear(); // that it was the largest is over
       void this.#choosing((signal) => this.#take(this.#file!, signal, face));
     });
-    this.#camera = button('Use the camera', () => this.events.onCamera(!this.#live), 'link');
+    this.#camera = button('Use the camera', () => this.#events.onCamera(!this.#live), 'link');
     const example = (): void =>
       void this.#choosing(async (signal) => this.#take(await exampleFile(exampleClip, 'driving.mp4'), signal));
     this.element = panel(
@@ -111,7 +113,7 @@ export class ClipPanel {
   /** Takes a clip: opens it and follows a face, by default the largest, through some of its frames. */
   async #take(file: File, signal: AbortSignal, face?: number): Promise<void> {
     signal.throwIfAborted(); // the example may have come too late
-    if (this.#live) this.events.onCamera(false);
+    if (this.#live) this.#events.onCamera(false);
     this.messages.clear();
     this.#facts.textContent = 'Reading …';
     let clip: Clip | undefined;
@@ -129,7 +131,7 @@ export class ClipPanel {
       this.#stage.crop.place(chosen.square, clip.facts.width, clip.facts.height);
       this.#tellFacts();
       if (clip.warnings.length > 0) this.messages.tell(`${file.name}: ${clip.warnings.join('; ')}.`);
-      this.events.onChange(chosen);
+      this.#events.onChange(chosen);
     } catch (error) {
       clip?.close();
       throw error;
@@ -141,14 +143,14 @@ export class ClipPanel {
     this.#chosen = null;
     this.#stage.crop.clear();
     this.#part.offer(null);
-    this.events.onChange(null);
+    this.#events.onChange(null);
   }
 
   async #follow(clip: Clip, signal: AbortSignal, number?: number): Promise<ChosenClip> {
     const { width, height, frameCount } = clip.facts;
     const every = lookEvery(clip.facts);
     const size = analysisSize(width, height);
-    const face = new FollowedFace(this.engine, number);
+    const face = new FollowedFace(this.#engine, number);
     try {
       let looked = 0;
       for await (const { picture } of clip.frames({ every, transform: { size } })) {

@@ -29,14 +29,14 @@ export class CropBox {
   #square: Square | null = null;
   #drag: Drag | null = null;
 
+  readonly #onChange: (square: Square) => void;
+
   /**
    * @param name of what is cropped, for screen readers
    * @param onChange is called with each square that the user makes
    */
-  constructor(
-    name: string,
-    private readonly onChange: (square: Square) => void,
-  ) {
+  constructor(name: string, onChange: (square: Square) => void) {
+    this.#onChange = onChange;
     this.#words = element('span', { class: 'hidden-text', attributes: { 'aria-live': 'polite' } });
     this.#corners = CORNERS.map(({ right, bottom }) =>
       element('span', { class: `crop-corner ${right ? 'right' : 'left'} ${bottom ? 'bottom' : 'top'}` }),
@@ -141,7 +141,7 @@ export class CropBox {
     const along = (at: number, length: number): number =>
       Math.round(Math.min(Math.max(at, -whole / 2), length - whole / 2));
     this.#draw({ left: along(left, width), top: along(top, height), side: whole });
-    this.onChange(this.#square!);
+    this.#onChange(this.#square!);
   }
 
   #draw(square: Square): void {

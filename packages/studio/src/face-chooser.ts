@@ -7,14 +7,14 @@ export class FaceChooser {
   #face = 1;
   #faces = 1;
 
+  readonly #onChoose: (face: number) => void;
+
   /**
    * @param where the faces are, for screen readers
    * @param onChoose is called with the number that the user chooses, counted from the left from 1
    */
-  constructor(
-    where: string,
-    private readonly onChoose: (face: number) => void,
-  ) {
+  constructor(where: string, onChoose: (face: number) => void) {
+    this.#onChoose = onChoose;
     const step = (sign: string, name: string, by: number): HTMLButtonElement => {
       const made = button(sign, () => this.#step(by), 'quiet');
       made.setAttribute('aria-label', `${name} face of the ${where}`);
@@ -43,6 +43,6 @@ export class FaceChooser {
   /** Goes on to the next one; after the last comes the first. */
   #step(by: number): void {
     this.show(((this.#face - 1 + by + this.#faces) % this.#faces) + 1, this.#faces);
-    this.onChoose(this.#face);
+    this.#onChoose(this.#face);
   }
 }

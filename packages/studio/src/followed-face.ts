@@ -7,29 +7,32 @@ export class FollowedFace {
   static #clips = 0;
   readonly #clip = FollowedFace.#clips++;
 
+  readonly #engine: StudioEngine;
+  readonly #face: number | undefined;
+
   /** @param face which one, counted from the left from 1; by default the largest */
-  constructor(
-    private readonly engine: StudioEngine,
-    private readonly face?: number,
-  ) {}
+  constructor(engine: StudioEngine, face?: number) {
+    this.#engine = engine;
+    this.#face = face;
+  }
 
   /** Looks at a frame. All frames of a clip have one size. */
   see(frame: PictureInput, settings?: CallSettings): Promise<void> {
-    return this.engine.seeFrame({ clip: this.#clip, frame, face: this.face }, settings);
+    return this.#engine.seeFrame({ clip: this.#clip, frame, face: this.#face }, settings);
   }
 
   /** As `Studio.clipFraming`. */
   framing(settings?: CallSettings): Promise<ClipFraming> {
-    return this.engine.clipFraming({ clip: this.#clip }, settings);
+    return this.#engine.clipFraming({ clip: this.#clip }, settings);
   }
 
   /** As `Studio.nearestFrame`. */
   nearest(settings?: CallSettings): Promise<number | null> {
-    return this.engine.nearestFrame({ clip: this.#clip }, settings);
+    return this.#engine.nearestFrame({ clip: this.#clip }, settings);
   }
 
   /** Forgets the clip. */
   close(): void {
-    this.engine.forgetClip({ clip: this.#clip }).catch(() => {}); // an engine that has ended holds nothing
+    this.#engine.forgetClip({ clip: this.#clip }).catch(() => {}); // an engine that has ended holds nothing
   }
 }

@@ -8,10 +8,12 @@ export class KeptModels {
   readonly #words = element('span', { tabIndex: -1, attributes: { role: 'status' } });
   readonly #forget = button('Forget downloaded models', () => void this.#forgetModels(), 'link');
 
-  constructor(
-    private readonly engine: StudioEngine,
-    private readonly onProblem: (error: unknown) => void,
-  ) {
+  readonly #engine: StudioEngine;
+  readonly #onProblem: (error: unknown) => void;
+
+  constructor(engine: StudioEngine, onProblem: (error: unknown) => void) {
+    this.#engine = engine;
+    this.#onProblem = onProblem;
     this.#forget.hidden = true;
     this.element = element('p', { class: 'kept' }, this.#words, this.#forget);
   }
@@ -19,24 +21,24 @@ export class KeptModels {
   /** Looks again at what is kept. */
   async refresh(): Promise<void> {
     try {
-      const bytes = await this.engine.keptModels();
+      const bytes = await this.#engine.keptModels();
       this.#words.textContent =
         bytes > 0
           ? `This browser keeps ${megabytes(bytes)} of models, so that each is downloaded once.`
           : 'This browser keeps no model; the next visit downloads one.';
       this.#forget.hidden = bytes === 0;
     } catch (error) {
-      this.onProblem(error);
+      this.#onProblem(error);
     }
   }
 
   async #forgetModels(): Promise<void> {
     try {
-      await this.engine.forgetModels();
+      await this.#engine.forgetModels();
       await this.refresh();
       this.#words.focus(); // the button is gone
     } catch (error) {
-      this.onProblem(error);
+      this.#onProblem(error);
     }
   }
 }

@@ -18,11 +18,13 @@ export class LiveRecording {
   /** The encoder's work on the frame before; frames that come meanwhile are left out. */
   #adding: Promise<void> | null = null;
 
+  readonly #order: SaveOrder;
+  readonly #onFault: (error: unknown) => void;
+
   /** @param onFault is told, once, if the encoder fails on the way */
-  constructor(
-    private readonly order: SaveOrder,
-    private readonly onFault: (error: unknown) => void,
-  ) {
+  constructor(order: SaveOrder, onFault: (error: unknown) => void) {
+    this.#order = order;
+    this.#onFault = onFault;
     this.#recording = Recording.start(order);
     this.#recording.catch(onFault);
   }
@@ -34,7 +36,7 @@ export class LiveRecording {
 
   /** Whether a frame can go on: all of a video have one size. */
   fits({ width, height }: Picture): boolean {
-    return width === this.order.width && height === this.order.height;
+    return width === this.#order.width && height === this.#order.height;
   }
 
   /** Takes a frame, whose pixels are handed over. @param seconds when it is shown, on any clock */
@@ -46,7 +48,7 @@ export class LiveRecording {
         () => {
           this.#adding = null;
         },
-        (error: unknown) => this.onFault(error),
+        (error: unknown) => this.#onFault(error),
       );
     } else this.#started = seconds;
     this.#last = { picture, seconds };

@@ -40,10 +40,13 @@ export class Live {
   #seen = 0;
   #told = true;
 
-  private constructor(
-    private readonly order: LiveOrder,
-    private readonly camera: Camera,
-  ) {}
+  readonly #order: LiveOrder;
+  readonly #camera: Camera;
+
+  private constructor(order: LiveOrder, camera: Camera) {
+    this.#order = order;
+    this.#camera = camera;
+  }
 
   /**
    * Asks for the camera and starts.
@@ -71,17 +74,17 @@ export class Live {
 
   stop(): void {
     this.#ended = true;
-    this.camera.stop();
+    this.#camera.stop();
   }
 
   async #run(): Promise<void> {
-    const { events } = this.order;
+    const { events } = this.#order;
     const started = performance.now();
     let last = started;
     let mean: number | undefined;
-    while (await this.camera.next()) {
+    while (await this.#camera.next()) {
       try {
-        const settings = this.order.settings();
+        const settings = this.#order.settings();
         if (!this.#square || this.#mirrored !== settings.mirror) {
           await this.#findFace(settings.mirror);
           mean = undefined;
@@ -111,8 +114,8 @@ export class Live {
 
   /** Finds the face in the whole picture. Its pose of this moment is the portrait's own. */
   async #findFace(mirror: boolean): Promise<void> {
-    const { engine } = this.order;
-    const { squares, largest } = await engine.findFaces({ picture: await this.camera.picture(mirror) });
+    const { engine } = this.#order;
+    const { squares, largest } = await engine.findFaces({ picture: await this.#camera.picture(mirror) });
     await engine.resetReference();
     this.#square = squares[largest - 1]!;
     this.#mirrored = mirror;
@@ -121,11 +124,11 @@ export class Live {
 
   async #animate(settings: Settings, timestamp: number): Promise<GeneratedFrame> {
     const { motion, adaptScale, controls, smoothing, pasteBack, mirror } = settings;
-    return this.order.engine.animate({
-      frame: await this.camera.picture(mirror),
+    return this.#order.engine.animate({
+      frame: await this.#camera.picture(mirror),
       square: this.#square,
       watch: true,
-      insight: this.order.insight(),
+      insight: this.#order.insight(),
       ...{ motion, adaptScale, controls, smoothing, timestamp, pasteBack },
     });
   }
@@ -133,7 +136,7 @@ export class Live {
   /** Remembers whether the face is seen, and tells it when that changes. */
   #see(face: boolean): void {
     if (face) this.#seen = performance.now();
-    if (face !== this.#told) this.order.events.onFace(face);
+    if (face !== this.#told) this.#order.events.onFace(face);
     this.#told = face;
   }
 }

@@ -42,10 +42,12 @@ export class PortraitPanel {
   /** For each face. */
   #squares: readonly Square[] = [];
 
-  constructor(
-    private readonly engine: StudioEngine,
-    private readonly events: PortraitEvents,
-  ) {
+  readonly #engine: StudioEngine;
+  readonly #events: PortraitEvents;
+
+  constructor(engine: StudioEngine, events: PortraitEvents) {
+    this.#engine = engine;
+    this.#events = events;
     this.#stage = new Stage({
       name: 'Portrait',
       invitation: 'Choose a portrait, or drop one here',
@@ -84,7 +86,7 @@ export class PortraitPanel {
     const { picture, original } = await readPictureFile(file);
     signal.throwIfAborted();
     this.#portrait = null;
-    this.events.onChange(null);
+    this.#events.onChange(null);
     const { width, height } = picture;
     show(this.#stage.canvas, picture);
     this.#stage.filled(width, height);
@@ -99,20 +101,20 @@ export class PortraitPanel {
     this.#stage.crop.place(square, width, height);
     this.#portrait = { name: file.name, picture, original, square };
     this.#tellFacts();
-    this.events.onChange(this.#portrait);
+    this.#events.onChange(this.#portrait);
   }
 
   #reframe(square: Square): void {
     if (!this.#portrait) return;
     this.#portrait = { ...this.#portrait, square };
     this.#tellFacts();
-    this.events.onChange(this.#portrait);
+    this.#events.onChange(this.#portrait);
   }
 
   /** The squares around the faces; where there is none, the centre, and a word that it can be moved. */
   async #facesOf(picture: Picture, signal: AbortSignal): Promise<FoundFaces> {
     try {
-      const found = await this.engine.findFaces({ picture }, { signal });
+      const found = await this.#engine.findFaces({ picture }, { signal });
       const { length } = found.squares;
       if (length > 1) this.messages.tell(`${length} faces in the portrait: the largest was taken.`);
       return found;

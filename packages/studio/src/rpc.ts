@@ -109,10 +109,10 @@ export class RemoteWorker<H extends Handlers<H>> {
   #next = 0;
   #ended: Error | undefined;
 
-  constructor(
-    private readonly worker: Worker,
-    options: Partial<RemoteOptions> = {},
-  ) {
+  readonly #worker: Worker;
+
+  constructor(worker: Worker, options: Partial<RemoteOptions> = {}) {
+    this.#worker = worker;
     const { errorOf, pixels } = { pixels: 'handed-over' as const, errorOf: plainError, ...options };
     this.#options = { errorOf, pixels };
     worker.addEventListener('message', ({ data }: MessageEvent<Response>) => this.#take(data));
@@ -131,7 +131,7 @@ export class RemoteWorker<H extends Handlers<H>> {
 
   /** Ends the worker and frees its memory; calls that wait are rejected, and those to come. */
   terminate(reason: Error = new DOMException('stopped', 'AbortError')): void {
-    this.worker.terminate();
+    this.#worker.terminate();
     this.#ended ??= reason;
     for (const { reject } of this.#calls.values()) reject(this.#ended);
     this.#calls.clear();
@@ -144,14 +144,14 @@ export class RemoteWorker<H extends Handlers<H>> {
     const { pixels, errorOf } = this.#options;
     const items = transferables(argument).filter((item) => pixels === 'handed-over' || item instanceof ImageBitmap);
     try {
-      this.worker.postMessage({ id, name, argument } satisfies Request, items);
+      this.#worker.postMessage({ id, name, argument } satisfies Request, items);
     } catch {
       return Promise.reject(errorOf({ kind: 'not-sent' }));
     }
     const abort = (): void => {
       this.#calls.get(id)?.reject(signal!.reason);
       this.#calls.delete(id);
-      this.worker.postMessage({ abort: id } satisfies Request);
+      this.#worker.postMessage({ abort: id } satisfies Request);
     };
     signal?.addEventListener('abort', abort);
     const answer = new Promise((resolve, reject) => this.#calls.set(id, { resolve, reject, onProgress }));

@@ -17,7 +17,11 @@ export class FaceFinder {
   #analyzer: Promise<FaceAnalyzer> | undefined;
   readonly #clips = new Map<number, FollowedClip>();
 
-  constructor(private readonly runtime: Runtime) {}
+  readonly #runtime: Runtime;
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+  }
 
   /** The faces of a picture. */
   async find(input: PictureInput): Promise<FoundFaces> {
@@ -94,7 +98,7 @@ export class FaceFinder {
   }
 
   #load(): Promise<FaceAnalyzer> {
-    this.#analyzer ??= loadAnalyzer(this.runtime).catch((error: unknown) => {
+    this.#analyzer ??= loadAnalyzer(this.#runtime).catch((error: unknown) => {
       this.#analyzer = undefined; // the next call tries again
       throw error;
     });

@@ -44,16 +44,18 @@ export class Camera {
   #fresh = false;
   #wake: (() => void) | undefined;
 
-  constructor(
-    private readonly video: HTMLVideoElement,
-    private readonly stream: MediaStream,
-  ) {
+  readonly #video: HTMLVideoElement;
+  readonly #stream: MediaStream;
+
+  constructor(video: HTMLVideoElement, stream: MediaStream) {
+    this.#video = video;
+    this.#stream = stream;
     this.#listen();
   }
 
   /** Has it told that the camera was unplugged or taken by another program. */
   onLost(tell: () => void): void {
-    const [track] = this.stream.getVideoTracks();
+    const [track] = this.#stream.getVideoTracks();
     track?.addEventListener('ended', () => {
       if (!this.#stopped) tell();
     });
@@ -76,19 +78,19 @@ export class Camera {
 
   /** The newest picture, with left and right exchanged if it is to be that of a mirror. */
   async picture(mirrored: boolean): Promise<ImageBitmap> {
-    if (!mirrored) return createImageBitmap(this.video);
-    const { videoWidth: width, videoHeight: height } = this.video;
+    if (!mirrored) return createImageBitmap(this.#video);
+    const { videoWidth: width, videoHeight: height } = this.#video;
     const canvas = new OffscreenCanvas(width, height);
     const context = canvas.getContext('2d')!;
     context.setTransform(-1, 0, 0, 1, width, 0);
-    context.drawImage(this.video, 0, 0);
+    context.drawImage(this.#video, 0, 0);
     return canvas.transferToImageBitmap();
   }
 
   stop(): void {
     this.#stopped = true;
-    for (const track of this.stream.getTracks()) track.stop();
-    if (this.video.srcObject === this.stream) this.video.srcObject = null;
+    for (const track of this.#stream.getTracks()) track.stop();
+    if (this.#video.srcObject === this.#stream) this.#video.srcObject = null;
     this.#wake?.();
   }
 
@@ -99,7 +101,7 @@ export class Camera {
       this.#wake?.();
       this.#listen();
     };
-    if ('requestVideoFrameCallback' in this.video) this.video.requestVideoFrameCallback(came);
+    if ('requestVideoFrameCallback' in this.#video) this.#video.requestVideoFrameCallback(came);
     else requestAnimationFrame(came);
   }
 }

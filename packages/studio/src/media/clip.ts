@@ -16,11 +16,14 @@ export class Clip {
   #holders = 1;
   readonly #ends: (() => void)[] = [];
 
+  readonly #worker: RemoteWorker<MediaHandlers>;
+
   private constructor(
-    private readonly worker: RemoteWorker<MediaHandlers>,
+    worker: RemoteWorker<MediaHandlers>,
     readonly file: File,
     facts: ClipFacts,
   ) {
+    this.#worker = worker;
     this.#facts = facts;
   }
 
@@ -51,7 +54,7 @@ export class Clip {
 
   /** Frames in order, the next one decoded while one is worked on. One reading at a time. */
   async *frames(order: FrameOrder): AsyncGenerator<ReaderFrame> {
-    const { remote } = this.worker;
+    const { remote } = this.#worker;
     await remote.read(order);
     try {
       let coming = remote.next();
@@ -72,7 +75,7 @@ export class Clip {
 
   /** What is known of a part of the clip. Ends a reading. */
   factsOf({ start, end }: FrameRange): Promise<ClipFacts> {
-    return this.worker.remote.facts({ start, end });
+    return this.#worker.remote.facts({ start, end });
   }
 
   /** Keeps the clip of use for one more, also after it was closed by others. @returns what ends that */
@@ -84,7 +87,7 @@ export class Clip {
   /** Frees the file and its decoder, as soon as nobody holds the clip any more. */
   close(): void {
     if (--this.#holders > 0) return;
-    this.worker.terminate();
+    this.#worker.terminate();
     for (const end of this.#ends) end();
   }
 

@@ -30,10 +30,13 @@ export class Recording {
   #waiting: Promise<void>[] = [];
   #frames = 0;
 
-  private constructor(
-    private readonly worker: RemoteWorker<MediaHandlers>,
-    private readonly format: SavedFormat,
-  ) {}
+  readonly #worker: RemoteWorker<MediaHandlers>;
+  readonly #format: SavedFormat;
+
+  private constructor(worker: RemoteWorker<MediaHandlers>, format: SavedFormat) {
+    this.#worker = worker;
+    this.#format = format;
+  }
 
   static async start(order: SaveOrder): Promise<Recording> {
     const worker = startMediaWorker();
@@ -48,7 +51,7 @@ export class Recording {
 
   /** Adds a frame, whose pixels are handed over. Waits while many others are being encoded. */
   async add(picture: Picture, timestamp: number, duration: number): Promise<void> {
-    const done = this.worker.remote.add({ picture, timestamp, duration });
+    const done = this.#worker.remote.add({ picture, timestamp, duration });
     done.catch(() => {}); // told below, when it is its turn
     this.#waiting.push(done);
     this.#frames++;
@@ -58,14 +61,14 @@ export class Recording {
   async finish(): Promise<SavedVideo> {
     try {
       await Promise.all(this.#waiting);
-      return { ...(await this.worker.remote.finish()), format: this.format, frames: this.#frames };
+      return { ...(await this.#worker.remote.finish()), format: this.#format, frames: this.#frames };
     } finally {
-      this.worker.terminate();
+      this.#worker.terminate();
     }
   }
 
   /** Ends without a file. */
   cancel(): void {
-    this.worker.terminate();
+    this.#worker.terminate();
   }
 }

@@ -27,7 +27,10 @@ export class AttentionView implements View {
   #asking = false;
   #again = false;
 
-  constructor(private readonly ask: AskAttention) {
+  readonly #ask: AskAttention;
+
+  constructor(ask: AskAttention) {
+    this.#ask = ask;
     const words = 'Where the place under the pointer (ring) takes its appearance from in the portrait.';
     this.element = figure('Attention', words, this.#canvas);
     // A finger that taps does not move.
@@ -82,7 +85,7 @@ export class AttentionView implements View {
       do {
         this.#again = false;
         const { x, y } = this.#place;
-        const attention = await this.ask(x, y).catch(() => null); // the portrait may be gone by now
+        const attention = await this.#ask(x, y).catch(() => null); // the portrait may be gone by now
         if (!attention || !this.#seen) break;
         const { picture } = this.#seen.portrait;
         const most = attention.portrait.data.reduce((a, b) => Math.max(a, b), 0);
