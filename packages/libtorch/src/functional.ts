@@ -20,6 +20,12 @@ export function conv2d(
 
 export type ConvOptions = { stride?: Pair; padding?: Pair; dilation?: Pair; groups?: number };
 
+/** Three-dimensional convolution: [N, C, D, H, W] with weight [O, C, kD, kH, kW] and bias [O]. */
+export function conv3d(input: Tensor, weight: Tensor, bias: Tensor | null = null, { padding = 0 } = {}): Tensor {
+  const every = (value: number) => [value, value, value];
+  return run('aten::conv3d', [input, weight, bias, every(1), every(padding), every(1), 1]);
+}
+
 /**
  * `conv2d` with a kernel [O, C, 3, 3] and a border of one zero, for training. On the CPU in float32, where C and O are
  * multiples of 16, it is two to four times as fast, forth and back (Lavin and Gray, "Fast Algorithms for Convolutional Neural
@@ -119,7 +125,8 @@ const INTERPOLATION = { bilinear: 0, nearest: 1 } as const;
 const PADDING = { zeros: 0, border: 1, reflection: 2 } as const;
 
 /**
- * Samples `input` [N, C, H, W] at `grid` [N, h, w, 2], whose last dimension is (x, y) in [-1, 1] -> [N, C, h, w].
+ * Samples `input` [N, C, H, W] at `grid` [N, h, w, 2], whose last dimension is (x, y) in [-1, 1] -> [N, C, h, w]; volumes
+ * [N, C, D, H, W] at [N, d, h, w, 3], (x, y, z), -> [N, C, d, h, w].
  * With `alignCorners` -1 and 1 are the centres of the outermost pixels, else their outer edges.
  */
 export function gridSample(

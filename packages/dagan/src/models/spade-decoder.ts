@@ -7,7 +7,8 @@ const HIDDEN = 128;
 const COMPRESSED = 4;
 const CONDITION = COMPRESSED + 3;
 const OUT_CHANNELS = 64;
-const SLOPE = 0.2;
+/** Of the leaky ReLUs. */
+export const SPADE_SLOPE = 0.2;
 
 /** Instance norm whose scale and shift are convolutions of the condition. */
 class SpadeNorm extends nn.Module {
@@ -15,14 +16,15 @@ class SpadeNorm extends nn.Module {
   readonly mlpGamma: nn.Conv2d;
   readonly mlpBeta: nn.Conv2d;
 
-  constructor(channels: number) {
+  /** @param condition channels of the condition */
+  constructor(channels: number, condition: number) {
     super();
-    this.mlpShared = new nn.ModuleList([new nn.Conv2d(CONDITION, HIDDEN, 3, { padding: 1 })]);
+    this.mlpShared = new nn.ModuleList([new nn.Conv2d(condition, HIDDEN, 3, { padding: 1 })]);
     this.mlpGamma = new nn.Conv2d(HIDDEN, channels, 3, { padding: 1 });
     this.mlpBeta = new nn.Conv2d(HIDDEN, channels, 3, { padding: 1 });
   }
 
-  /** @param condition [N, 7, H', W'] of any size */
+  /** @param condition [N, C', H', W'] of any size */
   forward(x: Tensor, condition: Tensor): Tensor {
     const resized = F.upsampleNearest(condition, [x.size(2), x.size(3)]);
     const hidden = this.mlpShared.at(0).forward(resized).relu(); // [N, 128, H, W]
@@ -32,7 +34,7 @@ class SpadeNorm extends nn.Module {
 }
 
 /** Residual block with SPADE norms; the shortcut is a convolution where the channels change. */
-class SpadeBlock extends nn.Module {
+export class SpadeBlock extends nn.Module {
   readonly conv0: nn.SpectralNormConv2d;
   readonly conv1: nn.SpectralNormConv2d;
   readonly convShortcut: nn.SpectralNormConv2d | null;
@@ -40,23 +42,23 @@ class SpadeBlock extends nn.Module {
   readonly norm1: SpadeNorm;
   readonly normShortcut: SpadeNorm | null;
 
-  constructor(inChannels: number, outChannels: number) {
+  constructor(inChannels: number, outChannels: number, condition = CONDITION) {
     super();
     const middle = Math.min(inChannels, outChannels);
     const changes = inChannels !== outChannels;
     this.conv0 = new nn.SpectralNormConv2d(inChannels, middle, 3, { padding: 1 });
     this.conv1 = new nn.SpectralNormConv2d(middle, outChannels, 3, { padding: 1 });
     this.convShortcut = changes ? new nn.SpectralNormConv2d(inChannels, outChannels, 1, { bias: false }) : null;
-    this.norm0 = new SpadeNorm(inChannels);
-    this.norm1 = new SpadeNorm(middle);
-    this.normShortcut = changes ? new SpadeNorm(inChannels) : null;
+    this.norm0 = new SpadeNorm(inChannels, condition);
+    this.norm1 = new SpadeNorm(middle, condition);
+    this.normShortcut = changes ? new SpadeNorm(inChannels, condition) : null;
   }
 
   forward(x: Tensor, condition: Tensor): Tensor {
     const shortcut =
       this.convShortcut && this.normShortcut ? this.convShortcut.forward(this.normShortcut.forward(x, condition)) : x;
-    const inner = this.conv0.forward(F.leakyRelu(this.norm0.forward(x, condition), SLOPE));
-    return this.conv1.forward(F.leakyRelu(this.norm1.forward(inner, condition), SLOPE)).add(shortcut);
+    const inner = this.conv0.forward(F.leakyRelu(this.norm0.forward(x, condition), SPADE_SLOPE));
+    return this.conv1.forward(F.leakyRelu(this.norm1.forward(inner, condition), SPADE_SLOPE)).add(shortcut);
   }
 }
 
@@ -87,6 +89,6 @@ export class SpadeDecoder extends nn.Module {
     for (const block of this.up) {
       x = block.forward(F.upsampleNearest(x, [2 * x.size(2), 2 * x.size(3)]), condition);
     }
-    return this.image.forward(matching(F.leakyRelu(x, SLOPE), this.image)).sigmoid();
+    return this.image.forward(matching(F.leakyRelu(x, SPADE_SLOPE), this.image)).sigmoid();
   }
 }

@@ -336,7 +336,7 @@ export class ClipAnimator implements AsyncDisposable {
       const [still] = await engine.generate([analysis.keypoints]);
       return wholeComposer(canvas, square, still!);
     }
-    return sideBySide ? sideBySideComposer(source, analysis, size) : squareComposer(size);
+    return sideBySide ? sideBySideComposer(source, analysis, size, engine.motion) : squareComposer(size);
   }
 }
 

@@ -4,6 +4,8 @@ import { PasteBack } from '../animation/paste-back.js';
 import type { Square } from '../faces/framing.js';
 import type { Picture } from '../media/pictures/picture.js';
 import { resizePicture } from '../media/pictures/resize.js';
+import { inPlane } from '../tensors/in-plane.js';
+import type { MotionSpace } from '../tensors/motion-space.js';
 import { grid } from '../visualization/drawing.js';
 import { drawKeypoints } from '../visualization/keypoints.js';
 import { heatPicture, type ValueRange, valueRange } from '../visualization/maps.js';
@@ -30,8 +32,8 @@ export function wholeComposer(portrait: Picture, square: Square, still: Picture)
   return { width, height, frame: (_driving, _seen, result) => back.paste(result) };
 }
 
-/** Portrait, driving frame, depth, keypoints and result side by side. */
-export function sideBySideComposer(source: Picture, portrait: Analysis, size: number): Composer {
+/** Portrait, driving frame, depth, keypoints and result side by side. @param space what moves: `Engine.motion` */
+export function sideBySideComposer(source: Picture, portrait: Analysis, size: number, space?: MotionSpace): Composer {
   const fit = (picture: Picture): Picture => resizePicture(picture, size, size);
   const first = fit(source);
   // Of the portrait, which shows a face: a driving clip may begin with black frames.
@@ -44,7 +46,7 @@ export function sideBySideComposer(source: Picture, portrait: Analysis, size: nu
       const depth = seen.disparity ?? portrait.disparity;
       if (depth) range ??= valueRange(depth);
       const second = fit(driving);
-      const keypoints = drawKeypoints(second, seen.keypoints, { brightness: 0.6 });
+      const keypoints = drawKeypoints(second, inPlane(seen.keypoints, space), { brightness: 0.6 });
       return grid([first, second, ...(depth ? [fit(heatPicture(depth, range))] : []), keypoints, fit(result)]);
     },
   };

@@ -3,6 +3,7 @@ import { basename, extname } from 'node:path';
 import type { Engine } from '../animation/engine.js';
 import type { Picture } from '../media/pictures/picture.js';
 import { resizePicture } from '../media/pictures/resize.js';
+import { inPlane } from '../tensors/in-plane.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { grid, joinPictures } from '../visualization/drawing.js';
 import { drawKeypoints, keypointLegend } from '../visualization/keypoints.js';
@@ -21,8 +22,9 @@ export async function* drawKeypointFigure(
     const found = known.get(picture);
     if (found) return found;
     const [analysis] = await engine.drive([resizePicture(picture, NETWORK_SIZE, NETWORK_SIZE)]);
-    known.set(picture, analysis!.keypoints);
-    return analysis!.keypoints;
+    const drawn = inPlane(analysis!.keypoints, engine.motion);
+    known.set(picture, drawn);
+    return drawn;
   };
   const labels = squares.paths.length > 1 ? squares.paths.map((path) => basename(path, extname(path))) : undefined;
   for await (const { squares: pictures, timestamp, duration } of squares.frames()) {

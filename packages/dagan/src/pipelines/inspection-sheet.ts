@@ -1,6 +1,8 @@
 // The inspection of a pair as one sheet for the eye.
 import { createPicture, type Picture } from '../media/pictures/picture.js';
 import { resizePicture } from '../media/pictures/resize.js';
+import { inPlane } from '../tensors/in-plane.js';
+import type { MotionSpace } from '../tensors/motion-space.js';
 import { type ScalarMap, type TensorValues, valuesToMaps, valuesToPictures } from '../tensors/values.js';
 import { grid, paste } from '../visualization/drawing.js';
 import { drawKeypoints } from '../visualization/keypoints.js';
@@ -31,9 +33,11 @@ export function inspectionSheet(found: ReadonlyMap<string, TensorValues>): Pictu
   add('driving_disp0', heat);
   for (const side of ['source', 'driving'] as const) {
     const jacobian = found.get(`kp_${side}.jacobian`)?.data ?? null;
-    add(`kp_${side}.value`, ({ data: value }) =>
-      drawKeypoints(picture(found.get(side)!), { value, jacobian }, { axes: true, brightness: 0.6 }),
-    );
+    add(`kp_${side}.value`, ({ data: value, shape }) => {
+      const space = { dimensions: shape[2] as MotionSpace['dimensions'], matrices: 'jacobians' } as const;
+      const drawn = inPlane({ value, jacobian }, space);
+      return drawKeypoints(picture(found.get(side)!), drawn, { axes: true, brightness: 0.6 });
+    });
   }
   add('sparse_deformed', (value) => mosaic(valuesToPictures(value)));
   add('mask', (value) => mosaic(valuesToMaps(value).map((map) => heatPicture(map, [0, largest(value)]))));

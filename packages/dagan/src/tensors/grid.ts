@@ -17,3 +17,15 @@ export function coordinateGrid(height: number, width: number, options: TensorOpt
     return cat([x, y], -1);
   });
 }
+
+/** The (x, y, z) of every cell of a volume -> [depth, height, width, 3], as `coordinateGrid` has them along each side. */
+export function coordinateVolume(depth: number, height: number, width: number, options: TensorOptions = {}): Tensor {
+  return tidy(() => {
+    const plane = coordinateGrid(height, width, options).unsqueeze(0).expand(depth, height, width, 2);
+    const z = arange(depth, options)
+      .div(depth - 1)
+      .mul(2)
+      .sub(1);
+    return cat([plane, z.view(depth, 1, 1, 1).expand(depth, height, width, 1)], -1);
+  });
+}

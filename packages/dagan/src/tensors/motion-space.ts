@@ -1,5 +1,4 @@
 // What moves in a model: what the numbers are that an engine finds in a driving frame and that animation transfers to a portrait.
-
 /** How the numbers of a `KeypointSet` are to be read. */
 export type MotionSpace = {
   /** Coordinates of a keypoint: 2 in the plane, 3 in space; 1 where the numbers are a latent code. */

@@ -1,5 +1,5 @@
 // Convolution and linear layers.
-import { conv2d, linear, type Pair, trainingConv2d } from '../functional.js';
+import { conv2d, conv3d, linear, type Pair, trainingConv2d } from '../functional.js';
 import { isTracing } from '../operator.js';
 import type { Tensor } from '../tensor.js';
 import { biasUniform, kaimingUniform } from './init.js';
@@ -59,6 +59,26 @@ export class Conv2d extends Module {
   get #keepsSize(): boolean {
     const { stride, padding, groups, weight } = this;
     return stride === 1 && padding === 1 && groups === 1 && weight.size(2) === 3 && weight.size(3) === 3;
+  }
+}
+
+/** Three-dimensional convolution, [N, in, D, H, W] -> [N, out, D', H', W']. */
+export class Conv3d extends Module {
+  weight: Parameter; // [out, in, k, k, k]
+  bias: Parameter | null; // [out]
+  readonly padding: number;
+
+  /** @param kernel the same along all three dimensions */
+  constructor(inChannels: number, outChannels: number, kernel: number, { padding = 0 }: { padding?: number } = {}) {
+    super();
+    const shape = [outChannels, inChannels, kernel, kernel, kernel];
+    this.weight = new Parameter(kaimingUniform(shape));
+    this.bias = new Parameter(biasUniform(shape));
+    this.padding = padding;
+  }
+
+  forward(input: Tensor): Tensor {
+    return conv3d(input, this.weight, this.bias, { padding: this.padding });
   }
 }
 

@@ -1,10 +1,10 @@
-// Normalisation layers over pictures [N, C, H, W].
+// Normalisation layers over pictures [N, C, H, W] and volumes [N, C, D, H, W].
 import { noGrad } from '../autograd.js';
 import { ones, zeros } from '../creation.js';
 import { batchNorm, instanceNorm } from '../functional.js';
 import { keep, tidy } from '../scope.js';
 import type { Tensor } from '../tensor.js';
-import type { Conv2d } from './conv.js';
+import type { Conv2d, Conv3d } from './conv.js';
 import { Module, Parameter } from './module.js';
 
 /** Batch normalisation with running statistics (Ioffe and Szegedy, 2015). */
@@ -38,7 +38,7 @@ export class BatchNorm2d extends Module {
    * Writes this layer, as it is in use, into the convolution before it; from then on it passes its input through.
    * Scales the convolution's weights by weight / sqrt(runningVar + eps) and shifts its bias to match.
    */
-  foldInto(conv: Conv2d): void {
+  foldInto(conv: Conv2d | Conv3d): void {
     if (this.#folded) return;
     tidy(() =>
       noGrad(() => {
@@ -47,7 +47,9 @@ export class BatchNorm2d extends Module {
         const mean = conv.bias ? this.runningMean.sub(conv.bias) : this.runningMean;
         const shift = mean.mul(factor).neg(); // [C]
         const [oldWeight, oldBias] = [conv.weight, conv.bias];
-        conv.weight = new Parameter(oldWeight.mul(factor.reshape(-1, 1, 1, 1))).requiresGrad_(false);
+        conv.weight = new Parameter(
+          oldWeight.mul(factor.reshape(-1, ...Array.from({ length: conv.weight.ndim - 1 }, () => 1))),
+        ).requiresGrad_(false);
         conv.bias = new Parameter(this.bias ? shift.add(this.bias) : shift).requiresGrad_(false);
         oldWeight.dispose();
         oldBias?.dispose();

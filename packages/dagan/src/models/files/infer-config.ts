@@ -47,7 +47,7 @@ export function hourglass(tensors: NamedShapes, prefix: string, what: string): H
 }
 
 /** Scale of an anti-aliased downsampling: its kernel has 4 (1 / scale - 1) + 1 pixels. */
-function downScale(tensors: NamedShapes, name: string): number {
+export function downScale(tensors: NamedShapes, name: string): number {
   const kernel = tensors.get(name)?.shape[2];
   return kernel === undefined ? 1 : 1 / ((kernel - 1) / 4 + 1);
 }

@@ -2,6 +2,7 @@
 // whoever wrote the file.
 import { CheckpointError, type CheckpointFile, type TensorRecord } from '@dagan/libtorch/checkpoint';
 import { MONKEY_NET_NAMES } from '../monkey-net/names.js';
+import { OSFV_NAMES } from '../osfv/names.js';
 import type { NameRow, SystemNames } from '../system.js';
 import { X2FACE_NAMES } from '../x2face/names.js';
 import { stageOf } from './formats.js';
@@ -40,8 +41,13 @@ const ROWS: readonly NameRow[] = [
 /** The names of the other systems. A row that one of them adds must not match what another calls differently. */
 const OTHERS: readonly SystemNames[] = [X2FACE_NAMES, MONKEY_NET_NAMES];
 
+/** Systems of whose tensors some are called here as DaGAN's are, and otherwise where they are published. */
+const ALIKE: readonly SystemNames[] = [OSFV_NAMES];
+
+const rowsOf = (systems: readonly SystemNames[]): NameRow[] => systems.flatMap(({ rows }) => [...rows]);
+
 /** What only one system has comes before what many call alike. */
-const TABLE: readonly NameRow[] = [...OTHERS.flatMap(({ rows }) => rows), ...ROWS];
+const TABLE: readonly NameRow[] = [...rowsOf(OTHERS), ...rowsOf(ALIKE), ...ROWS];
 
 /** What training in parallel, compiling and savers put in front of names, in any number and order. */
 const WRAPPERS = /(^|\.)(?:(?:module|state_dict|_orig_mod|model)\.)+/g;
@@ -64,8 +70,11 @@ function translator(rows: readonly (readonly [from: string, to: string])[]): (na
   };
 }
 
-/** The published name of one of our tensors. */
-export const publishedName = translator(TABLE);
+/** The published name of one of our tensors; of those that two systems call alike here that of DaGAN. */
+export const publishedName = translator([...rowsOf(OTHERS), ...ROWS, ...rowsOf(ALIKE)]);
+
+/** The published name of a tensor of a system. */
+export const publishedNameIn = ({ rows }: SystemNames): ((name: string) => string) => translator([...rows, ...ROWS]);
 
 const translateUnwrapped = translator(TABLE.map(([ours, published]) => [unwrapped(published), ours]));
 
@@ -75,13 +84,14 @@ export const ownName = (name: string): string => translateUnwrapped(unwrapped(na
 /** What names of our networks' tensors begin with. */
 const NETWORKS: readonly string[] = [
   ...['generator.', 'keypoint_detector.', 'depth_network.', 'pose_network.'],
-  ...OTHERS.flatMap(({ parts }) => parts),
+  ...[...OTHERS, ...ALIKE].flatMap(({ parts }) => parts),
 ];
 
 /** Tensors by which a part is known that stands in a file of its own without saying which part it is. */
 const BARE_PARTS = [
   { landmark: 'kp.weight', prefix: 'keypoint_detector.' },
   { landmark: 'dense_motion_network.mask.weight', prefix: 'generator.' },
+  { landmark: 'fc_exp.weight', prefix: 'he_estimator.' },
   { landmark: 'encoder.encoder.conv1.weight', prefix: 'depth_network.' },
   { landmark: 'encoder.conv1.weight', channels: 3, prefix: 'depth_encoder.' },
   { landmark: 'encoder.conv1.weight', channels: 6, prefix: 'pose_encoder.' },

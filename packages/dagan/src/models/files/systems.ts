@@ -4,10 +4,11 @@ import { ConfigError } from '../config/config-check.js';
 import type { NamedShapes, System } from '../system.js';
 import { DAGAN } from './dagan-system.js';
 import { MONKEY_NET } from './monkey-net-system.js';
+import { OSFV } from './osfv-system.js';
 import { X2FACE } from './x2face-system.js';
 
 /** DaGAN, whose files do not say which system they hold, comes last. */
-export const SYSTEMS: readonly System[] = [X2FACE, MONKEY_NET, DAGAN];
+export const SYSTEMS: readonly System[] = [X2FACE, MONKEY_NET, OSFV, DAGAN];
 
 /** The system of a configuration. @throws ConfigError for one that is not known */
 export function systemOf({ system = DAGAN.name }: SystemConfig): System {
