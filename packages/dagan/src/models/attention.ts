@@ -41,14 +41,14 @@ export class CrossModalAttention extends nn.Module {
 
   /** Key of the warped features [N, C, h, w] -> [N, C / 8, k], k = h w / pool^2. */
   key(warped: Tensor): Tensor {
-    return this.#project(this.keyConv, this.#pooled(warped));
+    return this.#project(this.keyConv, this.pooled(warped));
   }
 
   /** Refines the warped features [N, C, h, w]; one query may serve a whole batch. */
   forward(query: Tensor, warped: Tensor): Tensor {
     const [n, channels, height, width] = warped.shape as [number, number, number, number];
     const features = matching(warped, this.valueConv);
-    const pooled = this.#pooled(features); // [N, C, h / pool, w / pool]
+    const pooled = this.pooled(features); // [N, C, h / pool, w / pool]
     const key = this.#project(this.keyConv, pooled); // [N, C / 8, k]
     const value = this.#project(this.valueConv, pooled).transpose(1, 2); // [N, k, C]
     const inUse = isTracing() ? attendInParts : attendInBlocks;
@@ -62,7 +62,8 @@ export class CrossModalAttention extends nn.Module {
     return attentionWeights(query, this.key(warped));
   }
 
-  #pooled(features: Tensor): Tensor {
+  /** What keys and values are made of: [N, C, h, w] -> [N, C, h / pool, w / pool]. */
+  pooled(features: Tensor): Tensor {
     return this.#pool === 1 ? features : F.avgPool2d(features, this.#pool);
   }
 

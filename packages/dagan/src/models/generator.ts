@@ -106,7 +106,7 @@ export class Generator extends nn.Module {
       image: widened(image),
       smallImage: this.denseMotionNetwork.shrink(image),
       features: widened(features), // sampling positions between pixels wants float32
-      query: this.attention ? this.attention.query(this.#depthFeatures(disparity)) : null,
+      query: this.attention ? this.attention.query(this.depthFeatures(disparity)) : null,
     };
   }
 
@@ -144,7 +144,7 @@ export class Generator extends nn.Module {
   }
 
   /** Disparity [N, 1, H, W] -> depth features F_d, [N, C, h, w]. */
-  #depthFeatures(disparity: Tensor | null): Tensor {
+  depthFeatures(disparity: Tensor | null): Tensor {
     if (!disparity) throw new TypeError('cross-modal attention needs the disparity of the source');
     let features = this.depthFirst!.forward(matching(disparity, this.depthFirst!.conv));
     for (const block of this.depthDownBlocks!) features = block.forward(features);

@@ -45,6 +45,11 @@ export type AnimationTrainingConfig = TrainingPlan & {
    * it need not wait for the detector and takes keypoints of either.
    */
   guided?: number;
+  /**
+   * Step (from 0) before which the attention gets its start (`alignAttention`); default none, as in the paper. Features must mean
+   * something by then. Without attention it says nothing.
+   */
+  alignAttentionAt?: number;
   /** Deformation that both frames of some pairs undergo alike; default none, as in the paper. */
   reshape?: ReshapeOptions;
   /** Motion of the heads in some pairs, of each frame by itself; default none, as in the paper. */

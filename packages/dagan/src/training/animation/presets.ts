@@ -105,6 +105,8 @@ function starter(wide: AnimationTrainingConfig, name: string): AnimationTraining
       keypointDistance: 0,
     },
     guided: 0.5,
+    // Some thousand steps after painting has begun.
+    alignAttentionAt: 25_000,
     regionWeight: 5,
     clipNorm: 100,
     precision: 'bfloat16',

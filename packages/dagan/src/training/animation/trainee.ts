@@ -1,6 +1,6 @@
 // The animation model while it is trained: networks, optimisers, averages. It learns, is tried, saved and exported; its state dict
 // is what a checkpoint holds.
-import { type nn, optim, type Tensor, tidy } from '@dagan/libtorch';
+import { cat, type nn, noGrad, optim, type Tensor, tidy } from '@dagan/libtorch';
 import { withKernelsOf } from '../../models/anti-alias.js';
 import { DaGAN } from '../../models/dagan.js';
 import { MultiScaleDiscriminator } from '../../models/discriminator.js';
@@ -12,6 +12,7 @@ import { joinSections, loadSections, type Sections } from '../loop/state-section
 import { joinRanks, type TrainingPlace } from '../ranks/ranks.js';
 import { TrainingSetupError } from '../run/setup-error.js';
 import type { Evaluated, Learned, LearnOptions, Trainee } from '../run/training-stage.js';
+import { alignAttention } from './align-attention.js';
 import { type AnimationTrainingConfig, finalSize, modelForSize, phaseOf } from './config.js';
 import { evaluateReconstruction } from './evaluation.js';
 import type { FramePair } from './pair.js';
@@ -69,6 +70,7 @@ export class AnimationTrainee implements Trainee<FramePair> {
     const { adversarial = true, painting = true } = phaseOf(this.config, step);
     this.step.objective.useDiscriminator = adversarial;
     this.step.objective.paints = painting;
+    if (step === this.config.alignAttentionAt) this.#alignAttention(batch);
     const learned = tidy(() => {
       const { losses, gradientNorms, pairs, seen } = this.step.run(batchOn(batch, this.place.device));
       return { losses, gradientNorms, sheet: drawing ? animationSheet(pairs, seen) : null };
@@ -127,6 +129,25 @@ export class AnimationTrainee implements Trainee<FramePair> {
       this.averages.detector.swapOut();
       this.train();
     }
+  }
+
+  /** Gives the attention its start, by the batch's pictures; in all ranks by rank 0's. */
+  #alignAttention(batch: FramePair): void {
+    const { generator, depthNetwork } = this.model;
+    const { attention } = generator;
+    if (!attention) return;
+    this.train(false);
+    noGrad(() =>
+      tidy(() => {
+        const { source, driving } = batchOn(batch, this.place.device);
+        const pictures = cat([source, driving]);
+        const disparity = depthNetwork!.forward(pictures);
+        const { features } = generator.encodeSource(pictures, disparity);
+        alignAttention(attention, generator.depthFeatures(disparity), features);
+      }),
+    );
+    joinRanks([attention], [], this.place);
+    this.train();
   }
 
   /** Every tensor by name. Only the optimisers' step numbers are new; the others stay their owners' own. */
