@@ -18,7 +18,14 @@ export type ProblemValues = {
     width: number;
     height: number;
   };
-  'portrait-is-clip': { path: string };
+  /** A clip or picture is asked to be played as only templates are. */
+  'not-a-template': { path: string };
+  /** A motion template of another model, whose keypoints cannot be told apart by names. */
+  'other-model': { path: string };
+  /** A model that moves something else than points in the plane, which templates do not keep. */
+  'not-in-the-plane': Record<never, never>;
+  /** A single picture, and motion relative to it. */
+  'still-driver': { path: string };
   'no-frame': { path: string; frame: number };
   'frame-of-picture': { path: string; frame: number };
   'no-file': { path: string };

@@ -415,7 +415,8 @@ const mistakes: [words: string[], code: number, line: RegExp][] = [
     1,
     /^dagan: mixed\/: holds notes\.txt, which is not a frame of an earlier run/m,
   ],
-  [['talk.mp4', 'face.png', '-o', 'x.mp4'], 1, /^dagan: talk\.mp4: is a clip; name the portrait first/],
+  [['face.png', 'talk.mp4', '-o', 'x.png'], 1, /^dagan: x\.png: clips are written as \.mp4 /m],
+  [['face.png', 'talk.mp4', '-o', 'x.mp4', '--loop', '2'], 1, /only motion templates are .*`dagan motion` makes one/],
   [
     ['face.png', 'cut.mp4', '-o', 'x.mp4'],
     1,

@@ -5,20 +5,18 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { exitCodeOf, formatFindings, weightsFinding } from '../src/cli/doctor.js';
 import {
   blasFinding,
-  examine,
-  exitCodeOf,
-  formatFindings,
+  examineMachine,
   nodeFinding,
   processorFinding,
-  weightsFinding,
   withoutLibtorch,
-} from '../src/cli/doctor.js';
+} from '../src/pipelines/examine-machine.js';
 import { multipliesBfloat16, parseProcessorFeatures } from '../src/pipelines/processor.js';
 
 test('on a machine that is set up, every subject has a line and nothing stands in the way', async () => {
-  const findings = await examine();
+  const findings = [...(await examineMachine()), weightsFinding()];
   const subjects = findings.map((finding) => finding.subject);
   for (const subject of [
     'Node',

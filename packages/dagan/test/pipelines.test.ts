@@ -121,7 +121,6 @@ test('what cannot be done has a code, values, and a message that names no option
     ],
     [{ crop: { kind: 'auto' } }, 'no-face', { role: 'portrait' }, /face\.png: no face is found in it$/],
     [{ checkpoint: path('none.pth') }, 'no-file', {}, /none\.pth: no such file or folder$/],
-    [{ portrait: path('talk.mp4') }, 'portrait-is-clip', {}, /talk\.mp4: is a clip; name the portrait first/],
     [{ output: path('face.png') }, 'bad-output', {}, /would replace the input/],
   ];
   const before = await names(folder);

@@ -16,11 +16,16 @@ export type DrivingOptions = {
 
 export type AnimateOptions = MotionOptions & DrivingOptions;
 
-/** When a driving frame is shown, in seconds; smoothing goes by it. */
-export type DrivingTime = { timestamp?: number };
+/** What is known of a driving frame beside what it shows. */
+export type DrivingFrame = {
+  /** Seconds at which it is shown; smoothing goes by it. */
+  timestamp?: number;
+  /** The portrait's own frame at that time, of the engine's size, where the portrait is a clip. */
+  portrait?: Picture;
+};
 
 /** A driving frame as a picture; `watch` may tell frames by their numbers. */
-export type DrivingPicture = DrivingTime & { picture: Picture; number?: number };
+export type DrivingPicture = DrivingFrame & { picture: Picture; number?: number };
 
 /** A driving frame that was looked at. */
 export type DrivenFrame<Input> = {
@@ -96,9 +101,9 @@ async function facesIn(
 /**
  * Moves the portrait that the engine has been given as driving frames say: the second half of the animation.
  *
- * @param driven frames that were looked at, in batches
+ * @param driven frames that were looked at, in batches; those of one batch have one portrait
  */
-export async function* animateBy<Input extends DrivingTime>(
+export async function* animateBy<Input extends DrivingFrame>(
   engine: Engine,
   source: Analysis,
   driven: AsyncIterable<readonly DrivenFrame<Input>[]>,
@@ -110,6 +115,8 @@ export async function* animateBy<Input extends DrivingTime>(
     ...options,
   });
   for await (const batch of driven) {
+    const portrait = batch[0]?.input.portrait;
+    if (portrait) motion.portrait = (await engine.setSource(portrait)).keypoints;
     const keypoints = batch.map(({ input, driving, hasFace }) =>
       motion.next(driving.keypoints, input.timestamp, hasFace),
     );

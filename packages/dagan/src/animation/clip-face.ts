@@ -1,6 +1,7 @@
 // The face of a driving clip: which frames to look at, the one square that holds it in all of them, and the frame in which
 // it is most like the portrait's. Runs wherever a face analyzer does.
 import type { FaceAnalyzer } from '../faces/analyzer.js';
+import { EXPRESSION_SIGNALS, type ExpressionSignal, type ExpressionSignals } from '../faces/expression.js';
 import type { Square } from '../faces/framing.js';
 import { type Box, scaleBox } from '../faces/geometry.js';
 import type { FaceMesh } from '../faces/mesh.js';
@@ -117,6 +118,23 @@ export class ClipFace {
     return { ...frameFace(this.boxes, width, height), seen: boxes.length, of, face, faces: choice.length };
   }
 
+  /** How the face looks where it is first seen; undefined if it was not. */
+  firstLook(): Look | undefined {
+    const first = this.#seen[0];
+    return first && lookOf(this.#reader, first.mesh);
+  }
+
+  /** How this face looks at rest and straight ahead, as far as the frames tell: its features are those of its middle frames. */
+  restingLook(): Look | undefined {
+    if (this.#seen.length === 0) return undefined;
+    const poses = this.#seen.map(({ mesh }) => this.#reader.pose(mesh));
+    const signals = this.#seen.map(({ mesh }) => this.#reader.expression(mesh));
+    const middle = mapSignals((name) => median(signals.map((each) => each[name])));
+    const pitch = median(poses.map((pose) => pose.pitch)); // depends on the shape of the face
+    const atRest = { eyeOpenRight: 1, eyeOpenLeft: 1, gazeSide: 0, lipsParted: 0 };
+    return faceLook({ yaw: 0, pitch, roll: 0 }, { ...middle, ...atRest });
+  }
+
   /** The frame in which the face is most like a look; undefined if it was not seen. */
   nearest(look: Look): SeenFace | undefined {
     if (this.#seen.length === 0) return undefined;
@@ -127,3 +145,8 @@ export class ClipFace {
     return this.#seen[best];
   }
 }
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+
+const mapSignals = (value: (name: ExpressionSignal) => number): ExpressionSignals =>
+  Object.fromEntries(EXPRESSION_SIGNALS.map((name) => [name, value(name)])) as ExpressionSignals;

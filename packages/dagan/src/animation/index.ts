@@ -13,6 +13,7 @@ export * from './face-watch.js';
 export { growth } from './head-size.js';
 export * from './mesh-keypoints.js';
 export * from './motion.js';
+export * from './motion-template.js';
 export * from './paste-back.js';
 export * from './reference-frame.js';
 export * from './smoothing.js';

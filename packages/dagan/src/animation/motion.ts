@@ -30,7 +30,7 @@ const EASE = 3;
 
 /** What one portrait has in common while it is driven. */
 export class MotionTransfer {
-  readonly #portrait: KeypointSet;
+  #portrait: KeypointSet;
   #transfer: TransferOptions = { motion: 'relative', adaptScale: false };
   #retargeted: KeypointSet;
   #reference: KeypointSet | undefined;
@@ -72,7 +72,7 @@ export class MotionTransfer {
       throw new TypeError('what moves in this model is a code, which has no size that movement could be scaled by');
     }
     this.#transfer = { motion, adaptScale, controls, names, space, ...rest };
-    this.#retargeted = controls.retarget ? retargeted(this.#portrait, controls.retarget, names) : this.#portrait;
+    this.portrait = this.#portrait;
     if (smoothing === false) {
       this.#smoothing = undefined;
       return;
@@ -89,6 +89,13 @@ export class MotionTransfer {
     this.#shown = undefined;
     this.#driven = undefined;
     this.#back = 1;
+  }
+
+  /** The portrait's keypoints from the next frame on: those of its own frame, where the portrait is a clip. */
+  set portrait(keypoints: KeypointSet) {
+    const { controls, names = {} } = this.#transfer;
+    this.#portrait = keypoints;
+    this.#retargeted = controls?.retarget ? retargeted(keypoints, controls.retarget, names) : keypoints;
   }
 
   /** The portrait's keypoints as they are without a driver, with the constant changes of the controls. */
@@ -129,7 +136,7 @@ export class MotionTransfer {
 }
 
 /** The keypoints on the way from some to others. @param part of the way, 0 to 1 */
-function between(from: KeypointSet, to: KeypointSet, part: number): KeypointSet {
+export function between(from: KeypointSet, to: KeypointSet, part: number): KeypointSet {
   const mix = (a: Float32Array, b: Float32Array): Float32Array => a.map((value, i) => value + part * (b[i]! - value));
   const jacobian = from.jacobian && to.jacobian ? mix(from.jacobian, to.jacobian) : to.jacobian;
   return { ...to, value: mix(from.value, to.value), jacobian };

@@ -54,12 +54,21 @@ export class PasteBack {
       : [];
   }
 
-  /** The portrait with one animated square in it, as a new picture. */
-  paste(animated: Picture): Picture {
+  /**
+   * The portrait with one animated square in it, as a new picture.
+   *
+   * @param portrait another of the same size, as the next frame of a portrait that moves
+   */
+  paste(animated: Picture, portrait = this.#portrait): Picture {
     const { left, top, side } = this.#square;
     const { width, height } = this.#portrait;
     const large = resizePicture(this.#match.length > 0 ? recolor(animated, this.#match) : animated, side, side);
-    const result: Picture = { width, height, data: this.#portrait.data.slice() };
+    if (portrait.width !== width || portrait.height !== height) {
+      throw new RangeError(
+        `portraits must be of one size, ${width} x ${height}, not ${portrait.width} x ${portrait.height}`,
+      );
+    }
+    const result: Picture = { width, height, data: portrait.data.slice() };
     const [firstX, firstY] = [Math.max(0, left), Math.max(0, top)];
     for (const [row, rowShare] of this.#rows.entries()) {
       let to = ((firstY + row) * width + firstX) * 3;

@@ -1,23 +1,28 @@
 // `dagan animate`: a portrait and a driving clip in, an animated clip out; or many of both.
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { MOTION_PARTS, type MotionControls } from '../animation/controls.js';
+import { DIRECTIONS } from '../animation/motion-template.js';
 import { type AnimationResult, animateClip, type ClipSettings } from '../pipelines/animate-clip.js';
 import { animateClips, type PairOutcome } from '../pipelines/animate-clips.js';
 import type { EngineChoice } from '../pipelines/choose-engine.js';
 import { NETWORK_SIZE } from '../pipelines/choose-model.js';
 import type { CropChoice } from '../pipelines/find-faces.js';
+import { motionNames } from '../pipelines/motion-file.js';
 import { BATCH_FORMATS, type BatchFormat, planPairs } from '../pipelines/pairs.js';
 import { describeError, EXIT, UsageError } from './errors.js';
 import {
   addCommonOptions,
   addEngineOption,
   addModelOptions,
+  addRangeOptions,
+  amount,
   type CommonOptions,
   checkFiles,
   cropChoice,
   type EngineOptions,
   frameRate,
   keypointsOption,
+  referenceFrame,
   wholeNumber,
   withFace,
 } from './options.js';
@@ -29,10 +34,22 @@ type AnimateOptions = CommonOptions &
   SigningOptions &
   Pick<
     ClipSettings,
-    'adaptScale' | 'keypoints' | 'portraits' | 'referenceFrame' | 'pasteBack' | 'start' | 'end' | 'size' | 'sideBySide'
+    | 'adaptScale'
+    | 'keypoints'
+    | 'portraits'
+    | 'referenceFrame'
+    | 'pasteBack'
+    | 'start'
+    | 'end'
+    | 'size'
+    | 'sideBySide'
+    | 'direction'
+    | 'speed'
   > & {
     output: string;
+    relative?: boolean;
     absolute?: boolean;
+    loop?: number;
     smooth?: number;
     strength?: number;
     motion?: MotionControls['parts'];
@@ -52,6 +69,10 @@ type AnimateOptions = CommonOptions &
 
 const EXAMPLES = `
 Inputs: a portrait (png, jpg, webp, ...) and a driving clip (mp4, mov, webm, mkv, gif, webp, or a folder of frames).
+Instead of a clip a motion template drives (a file of \`dagan motion\`, or ${motionNames().join(', ')}), or a picture,
+whose pose and expression the portrait takes over (then -o may be a .png or .jpg). The portrait may be a clip too: the
+driver's motion is added to its own, frame by frame, until one of them ends.
+
 A folder of portraits, a folder of clips, or more than two inputs animate every portrait by every clip; of more than
 two, the first is a portrait and the last a clip.
 
@@ -63,6 +84,8 @@ Output: .mp4 .mov .mkv .webm .gif .webp, or a folder/ of PNG frames. An existing
 Examples:
   dagan animate portrait.jpg talking.mp4 -o out.mp4
   dagan animate portrait.jpg talking.mp4 -o whole.mp4 --paste-back
+  dagan animate portrait.jpg smile -o out.mp4 --direction both
+  dagan animate interview.mp4 smile -o out.mp4 --paste-back
   dagan animate group.jpg talking.mp4 -o out.mp4 --face 2 --smooth 0.5
   dagan animate portrait.jpg talking.mp4 -o out.mp4 --strength 0.8 --motion mouth=1.3,eyes=0 --smile 0.3
   dagan animate portrait.jpg talking.mp4 -o frames/ --start 50 --end 100 --crop 120,40,512
@@ -73,9 +96,12 @@ Examples:
 
 export function animateCommand(): Command {
   const command = new Command('animate')
-    .description('animate portraits by driving clips')
-    .argument('<portrait>', 'the face to animate; or a folder of portraits')
-    .argument('<driving...>', 'the clip whose motion it gets; or a folder of clips; or more portraits and clips')
+    .description('animate portraits by clips, pictures or motion templates')
+    .argument('<portrait>', 'the face to animate, a picture or a clip; or a folder of portraits')
+    .argument(
+      '<driving...>',
+      'the clip, picture or template whose motion it gets; or a folder of them; or more portraits and clips',
+    )
     .requiredOption('-o, --output <path>', 'the animation to write; for several, a folder')
     .addOption(
       new Option(
@@ -130,8 +156,9 @@ export function animateCommand(): Command {
     .option('--face <n>', 'which face of the portrait, counted from the left (default: the largest)', wholeNumber(1))
     .option('--driving-face <n>', 'which face of the clip, counted likewise where it is first seen', wholeNumber(1))
     .option('--paste-back', 'put the animated square back into the whole portrait')
-    .option('--start <n>', 'first driving frame, counted from 0', wholeNumber(0))
-    .option('--end <n>', 'driving frame before which to stop', wholeNumber(1))
+    .addOption(new Option('--direction <way>', 'of a motion template: forward, reverse, or both').choices(DIRECTIONS))
+    .option('--loop <n>', 'show a motion template so many times', wholeNumber(1, 1000))
+    .option('--speed <n>', 'of a motion template: 0.5 takes twice the time (default: 1)', amount(0.05, 20))
     .option(
       '--size <n>',
       `side of the output in pixels (default: ${NETWORK_SIZE}, at which the networks work); ` +
@@ -157,6 +184,7 @@ export function animateCommand(): Command {
       '--no-provenance',
       'leave out the metadata (title, comment, XMP) that say the output is synthetic and by which model it was made',
     );
+  addRangeOptions(command);
   addSigningOptions(command);
   addEngineOption(addModelOptions(command));
   return addCommonOptions(command)
@@ -193,6 +221,7 @@ async function runAnimate(inputs: readonly string[], options: AnimateOptions): P
 function settingsOf(options: AnimateOptions): ClipSettings & EngineChoice {
   const { checkpoint, depthEncoder, depthDecoder, engine, precision, device, threads } = options;
   const { adaptScale, referenceFrame, pasteBack, start, end, size, sideBySide, sound, provenance } = options;
+  const { direction, speed, loop: loops } = options;
   const { keypoints, strength, motion: parts, mouth, lids, brows, smile } = options;
   const { crop = { kind: 'auto' }, face, drivingFace } = options;
   // Who wants no faces to be looked for means it of both.
@@ -200,12 +229,11 @@ function settingsOf(options: AnimateOptions): ClipSettings & EngineChoice {
   return {
     ...{ checkpoint, depthEncoder, depthDecoder, engine, precision, device, threads },
     ...{ adaptScale, referenceFrame, pasteBack, start, end, size, sideBySide, sound, provenance },
-    keypoints,
-    portraits: options.portraits,
+    ...{ keypoints, direction, speed, loops, portraits: options.portraits },
     controls: { strength, parts, retarget: { mouth, lids, brows, smile } },
     crop: withFace(crop, face),
     drivingCrop: withFace(drivingCrop, drivingFace, { crop: '--driving-crop', face: '--driving-face' }),
-    motion: options.absolute ? 'absolute' : 'relative',
+    motion: options.absolute ? 'absolute' : options.relative ? 'relative' : undefined,
     smoothing: options.smooth,
     frameRate: options.fps,
     signing: signingOf(options),
@@ -218,24 +246,6 @@ function tellOutcome(outcome: PairOutcome, reporter: Reporter): void {
   const place = `[${number}/${of}]`;
   if ('result' in outcome) reporter.result(`${place} ${summaryOf(pair.output, outcome.result)}`);
   else reporter.warn(`${place} ${pair.portrait} with ${pair.driving}: ${describeError(outcome.error)}`);
-}
-
-/** Reads `auto`, `first` or the number of a frame. */
-function referenceFrame(text: string): ClipSettings['referenceFrame'] {
-  if (text === 'auto' || text === 'first') return text;
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('It must be auto, first, or a whole number from 0 on.');
-  return Number(text);
-}
-
-/** Reads a number from `least` to `most`. */
-function amount(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (text.trim() === '' || !(value >= least && value <= most)) {
-      throw new InvalidArgumentError(`It must be a number from ${least} to ${most}.`);
-    }
-    return value;
-  };
 }
 
 /** Reads `pose=1,mouth=1.2`. */

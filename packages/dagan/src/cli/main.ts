@@ -16,6 +16,7 @@ import { importCommand } from './import.js';
 import { infoCommand } from './info.js';
 import { inspectCommand } from './inspect.js';
 import { keypointsCommand } from './keypoints.js';
+import { motionCommand } from './motion.js';
 import { preprocessCommand } from './preprocess.js';
 import { setupCommand } from './setup.js';
 import { studioCommand } from './studio.js';
@@ -36,6 +37,7 @@ function program(): Command {
     });
   const commands = [
     animateCommand(),
+    motionCommand(),
     inspectCommand(),
     depthCommand(),
     attentionCommand(),

@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { EngineChoice } from '../pipelines/choose-engine.js';
 import type { KeypointSource } from '../pipelines/choose-keypoints.js';
 import type { ModelChoice, ModelFileChoice } from '../pipelines/choose-model.js';
+import type { ReferenceFrame } from '../pipelines/driver.js';
 import type { CropChoice } from '../pipelines/find-faces.js';
 import { UsageError, UserError } from './errors.js';
 
@@ -160,3 +161,27 @@ export function cropChoice(text: string): CropChoice {
   }
   return { kind: 'square', square: { left, top, side } };
 }
+
+/** Reads `auto`, `first` or the number of a frame. */
+export function referenceFrame(text: string): ReferenceFrame {
+  if (text === 'auto' || text === 'first') return text;
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('It must be auto, first, or a whole number from 0 on.');
+  return Number(text);
+}
+
+/** Reads a number from `least` to `most`. */
+export function amount(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !(value >= least && value <= most)) {
+      throw new InvalidArgumentError(`It must be a number from ${least} to ${most}.`);
+    }
+    return value;
+  };
+}
+
+/** Which part of a driving clip or template is used. */
+export const addRangeOptions = (command: Command): Command =>
+  command
+    .option('--start <n>', 'first driving frame, counted from 0', wholeNumber(0))
+    .option('--end <n>', 'driving frame before which to stop', wholeNumber(1));

@@ -14,22 +14,33 @@ import { heatPicture, type ValueRange, valueRange } from '../visualization/maps.
 export type Composer = {
   width: number;
   height: number;
-  /** @param driving the driving frame's square @param seen what was found in it @param result the animated square */
-  frame(driving: Picture, seen: Analysis, result: Picture): Picture;
+  frame(seen: ComposedFrame): Picture;
+};
+
+/** What a frame of the output is made of. */
+export type ComposedFrame = {
+  /** The driving frame's square, and what was found in it. */
+  driving: Picture;
+  seen: Analysis;
+  /** The animated square. */
+  result: Picture;
+  /** Of a portrait that moves: its own frame, the square and the whole. */
+  portrait?: Picture;
+  canvas?: Picture;
 };
 
 /** The animated square, `side` x `side`. */
 export const squareComposer = (side: number): Composer => ({
   width: side,
   height: side,
-  frame: (_driving, _seen, result) => resizePicture(result, side, side),
+  frame: ({ result }) => resizePicture(result, side, side),
 });
 
 /** The animated square in the whole portrait. @param still the portrait's square as the networks make it without motion */
 export function wholeComposer(portrait: Picture, square: Square, still: Picture): Composer {
   const { width, height } = portrait;
   const back = new PasteBack(portrait, square, { still });
-  return { width, height, frame: (_driving, _seen, result) => back.paste(result) };
+  return { width, height, frame: ({ result, canvas }) => back.paste(result, canvas) };
 }
 
 /** Portrait, driving frame, depth, keypoints and result side by side. @param space what moves: `Engine.motion` */
@@ -41,13 +52,19 @@ export function sideBySideComposer(source: Picture, portrait: Analysis, size: nu
   return {
     width: size * (portrait.disparity ? 5 : 4),
     height: size,
-    frame: (driving, seen, result) => {
+    frame: ({ driving, seen, result, portrait: moving }) => {
       // Of models whose keypoints need no depth, the portrait's is the only one there is.
       const depth = seen.disparity ?? portrait.disparity;
       if (depth) range ??= valueRange(depth);
       const second = fit(driving);
       const keypoints = drawKeypoints(second, inPlane(seen.keypoints, space), { brightness: 0.6 });
-      return grid([first, second, ...(depth ? [fit(heatPicture(depth, range))] : []), keypoints, fit(result)]);
+      return grid([
+        moving ? fit(moving) : first,
+        second,
+        ...(depth ? [fit(heatPicture(depth, range))] : []),
+        keypoints,
+        fit(result),
+      ]);
     },
   };
 }

@@ -11,6 +11,7 @@ import { readMetadata } from '../media/provenance/provenance-reader.js';
 import { ArchitectureError } from '../models/files/located.js';
 import { configOf } from '../models/files/model-file.js';
 import { describeExport, describeModel } from './describe-model.js';
+import { MOTION_FORMAT, motionIn } from './motion-file.js';
 import { isMediaName } from './pairs.js';
 
 export type DescribeOptions = {
@@ -36,7 +37,20 @@ export async function describeFile(path: string, options: DescribeOptions = {}):
   if (existsSync(join(path, MANIFEST_NAME))) return exportLines(path, options);
   if (isMediaName(path)) return mediaLines(path);
   using file = openCheckpoint(path);
-  return checkpointLines(file, options);
+  return file.metadata.format === MOTION_FORMAT ? motionLines(file) : checkpointLines(file, options);
+}
+
+/** @throws CheckpointError if the template is damaged */
+function motionLines(file: CheckpointFile): string[] {
+  const { frames, duration, frameRate, reference, names, model } = motionIn(file);
+  const count = reference.value.length / 2;
+  const seen = frames.filter(({ hasFace }) => hasFace).length;
+  return [
+    `file      ${file.path}: motion template, ${(statSync(file.path).size / 1e3).toFixed(1)} kB, by ${file.metadata.made_by ?? 'another program'}`,
+    `motion    ${frames.length} frames, ${duration.toFixed(2)} s, ${frameRate ? `${+frameRate.toFixed(3)} a second` : 'at times of their own'}; ${seen} show the face`,
+    `keypoints ${count}${reference.jacobian ? ' with jacobians' : ''}; names: ${Object.keys(names).join(', ') || 'none'}`,
+    `model     ${model === undefined ? 'none is needed: any whose keypoints have these names' : `sha256 ${model}`}`,
+  ];
 }
 
 /** What the terms that outputs of this program carry mean. */

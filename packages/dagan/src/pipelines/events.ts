@@ -34,6 +34,8 @@ export type NoticeValues = {
   'small-face': { path: string; height: number };
   /** Motion is measured from this frame, found by faces or by keypoints. */
   'reference-frame': { path: string; frame: number; by: 'face' | 'keypoints' };
+  /** The portrait is a clip, whose own motion goes on. */
+  'moving-portrait': { path: string };
   /** The portrait's face is turned clockwise by so many degrees, -180 to 180. */
   'turned-face': { path: string; degrees: number };
   /** Players may not show a video as wide as this one. */

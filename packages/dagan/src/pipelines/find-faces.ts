@@ -68,6 +68,8 @@ type Options = {
   /** Whether how the face looks will be asked for. */
   withLook: boolean;
   signal?: AbortSignal;
+  /** What notices and errors call the picture or clip. */
+  role?: InputRole;
 };
 
 /** Finds faces for any number of pairs. Loads its networks when first needed and remembers what it has found. */
@@ -103,7 +105,8 @@ export class FaceFinder implements AsyncDisposable {
    * @throws DaganError as for portraits
    */
   clip(clip: Clip, range: ClipRange, options: Options): Promise<FramedClip> {
-    return remember(this.#clips, clip.path, () => this.#frameClip(clip, range, options));
+    const { role = this.#roles.clip } = options;
+    return remember(this.#clips, `${role} ${clip.path}`, () => this.#frameClip(clip, range, options));
   }
 
   /**
@@ -183,9 +186,12 @@ export class FaceFinder implements AsyncDisposable {
     return { square, look: face && lookOf(analyzer, face) };
   }
 
-  async #frameClip(clip: Clip, range: ClipRange, { crop, withLook, signal }: Options): Promise<FramedClip> {
+  async #frameClip(
+    clip: Clip,
+    range: ClipRange,
+    { crop, withLook, signal, role = this.#roles.clip }: Options,
+  ): Promise<FramedClip> {
     const { path, sourceWidth: width, sourceHeight: height } = clip;
-    const role = this.#roles.clip;
     const given = crop.kind === 'auto' ? undefined : this.#squareGiven({ path, role, width, height }, crop);
     const every = lookEvery(clip);
     if (given && !withLook) return { square: given, face: undefined, every };

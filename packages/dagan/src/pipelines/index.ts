@@ -18,5 +18,7 @@ export { type DrawnFrame, figureMetadata, writeFigure } from './figure.js';
 export type { CropChoice } from './find-faces.js';
 export * from './inspect.js';
 export * from './inspection-sheet.js';
+export { driverFile, isMotionName, motionNames, readMotion, writeMotion } from './motion-file.js';
 export { BATCH_FORMATS, type BatchFormat, type Pair, type Plan, planPairs } from './pairs.js';
+export * from './record-motion.js';
 export { type FramedSquare, type SquareOptions, SquareReader, Squares } from './squares.js';

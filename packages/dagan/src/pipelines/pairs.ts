@@ -7,6 +7,8 @@ import { cutName } from '../media/files.js';
 import { leftOutWarning } from '../media/pictures/foreign-kinds.js';
 import { PICTURE_EXTENSIONS } from '../media/pictures/images.js';
 import { containerOf } from '../media/process/clip-writer.js';
+import { isMotionName, motionNames } from './motion-file.js';
+import { isPictureOutput } from './output.js';
 
 /** One animation to make. */
 export type Pair = { portrait: string; driving: string; output: string };
@@ -68,16 +70,20 @@ function portraitsOf(path: string): { files: string[]; many: boolean } {
   return { files, many: true };
 }
 
-/** The clips behind an argument: a folder of pictures is one clip, a folder of clips or of such folders many. */
+/** Whether a name is that of a clip or of a motion template. */
+const isDriverName = (path: string): boolean => isClipName(path) || isMotionName(path);
+
+/** The clips behind an argument: a folder of pictures is one clip, a folder of clips, templates or such folders many. */
 function clipsOf(path: string): { files: string[]; many: boolean } {
+  if (!existsSync(path) && motionNames().includes(path)) return { files: [path], many: false };
   if (!isFolder(path)) return { files: [path], many: false };
   const inside = entries(path);
-  const clips = inside.filter(isClipName);
+  const clips = inside.filter(isDriverName);
   if (clips.length > 0) return { files: clips, many: true };
   if (inside.some(isPictureName)) return { files: [path], many: false };
   const sequences = inside.filter((entry) => isFolder(entry) && entries(entry).some(isPictureName));
   if (sequences.length > 0) return { files: sequences, many: true };
-  const message = `${path}: a folder without clips (${CLIP_EXTENSIONS.join(' ')}) or frames`;
+  const message = `${path}: a folder without clips (${CLIP_EXTENSIONS.join(' ')}), motion templates or frames`;
   throw new DaganError('bad-inputs', message, { path });
 }
 
@@ -91,12 +97,12 @@ export async function planPairs(inputs: readonly string[], output: string, forma
   if (inputs.length < 2) throw new DaganError('unclear-inputs', 'name a portrait and a driving clip', {});
   const between = inputs.slice(1, -1);
   for (const input of between) {
-    if (!isFolder(input) && (isPictureName(input) || isClipName(input))) continue;
+    if (!isFolder(input) && (isPictureName(input) || isDriverName(input))) continue;
     const order = 'Of more than two inputs, folders and unusual files come first (portraits) or last (clips)';
     throw new DaganError('unclear-inputs', `is ${input} a portrait or a clip? ${order}`, { path: input });
   }
   const portraits = [inputs[0]!, ...between.filter(isPictureName)].map(portraitsOf);
-  const clips = [...between.filter(isClipName), inputs.at(-1)!].map(clipsOf);
+  const clips = [...between.filter(isDriverName), inputs.at(-1)!].map(clipsOf);
   const batch = inputs.length > 2 || [...portraits, ...clips].some(({ many }) => many);
   const combinations = portraits
     .flatMap(({ files }) => files)
@@ -183,9 +189,9 @@ function sameFile(a: string, b: string): boolean {
   return first.ino === second.ino && first.dev === second.dev && !first.isDirectory();
 }
 
-/** Checks what can be checked of an output before the work. */
+/** Checks what can be checked of an output before the work. Whether it may be a picture is known later (`checkOutput`). */
 export async function checkTarget(output: string): Promise<void> {
-  const container = containerOf(output);
+  const container = isPictureOutput(output) ? 'picture' : containerOf(output);
   if (container !== 'folder' && existsSync(output) && statSync(output).isDirectory()) {
     throw new DaganError('bad-output', `${output}: is a folder; give a file name`, { path: output });
   }

@@ -261,7 +261,7 @@ function ringTriangles(): Uint16Array {
 type Nine = [number, number, number, number, number, number, number, number, number];
 
 /** Rz(roll) Ry(yaw) Rx(pitch) in the axes of pictures: y down, z away from the viewer. */
-function rotationOf({ yaw, pitch, roll }: Pick<HeadShift, 'yaw' | 'pitch' | 'roll'>): number[] {
+export function rotationOf({ yaw, pitch, roll }: Pick<HeadShift, 'yaw' | 'pitch' | 'roll'>): number[] {
   const [a, b, c] = [yaw, pitch, roll].map((degrees) => (degrees * Math.PI) / 180) as [number, number, number];
   const [cy, sy, cp, sp, cr, sr] = [Math.cos(a), Math.sin(a), Math.cos(b), Math.sin(b), Math.cos(c), Math.sin(c)];
   return [
