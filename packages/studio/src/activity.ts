@@ -28,3 +28,28 @@ export const usesClip = ({ kind }: Activity): boolean => kind === 'animating' ||
 /** Whether frames are being made that leaving the page would lose. */
 export const makesFile = ({ kind }: Activity): boolean =>
   kind === 'animating' || kind === 'recording' || kind === 'saving';
+
+/** Holds what is going on. */
+export class Current {
+  #activity: Activity = IDLE;
+  readonly #onChange: () => void;
+
+  constructor(onChange: () => void) {
+    this.#onChange = onChange;
+  }
+
+  get activity(): Activity {
+    return this.#activity;
+  }
+
+  /** Goes over to another activity. */
+  begin(activity: Activity): void {
+    this.#activity = activity;
+    this.#onChange();
+  }
+
+  /** Ends an activity, unless another one has taken its place. */
+  end(activity: Activity): void {
+    if (this.#activity === activity) this.begin(IDLE);
+  }
+}
