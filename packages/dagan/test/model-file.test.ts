@@ -197,6 +197,18 @@ test('where a tensor is missing, the one that ends alike is named as the file ha
     { checkpoint: moved(/^generator\./, 'netG.net.') },
     /generator\.first\.conv\.weight is missing; the file has netG\.net\.first/,
   );
+  says(
+    { checkpoint: moved(/^depth_encoder\./, 'netD.enc.') },
+    /there is no depth network: give its files too; the file has netD\.enc\.encoder\.conv1\.weight, below a prefix/,
+  );
+  says(
+    { checkpoint: moved(/^depth_encoder\.encoder\.layer1\.0\./, 'ema.encoder.layer1.0.') },
+    /the depth encoder is not whole: .*layer1\.0\.conv1\.weight .*; the file has ema\.encoder\.layer1\.0\.conv1\.weight$/,
+  );
+  says(
+    { checkpoint: moved(/^generator\.dense_motion_network\.hourglass\./, 'net.dense_motion_network.hourglass.') },
+    /no dense motion network: .*down_blocks\.0\.conv\.weight is missing; the file has net\.dense_motion_network/,
+  );
 });
 
 test('a file with two tensors for one name is refused', () => {

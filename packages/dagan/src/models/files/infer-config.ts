@@ -8,7 +8,7 @@ import type { PoseConfig } from '../pose-network.js';
 import { RESNET_WIDTHS } from '../resnet.js';
 import type { NamedShapes } from '../system.js';
 import { ArchitectureError } from './located.js';
-import { missingTensor, strangers } from './names.js';
+import { missingTensor, nameAlike, strangers } from './names.js';
 
 /** What no tensor tells; the published configuration's values. */
 const TEMPERATURE = 0.1;
@@ -38,8 +38,8 @@ export function channelCap(first: number, widths: readonly number[], usual: numb
 }
 
 export function hourglass(tensors: NamedShapes, prefix: string, what: string): HourglassConfig {
+  need(tensors, `${prefix}.encoder.down_blocks.0.conv.weight`, what);
   const numBlocks = count(tensors, `${prefix}.encoder.down_blocks.`, '.conv.weight');
-  if (numBlocks === 0) throw new ArchitectureError(`${what}: there is no hourglass '${prefix}'`);
   const width = (side: string, i: number) => need(tensors, `${prefix}.${side}.${i}.conv.weight`, what)[0]!;
   const blockExpansion = width('decoder.up_blocks', numBlocks - 1);
   const widths = Array.from({ length: numBlocks }, (_, i) => width('encoder.down_blocks', i));
@@ -62,7 +62,9 @@ export function inferDepthConfig(tensors: NamedShapes): DepthConfig | null {
   const stem = tensors.get(`${encoder}conv1.weight`)?.shape[0];
   if (stem === undefined) return null;
   const bottleneck = tensors.has(`${encoder}layer1.0.conv3.weight`);
-  const blocks = [1, 2, 3, 4].map((i) => count(tensors, `${encoder}layer${i}.`, '.conv1.weight')).join();
+  const layers = [1, 2, 3, 4].map((i) => `${encoder}layer${i}.`);
+  for (const layer of layers) need(tensors, `${layer}0.conv1.weight`, 'the depth encoder is not whole');
+  const blocks = layers.map((layer) => count(tensors, layer, '.conv1.weight')).join();
   const width = stem / RESNET_WIDTHS[0];
   const sized = width === 1 ? {} : { width };
   if (bottleneck && blocks === '3,4,6,3') return { layers: 50, ...sized };
@@ -105,7 +107,9 @@ export function inferConfig(tensors: NamedShapes): ModelConfig {
   const depthGuidedKeypoints = detectorInput === 4;
   const depth = inferDepthConfig(tensors);
   if (depth === null && (attends || depthGuidedKeypoints)) {
-    const message = 'this model needs face depth, but there is no depth network: give its files too';
+    const alike = nameAlike('depth_network.encoder.encoder.conv1.weight', strangers(tensors));
+    const there = alike === undefined ? '' : `; the file has ${alike}, below a prefix that is not known`;
+    const message = `this model needs face depth, but there is no depth network: give its files too${there}`;
     throw withCode(new ArchitectureError(message), 'depth-files-missing', { missing: ['encoder', 'decoder'] });
   }
   if (depth !== null && !tensors.has('depth_network.decoder.levels.0.before.conv.weight')) {
