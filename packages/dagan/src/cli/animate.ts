@@ -4,6 +4,7 @@ import { MOTION_PARTS, type MotionControls } from '../animation/controls.js';
 import { DIRECTIONS } from '../animation/motion-template.js';
 import { type AnimationResult, animateClip, type ClipSettings } from '../pipelines/animate-clip.js';
 import { animateClips, type PairOutcome } from '../pipelines/animate-clips.js';
+import type { BackgroundChoice } from '../pipelines/background.js';
 import type { EngineChoice } from '../pipelines/choose-engine.js';
 import { NETWORK_SIZE } from '../pipelines/choose-model.js';
 import type { CropChoice } from '../pipelines/find-faces.js';
@@ -37,6 +38,7 @@ type AnimateOptions = CommonOptions &
     | 'adaptScale'
     | 'keypoints'
     | 'portraits'
+    | 'background'
     | 'referenceFrame'
     | 'pasteBack'
     | 'start'
@@ -155,6 +157,12 @@ export function animateCommand(): Command {
     )
     .option('--face <n>', 'which face of the portrait, counted from the left (default: the largest)', wholeNumber(1))
     .option('--driving-face <n>', 'which face of the clip, counted likewise where it is first seen', wholeNumber(1))
+    .option(
+      '--background <what>',
+      'what stands behind the person: moving, as the networks make it (default); still, as in the portrait; a colour such as ' +
+        'white or #00b140; a picture; transparent, into a folder/ of PNG frames',
+      background,
+    )
     .option('--paste-back', 'put the animated square back into the whole portrait')
     .addOption(new Option('--direction <way>', 'of a motion template: forward, reverse, or both').choices(DIRECTIONS))
     .option('--loop <n>', 'show a motion template so many times', wholeNumber(1, 1000))
@@ -174,7 +182,7 @@ export function animateCommand(): Command {
       new Option(
         '--side-by-side',
         'show portrait, driving frame, depth, keypoints and result beside each other',
-      ).conflicts('pasteBack'),
+      ).conflicts(['pasteBack', 'background']),
     )
     .addOption(
       new Option('--format <kind>', 'what several animations are written as (default: mp4)').choices(BATCH_FORMATS),
@@ -229,7 +237,7 @@ function settingsOf(options: AnimateOptions): ClipSettings & EngineChoice {
   return {
     ...{ checkpoint, depthEncoder, depthDecoder, engine, precision, device, threads },
     ...{ adaptScale, referenceFrame, pasteBack, start, end, size, sideBySide, sound, provenance },
-    ...{ keypoints, direction, speed, loops, portraits: options.portraits },
+    ...{ keypoints, direction, speed, loops, portraits: options.portraits, background: options.background },
     controls: { strength, parts, retarget: { mouth, lids, brows, smile } },
     crop: withFace(crop, face),
     drivingCrop: withFace(drivingCrop, drivingFace, { crop: '--driving-crop', face: '--driving-face' }),
@@ -246,6 +254,17 @@ function tellOutcome(outcome: PairOutcome, reporter: Reporter): void {
   const place = `[${number}/${of}]`;
   if ('result' in outcome) reporter.result(`${place} ${summaryOf(pair.output, outcome.result)}`);
   else reporter.warn(`${place} ${pair.portrait} with ${pair.driving}: ${describeError(outcome.error)}`);
+}
+
+const COLOURS: Readonly<Record<string, string>> = { black: '000000', white: 'ffffff', grey: '808080', green: '00b140' };
+
+/** Reads `moving`, `still`, `transparent`, a colour, or the name of a picture. */
+function background(text: string): BackgroundChoice {
+  if (text === 'moving' || text === 'still' || text === 'transparent') return { kind: text };
+  const digits = COLOURS[text] ?? /^#([0-9a-f]{6})$/i.exec(text)?.[1];
+  if (digits === undefined) return { kind: 'picture', path: text };
+  const [red, green, blue] = [0, 2, 4].map((at) => Number.parseInt(digits.slice(at, at + 2), 16));
+  return { kind: 'colour', colour: [red!, green!, blue!] };
 }
 
 /** Reads `pose=1,mouth=1.2`. */

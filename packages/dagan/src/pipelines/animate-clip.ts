@@ -11,6 +11,7 @@ import type { Picture } from '../media/pictures/picture.js';
 import { containerOf } from '../media/process/clip-writer.js';
 import { type ContentSigner, openContentSigner } from '../media/provenance/content-credentials.js';
 import type { MediaMetadata } from '../media/provenance/provenance.js';
+import { Background, type BackgroundChoice } from './background.js';
 import { chooseEngine, type EngineChoice } from './choose-engine.js';
 import { type KeypointSource, requireControls, withKeypointsOf } from './choose-keypoints.js';
 import { NETWORK_SIZE } from './choose-model.js';
@@ -50,6 +51,8 @@ export type ClipSettings = Partial<TransferOptions> &
     end?: number;
     /** Puts the animated square back into the whole portrait. */
     pasteBack?: boolean;
+    /** What stands behind the person; default what the networks make of it. */
+    background?: BackgroundChoice;
     /** Side of the output in pixels, default 256; with `pasteBack` the most that its longer side may have. */
     size?: number;
     /** Frames per second; by default the clip's own. */
@@ -158,7 +161,8 @@ export class ClipAnimator implements AsyncDisposable {
     const { drivingCrop = crop.kind === 'none' ? crop : { kind: 'auto' } } = settings;
     const asked = settings.frameRate ?? face.clip?.frameRate; // a portrait that moves keeps its own time
     await using driver = await openDriver(driving, { ...settings, frameRate: asked, crop: drivingCrop, signal }, tools);
-    checkOutput(output, driver.isStill && !face.clip);
+    const transparent = settings.background?.kind === 'transparent';
+    checkOutput(output, { isOne: driver.isStill && !face.clip, transparent });
     // Before faces are looked for, which takes time: what is wrong with the model comes up at once.
     const { engine, metadata, signer, model } = await this.#open();
     signal?.throwIfAborted();
@@ -176,6 +180,7 @@ export class ClipAnimator implements AsyncDisposable {
     const anchor = await driver.anchor(engine, analysis, model);
     const isVideo = !isPictureOutput(output) && !['gif', 'webp', 'folder'].includes(containerOf(output));
     const compose = await this.#composer(engine, { canvas, square: ready.place, source, analysis, isVideo });
+    await using background = await Background.open(settings.background ?? { kind: 'moving' });
     const { width, height } = compose;
     const { frameRate } = driver;
     await using writer = await createOutput(output, {
@@ -197,7 +202,8 @@ export class ClipAnimator implements AsyncDisposable {
       });
       for await (const { input, driving: seen, picture } of frames) {
         signal?.throwIfAborted();
-        const result = compose.frame({ ...input, driving: input.picture, seen, result: picture });
+        const made = compose.frame({ ...input, driving: input.picture, seen, result: picture });
+        const result = background ? await background.behind(made, input.canvas ?? (pasteBack ? canvas : source)) : made;
         for (let i = 0; i < input.times; i++) await writer.add(result, input.timestamp, input.duration);
         progress.update(writer.frameCount);
       }
@@ -222,7 +228,15 @@ export class ClipAnimator implements AsyncDisposable {
 
   async #open(): Promise<Studio> {
     if (this.#studio) return this.#studio;
-    const { provenance: says = true, sideBySide, pasteBack, signing, keypoints, controls = {} } = this.#settings;
+    const {
+      provenance: says = true,
+      sideBySide,
+      pasteBack,
+      background,
+      signing,
+      keypoints,
+      controls = {},
+    } = this.#settings;
     try {
       const { engine: chosen, metadata: model } = await chooseEngine(this.#choice, this.#tell);
       this.#studio = { engine: chosen };
@@ -236,7 +250,8 @@ export class ClipAnimator implements AsyncDisposable {
       }
       const engine = await withKeypointsOf(keypoints, chosen, () => this.#faces.analyzer());
       this.#tell.notice('engine', engine.description, { description: engine.description });
-      const metadata = says ? provenance(model, sideBySide || pasteBack ? 'composite' : 'trained') : undefined;
+      const composite = sideBySide || pasteBack || (background && background.kind !== 'moving');
+      const metadata = says ? provenance(model, composite ? 'composite' : 'trained') : undefined;
       const signer = signing && (await openContentSigner(signing));
       this.#studio = { engine, metadata, signer, model: model.sha256 };
       return this.#studio;

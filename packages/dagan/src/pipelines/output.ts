@@ -17,9 +17,12 @@ export const isPictureOutput = (path: string): boolean =>
   ['.png', '.jpg', '.jpeg'].includes(extname(path).toLowerCase());
 
 /** Whether a name is that of an output at all. @throws MediaError that says what outputs there are */
-export function checkOutput(path: string, isOne: boolean): void {
-  if (isOne && isPictureOutput(path)) return;
-  containerOf(path);
+export function checkOutput(path: string, { isOne, transparent }: { isOne: boolean; transparent: boolean }): void {
+  const keepsAlpha =
+    isOne && isPictureOutput(path) ? extname(path).toLowerCase() === '.png' : containerOf(path) === 'folder';
+  if (transparent && !keepsAlpha) {
+    throw new MediaError(path, 'is written without transparency; name a folder/ of PNG frames, or of one frame a .png');
+  }
 }
 
 /** Begins an output. @throws MediaError if it cannot be written */

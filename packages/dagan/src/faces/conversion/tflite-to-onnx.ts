@@ -7,17 +7,21 @@ import { addCutOut, addRegionMatrix, addTransformedPoints } from './tflite-regio
 /** Numbers of `BuiltinOperator` in TensorFlow's schema.fbs. */
 const BUILTIN = {
   add: 0,
+  averagePool2d: 1,
   concatenation: 2,
   conv2d: 3,
   depthwiseConv2d: 4,
   dequantize: 6,
+  logistic: 14,
   maxPool2d: 17,
   mul: 18,
   relu: 19,
   reshape: 22,
+  resizeBilinear: 23,
   pad: 34,
   stridedSlice: 45,
   prelu: 54,
+  hardSwish: 117,
 } as const;
 
 /** The first version of the ONNX operators that has GridSample. */
@@ -74,6 +78,27 @@ class Conversion {
         return;
       case BUILTIN.relu:
         this.#parts.node('Relu', [this.#value(first)], this.#tensorName(target));
+        return;
+      case BUILTIN.logistic:
+        this.#parts.node('Sigmoid', [this.#value(first)], this.#tensorName(target));
+        return;
+      case BUILTIN.hardSwish:
+        this.#parts.node('HardSwish', [this.#value(first)], this.#tensorName(target));
+        return;
+      case BUILTIN.averagePool2d:
+        this.#average(operator);
+        return;
+      case BUILTIN.resizeBilinear: {
+        // With the centres of pixels half a step from their edges, as options 2 and 3 of the face networks say.
+        if (options?.int8(2) !== 0 || options.int8(3) !== 1)
+          throw new TypeError(`${this.#name}: unknown grid of a resizing`);
+        const inputs = [this.#value(first), '', '', this.#parts.integers(this.#shape(target))];
+        const attributes = { mode: { text: 'linear' }, coordinate_transformation_mode: { text: 'half_pixel' } };
+        this.#parts.node('Resize', inputs, this.#tensorName(target), attributes);
+        return;
+      }
+      case 'Convolution2DTransposeBias':
+        this.#transposed(operator);
         return;
       case BUILTIN.prelu: {
         const slope = this.#parts.constant([this.#shape(target)[1]!, 1, 1], this.#float(second));
@@ -178,6 +203,34 @@ class Conversion {
     const kernel: [number, number] = [options?.int32(4) ?? 0, options?.int32(3) ?? 0];
     const attributes = { ...this.#window(inputs[0]!, options, kernel), kernel_shape: { ints: kernel } };
     this.#activated('MaxPool', [this.#value(inputs[0]!)], outputs[0]!, options?.int8(5), attributes);
+  }
+
+  /** The mean of a whole picture, channel by channel; the face networks take no other. */
+  #average({ inputs, outputs }: TfliteOperator): void {
+    const [, , height, width] = this.#shape(outputs[0]!);
+    if (height !== 1 || width !== 1) throw new TypeError(`${this.#name}: cannot average parts of a picture`);
+    this.#parts.node('GlobalAveragePool', [this.#value(inputs[0]!)], this.#tensorName(outputs[0]!));
+  }
+
+  /** A transposed convolution whose kernel is as large as its stride, so that nothing overlaps. */
+  #transposed({ inputs, outputs }: TfliteOperator): void {
+    const [input, kernel, bias] = inputs as [number, number, number];
+    const [out, height, width, channels] = this.#model.tensors[kernel]!.shape as [number, number, number, number];
+    const [from, to] = [this.#shape(input), this.#shape(outputs[0]!)];
+    if (to[2] !== height * from[2]! || to[3] !== width * from[3]!) {
+      throw new TypeError(`${this.#name}: kernels of a transposed convolution overlap`);
+    }
+    const source = this.#float(kernel);
+    const weights = new Float32Array(source.length); // [out, h, w, in] -> [in, out, h, w]
+    for (let o = 0, at = 0; o < out; o++) {
+      for (let place = 0; place < height * width; place++) {
+        for (let i = 0; i < channels; i++) weights[(i * out + o) * height * width + place] = source[at++]!;
+      }
+    }
+    const kernels = this.#parts.constant([channels, out, height, width], weights);
+    const attributes = { kernel_shape: { ints: [height, width] }, strides: { ints: [height, width] } };
+    const biases = this.#parts.constant([out], this.#float(bias));
+    this.#parts.node('ConvTranspose', [this.#value(input), kernels, biases], this.#tensorName(outputs[0]!), attributes);
   }
 
   /**

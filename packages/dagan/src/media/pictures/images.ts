@@ -143,7 +143,19 @@ export async function writePicture(
 /** A sharp pipeline that starts with `picture`. */
 export function pictureToSharp(picture: Picture): Sharp {
   checkPicture(picture);
-  return sharp(picture.data, { raw: { width: picture.width, height: picture.height, channels: 3 } });
+  const { width, height, data, alpha } = picture;
+  if (!alpha) return sharp(data, { raw: { width, height, channels: 3 } });
+  return sharp(withAlpha(data, alpha), { raw: { width, height, channels: 4 } });
+}
+
+/** R, G, B and alpha of every pixel: [height, width, 4]. */
+function withAlpha(data: Uint8Array, alpha: Uint8Array): Uint8Array {
+  const joined = new Uint8Array(4 * alpha.length);
+  for (let pixel = 0; pixel < alpha.length; pixel++) {
+    joined.set(data.subarray(3 * pixel, 3 * pixel + 3), 4 * pixel);
+    joined[4 * pixel + 3] = alpha[pixel]!;
+  }
+  return joined;
 }
 
 /** PNG settings for results and frames: fast, as the pictures are natural ones. */

@@ -8,6 +8,8 @@ export type Picture = {
   height: number;
   /** `[height, width, 3]`, row-major, interleaved R, G, B. */
   data: Uint8Array;
+  /** How opaque each pixel is, `[height, width]`, where a result is to be transparent; what is read has none. */
+  alpha?: Uint8Array;
 };
 
 /** A rectangle of whole pixels. */

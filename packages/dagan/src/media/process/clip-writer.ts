@@ -156,7 +156,14 @@ export class ClipWriter implements AsyncDisposable {
     this.#added++;
     this.#waiting++;
     const length = frameRate === undefined ? (duration ?? 0) : 1 / frameRate;
-    this.#encoder.post({ type: 'frame', data: picture.data, timestamp: time, duration: length });
+    const { data, alpha } = picture;
+    if (alpha && this.#job.container !== 'folder') {
+      throw new MediaError(
+        this.#job.path,
+        'is of a kind that is written without transparency; name a folder/ of PNG frames',
+      );
+    }
+    this.#encoder.post({ type: 'frame', data, ...(alpha && { alpha }), timestamp: time, duration: length });
     await this.#guard(this.#encoder.wait(() => this.#waiting < this.#most || undefined));
   }
 

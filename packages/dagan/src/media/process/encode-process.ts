@@ -64,10 +64,10 @@ class Intake {
 
   async #passOn(until: number | undefined): Promise<void> {
     if (!this.#held) return;
-    const { data, timestamp, duration } = this.#held;
+    const { data, alpha, timestamp, duration } = this.#held;
     this.#held = undefined;
     this.#lastDuration = until === undefined ? duration || this.#lastDuration : until - timestamp;
-    const picture = { width: this.#job.width, height: this.#job.height, data };
+    const picture = { width: this.#job.width, height: this.#job.height, data, alpha };
     await this.#sink.add({ picture, timestamp, duration: this.#lastDuration });
     send({ type: 'taken' });
   }

@@ -89,7 +89,9 @@ export type VideoContainer = Exclude<Container, 'gif' | 'webp' | 'folder'>;
 export type Quality = 'low' | 'medium' | 'high' | 'very-high';
 
 /** Orders to an encoding process. */
-export type EncodeOrder = { type: 'frame'; data: Uint8Array; timestamp: number; duration: number } | { type: 'finish' };
+export type EncodeOrder =
+  | { type: 'frame'; data: Uint8Array; alpha?: Uint8Array; timestamp: number; duration: number }
+  | { type: 'finish' };
 
 /** Reports of an encoding process. */
 export type EncodeReport =
