@@ -38,7 +38,14 @@ function tinyConfig(): ModelConfig {
 
 /** Our names of the losses that the file calls otherwise. */
 const LOSS_NAMES: Readonly<
-  Record<Exclude<ObjectiveTerm, 'pixel' | 'painted' | 'warp' | 'landmark' | 'meshMotion'> | 'discriminator', string>
+  Record<
+    | Exclude<
+        ObjectiveTerm,
+        'pixel' | 'painted' | 'warp' | 'landmark' | 'meshMotion' | 'featureReconstruction' | 'identity'
+      >
+    | 'discriminator',
+    string
+  >
 > = {
   perceptual: 'perceptual',
   generatorAdversarial: 'gen_gan',

@@ -2,15 +2,20 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import type { ObjectiveWeights } from '../losses/objective.js';
+import type { SystemConfig } from '../models/animation-model.js';
+import { systemOf } from '../models/files/systems.js';
 import { type PerceptualNetworkName, perceptualNetwork } from '../models/perceptual/perceptual-network.js';
-import { type AnimationTrainingConfig, checkTrainingConfig, needsFaceCues } from '../training/animation/config.js';
-import { TRAINING_PRESETS, trainingPreset } from '../training/animation/presets.js';
+import { type AnimationTrainingConfig, needsFaceCues } from '../training/animation/config.js';
+import { checkAnyTraining } from '../training/animation/objectives.js';
+import { TRAINING_PRESETS } from '../training/animation/presets.js';
 import {
   type DepthFiles,
   type StartingDepth,
   startingDepth,
   startingModel,
 } from '../training/animation/start-weights.js';
+import { isSystemTraining, type SystemTrainingConfig } from '../training/animation/system-config.js';
+import { anyPreset, SYSTEM_PRESETS } from '../training/animation/system-presets.js';
 import { trainAnimation } from '../training/animation/trainer.js';
 import { datasetPairs } from '../training/batches/dataset-batches.js';
 import { rankOf } from '../training/ranks/ranks.js';
@@ -42,6 +47,8 @@ type AnimationOptions = TrainingOptions & {
   depthDecoder?: string;
 };
 
+type AnyTraining = AnimationTrainingConfig | SystemTrainingConfig;
+
 /** The learning rate that refines a trained model; a rate for random weights ruins it in ten steps. */
 const REFINING_RATE = 2e-5;
 
@@ -66,7 +73,9 @@ export function trainAnimationCommand(): Command {
   );
   addRunOptions(command)
     .addOption(
-      new Option('--preset <name>', 'which training').choices(Object.keys(TRAINING_PRESETS)).default('starter-256'),
+      new Option('--preset <name>', 'which training')
+        .choices([...Object.keys(TRAINING_PRESETS), ...Object.keys(SYSTEM_PRESETS)])
+        .default('starter-256'),
     )
     .option('--init <file>', 'refine this model: a file of ours, a checkpoint of a training, or published weights')
     .option('--depth <file>', 'trained face-depth network; "untrained" goes without (to try things)');
@@ -106,16 +115,14 @@ export function trainAnimationCommand(): Command {
 async function runTrainAnimation(options: AnimationOptions, session: TrainingSession): Promise<SessionResult> {
   const { place } = session;
   const { device } = place;
-  const saved = options.resume ? savedConfig<AnimationTrainingConfig>(options.output, 'animation') : null;
+  const saved = options.resume ? savedConfig<AnyTraining>(options.output, 'animation') : null;
   const model = options.init !== undefined && !saved ? startingModel({ ...options, checkpoint: options.init }) : null;
   const wanted = configure(options, device, saved, model?.config);
-  checkTrainingConfig(wanted, rankOf(place).worldSize);
+  checkAnyTraining(wanted, rankOf(place).worldSize);
   const perceptual = perceptualOf(options, wanted);
   perceptual?.to({ device, memoryFormat: 'channels_last' });
   const depth = saved ? null : depthOf(options, wanted);
-  const config = depth
-    ? { ...wanted, model: { ...wanted.model, depth: { ...wanted.model.depth, ...depth.config } } }
-    : wanted;
+  const config = depth && !isSystemTraining(wanted) ? withDepth(wanted, depth) : wanted;
   const { seed, augmentation } = config;
   const what = {
     ...{ seed, augmentation, heldOutSamples: options.evaluationPairs },
@@ -139,15 +146,12 @@ async function runTrainAnimation(options: AnimationOptions, session: TrainingSes
 function configure(
   options: AnimationOptions,
   device: string,
-  saved: AnimationTrainingConfig | null,
-  model?: AnimationTrainingConfig['model'],
-): AnimationTrainingConfig {
-  const base = saved ?? trainingPreset(options.preset);
-  // A model whose keypoints have no names cannot be led by landmarks.
-  const led = model?.semanticKeypoints !== undefined;
-  const unled = { weights: { ...base.weights, landmark: 0 }, guided: 0 };
-  const refined = model ? { ...base, model, learningRate: REFINING_RATE, ...(led ? {} : unled) } : base;
+  saved: AnyTraining | null,
+  model?: SystemConfig,
+): AnyTraining {
+  const base = saved ?? anyPreset(options.preset);
   const { accumulate, freeze } = options;
+  const refined = model ? refining(base, model) : base;
   return {
     ...refined,
     ...givenPlan(options, device),
@@ -156,7 +160,25 @@ function configure(
   };
 }
 
-function perceptualOf({ perceptual, vgg }: AnimationOptions, { weights }: AnimationTrainingConfig) {
+/** A training that refines a model. */
+function refining(base: AnyTraining, model: SystemConfig): AnyTraining {
+  const [own, other] = [systemOf(base.model).name, systemOf(model).name];
+  if (own !== other) {
+    throw new UsageError(`--init brings a model of the system ${other}, but ${base.name} trains ${own}`);
+  }
+  if (isSystemTraining(base)) return { ...base, model: model as SystemTrainingConfig['model'] };
+  // A model whose keypoints have no names cannot be led by landmarks.
+  const dagan = model as AnimationTrainingConfig['model'];
+  const unled = { weights: { ...base.weights, landmark: 0 }, guided: 0 };
+  const led = dagan.semanticKeypoints !== undefined;
+  return { ...base, model: dagan, learningRate: REFINING_RATE, ...(led ? {} : unled) };
+}
+
+function withDepth(config: AnimationTrainingConfig, depth: StartingDepth): AnimationTrainingConfig {
+  return { ...config, model: { ...config.model, depth: { ...config.model.depth, ...depth.config } } };
+}
+
+function perceptualOf({ perceptual, vgg }: AnimationOptions, { weights }: AnyTraining) {
   if (weights.perceptual === 0) return null;
   if (perceptual === 'default' && vgg !== undefined) throw new UsageError('--vgg goes with --perceptual vgg19');
   if (perceptual === 'vgg19' && vgg === undefined) {
@@ -166,13 +188,15 @@ function perceptualOf({ perceptual, vgg }: AnimationOptions, { weights }: Animat
 }
 
 /** The depth network to take; null where it is in the model, not needed, or not wanted. */
-function depthOf(options: AnimationOptions, config: AnimationTrainingConfig): StartingDepth | null {
+function depthOf(options: AnimationOptions, config: AnyTraining): StartingDepth | null {
   const files = depthFiles(options, config);
-  if (files && !config.model.depth) throw new UsageError(`${config.name} uses no face depth: leave its files out`);
+  if (files && !usesDepth(config)) throw new UsageError(`${config.name} uses no face depth: leave its files out`);
   return files && startingDepth(files);
 }
 
-function depthFiles(options: AnimationOptions, { model, name }: AnimationTrainingConfig): DepthFiles | null {
+const usesDepth = (config: AnyTraining): boolean => !isSystemTraining(config) && config.model.depth !== null;
+
+function depthFiles(options: AnimationOptions, config: AnyTraining): DepthFiles | null {
   const { depth, depthEncoder, depthDecoder, init } = options;
   if ((depthEncoder === undefined) !== (depthDecoder === undefined)) {
     throw new UsageError('--depth-encoder and --depth-decoder go together');
@@ -180,9 +204,9 @@ function depthFiles(options: AnimationOptions, { model, name }: AnimationTrainin
   if (depth !== undefined && depth !== 'untrained') return { depth };
   if (depthEncoder !== undefined && depthDecoder !== undefined && init === undefined)
     return { depthEncoder, depthDecoder };
-  if (depth === 'untrained' || init !== undefined || model.depth === null) return null;
+  if (depth === 'untrained' || init !== undefined || !usesDepth(config)) return null;
   throw new UsageError(
-    `${name} is guided by face depth: --depth FILE, a trained face-depth network, or --depth-encoder and --depth-decoder ` +
+    `${config.name} is guided by face depth: --depth FILE, a trained face-depth network, or --depth-encoder and --depth-decoder ` +
       '(or --depth untrained, to try things)',
   );
 }

@@ -128,6 +128,14 @@ export function needsFaceCues(config: CueUse): boolean {
   return weights.landmark > 0 || weights.meshMotion > 0 || guided > 0 || weighsRegions(config);
 }
 
+/** @throws TrainingSetupError if the phases are not the whole run */
+export function checkShares(phases: readonly { share: number }[]): void {
+  const shares = phases.reduce((sum, { share }) => sum + share, 0);
+  if (Math.abs(shares - 1) > 1e-6) {
+    throw new TrainingSetupError(`the shares of the phases add up to ${shares} instead of 1`);
+  }
+}
+
 /** @throws TrainingSetupError naming the first value that cannot be */
 export function checkTrainingConfig(config: AnimationTrainingConfig, worldSize = 1): void {
   const { phases, accumulate, averageDecay, regionWeight, guided = 0, reshape, sway } = config;
@@ -143,10 +151,7 @@ export function checkTrainingConfig(config: AnimationTrainingConfig, worldSize =
   checkSemanticKeypoints(config);
   if (reshape) checkReshape(reshape);
   if (sway) checkSway(sway);
-  const shares = phases.reduce((sum, { share }) => sum + share, 0);
-  if (Math.abs(shares - 1) > 1e-6) {
-    throw new TrainingSetupError(`the shares of the phases add up to ${shares} instead of 1`);
-  }
+  checkShares(phases);
   for (const { size } of phases) modelForSize(config, size);
 }
 

@@ -10,10 +10,10 @@ import {
   fieldTransferFigures,
 } from '../../faces/field-transfer.js';
 import { TRAVELLING_POINTS } from '../../faces/landmarks.js';
+import type { Frame } from '../../models/animation-model.js';
 import { batchOn, freeBatch } from '../batches/batches.js';
 import { RankMeans } from '../ranks/rank-means.js';
 import type { TrainingPlace } from '../ranks/ranks.js';
-import type { AnimationObjective } from './objective.js';
 import type { FramePair } from './pair.js';
 
 export type ReconstructionResult = {
@@ -26,6 +26,13 @@ export type ReconstructionResult = {
   /** Pictures compared. */
   samples: number;
 } & Partial<FieldResult & Guided<FieldResult>>;
+
+/** What rebuilds driving frames, and, where some pairs are guided in training, what moves them so. */
+export type Reconstructs = {
+  reconstruct(pair: FramePair): { generated: Pick<Frame, 'prediction' | 'deformation'> };
+  readonly config?: { readonly guided?: number };
+  move?(pair: FramePair, guided: number): { generated: Pick<Frame, 'deformation'> };
+};
 
 /** The same with the semantic keypoints on their landmarks. */
 type Guided<Result> = { [Name in keyof Result & string as `guided.${Name}`]: Result[Name] };
@@ -40,14 +47,14 @@ export type FieldResult = Record<FieldSignal | 'meshDistance' | 'meshUnmoved', n
  * @throws TrainingSetupError if there are no pairs
  */
 export async function evaluateReconstruction(
-  objective: AnimationObjective,
+  objective: Reconstructs,
   pairs: AsyncIterable<FramePair>,
   place: TrainingPlace,
 ): Promise<ReconstructionResult> {
   const results = new RankMeans(['l1', 'copied', 'psnr']);
   const fields = new RankMeans(FIELD_SUMS);
   const guided = new RankMeans(FIELD_SUMS);
-  const guides = (objective.config.guided ?? 0) > 0;
+  const guides = (objective.config?.guided ?? 0) > 0;
   let told = false;
   for await (const batch of pairs) {
     tidy(() =>
@@ -63,7 +70,7 @@ export async function evaluateReconstruction(
           const [to, from] = [landmarks.select(1, 1), landmarks.select(1, 0)]; // [N, P, 3]
           fields.add(flattened(fieldTransfer(deformation, to, from, TRAVELLING_POINTS)));
           if (guides) {
-            const field = objective.move({ source, driving, landmarks }, 1).generated.deformation;
+            const field = objective.move!({ source, driving, landmarks }, 1).generated.deformation;
             guided.add(flattened(fieldTransfer(field, to, from, TRAVELLING_POINTS)));
           }
         }

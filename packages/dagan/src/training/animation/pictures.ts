@@ -1,6 +1,7 @@
 // What the animation networks make of a batch, for the eye: the panel in which one sees a collapse.
 import { type Tensor, tidy } from '@dagan/libtorch';
 import type { Picture } from '../../media/pictures/picture.js';
+import type { Frame } from '../../models/animation-model.js';
 import { type Keypoints, tensorsToKeypoints } from '../../tensors/keypoint-set.js';
 import { tensorToMaps, tensorToPictures } from '../../tensors/pictures.js';
 import { drawKeypoints } from '../../visualization/keypoints.js';
@@ -32,6 +33,26 @@ export function animationSheet({ source, driving }: FramePair, seen: AnimationSe
         ['motion', fields.map((field) => motionPicture(field.size(1), field.size(0), field.toFloat32Array()))],
         ['src points', withPoints(pictures(source), seen.sourceKeypoints)],
         ['drv points', withPoints(pictures(driving), seen.drivingKeypoints)],
+      ],
+      driving.size(3),
+    );
+  });
+}
+
+/** The sheet of a model of another system: source, driving, prediction, occlusion, motion. */
+export function frameSheet({ source, driving }: FramePair, { prediction, deformation, occlusionMap }: Frame): Picture {
+  return tidy(() => {
+    const count = Math.min(SHEET_ROWS, prediction.size(0));
+    const first = (value: Tensor) => value.detach().narrow(0, 0, count).to({ dtype: 'float32' }).contiguous();
+    const fields = first(deformation).unbind(0); // [h, w, 2] each
+    const seen = occlusionMap && tensorToMaps(first(occlusionMap)).map((map) => heatPicture(map, [0, 1]));
+    return pictureSheet(
+      [
+        ['source', tensorToPictures(first(source))],
+        ['driving', tensorToPictures(first(driving))],
+        ['prediction', tensorToPictures(first(prediction))],
+        ['occlusion', seen],
+        ['motion', fields.map((field) => motionPicture(field.size(1), field.size(0), field.toFloat32Array()))],
       ],
       driving.size(3),
     );

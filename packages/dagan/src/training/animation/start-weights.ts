@@ -3,23 +3,29 @@
 import { type nn, readStateDict } from '@dagan/libtorch';
 import { CheckpointError, openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { withCode } from '../../errors.js';
-import type { ModelConfig } from '../../models/config/config.js';
-import { DaGAN } from '../../models/dagan.js';
+import type { AnimationModel, SystemConfig } from '../../models/animation-model.js';
 import type { DepthConfig } from '../../models/depth-network.js';
 import { loadDepthFile } from '../../models/files/depth-file.js';
 import { stageOf } from '../../models/files/formats.js';
 import { located } from '../../models/files/located.js';
 import { loadModel, type ModelFiles } from '../../models/files/model-file.js';
 import { below, readNamed } from '../../models/files/names.js';
-import type { AnimationTrainee } from './trainee.js';
 
 /** What is said of weights of other networks. */
 const MISFIT = 'does not fit the networks to be trained';
 
+/** What weights are loaded into: networks in training. */
+export type Startable = {
+  readonly model: Pick<AnimationModel, 'depthNetwork'>;
+  /** Null for systems without. */
+  readonly discriminator: nn.Module | null;
+  loadModel(model: nn.StateDict): void;
+};
+
 export type StartingModel = {
-  config: ModelConfig;
+  config: SystemConfig;
   /** Fills generator, keypoint detector and depth network, and the discriminator if the file has one that fits. */
-  load(trainee: AnimationTrainee): void;
+  load(trainee: Startable): void;
 };
 
 /**
@@ -36,14 +42,12 @@ export function startingModel(files: ModelFiles): StartingModel {
   const judge = readStateDict(below('discriminator.', readNamed(file)));
   const discriminator = judge.size > 0 ? judge : null;
   const { model } = loadModel(files);
-  if (!(model instanceof DaGAN))
-    throw new CheckpointError(files.checkpoint, 'holds no model that this training refines');
   return {
     config: model.config,
     load: (trainee) => {
       located(files.checkpoint, MISFIT, () => trainee.loadModel(model.stateDict()));
-      if (discriminator && fits(discriminator, trainee.discriminator))
-        trainee.discriminator.loadStateDict(discriminator);
+      const { discriminator: target } = trainee;
+      if (discriminator && target && fits(discriminator, target)) target.loadStateDict(discriminator);
     },
   };
 }
@@ -64,7 +68,7 @@ export type StartingDepth = {
    * Fills the depth network, which animation training leaves as it is.
    * @throws CheckpointError, naming the files, if it has other sizes
    */
-  load(trainee: AnimationTrainee): void;
+  load(trainee: Startable): void;
 };
 
 /**

@@ -10,11 +10,11 @@ import { batchOn } from '../batches/batches.js';
 import { keepingRandomNumbers } from '../loop/random-state.js';
 import { joinSections, loadSections, type Sections } from '../loop/state-sections.js';
 import { joinRanks, type TrainingPlace } from '../ranks/ranks.js';
-import { TrainingSetupError } from '../run/setup-error.js';
 import type { Evaluated, Learned, LearnOptions, Trainee } from '../run/training-stage.js';
 import { alignAttention } from './align-attention.js';
 import { type AnimationTrainingConfig, finalSize, modelForSize, phaseOf } from './config.js';
 import { evaluateReconstruction } from './evaluation.js';
+import { freeze, partsOf } from './freeze.js';
 import type { FramePair } from './pair.js';
 import { animationSheet } from './pictures.js';
 import { AnimationStep } from './step.js';
@@ -206,20 +206,3 @@ export class AnimationTrainee implements Trainee<FramePair> {
 
 const prefixed = (prefix: string, state: nn.StateDict): [string, Tensor][] =>
   [...state].map(([name, value]) => [`${prefix}${name}`, value]);
-
-function partsOf(model: DaGAN, paths: readonly string[]): [string, nn.Module][] {
-  return [...model.namedModules()].filter(([path]) => paths.includes(path));
-}
-
-/** @throws TrainingSetupError if the model has no such part */
-function freeze(model: DaGAN, paths: readonly string[]): void {
-  const parts = partsOf(model, paths);
-  const unknown = paths.find((path) => !parts.some(([found]) => found === path));
-  if (unknown !== undefined) {
-    const known = [...model.namedModules()]
-      .map(([path]) => path)
-      .filter((path) => path !== '' && path.split('.').length <= 2);
-    throw new TrainingSetupError(`the model has no part '${unknown}' to freeze; parts are ${known.join(', ')}`);
-  }
-  for (const [, part] of parts) part.requiresGrad_(false);
-}

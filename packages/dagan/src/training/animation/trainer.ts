@@ -7,29 +7,35 @@ import { runTraining } from '../loop/training-loop.js';
 import type { TrainingOutcome, TrainingRun } from '../loop/training-run.js';
 import { rankOf } from '../ranks/ranks.js';
 import type { TrainingStage } from '../run/training-stage.js';
-import { type AnimationTrainingConfig, checkTrainingConfig, phaseOf } from './config.js';
+import { type AnimationTrainingConfig, phaseOf } from './config.js';
+import { checkAnyTraining } from './objectives.js';
 import type { FramePair } from './pair.js';
+import { isSystemTraining, type SystemTrainingConfig } from './system-config.js';
+import { SystemTrainee } from './system-trainee.js';
 import { AnimationTrainee } from './trainee.js';
 
 export type AnimationRun = TrainingRun<FramePair> & {
-  config: AnimationTrainingConfig;
+  config: AnimationTrainingConfig | SystemTrainingConfig;
   /** Null only if the perceptual term has weight 0. */
   perceptual: PerceptualNetwork | null;
   /** Loads weights to start from; not called when a run goes on. */
-  start?: (trainee: AnimationTrainee) => void;
+  start?: (trainee: AnimationTrainee | SystemTrainee) => void;
 };
 
 /** Trains the animation model; its average becomes `model.safetensors`. See `runTraining` for what it throws. */
 export async function trainAnimation(run: AnimationRun): Promise<TrainingOutcome> {
   const { config, perceptual, place, start } = run;
-  checkTrainingConfig(config, rankOf(place).worldSize);
-  const stage: TrainingStage<FramePair, AnimationTrainee> = {
+  checkAnyTraining(config, rankOf(place).worldSize);
+  const stage: TrainingStage<FramePair, AnimationTrainee | SystemTrainee> = {
     name: 'animation',
     config,
     modelFile: 'model.safetensors',
     judgedBy: 'l1',
     sizeAt: (step) => phaseOf(config, step).size,
-    create: (size) => new AnimationTrainee(config, size, perceptual, place),
+    create: (size) =>
+      isSystemTraining(config)
+        ? new SystemTrainee(config, perceptual, place)
+        : new AnimationTrainee(config, size, perceptual, place),
     start: (trainee) => {
       start?.(trainee);
       trainee.restartAverages();

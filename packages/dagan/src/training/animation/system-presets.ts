@@ -1,0 +1,120 @@
+// Trainings of the systems beside DaGAN by name: the published sizes, and small ones that two processors finish.
+import { OBJECTIVE_WEIGHTS, type ObjectiveTerm, type ObjectiveWeights } from '../../losses/objective.js';
+import { MONKEY_NET_PUBLISHED, type MonkeyNetConfig } from '../../models/monkey-net/monkey-net.js';
+import { X2FACE_PUBLISHED, type X2FaceConfig } from '../../models/x2face/x2face.js';
+import type { AnimationTrainingConfig } from './config.js';
+import { TRAINING_PRESETS } from './presets.js';
+import type { SystemTrainingConfig } from './system-config.js';
+
+/** These terms and no others. */
+function only(weights: Partial<Record<ObjectiveTerm, number>>): ObjectiveWeights {
+  const none = Object.fromEntries(Object.keys(OBJECTIVE_WEIGHTS).map((term) => [term, 0])) as Record<
+    ObjectiveTerm,
+    number
+  >;
+  return { ...none, ...weights };
+}
+
+/** What the trainings have in common. */
+const COMMON = {
+  clipNorm: null,
+  precision: 'float32',
+  averageDecay: 0.999,
+  accumulate: 1,
+  freeze: [],
+  seed: 0,
+} as const satisfies Partial<SystemTrainingConfig>;
+
+/** Stage I: L1 alone, as in the public code; that takes SGD of rate 1e-3 with momentum 0.9, ours Adam. */
+const x2face: SystemTrainingConfig = {
+  ...COMMON,
+  name: 'x2face',
+  model: X2FACE_PUBLISHED,
+  steps: 300_000,
+  batchSize: 16,
+  phases: [{ size: 256, share: 1 }],
+  learningRate: 2e-4,
+  schedule: { kind: 'cosine', warmup: 200, floor: 0.05 },
+  weights: only({ pixel: 10 }),
+};
+
+/** Stage II of a model, which `--init` brings: identity losses beside L1. */
+function identity(stage1: SystemTrainingConfig, name: string): SystemTrainingConfig {
+  return {
+    ...stage1,
+    name,
+    steps: Math.round(stage1.steps / 3),
+    learningRate: stage1.learningRate / 4,
+    weights: only({ pixel: 10, identity: 1 }),
+  };
+}
+
+const smallX2Face: X2FaceConfig = {
+  system: 'x2face',
+  numLevels: 7,
+  blockExpansion: 16,
+  maxFeatures: 128,
+  codeChannels: 64,
+};
+
+/** A few clips and hours of two processors suffice. */
+const x2faceSmall: SystemTrainingConfig = {
+  ...x2face,
+  name: 'x2face-small',
+  model: smallX2Face,
+  steps: 20_000,
+  batchSize: 8,
+  phases: [{ size: 128, share: 1 }],
+  learningRate: 5e-4,
+};
+
+const monkeyNet: SystemTrainingConfig = {
+  ...COMMON,
+  name: 'monkey-net',
+  model: MONKEY_NET_PUBLISHED,
+  steps: 75_000, // 20 epochs of some 75,000 clips
+  batchSize: 20,
+  phases: [{ size: 256, share: 1 }],
+  learningRate: 2e-4,
+  schedule: { kind: 'milestones', at: [0.75, 0.9], factor: 0.1 },
+  weights: only({ generatorAdversarial: 1, featureReconstruction: 1 }),
+};
+
+const fewBlocks = { blockExpansion: 16, maxFeatures: 128, numBlocks: 4 };
+
+const smallMonkeyNet: MonkeyNetConfig = {
+  system: 'monkey-net',
+  numKeypoints: 10,
+  keypointDetector: fewBlocks,
+  generator: { ...fewBlocks, numBlocks: 5, numRefinementBlocks: 2, denseMotion: fewBlocks },
+};
+
+const monkeyNetSmall: SystemTrainingConfig = {
+  ...monkeyNet,
+  name: 'monkey-net-small',
+  model: smallMonkeyNet,
+  steps: 20_000,
+  batchSize: 8,
+  phases: [{ size: 128, share: 1 }],
+};
+
+/** `-identity` is the second stage of X2Face; `-small` fits two processors. */
+export const SYSTEM_PRESETS = {
+  x2face,
+  'x2face-identity': identity(x2face, 'x2face-identity'),
+  'x2face-small': x2faceSmall,
+  'x2face-identity-small': identity(x2faceSmall, 'x2face-identity-small'),
+  'monkey-net': monkeyNet,
+  'monkey-net-small': monkeyNetSmall,
+} as const satisfies Record<string, SystemTrainingConfig>;
+
+/** A preset of any system by name. Throws a RangeError that names the ones there are. */
+export function anyPreset(name: string): AnimationTrainingConfig | SystemTrainingConfig {
+  const presets: Readonly<Record<string, AnimationTrainingConfig | SystemTrainingConfig>> = {
+    ...TRAINING_PRESETS,
+    ...SYSTEM_PRESETS,
+  };
+  const preset = presets[name];
+  if (preset) return preset;
+  throw new RangeError(`there is no training preset '${name}'; known are ${Object.keys(presets).join(', ')}`);
+}

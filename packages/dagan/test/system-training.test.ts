@@ -1,0 +1,180 @@
+// X2Face and Monkey-Net in training: a clip is learned by heart, every part learns, checkpoints bring everything back, and the
+// command does it all by name.
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { cat, manualSeed, setThreads, type Tensor, tidy } from '@dagan/libtorch';
+import { createPicture, type Picture, writePicture } from '../src/media/index.js';
+import { loadModel } from '../src/models/files/model-file.js';
+import { pictureToTensor } from '../src/tensors/pictures.js';
+import { checkAnyTraining } from '../src/training/animation/objectives.js';
+import type { FramePair } from '../src/training/animation/pair.js';
+import type { SystemTrainingConfig } from '../src/training/animation/system-config.js';
+import { SYSTEM_PRESETS } from '../src/training/animation/system-presets.js';
+import { SystemTrainee } from '../src/training/animation/system-trainee.js';
+import type { Learned } from '../src/training/run/training-stage.js';
+import { dagan } from './cli-run.js';
+import { temporaryFolder } from './media-fixtures.js';
+
+setThreads(1); // the networks are so small that two wait for each other
+
+const PLACE = { device: 'cpu', group: null } as const;
+const SIDE = 64;
+const few = { blockExpansion: 8, maxFeatures: 32, numBlocks: 3 };
+
+/** Small trainings for pictures of 64 x 64. */
+const SMALL: Readonly<Record<string, SystemTrainingConfig>> = {
+  x2face: {
+    ...SYSTEM_PRESETS['x2face-small'],
+    model: { system: 'x2face', numLevels: 6, blockExpansion: 8, maxFeatures: 32, codeChannels: 16 } as never,
+    phases: [{ size: SIDE, share: 1 }],
+  },
+  'monkey-net': {
+    ...SYSTEM_PRESETS['monkey-net-small'],
+    model: {
+      ...{ system: 'monkey-net', numKeypoints: 4, keypointDetector: few },
+      generator: { ...few, numRefinementBlocks: 1, denseMotion: few },
+    } as never,
+    phases: [{ size: SIDE, share: 1 }],
+  },
+};
+
+/** A face of sorts at a place: an oval with two eyes and a mouth before a slope of colours. */
+function face(dx: number, dy: number, mouth: number): Picture {
+  const picture = createPicture(SIDE, SIDE);
+  for (let y = 0; y < SIDE; y++) {
+    for (let x = 0; x < SIDE; x++) {
+      const [u, v] = [(x - SIDE / 2 - dx) / 18, (y - SIDE / 2 - dy) / 24];
+      const soft = (distance: number): number => 1 / (1 + Math.exp(8 * (distance - 1)));
+      const skin = soft(Math.hypot(u, v));
+      const dark = Math.max(
+        soft(Math.hypot((Math.abs(u) - 0.4) * 6, (v + 0.25) * 7)),
+        soft(Math.hypot(u * 3, ((v - 0.5) * 8) / mouth)),
+      );
+      const colours = [
+        0.8 * skin + (0.2 + (0.2 * x) / SIDE) * (1 - skin),
+        0.6 * skin + 0.3 * (1 - skin),
+        0.5 * skin + ((0.6 * y) / SIDE) * (1 - skin),
+      ];
+      for (const [channel, value] of colours.entries()) {
+        picture.data[3 * (y * SIDE + x) + channel] = Math.round(255 * value * (1 - 0.8 * dark * skin));
+      }
+    }
+  }
+  return picture;
+}
+
+const CLIP = [face(0, 0, 0.6), face(6, 2, 1), face(-5, 0, 1.6), face(2, -4, 1)];
+
+/** Every frame of the clip rebuilt from the one before it. */
+function pairs(): FramePair {
+  const frames: Tensor[] = CLIP.map((picture) => pictureToTensor(picture));
+  const [source, driving] = [cat(frames, 0), cat([...frames.slice(1), frames[0]!], 0)];
+  return { source, driving };
+}
+
+async function* once(batch: FramePair): AsyncGenerator<FramePair> {
+  yield { source: batch.source.clone(), driving: batch.driving.clone() };
+}
+
+/** Takes some steps, the later the smaller. */
+function take(trainee: SystemTrainee, batch: FramePair, steps: number): Learned {
+  let learned: Learned | undefined;
+  for (let step = 0; step < steps; step++) {
+    learned = trainee.learn(batch, { step, learningRate: 3e-3 * (1 - step / steps) + 1e-4, drawing: false });
+  }
+  return learned!;
+}
+
+for (const [system, config] of Object.entries(SMALL)) {
+  test(`${system} learns a clip by heart`, async () => {
+    manualSeed(1);
+    using trainee = new SystemTrainee({ ...config, averageDecay: 0.9 }, null, PLACE);
+    const batch = pairs();
+    take(trainee, batch, 120);
+    const { result } = await trainee.evaluate(once(batch));
+    assert.ok(result.copied! > 0.04, `copying the source already gives ${result.copied}`);
+    assert.ok(result.l1! < 0.02, `an L1 of ${result.l1}`);
+  });
+
+  test(`${system}: every part learns in a step, and a checkpoint goes on as if nothing had happened`, () => {
+    manualSeed(2);
+    const batch = pairs();
+    using trainee = new SystemTrainee(config, null, PLACE);
+    const before = copied(trainee.stateDict());
+    take(trainee, batch, 2);
+    const after = copied(trainee.stateDict());
+    const still = [...after].filter(([name, data]) => name.startsWith('model.') && same(data, before.get(name)!));
+    // Biases before a batch norm have no effect, and nothing to learn.
+    const idle = still.map(([name]) => name).filter((name) => name.endsWith('.weight'));
+    assert.deepEqual(idle, []);
+    using other = new SystemTrainee(config, null, PLACE);
+    tidy(() => other.loadStateDict(trainee.stateDict()));
+    const [one, two] = [take(trainee, batch, 1), take(other, batch, 1)];
+    assert.deepEqual(two.losses, one.losses);
+    assert.deepEqual(copied(other.stateDict()), copied(trainee.stateDict()));
+  });
+}
+
+function copied(state: ReadonlyMap<string, Tensor>): Map<string, ArrayLike<unknown>> {
+  return tidy(() => new Map([...state].map(([name, value]) => [name, value.contiguous().toTypedArray().slice()])));
+}
+
+const same = (a: ArrayLike<unknown>, b: ArrayLike<unknown>): boolean =>
+  Array.from(a).every((value, i) => value === b[i]);
+
+test('the second stage of X2Face has identity losses, in frames that others drive too', () => {
+  const { weights } = SYSTEM_PRESETS['x2face-identity-small'];
+  using trainee = new SystemTrainee({ ...SMALL.x2face!, weights }, null, PLACE);
+  const { losses } = take(trainee, pairs(), 1);
+  assert.deepEqual(Object.keys(losses).sort(), ['identity', 'pixel', 'total']);
+  assert.ok(losses.identity! > 0 && Math.abs(losses.total - 10 * losses.pixel! - losses.identity!) < 1e-3);
+});
+
+test('a loss that a system does not know is refused by its name', () => {
+  const config = SMALL.x2face!;
+  const weights = { ...config.weights, equivarianceValue: 10 };
+  assert.throws(() => checkAnyTraining({ ...config, weights }), /has no loss 'equivarianceValue'; it has pixel/);
+  const odd = { ...config, phases: [{ size: 96, share: 1 }] };
+  assert.throws(() => new SystemTrainee(odd, null, PLACE), /takes multiples of 64/);
+});
+
+test('the command trains by the name of a preset, goes on, and gives a model that animates', async () => {
+  const folder = await temporaryFolder();
+  for (const person of ['anna', 'ben']) {
+    const clip = join(folder, 'clips', 'train', person, 'clip');
+    mkdirSync(clip, { recursive: true });
+    for (const [i, frame] of CLIP.entries()) await writePicture(join(clip, `000000${i}.png`), frame);
+  }
+  const words = [
+    'train',
+    'animation',
+    '--data',
+    'clips',
+    '--batch-size',
+    '2',
+    '--pictures-every',
+    '1',
+    '--device',
+    'cpu',
+  ];
+  const train = async (run: string, more: readonly string[]): Promise<void> => {
+    const { code, stderr } = await dagan(folder, [...words, '--evaluate-every', '0', '-o', run, ...more]);
+    assert.equal(code, 0, stderr);
+  };
+  await train('x2face', ['--preset', 'x2face-small', '--steps', '1']);
+  await train('x2face', ['--resume', '--steps', '2']);
+  await train('second', ['--preset', 'x2face-identity-small', '--init', 'x2face/model.safetensors', '--steps', '1']);
+  await train('monkey', ['--preset', 'monkey-net-small', '--steps', '1']);
+  for (const [run, system] of [
+    ['second', 'x2face'],
+    ['monkey', 'monkey-net'],
+  ] as const) {
+    using model = loadModel({ checkpoint: join(folder, run, 'model.safetensors') }).model;
+    assert.deepEqual(model.config, SYSTEM_PRESETS[`${system}-small`].model);
+  }
+  const other = ['--preset', 'monkey-net-small', '--init', 'x2face/model.safetensors', '--steps', '1', '-o', 'no'];
+  const refused = await dagan(folder, [...words, ...other]);
+  assert.match(refused.stderr, /model of the system x2face, but monkey-net-small trains monkey-net/);
+});
