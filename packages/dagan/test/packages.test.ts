@@ -20,6 +20,17 @@ const PACKAGES = ['packages/libtorch', 'packages/dagan', 'weights/starter'];
 
 const folder = await temporaryFolder();
 const app = join(folder, 'app');
+const tarballs = await pack();
+
+/** The packages as the registry would have them. */
+async function pack(): Promise<string[]> {
+  const target = join(folder, 'tarballs');
+  await mkdir(target);
+  for (const path of PACKAGES) {
+    await run('npm', ['pack', '--ignore-scripts', '--pack-destination', target], { cwd: join(root, path) });
+  }
+  return (await readdir(target)).map((name) => join(target, name));
+}
 
 /** A command of the installed packages, without the variables that a checkout is tested with. */
 async function inApp(command: string, words: readonly string[]): Promise<{ stdout: string; stderr: string }> {
@@ -30,14 +41,7 @@ async function inApp(command: string, words: readonly string[]): Promise<{ stdou
 test('from tarballs in an empty folder a portrait is animated, with nothing compiled', {
   timeout: 600_000,
 }, async () => {
-  await mkdir(join(folder, 'tarballs'), { recursive: true });
   await mkdir(app);
-  for (const path of PACKAGES) {
-    await run('npm', ['pack', '--ignore-scripts', '--pack-destination', join(folder, 'tarballs')], {
-      cwd: join(root, path),
-    });
-  }
-  const tarballs = (await readdir(join(folder, 'tarballs'))).map((name) => join(folder, 'tarballs', name));
   assert.equal(tarballs.length, PACKAGES.length);
   await writeFile(join(app, 'package.json'), '{ "private": true, "type": "module" }');
   await inApp('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--omit=dev', ...tarballs]);
@@ -81,7 +85,7 @@ test('there `dagan setup` makes LibTorch usable, and models train', { timeout: 9
 });
 
 test('package.json of each package says what tools look for', async () => {
-  for (const path of PACKAGES) {
+  for (const path of [...PACKAGES, 'packages/studio']) {
     const { messages, pkg } = await publint({ pkgDir: join(root, path), strict: true });
     assert.deepEqual(
       messages.map((message) => `${path}: ${formatMessage(message, pkg)}`),
@@ -94,9 +98,10 @@ test('package.json of each package says what tools look for', async () => {
 
 test('the types of each sub-path are found by TypeScript, as Node and bundlers look for them', async () => {
   const attw = join(root, 'node_modules', '.bin', 'attw');
-  for (const name of await readdir(join(folder, 'tarballs'))) {
-    if (name.includes('starter')) continue; // weights have no types
+  const typed = tarballs.filter((path) => !path.includes('starter')); // weights have no types
+  assert.equal(typed.length, 2);
+  for (const path of typed) {
     // Told by the exit code: a package for ES modules alone has no other entries.
-    await run(attw, [join(folder, 'tarballs', name), '--profile', 'esm-only', '--no-color', '--format', 'ascii']);
+    await run(attw, [path, '--profile', 'esm-only', '--no-color', '--format', 'ascii']);
   }
 });
