@@ -5,8 +5,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { noGrad, saveStateDict, type Tensor, tensor, tidy } from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
+import { convexHullVolume } from '../src/animation/convex-hull.js';
 import { LibtorchEngine } from '../src/animation/engines/libtorch.js';
+import { MotionTransfer } from '../src/animation/motion.js';
 import { transferKeypoints } from '../src/animation/transfer.js';
+import { readPicture, writePicture } from '../src/media/pictures/images.js';
 import type { Picture } from '../src/media/pictures/picture.js';
 import { loadModel, saveModel, weightsHash } from '../src/models/files/model-file.js';
 import { OSFV_PRESETS, OSFV_VOX_256, type OsfvConfig } from '../src/models/osfv/config.js';
@@ -14,9 +17,11 @@ import { keypointsOfHead, rotationOf } from '../src/models/osfv/head-estimator.j
 import { Osfv } from '../src/models/osfv/osfv.js';
 import { namedFrame } from '../src/models/osfv/seen.js';
 import { describeFile } from '../src/pipelines/describe-file.js';
+import { type KeypointSet, type Keypoints, tensorsToKeypoints } from '../src/tensors/keypoint-set.js';
 import { tensorToPictures } from '../src/tensors/pictures.js';
+import { dagan } from './cli-run.js';
 import { largestDifference } from './compare.js';
-import { psnr, temporaryFolder } from './media-fixtures.js';
+import { makeMp4, psnr, temporaryFolder } from './media-fixtures.js';
 import { fillOsfv, osfvPublishedName, smallOsfv } from './osfv-model.js';
 import { referenceTensors, sharedMissing, sharedPath } from './shared.js';
 import { noise } from './small-models.js';
@@ -237,4 +242,90 @@ test('a model prepared for use computes the same, and in 16 bits nearly the same
   const [trained, prepared, half] = frames as [Picture, Picture, Picture];
   assert.ok(psnr(prepared, trained) > 60, `${psnr(prepared, trained)} dB`);
   assert.ok(psnr(half, trained) > 35, `${psnr(half, trained)} dB`);
+});
+
+/** What a model finds in noise, in plain memory: a portrait and two drivers, seen with the portrait and each by itself. */
+function found(): Record<'portrait' | 'driver' | 'first' | 'stranger', KeypointSet> & { expected: KeypointSet } {
+  using model = fillOsfv(new Osfv(smallOsfv()));
+  return noGrad(() =>
+    tidy(() => {
+      const [image, other, third] = [1, 2, 3].map((seed) => noise(128, { seed })) as [Tensor, Tensor, Tensor];
+      const source = model.source(image);
+      const set = (keypoints: Keypoints): KeypointSet => tensorsToKeypoints(keypoints)[0]!;
+      const driving = model.driving(other, source);
+      const angles = tensor([20, -10, 15], { shape: [1, 3] });
+      const { value, jacobian } = keypointsOfHead(source.canonical, { ...driving.head, angles });
+      return {
+        portrait: set(source.keypoints),
+        driver: set(driving.keypoints),
+        stranger: set(model.driving(other, null).keypoints),
+        first: set(model.driving(third, source).keypoints),
+        expected: set({ value, jacobian }),
+      };
+    }),
+  );
+}
+
+const furthest = (actual: ArrayLike<number>, expected: ArrayLike<number>): number =>
+  Array.from(actual).reduce((most, x, i) => Math.max(most, Math.abs(x - expected[i]!)), 0);
+
+const SPACE = { dimensions: 3, matrices: 'jacobians' } as const;
+
+test("a driver who was seen without the portrait moves the portrait's own canonical keypoints", () => {
+  const { portrait, driver, stranger, first } = found();
+  assert.ok(furthest(stranger.value, driver.value) > 1e-4, 'the driver has another face');
+  for (const motion of ['absolute', 'relative'] as const) {
+    const options = { motion, adaptScale: false, space: SPACE };
+    const known = transferKeypoints(portrait, driver, first, options);
+    assert.ok(furthest(transferKeypoints(portrait, stranger, first, options).value, known.value) < 1e-5, motion);
+  }
+});
+
+test("chosen angles take the place of the driver's, absolute and relative, and also without a driver", () => {
+  const { portrait, driver, first, expected } = found();
+  const angles = { yaw: 20, pitch: -10, roll: 15 };
+  const options = { motion: 'absolute', space: SPACE, controls: { angles } } as const;
+  const absolute = transferKeypoints(portrait, driver, first, { ...options, adaptScale: false });
+  assert.ok(furthest(absolute.value, expected.value) < 1e-5);
+  // Relative motion from the driver's own frame is no motion: what is left is the portrait, turned.
+  const still = new MotionTransfer(portrait, { ...options, motion: 'relative', reference: driver });
+  const turned = still.next(driver);
+  assert.ok(furthest(turned.value, still.still.value) < 1e-5);
+  assert.deepEqual([...turned.head!.angles], [20, -10, 15]);
+  // The portrait's own angles change nothing, and one that is left out stays.
+  const [yaw, pitch, roll] = portrait.head!.angles;
+  const same = new MotionTransfer(portrait, { space: SPACE, controls: { angles: { yaw, pitch } } });
+  assert.ok(furthest(same.still.value, portrait.value) < 1e-5);
+  assert.ok(Math.abs(same.still.head!.angles[2]! - roll!) < 1e-5);
+});
+
+test('a model in the plane has no head to turn', () => {
+  const flat = { value: Float32Array.of(0, 0), jacobian: null };
+  assert.throws(() => new MotionTransfer(flat, { controls: { angles: { yaw: 10 } } }), /stand in the plane/);
+});
+
+test('the hull of points in space has the volume of the solid, whatever lies inside', () => {
+  const cube = [0, 1, 2, 3, 4, 5, 6, 7].flatMap((i) => [i & 1, (i >> 1) & 1, i >> 2]);
+  assert.ok(Math.abs(convexHullVolume(cube) - 1) < 1e-12);
+  assert.ok(Math.abs(convexHullVolume([...cube, 0.5, 0.5, 0.5, 0.2, 0.9, 0.1]) - 1) < 1e-12);
+  assert.ok(Math.abs(convexHullVolume([...cube.map((x) => 3 * x - 7), -6.5, -6, -4.5]) - 27) < 1e-9);
+  assert.ok(Math.abs(convexHullVolume([0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1]) - 1 / 6) < 1e-12);
+  assert.equal(convexHullVolume([0, 0, 0, 1, 0, 0, 0, 1, 0, 1, 1, 0, 2, 3, 0]), 0, 'flat');
+});
+
+test('dagan animate moves a portrait by OSFV, and turns it where it is told', async () => {
+  await makeMp4(join(folder, 'talk.mp4'), { width: 128, height: 128, frames: 3 });
+  await writePicture(join(folder, 'face.png'), tensorToPictures(noise(128))[0]!);
+  using made = fillOsfv(new Osfv(smallOsfv()));
+  saveModel(join(folder, 'model.safetensors'), made);
+  const words = ['animate', 'face.png', 'talk.mp4', '--crop', 'none', '--checkpoint', 'model.safetensors'];
+  const frames: Picture[] = [];
+  for (const [i, more] of [[], ['--absolute'], ['--yaw', '30', '--pitch', '-10']].entries()) {
+    const run = await dagan(folder, [...words, '--precision', 'float32', '-o', `out${i}/`, ...more]);
+    assert.equal(run.code, 0, run.stderr);
+    frames.push(await readPicture(join(folder, `out${i}/000000.png`)));
+  }
+  const [relative, absolute, turned] = frames as [Picture, Picture, Picture];
+  const alike = [psnr(absolute, relative), psnr(turned, relative)];
+  assert.ok(Math.max(...alike) < 60, `three animations, alike to ${alike} dB`);
 });

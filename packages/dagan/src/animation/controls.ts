@@ -1,7 +1,9 @@
 // What a user may change of the motion that is taken over: its strength, whole and by part of the face, and constant changes of
 // expression, with a driver or without one. With named keypoints all of it is arithmetic on them.
 import type { KeypointSet } from '../tensors/keypoint-set.js';
+import type { MotionSpace } from '../tensors/motion-space.js';
 import { affineBetween, carried, type Point } from './affine.js';
+import { choosesAngles, type HeadAngles } from './free-view.js';
 import type { KeypointNames } from './mesh-keypoints.js';
 
 /** Parts whose motion has a strength of its own: 1 as the driver, 0 none, 2 twice as much. */
@@ -21,7 +23,17 @@ export type MotionControls = {
   parts?: Partial<Record<MotionPart, number>>;
   /** `mouth` opens, `lids` open wider (1) or close (-1), `brows` rise, `smile` draws the corners out and up. Default 0 each. */
   retarget?: Partial<Record<Retarget, number>>;
+  /** Of the head, for models whose keypoints stand in space. Default: the driver's, or the portrait's without a driver. */
+  angles?: HeadAngles;
 };
+
+/** What a model without heads in space cannot do. @throws TypeError that says it */
+export function checkAngles({ angles }: MotionControls, { dimensions }: MotionSpace): void {
+  if (dimensions === 3 || !choosesAngles(angles)) return;
+  throw new TypeError(
+    'the keypoints of this model stand in the plane, so its head cannot be turned to angles of choice',
+  );
+}
 
 /** Which landmarks belong to which part; all others are the head's. The chin goes with the mouth that it opens. */
 const PART_OF: Readonly<Record<string, MotionPart>> = {

@@ -2,7 +2,8 @@
 // smoothing, transfer. Everything that animates goes through here: clips, the camera, the evaluation.
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { type MotionSpace, PLANE } from '../tensors/motion-space.js';
-import { checkControls, retargeted } from './controls.js';
+import { checkAngles, checkControls, retargeted } from './controls.js';
+import { withAngles } from './free-view.js';
 import { KeypointSmoother, type SmoothingOptions } from './smoothing.js';
 import { type TransferOptions, transferKeypoints } from './transfer.js';
 
@@ -68,6 +69,7 @@ export class MotionTransfer {
   }: MotionSettings): void {
     checkControls(controls, names);
     const space = this.#space;
+    checkAngles(controls, space);
     if (adaptScale && space.dimensions === 1) {
       throw new TypeError('what moves in this model is a code, which has no size that movement could be scaled by');
     }
@@ -95,12 +97,15 @@ export class MotionTransfer {
   set portrait(keypoints: KeypointSet) {
     const { controls, names = {} } = this.#transfer;
     this.#portrait = keypoints;
-    this.#retargeted = controls?.retarget ? retargeted(keypoints, controls.retarget, names) : keypoints;
+    this.#retargeted = controls?.retarget
+      ? { ...keypoints, ...retargeted(keypoints, controls.retarget, names) }
+      : keypoints;
   }
 
   /** The portrait's keypoints as they are without a driver, with the constant changes of the controls. */
   get still(): KeypointSet {
-    return this.#retargeted;
+    const [{ head }, { controls: { angles } = {} }] = [this.#portrait, this.#transfer];
+    return head && angles ? withAngles(this.#retargeted, [[head, 1]], angles) : this.#retargeted;
   }
 
   /**
@@ -115,7 +120,7 @@ export class MotionTransfer {
     const elapsed = timestamp !== undefined && this.#shown !== undefined ? timestamp - this.#shown : FRAME_TIME;
     this.#shown = timestamp;
     this.#driven = hasFace ? this.#returning(driving) : this.#rest();
-    if (!this.#driven || !this.#reference) return this.#retargeted; // no face so far
+    if (!this.#driven || !this.#reference) return this.still; // no face so far
     const moved = this.#smoothing ? this.#smoothing.filter.next(this.#driven, elapsed) : this.#driven;
     return transferKeypoints(this.#retargeted, moved, this.#reference, this.#transfer);
   }

@@ -4,6 +4,7 @@ import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { type MotionSpace, PLANE } from '../tensors/motion-space.js';
 import { controlledMotion, type MotionControls } from './controls.js';
 import { convexHullVolume } from './convex-hull.js';
+import { choosesAngles, inShapeOf, withAngles } from './free-view.js';
 import { withBoundedGrowth } from './head-size.js';
 import type { KeypointNames } from './mesh-keypoints.js';
 
@@ -104,22 +105,41 @@ export function movementScale(source: KeypointSet, reference: KeypointSet, space
  * Relative: p = p_s + scale (p_d - p_r) and J = J_d J_r^-1 J_s, with s the portrait, d the driving frame and r the
  * reference frame of the driving clip. The driving head's growth since the reference frame is bounded first (`withBoundedGrowth`),
  * of keypoints in the plane with their jacobians. Controls change p_d - p_r (`controlledMotion`), and how far J_d J_r^-1 is from
- * the identity. Covariances are the driving frame's.
+ * the identity. Covariances are the driving frame's. Keypoints in space are first put into the portrait's shape; chosen angles of
+ * the head (`controls.angles`) take the place of those that come out.
  */
 export function transferKeypoints(
   source: KeypointSet,
   found: KeypointSet,
   reference: KeypointSet,
-  {
-    motion,
-    adaptScale,
-    mostGrowth = adaptScale ? MOST_ADAPTED : 1,
-    controls = {},
-    names = {},
-    space = PLANE,
-  }: TransferOptions,
+  options: TransferOptions,
 ): KeypointSet {
-  if (motion === 'absolute') return found;
+  const [driving, first] = [inShapeOf(source, found), inShapeOf(source, reference)];
+  const relative = options.motion === 'relative';
+  const moved = relative ? repeated(source, driving, first, options) : driving;
+  const [own, now, then] = [source, driving, first].map(({ head }) => head);
+  const { controls: { angles, strength = 1, parts = {} } = {}, adaptScale, space } = options;
+  if (!angles || !own || !now || !then || !choosesAngles(angles)) return moved;
+  if (!relative) return withAngles(moved, [[now, 1]], angles);
+  const share = strength * (parts.pose ?? 1) * (adaptScale ? movementScale(source, first, space) : 1);
+  return withAngles(
+    moved,
+    [
+      [own, 1],
+      [now, share],
+      [then, -share],
+    ],
+    angles,
+  ); // as the keypoints are summed up
+}
+
+/** The portrait with the driver's change since the reference frame. */
+function repeated(
+  source: KeypointSet,
+  found: KeypointSet,
+  reference: KeypointSet,
+  { adaptScale, mostGrowth = adaptScale ? MOST_ADAPTED : 1, controls = {}, names = {}, space = PLANE }: TransferOptions,
+): KeypointSet {
   const inPlane = space.dimensions === 2 && space.matrices === 'jacobians';
   const driving = inPlane ? withBoundedGrowth(found, reference, mostGrowth) : found;
   const scale = adaptScale ? movementScale(source, reference, space) : 1;

@@ -59,6 +59,9 @@ type AnimateOptions = CommonOptions &
     lids?: number;
     brows?: number;
     smile?: number;
+    yaw?: number;
+    pitch?: number;
+    roll?: number;
     crop?: CropChoice;
     drivingCrop?: CropChoice;
     face?: number;
@@ -135,6 +138,13 @@ export function animateCommand(): Command {
     .option('--lids <n>', 'open the eyes wider (1) or close them (-1)', amount(-1, 1))
     .option('--brows <n>', 'raise the brows (1) or lower them (-1)', amount(-1, 1))
     .option('--smile <n>', 'draw the corners of the mouth out and up (1) or in and down (-1)', amount(-1, 1))
+    .option(
+      '--yaw <degrees>',
+      "turn the head to so many degrees in place of the driver's, for models with heads in space",
+      amount(-90, 90),
+    )
+    .option('--pitch <degrees>', 'nod likewise', amount(-90, 90))
+    .option('--roll <degrees>', 'tilt likewise', amount(-90, 90))
     .addOption(keypointsOption())
     .option(
       '--smooth <strength>',
@@ -230,7 +240,7 @@ function settingsOf(options: AnimateOptions): ClipSettings & EngineChoice {
   const { checkpoint, depthEncoder, depthDecoder, engine, precision, device, threads } = options;
   const { adaptScale, referenceFrame, pasteBack, start, end, size, sideBySide, sound, provenance } = options;
   const { direction, speed, loop: loops } = options;
-  const { keypoints, strength, motion: parts, mouth, lids, brows, smile } = options;
+  const { keypoints, strength, motion: parts, mouth, lids, brows, smile, yaw, pitch, roll } = options;
   const { crop = { kind: 'auto' }, face, drivingFace } = options;
   // Who wants no faces to be looked for means it of both.
   const drivingCrop = options.drivingCrop ?? (crop.kind === 'none' ? crop : { kind: 'auto' });
@@ -238,7 +248,7 @@ function settingsOf(options: AnimateOptions): ClipSettings & EngineChoice {
     ...{ checkpoint, depthEncoder, depthDecoder, engine, precision, device, threads },
     ...{ adaptScale, referenceFrame, pasteBack, start, end, size, sideBySide, sound, provenance },
     ...{ keypoints, direction, speed, loops, portraits: options.portraits, background: options.background },
-    controls: { strength, parts, retarget: { mouth, lids, brows, smile } },
+    controls: { strength, parts, retarget: { mouth, lids, brows, smile }, angles: { yaw, pitch, roll } },
     crop: withFace(crop, face),
     drivingCrop: withFace(drivingCrop, drivingFace, { crop: '--driving-crop', face: '--driving-face' }),
     motion: options.absolute ? 'absolute' : options.relative ? 'relative' : undefined,

@@ -1,8 +1,9 @@
 // Where named keypoints come from: the face mesh or the model's own network.
-import { checkControls, type MotionControls } from '../animation/controls.js';
+import { checkAngles, checkControls, type MotionControls } from '../animation/controls.js';
 import type { Engine } from '../animation/engine.js';
 import { type MeshFinder, MeshGuidedEngine } from '../animation/mesh-keypoints.js';
 import { DaganError } from '../errors.js';
+import { PLANE } from '../tensors/motion-space.js';
 
 /** `auto`: the mesh for models whose keypoints have names. */
 export type KeypointSource = 'auto' | 'mesh' | 'network';
@@ -30,6 +31,7 @@ export async function withKeypointsOf(
 export function requireControls(controls: MotionControls, engine: Engine): void {
   try {
     checkControls(controls, engine.keypointNames ?? {});
+    checkAngles(controls, engine.motion ?? PLANE);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     engine.dispose();
