@@ -63,7 +63,7 @@ test('from tarballs in an empty folder a portrait is animated, with nothing comp
   assert.equal((await inApp(process.execPath, ['--input-type=module', '-e', program])).stdout, 'function function\n');
 });
 
-test('there `dagan setup` makes LibTorch usable, and models train', { timeout: 900_000 }, async () => {
+test('there `dagan setup` makes LibTorch usable, and models train', { timeout: 1_800_000 }, async () => {
   const setup = await inApp('npx', ['--no-install', 'dagan', 'setup', '--no-install']);
   assert.match(setup.stdout, /^ready: LibTorch \d+\.\d+.*, addon built in \d+ s\n$/);
   const program = "import { buildInfo, tensor } from '@dagan/libtorch'; console.log(tensor([1, 2]).sum().item());";
