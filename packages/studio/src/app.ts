@@ -25,7 +25,7 @@ import { type Settings, SettingsPanel } from './settings.js';
 /** Folder of the model, beside the page. */
 const MODEL = './model/';
 
-export class Studio {
+export class StudioPage {
   readonly element: HTMLElement;
   readonly #status = new EngineStatus(() => void this.#loadModel());
   readonly #settings: SettingsPanel;

@@ -40,4 +40,4 @@ export {
   type Sample,
   SampleSequence,
   type SamplingOptions,
-} from './sampling.js';
+} from './samples.js';

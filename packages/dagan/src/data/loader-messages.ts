@@ -4,7 +4,7 @@ import type { ClipLandmarks } from './face-cues.js';
 import type { PackedExpressions } from './portraits/expression-tracks.js';
 import type { PreparedPortraits } from './portraits/portrait-store.js';
 import type { FrameClip } from './prepare.js';
-import type { PortraitSample } from './sampling.js';
+import type { PortraitSample } from './samples.js';
 
 /** What a worker thread is started with. */
 export type WorkerSetup = {

@@ -16,7 +16,7 @@ import { MadeUpExpressions } from './portraits/made-up-expressions.js';
 import { drawPair, type ExpressionSource } from './portraits/portrait-pair.js';
 import { readPortrait } from './portraits/portrait-store.js';
 import { Random } from './random.js';
-import type { PortraitSample } from './sampling.js';
+import type { PortraitSample } from './samples.js';
 
 const { size, landmarks: known, portraits } = threadSetup<WorkerSetup>();
 const area = size * size;

@@ -12,7 +12,7 @@ import type { BatchOrder, MadeBatch, WorkerSetup } from './loader-messages.js';
 import type { PackedExpressions } from './portraits/expression-tracks.js';
 import type { PreparedPortraits } from './portraits/portrait-store.js';
 import type { PreparedDataset } from './prepare.js';
-import { type FrameChoice, type Sample, SampleSequence, type SamplingOptions } from './sampling.js';
+import { type FrameChoice, type Sample, SampleSequence, type SamplingOptions } from './samples.js';
 
 /** Where in the data a run is. Plain JSON. */
 export type LoaderState = {

@@ -106,7 +106,7 @@ export async function animateClip(options: AnimateClipOptions): Promise<Animatio
 }
 
 /** An engine, and what its outputs say of their origin. */
-type Studio = {
+type Setup = {
   engine: Engine;
   metadata?: MediaMetadata;
   signer?: ContentSigner;
@@ -124,7 +124,7 @@ export class ClipAnimator implements AsyncDisposable {
   readonly #signal: AbortSignal | undefined;
   readonly #tell: Teller;
   readonly #faces: FaceFinder;
-  #studio: Studio | undefined;
+  #setup: Setup | undefined;
   #failed = false;
 
   constructor({ signal, onEvent, ...options }: ClipSettings & EngineChoice & Listening) {
@@ -226,8 +226,8 @@ export class ClipAnimator implements AsyncDisposable {
     return this.close();
   }
 
-  async #open(): Promise<Studio> {
-    if (this.#studio) return this.#studio;
+  async #open(): Promise<Setup> {
+    if (this.#setup) return this.#setup;
     const {
       provenance: says = true,
       sideBySide,
@@ -239,7 +239,7 @@ export class ClipAnimator implements AsyncDisposable {
     } = this.#settings;
     try {
       const { engine: chosen, metadata: model } = await chooseEngine(this.#choice, this.#tell);
-      this.#studio = { engine: chosen };
+      this.#setup = { engine: chosen };
       requireControls(controls, chosen);
       if (this.#settings.portraits && !chosen.mergesPortraits) {
         throw new DaganError(
@@ -253,8 +253,8 @@ export class ClipAnimator implements AsyncDisposable {
       const composite = sideBySide || pasteBack || (background && background.kind !== 'moving');
       const metadata = says ? provenance(model, composite ? 'composite' : 'trained') : undefined;
       const signer = signing && (await openContentSigner(signing));
-      this.#studio = { engine, metadata, signer, model: model.sha256 };
-      return this.#studio;
+      this.#setup = { engine, metadata, signer, model: model.sha256 };
+      return this.#setup;
     } catch (error) {
       this.#failed = true;
       this.#dropEngine();
@@ -263,8 +263,8 @@ export class ClipAnimator implements AsyncDisposable {
   }
 
   #dropEngine(): void {
-    this.#studio?.engine.dispose();
-    this.#studio = undefined;
+    this.#setup?.engine.dispose();
+    this.#setup = undefined;
   }
 
   /** The squares of the further portraits. */

@@ -31,7 +31,7 @@ import {
   type Square,
   StudioEngineError,
 } from './api.js';
-import { FaceFinder } from './face-finder.js';
+import { StudioFaces } from './faces.js';
 import { type FetchedModel, fetchModel, forgetModels, keptBytes } from './model-files.js';
 import { readPicture, readSquare, shrink } from './pictures.js';
 import { obstacleToWebGpu, Runtime } from './runtime.js';
@@ -57,7 +57,7 @@ type CurrentPortrait = {
 /** The functions that the page calls, as `StudioEngine`. */
 export class Studio {
   readonly #runtime: Runtime;
-  readonly #faces: FaceFinder;
+  readonly #faces: StudioFaces;
   #model: Model | undefined;
   #portrait: CurrentPortrait | undefined;
   /** Of the clip or camera that drives; made when a frame is first watched. */
@@ -67,7 +67,7 @@ export class Studio {
 
   constructor({ threads }: { threads?: number }) {
     this.#runtime = new Runtime(threads);
-    this.#faces = new FaceFinder(this.#runtime);
+    this.#faces = new StudioFaces(this.#runtime);
   }
 
   /**

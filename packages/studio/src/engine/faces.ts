@@ -13,7 +13,7 @@ type FollowedClip = {
   size: { width: number; height: number };
 };
 
-export class FaceFinder {
+export class StudioFaces {
   #analyzer: Promise<FaceAnalyzer> | undefined;
   readonly #clips = new Map<number, FollowedClip>();
 
