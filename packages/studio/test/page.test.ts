@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { test } from 'node:test';
+import axe from 'axe-core';
 import { openClip, readMetadata } from 'dagan';
 import { DIGITAL_SOURCE_TYPES } from 'dagan/media';
 import type { Page } from 'playwright-core';
@@ -499,6 +500,37 @@ test('every control has a name, and the page is told about in the order in which
     assert.ok(beyond <= 0, `at ${width} pixels the page does not scroll sideways`);
   }
   await context.close();
+});
+
+/** What axe finds against accessibility (WCAG 2, and what it counts as good practice): the rule and the elements. */
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const { violations: found, passes } = await page.evaluate(() =>
+    (globalThis as unknown as { axe: typeof axe }).axe.run(),
+  );
+  assert.ok(passes.length > 20, `${passes.length} rules were applied`);
+  return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
+}
+
+test('axe finds nothing to say of the page: light and dark, wide and on a phone, empty, with a problem and with a result', async () => {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    const { context, page } = await openStudio(browser, url);
+    await page.emulateMedia({ colorScheme });
+    await page.getByText('Options', { exact: true }).click();
+    assert.deepEqual(await violations(page), [], `${colorScheme}, empty`);
+    await choosePortrait(page, 'short.mp4');
+    await problem(page).first().waitFor();
+    assert.deepEqual(await violations(page), [], `${colorScheme}, with a problem`);
+    await choosePortrait(page, 'portrait.png');
+    await page.getByLabel('Point cloud of the portrait').waitFor();
+    await chooseClip(page, 'short.mp4');
+    await animate(page).click();
+    await page.locator('.panel:nth-child(3) video').waitFor();
+    assert.deepEqual(await violations(page), [], `${colorScheme}, with a result`);
+    await page.setViewportSize({ width: 360, height: 720 });
+    assert.deepEqual(await violations(page), [], `${colorScheme}, on a phone`);
+    await context.close();
+  }
 });
 
 test('without the networks that find faces the square is placed by hand', async () => {
