@@ -1,11 +1,12 @@
 // `dagan studio`: what its server gives and refuses, and what the command says when something is missing.
 import assert from 'node:assert/strict';
-import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, symlink, utimes, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { brotliCompressSync } from 'node:zlib';
 import { startStudioServer } from '../src/pipelines/studio-server.js';
 import { dagan } from './cli-run.js';
 import { temporaryFolder } from './media-fixtures.js';
@@ -120,6 +121,29 @@ test('to other machines what becomes smaller goes compressed, as the browser ask
   const here = await startStudioServer(served);
   t.after(() => here.close());
   assert.equal((await ask(here.url, '/large.js', { headers })).headers['content-encoding'], undefined);
+});
+
+test('what the page’s build has compressed goes so to whoever takes it, unless the file is newer', async (t) => {
+  const text = 'let b = 2;\n'.repeat(3000);
+  await writeFile(path('page/built.js'), text);
+  const packed = brotliCompressSync(text);
+  await writeFile(path('page/built.js.br'), packed);
+  const { url, close } = await startStudioServer(served);
+  t.after(close);
+  const headers = { 'Accept-Encoding': 'gzip, br' };
+  const whole = await ask(url, '/built.js', { method: 'HEAD', headers });
+  assert.equal(whole.headers['content-encoding'], 'br');
+  assert.equal(Number(whole.headers['content-length']), packed.length);
+  assert.match(String(whole.headers['content-type']), /javascript/);
+  assert.equal(whole.headers.vary, 'Accept-Encoding');
+  assert.equal(await (await fetch(new URL('built.js', url), { headers })).text(), text);
+  assert.equal((await ask(url, '/built.js', { headers: {} })).body, text, 'as it is for others');
+  const part = await ask(url, '/built.js', { headers: { ...headers, Range: 'bytes=0-2' } });
+  assert.deepEqual([part.status, part.body, part.headers['content-encoding']], [206, 'let', undefined]);
+  assert.equal((await ask(url, '/built.js.br')).status, 404, 'it has no address of its own');
+  const later = new Date(Date.now() + 60_000);
+  await utimes(path('page/built.js'), later, later);
+  assert.equal((await ask(url, '/built.js', { headers })).headers['content-encoding'], undefined);
 });
 
 test('nothing but the page and the named files of the model is given away, nothing is taken in, and foreign names are turned away', async () => {

@@ -1,7 +1,7 @@
 // The server behind `dagan studio`: the page and a model over HTTP, with the headers that the page needs. Files are read, nothing
 // is taken in.
 import { createReadStream, type Stats } from 'node:fs';
-import { readFile, realpath, stat } from 'node:fs/promises';
+import { lstat, readFile, realpath, stat } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, sep } from 'node:path';
@@ -62,6 +62,9 @@ const ENCODINGS = {
 
 type Encoding = keyof typeof ENCODINGS;
 
+/** What the names of files end in that the page's build has compressed. */
+const PACKED = '.br';
+
 /** What the page may do. It says the same of itself, for hosts that send no headers; `frame-ancestors` works here alone. */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
@@ -107,7 +110,7 @@ export async function startStudioServer({
   port = 0,
 }: StudioServerOptions): Promise<StudioServer> {
   const folders = { page: await realpath(page), model: await realpath(model), modelFiles: new Set(modelFiles) };
-  // Within one machine copying is quicker than compressing.
+  // Within one machine copying is quicker than compressing. What the build has compressed goes so to everybody.
   const compressed = OWN_NAMES.includes(host.toLowerCase()) ? undefined : new CompressedFiles();
   const server = createServer((request, response) => {
     answer({ folders, host, compressed }, request, response).catch(() => response.destroy());
@@ -167,14 +170,14 @@ async function answer(
   }
   const file = await findFile(folders, request.url ?? '/');
   if (!file) return refuse(response, 404, 'no such file');
-  const { path, facts, fixed } = file;
+  const { path, facts, fixed, packed } = file;
   const { size } = facts;
   const tag = `"${size.toString(36)}-${Math.round(facts.mtimeMs).toString(36)}"`;
   response.setHeader('Content-Type', TYPES[extname(path)] ?? 'application/octet-stream');
   response.setHeader('Cache-Control', fixed ? 'public, max-age=31536000, immutable' : 'no-cache');
   response.setHeader('ETag', tag);
   response.setHeader('Accept-Ranges', 'bytes');
-  if (compressed) response.setHeader('Vary', 'Accept-Encoding');
+  if (compressed || packed) response.setHeader('Vary', 'Accept-Encoding');
   if (request.headers['if-none-match'] === tag) {
     response.writeHead(304).end();
     return;
@@ -184,8 +187,14 @@ async function answer(
     response.setHeader('Content-Range', `bytes */${size}`);
     return refuse(response, 416, `the file has ${size} bytes`);
   }
-  const encoding = part || !COMPRESSIBLE.includes(extname(path)) ? undefined : encodingFor(request);
-  if (compressed && encoding) {
+  const encoding = part ? undefined : encodingFor(request);
+  if (packed && encoding === 'br') {
+    response.writeHead(200, { 'Content-Length': packed.size, 'Content-Encoding': 'br' });
+    if (request.method === 'HEAD') response.end();
+    else await pipeline(createReadStream(packed.path), response);
+    return;
+  }
+  if (compressed && encoding && COMPRESSIBLE.includes(extname(path))) {
     const bytes = await compressed.read(path, tag, encoding);
     response.writeHead(200, { 'Content-Length': bytes.length, 'Content-Encoding': encoding });
     response.end(request.method === 'HEAD' ? undefined : bytes);
@@ -253,7 +262,14 @@ function isOwnName(header: string | undefined, host: string, port: number | unde
   return name === host.toLowerCase() && Number(asked) === port;
 }
 
-type FoundFile = { path: string; facts: Stats; fixed: boolean };
+type FoundFile = {
+  path: string;
+  facts: Stats;
+  /** What the address gives never changes. */
+  fixed: boolean;
+  /** The file as the page's build has compressed it (brotli). */
+  packed: { path: string; size: number } | undefined;
+};
 
 /** The file that an address means: inside of one of the folders, links followed. */
 async function findFile(folders: Folders, url: string): Promise<FoundFile | undefined> {
@@ -268,10 +284,18 @@ async function findFile(folders: Folders, url: string): Promise<FoundFile | unde
     if (!found.startsWith(folder + sep)) return undefined;
     const facts = await stat(found);
     // Files in assets/ carry a hash of what they hold in their names.
-    return facts.isFile() ? { path: found, facts, fixed: !isModel && name.startsWith('assets/') } : undefined;
+    const fixed = !isModel && name.startsWith('assets/');
+    if (!facts.isFile() || name.endsWith(PACKED)) return undefined;
+    return { path: found, facts, fixed, packed: isModel ? undefined : await packedOf(found, facts) };
   } catch {
     return undefined;
   }
+}
+
+/** A compressed file beside another one, unless it was written before that. */
+async function packedOf(path: string, { mtimeMs }: Stats): Promise<FoundFile['packed']> {
+  const facts = await lstat(`${path}${PACKED}`).catch(() => undefined);
+  return facts?.isFile() && facts.mtimeMs >= mtimeMs ? { path: `${path}${PACKED}`, size: facts.size } : undefined;
 }
 
 function refuse(response: ServerResponse, status: number, reason: string): void {
