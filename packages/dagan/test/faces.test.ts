@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Builder } from 'flatbuffers';
+import sharp from 'sharp';
 import { FACE_ASSETS, splitFaceAssets } from '../src/faces/assets.js';
 import { tfliteToOnnx } from '../src/faces/conversion/tflite-to-onnx.js';
 import {
@@ -148,6 +149,26 @@ test('a face of a twelfth of the picture is found by a closer look alone', async
   assert.equal(faces.length, 1);
   const { left, width } = faces[0]!.box;
   assert.ok(Math.abs(left + width / 2 - 490) < 15, `centre at ${left + width / 2}`);
+});
+
+/** A face as a few shapes: head, hair, eyes, brows, nose, lips. */
+const DRAWN_FACE = `<svg xmlns="http://www.w3.org/2000/svg" width="512" height="512" fill="none">
+  <rect width="512" height="512" fill="#cde"/>
+  <ellipse cx="256" cy="270" rx="130" ry="170" fill="#f3cfae" stroke="#333" stroke-width="4"/>
+  <path d="M120 230Q256 40 392 230Q380 150 256 110Q140 150 120 230" fill="#5a3b22"/>
+  <path d="M179 245a26 15 0 1 0 52 0a26 15 0 1 0-52 0M281 245a26 15 0 1 0 52 0a26 15 0 1 0-52 0" fill="#fff" stroke="#333"/>
+  <circle cx="205" cy="245" r="10" fill="#352"/>
+  <circle cx="307" cy="245" r="10" fill="#352"/>
+  <path d="M175 215Q205 200 235 215M277 215Q307 200 337 215" stroke="#432" stroke-width="8"/>
+  <path d="M256 250L240 315Q256 328 272 315" stroke="#a76" stroke-width="5"/>
+  <path d="M205 365Q256 395 307 365Q256 355 205 365" fill="#b44" stroke="#822" stroke-width="3"/>
+</svg>`;
+
+test('a drawn face is found like a photographed one', async () => {
+  const { data, info } = await sharp(Buffer.from(DRAWN_FACE)).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+  const mesh = await meshOf({ width: info.width, height: info.height, data: new Uint8Array(data) });
+  const [noseX, noseY] = pointOf(mesh, 1);
+  assert.ok(Math.abs(noseX - 256) < 25 && Math.abs(noseY - 300) < 40, `the nose's tip at ${noseX}, ${noseY}`);
 });
 
 test('points move, grow and turn with the picture', async () => {
