@@ -16,7 +16,7 @@ export async function readInstalled(name: string, file: string): Promise<Uint8Ar
     const found = await readFile(join(folder, name, file)).catch(() => undefined);
     if (found) return found;
   }
-  throw new Error(`${file} of the npm package ${name} is not there; install the packages anew (npm ci)`);
+  throw new Error(`${file} of the npm package ${name} is not there; install the packages anew (npm install)`);
 }
 
 /** The bytes of a file of the user's, and its name without folders. Throws an error that names it if it cannot be read. */

@@ -185,7 +185,7 @@ async function codecFinding(): Promise<Finding> {
       mark: 'warn',
       subject: 'Video',
       text: `${text} (GIF and folders of pictures work without)`,
-      remedy: 'npm ci',
+      remedy: 'npm install --include=optional',
     };
   }
 }
@@ -196,7 +196,7 @@ async function imageFinding(): Promise<Finding> {
     return { mark: 'ok', subject: 'Images', text: `sharp ${sharp.versions.sharp}, libvips ${sharp.versions.vips}` };
   } catch (error) {
     const text = `sharp cannot be loaded: ${(error as Error).message.trim().split('\n')[0]}`;
-    return { mark: 'fail', subject: 'Images', text, remedy: 'npm ci --include=optional' };
+    return { mark: 'fail', subject: 'Images', text, remedy: 'npm install --include=optional' };
   }
 }
 

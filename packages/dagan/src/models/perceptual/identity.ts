@@ -148,7 +148,7 @@ export function loadIdentityFeatures(from: string | URL = import.meta.url): Iden
     .find((candidate) => FILES.every((file) => fs.existsSync(path.join(candidate, file))));
   if (folder === undefined) {
     throw new PerceptualNetworkError(
-      `the identity network takes its weights from the npm package ${PACKAGE}, which is not installed: npm ci`,
+      `the identity network takes its weights from the npm package ${PACKAGE}, which is not installed: npm install`,
     );
   }
   const weights = readWeights(folder);
