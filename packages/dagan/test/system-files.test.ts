@@ -6,7 +6,9 @@ import { test } from 'node:test';
 import { saveStateDict, type Tensor, tidy } from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { LibtorchEngine } from '../src/animation/engines/libtorch.js';
+import { loadOnnxEngine } from '../src/animation/engines/onnx-runtime.js';
 import { MotionTransfer } from '../src/animation/motion.js';
+import { exportModel } from '../src/export/export-model.js';
 import { openClip, readPicture, writePicture } from '../src/media/index.js';
 import type { AnimationModel } from '../src/models/animation-model.js';
 import { fillByFormula } from '../src/models/files/formula-weights.js';
@@ -101,6 +103,51 @@ for (const [system, model] of Object.entries(MODELS)) {
     assert.equal(frames, 3);
   });
 }
+
+for (const [system, model] of Object.entries(MODELS)) {
+  test(`${system}: exported graphs give the keypoints and frames that LibTorch gives`, async () => {
+    saveModel(path(`${system}.safetensors`), model, { name: 'small' });
+    const load = () => loadModel({ checkpoint: path(`${system}.safetensors`) }).model;
+    const { motion } = model;
+    const manifest = await exportModel(load(), path(`${system}-exported`), { size: 64 });
+    assert.deepEqual([manifest.architecture, manifest.size, manifest.motion], [system, 64, motion]);
+    const engines = [
+      new LibtorchEngine(load(), { size: 64 }),
+      await loadOnnxEngine(path(`${system}-exported`), { threads: 1 }),
+    ] as const;
+    const [expected, actual] = await Promise.all(
+      engines.map(async (engine) => {
+        const portrait = await engine.setSource(scene(64, 64, 3));
+        const driven = (await engine.drive([scene(64, 64, 5), scene(64, 64, 9)])).map(({ keypoints }) => keypoints);
+        const [first] = await engine.generate([driven[0]!]);
+        const { picture, deformation } = await engine.inspect(driven[1]!, { withTensors: true });
+        return { sets: [portrait.keypoints, ...driven], pictures: [first!, picture], deformation };
+      }),
+    );
+    for (const [i, { value, jacobian }] of actual!.sets.entries()) {
+      assert.ok(furthest(value, expected!.sets[i]!.value) < 1e-4, `keypoints ${i}`);
+      if (jacobian) assert.ok(furthest(jacobian, expected!.sets[i]!.jacobian!) < 1e-4, `matrices ${i}`);
+    }
+    assert.ok(furthest(actual!.deformation.data, expected!.deformation.data) < 1e-3, 'deformation');
+    for (const [i, { data }] of actual!.pictures.entries()) {
+      const differences = data.map((byte, at) => Math.abs(byte - expected!.pictures[i]!.data[at]!));
+      assert.ok(differences.reduce((sum, each) => sum + each, 0) / data.length < 0.05, `frame ${i}`);
+    }
+    for (const engine of engines) engine.dispose();
+  });
+}
+
+function furthest(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  assert.equal(a.length, b.length);
+  return Array.from(a).reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
+}
+
+test('an exported model of another system animates by the command', async () => {
+  const words = ['animate', 'face.png', 'talk.mp4', '--crop', 'none', '--engine', 'onnx', '-o', 'onnx.mp4'];
+  await exportModel(loadModel({ checkpoint: path('x2face.safetensors') }).model, path('exported'));
+  const run = await dagan(folder, [...words, '--checkpoint', 'exported']);
+  assert.equal(run.code, 0, run.stderr);
+});
 
 test('a code moves as the driver changes since the reference frame, as far as strength says, and has no size', async () => {
   const engine = new LibtorchEngine(loadModel({ checkpoint: path('x2face.safetensors') }).model, { size: 64 });

@@ -12,7 +12,7 @@ import type { AnimationModel } from '../models/animation-model.js';
 import { DaGAN } from '../models/dagan.js';
 import { type ModelMetadata, saveModel } from '../models/files/model-file.js';
 import { systemOf } from '../models/files/systems.js';
-import { STEPS, type Step, traceSteps } from './graphs.js';
+import { STEPS, type Step, traceDagan, traceSystem } from './graphs.js';
 import { halfNodes } from './half.js';
 import {
   type ExportedFile,
@@ -38,6 +38,9 @@ export type ExportOptions = {
   exportedBy?: string;
 };
 
+/** Side of the pictures of other systems than DaGAN, whose graphs are for one size, where none is asked for. */
+const USUAL_SIZE = 256;
+
 /** Metadata that describe a file and not the weights. */
 const OF_THE_FILE = new Set(['format', 'architecture', 'config']);
 
@@ -53,11 +56,12 @@ export async function exportModel(
   folder: string,
   { precision = 'float32', weights: type = precision, size, metadata = {}, exportedBy = 'dagan' }: ExportOptions = {},
 ): Promise<Manifest> {
-  if (!(model instanceof DaGAN)) {
-    const system = systemOf(model.config).name;
+  const system = systemOf(model.config).name;
+  if (!(model instanceof DaGAN || model.sourceTensors)) {
     throw new DaganError('not-exportable', `models of the system ${system} cannot be exported`, { system });
   }
   const multiple = model.sizeMultiple;
+  const fixed = model instanceof DaGAN ? size : (size ?? Math.ceil(USUAL_SIZE / multiple) * multiple);
   if (size !== undefined && !(size > 0 && size % multiple === 0)) {
     throw new RangeError(`the size of this model's pictures must be a multiple of ${multiple}, not ${size}`);
   }
@@ -70,7 +74,7 @@ export async function exportModel(
   try {
     about = saveModel(part, model, metadata, { kernels: type });
     weights = { file: WEIGHTS_NAME, ...(await digestOf(part)) };
-    graphs = encodableSteps(model, part, { precision, size });
+    graphs = encodableSteps(model, part, { precision, size: fixed });
   } catch (error) {
     await abandon(part);
     throw error;
@@ -87,11 +91,12 @@ export async function exportModel(
   }
   const manifest: Manifest = {
     format: MANIFEST_FORMAT,
-    architecture: 'dagan',
-    config: model.config,
-    keypoints: model.config.numKeypoints,
+    architecture: system,
+    config: model.config as Manifest['config'],
+    ...(model instanceof DaGAN ? {} : { motion: model.motion }),
+    keypoints: keypointsIn(graphs.drive.outputs),
     precision,
-    ...(size === undefined ? {} : { size }),
+    ...(fixed === undefined ? {} : { size: fixed }),
     multiple,
     opset: graphs.generate.opset,
     graphs: files as Manifest['graphs'],
@@ -105,7 +110,7 @@ export async function exportModel(
 
 /** The model's steps, which take their weights from the file at `path`. */
 function encodableSteps(
-  model: DaGAN,
+  model: AnimationModel,
   path: string,
   { precision, size }: { precision: ExportPrecision; size?: number },
 ): Record<Step, OnnxModel> {
@@ -114,12 +119,17 @@ function encodableSteps(
   for (const { name, offset, byteLength } of file.tensors.values()) {
     external.set(name, { file: WEIGHTS_NAME, offset: offset!, length: byteLength });
   }
-  const graphs = traceSteps(model, { size });
+  const graphs = model instanceof DaGAN ? traceDagan(model, { size }) : traceSystem(model, model.sourceTensors!, size!);
   const encodable = (step: Step): OnnxModel => {
     const graph = precision === 'float16' ? computeInHalf(graphs[step], halfNodes(graphs[step])) : graphs[step];
     return toOnnx(storedAs(graph, file.tensors), { name: `dagan ${step}`, external });
   };
   return { source: encodable('source'), drive: encodable('drive'), generate: encodable('generate') };
+}
+
+/** K of the outputs of the step `drive`. */
+function keypointsIn(outputs: readonly OnnxValue[]): number {
+  return Number(outputs.find(({ name }) => name === 'keypoints')!.shape[1]);
 }
 
 /** Length and SHA-256 of a file. */

@@ -1,5 +1,6 @@
 // The model's three steps as graphs, recorded from its networks: source, drive and generate.
 import { type FreeDimension, type Graph, recordPreparation, type Tensor, trace, zeros } from '@dagan/libtorch';
+import type { AnimationModel, SourceTensors } from '../models/animation-model.js';
 import { sizeMultiple } from '../models/config/config.js';
 import type { DaGAN } from '../models/dagan.js';
 import { prepareForInference } from '../models/inference/inference.js';
@@ -31,7 +32,7 @@ const present = (tensors: Readonly<Record<string, Tensor | null>>): Record<strin
  *
  * @param size side of the pictures where it shall be fixed; else height and width are free, and so is N in any case
  */
-export function traceSteps(model: DaGAN, { size }: { size?: number } = {}): Record<Step, Graph> {
+export function traceDagan(model: DaGAN, { size }: { size?: number } = {}): Record<Step, Graph> {
   const unit = sizeMultiple(model.config);
   const batch: FreeDimension = { name: 'batch', low: 2, high: 3 };
   // The depth network's decoder reflects the borders of features a 32nd of the size, which must be two wide for that.
@@ -98,6 +99,62 @@ export function traceSteps(model: DaGAN, { size }: { size?: number } = {}): Reco
       },
     },
     { dimensions: [batch, ...spatial], preparation },
+  );
+  return { source, drive, generate };
+}
+
+/**
+ * The same for a model of another system that says what its portraits are as tensors (`sourceTensors`), for pictures of one size:
+ *
+ * | step | inputs | outputs |
+ * |---|---|---|
+ * | drive | image [N, 3, H, W] | keypoints [N, K, D], jacobians [N, K, D, D] |
+ * | source | image [1, 3, H, W] | the system's tensors |
+ * | generate | keypoints, jacobians; source_keypoints, source_jacobians and the system's tensors, as far as they matter | prediction [N, 3, H, W], deformation [N, h, w, 2], occlusion_map [N, 1, h, w] |
+ */
+export function traceSystem(
+  model: AnimationModel,
+  { tensorsOf, sourceOf }: SourceTensors,
+  size: number,
+): Record<Step, Graph> {
+  const batch: FreeDimension = { name: 'batch', low: 2, high: 3 };
+  const picture = (count: number): Tensor => zeros([count, 3, size, size]);
+  using preparation = recordPreparation(model, () => prepareForInference(model));
+  const source = trace(
+    { inputs: () => ({ image: picture(1) }), body: ({ image }) => tensorsOf(model.source(image!)) },
+    { preparation },
+  );
+  const drive = trace(
+    {
+      inputs: ({ batch: count }) => ({ image: picture(count!) }),
+      body: ({ image }) => present(named(model.driving(image!, null).keypoints)),
+    },
+    { dimensions: [batch], preparation },
+  );
+  const generate = trace(
+    {
+      inputs: ({ batch: count }) => {
+        const state = model.source(picture(1));
+        const { value, jacobian } = state.keypoints;
+        const repeated = (tensor: Tensor): Tensor => tensor.repeat(count!, ...tensor.shape.slice(1).map(() => 1));
+        return present({
+          keypoints: repeated(value),
+          jacobians: jacobian && repeated(jacobian),
+          source_keypoints: value,
+          source_jacobians: jacobian,
+          ...tensorsOf(state),
+        });
+      },
+      body: ({ keypoints, jacobians, source_keypoints: value, source_jacobians: jacobian, ...tensors }) => {
+        const state = sourceOf(tensors, { value: value!, jacobian: jacobian ?? null });
+        const { prediction, deformation, occlusionMap } = model.generate(state, {
+          value: keypoints!,
+          jacobian: jacobians ?? null,
+        });
+        return present({ prediction, deformation, occlusion_map: occlusionMap });
+      },
+    },
+    { dimensions: [batch], preparation },
   );
   return { source, drive, generate };
 }

@@ -1,4 +1,5 @@
 // What stands beside exported graphs: manifest.json. Needs neither LibTorch nor Node.
+import type { SystemConfig } from '../models/animation-model.js';
 import type { ModelConfig } from '../models/config/config.js';
 import {
   type Check,
@@ -9,6 +10,7 @@ import {
   optional,
   wholeNumber,
 } from '../models/config/config-check.js';
+import type { MotionSpace } from '../tensors/motion-space.js';
 
 /** Value of `format` in manifests. */
 export const MANIFEST_FORMAT = 'dagan-onnx-2';
@@ -18,6 +20,9 @@ export const MANIFEST_NAME = 'manifest.json';
 
 /** Name of the file of weights in an exported model's folder. */
 export const WEIGHTS_NAME = 'model.safetensors';
+
+/** `architecture` of DaGAN and the first-order model. */
+const DAGAN = 'dagan';
 
 /** Arithmetic of an exported model. */
 export const EXPORT_PRECISIONS = ['float32', 'float16'] as const;
@@ -56,8 +61,13 @@ export type GraphFile = ExportedFile & {
 /** The three steps' graphs and what they are. */
 export type Manifest = {
   format: typeof MANIFEST_FORMAT;
-  architecture: 'dagan';
-  config: ModelConfig;
+  /** Name of the system. */
+  architecture: string;
+  /** A `ModelConfig` of DaGAN (`daganConfig`), or what another system has. */
+  config: SystemConfig;
+  /** What moves; keypoints in the plane if not given. */
+  motion?: MotionSpace;
+  /** Keypoints, or numbers of a code. */
   keypoints: number;
   precision: ExportPrecision;
   /** Side of the pictures that the model takes, in pixels, where it is fixed. */
@@ -118,9 +128,10 @@ const graphFile = fields<GraphFile>({
 
 const manifest = fields<Manifest>({
   format: oneOf(MANIFEST_FORMAT),
-  architecture: oneOf('dagan'),
-  config: (value) => checkModelConfig(value),
-  keypoints: wholeNumber(1, 256),
+  architecture: text,
+  config: (value, path) => mapping(value, path),
+  motion: optional(fields<MotionSpace>({ dimensions: oneOf(1, 2, 3), matrices: oneOf('jacobians', 'covariances') })),
+  keypoints: wholeNumber(1, 2 ** 20),
   precision: oneOf(...EXPORT_PRECISIONS),
   size: optional(wholeNumber(1, 16384)),
   multiple: wholeNumber(1, 16384),
@@ -142,5 +153,14 @@ const manifest = fields<Manifest>({
  * @throws Error naming the first entry that is missing, unknown or impossible
  */
 export function checkManifest(value: unknown): Manifest {
-  return manifest(value, '');
+  const checked = manifest(value, '');
+  if (checked.architecture === DAGAN) return { ...checked, config: checkModelConfig(checked.config) };
+  const { system } = checked.config;
+  if (system === checked.architecture) return checked;
+  throw new TypeError(`config.system must be ${checked.architecture}, as architecture says, not ${system}`);
+}
+
+/** The configuration of a DaGAN or first-order model; null for other systems. */
+export function daganConfig({ architecture, config }: Manifest): ModelConfig | null {
+  return architecture === DAGAN ? (config as ModelConfig) : null;
 }

@@ -37,6 +37,12 @@ export type AttentionMaps = {
 /** Tensors by the names that the published code gives them. */
 export type NamedTensorList = readonly (readonly [name: string, value: Tensor | null])[];
 
+/** The portrait's side as tensors by name, as exported graphs hand it over, and back. Keypoints go their own way. */
+export type SourceTensors = {
+  tensorsOf(source: SourceState): Record<string, Tensor>;
+  sourceOf(tensors: Readonly<Record<string, Tensor>>, keypoints: Keypoints): SourceState;
+};
+
 /**
  * A model. Pictures are [N, 3, H, W] in [0, 1]. What `source`, `driving` and `generate` hand over is the system's own and opaque to
  * others, but for what the types above name; engines keep and free all tensors in a source state, however deep they lie.
@@ -52,6 +58,8 @@ export type AnimationModel = nn.Module & {
   /** The face-depth network, whose disparity is shown; null where there is none. */
   readonly depthNetwork: DepthNetwork | null;
 
+  /** For export as graphs; systems whose operators have no form in ONNX leave it out. */
+  readonly sourceTensors?: SourceTensors;
   /** Whether several portraits of a person make one source; otherwise `source` is given one. */
   readonly mergesPortraits?: boolean;
 

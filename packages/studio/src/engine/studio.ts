@@ -13,7 +13,7 @@ import {
   PasteBack,
   type Sight,
 } from 'dagan/animation';
-import { type Manifest, OnnxEngine } from 'dagan/onnx';
+import { daganConfig, type Manifest, OnnxEngine } from 'dagan/onnx';
 import { carryToSource } from 'dagan/visualization';
 import type { CallContext } from '../rpc.js';
 import {
@@ -365,17 +365,15 @@ export class Studio {
 }
 
 /** What of a model can be shown, by what its graphs give. */
-function abilities({
-  graphs,
-  config,
-}: Manifest): Pick<LoadedModel, 'hasDepth' | 'hasAttention' | 'hasOcclusion' | 'hasNames'> {
+function abilities(manifest: Manifest): Pick<LoadedModel, 'hasDepth' | 'hasAttention' | 'hasOcclusion' | 'hasNames'> {
+  const { graphs } = manifest;
   const gives = (step: keyof Manifest['graphs'], name: string): boolean =>
     graphs[step].outputs.some((output) => output.name === name);
   return {
     hasDepth: gives('drive', 'disparity') || gives('source', 'disparity'),
     hasAttention: gives('generate', 'attention_key'),
     hasOcclusion: gives('generate', 'occlusion_map'),
-    hasNames: Object.keys(config.semanticKeypoints ?? {}).length > 0,
+    hasNames: Object.keys(daganConfig(manifest)?.semanticKeypoints ?? {}).length > 0,
   };
 }
 

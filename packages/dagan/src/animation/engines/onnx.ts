@@ -3,9 +3,10 @@
 import { sizeOfName } from '@dagan/libtorch/onnx';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { withCode } from '../../errors.js';
-import type { Manifest, TensorDescription } from '../../export/manifest.js';
+import { daganConfig, type Manifest, type TensorDescription } from '../../export/manifest.js';
 import type { Picture } from '../../media/pictures/picture.js';
 import type { KeypointSet } from '../../tensors/keypoint-set.js';
+import { type MotionSpace, PLANE } from '../../tensors/motion-space.js';
 import {
   picturesToValues,
   resizeMap,
@@ -100,7 +101,11 @@ export class OnnxEngine implements Engine {
   }
 
   get keypointNames(): Readonly<Record<string, number>> {
-    return this.#model.config.semanticKeypoints ?? {};
+    return daganConfig(this.#model)?.semanticKeypoints ?? {};
+  }
+
+  get motion(): MotionSpace {
+    return this.#model.motion ?? PLANE;
   }
 
   async setSource(portrait: Picture, { keypoints: given }: { keypoints?: KeypointSet } = {}): Promise<Analysis> {
@@ -178,7 +183,12 @@ export class OnnxEngine implements Engine {
   /** What was seen on the way to a frame, by published names; what the graph does not give is computed as it does. */
   #tensors({ prediction, deformation, occlusion_map: occlusion }: Tensors): Map<string, TensorValues> {
     const { image, features } = this.#portrait!;
-    const { alignCorners } = this.#model.config.generator.denseMotion;
+    const config = daganConfig(this.#model);
+    if (!config) {
+      const found = Object.entries({ deformation, occlusion_map: occlusion, prediction });
+      return new Map(found.flatMap(([name, tensor]) => (tensor ? [[name, values(tensor)] as const] : [])));
+    }
+    const { alignCorners } = config.generator.denseMotion;
     const [, height, width] = deformation!.dims as [number, number, number, number];
     const field = { width, height, data: deformation!.data as Float32Array };
     const moved = warpValues(values(features!), field, { alignCorners });
@@ -223,13 +233,14 @@ export class OnnxEngine implements Engine {
 
   #keypoints(sets: readonly KeypointSet[]): Tensors {
     const { keypoints: count } = this.#model;
+    const { dimensions } = this.motion;
     const { Tensor: Values } = this.#runtime;
     const value = joined(sets.map((set) => set.value));
     const jacobians = sets.flatMap((set) => set.jacobian ?? []);
     return {
-      keypoints: new Values('float32', value, [sets.length, count, 2]),
+      keypoints: new Values('float32', value, [sets.length, count, dimensions]),
       ...(jacobians.length === sets.length
-        ? { jacobians: new Values('float32', joined(jacobians), [sets.length, count, 2, 2]) }
+        ? { jacobians: new Values('float32', joined(jacobians), [sets.length, count, dimensions, dimensions]) }
         : {}),
     };
   }
@@ -269,13 +280,14 @@ function joined(arrays: readonly Float32Array[]): Float32Array {
   return whole;
 }
 
-/** N sets from [N, K, 2] and [N, K, 2, 2]. */
+/** N sets from [N, K, D] and [N, K, D, D]. */
 function keypointSets({ keypoints, jacobians }: Tensors): KeypointSet[] {
-  const [count, perFrame] = keypoints!.dims as [number, number];
+  const [count, perFrame, dimensions] = keypoints!.dims as [number, number, number];
+  const [places, elements] = [perFrame * dimensions, perFrame * dimensions ** 2];
   const values = keypoints!.data as Float32Array;
   const matrices = jacobians?.data as Float32Array | undefined;
   return Array.from({ length: count }, (_, i) => ({
-    value: values.slice(2 * perFrame * i, 2 * perFrame * (i + 1)),
-    jacobian: matrices ? matrices.slice(4 * perFrame * i, 4 * perFrame * (i + 1)) : null,
+    value: values.slice(places * i, places * (i + 1)),
+    jacobian: matrices ? matrices.slice(elements * i, elements * (i + 1)) : null,
   }));
 }

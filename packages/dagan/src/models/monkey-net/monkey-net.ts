@@ -4,7 +4,7 @@ import { cat, nn, type Tensor } from '@dagan/libtorch';
 import type { Keypoints } from '../../tensors/keypoint-set.js';
 import type { MotionSpace } from '../../tensors/motion-space.js';
 import { thinned } from '../../tensors/thinned.js';
-import type { AnimationModel } from '../animation-model.js';
+import type { AnimationModel, SourceTensors } from '../animation-model.js';
 import type { HourglassConfig } from '../hourglass.js';
 import { type MonkeyEncoded, type MonkeyFrame, MonkeyGenerator, type MonkeyGeneratorConfig } from './generator.js';
 import { GaussianKeypointDetector, type GaussianKeypoints, gaussianOf, MOTION_SCALE } from './keypoints.js';
@@ -62,6 +62,20 @@ export class MonkeyNet extends nn.Module implements AnimationModel {
 
   get keypointNames(): Readonly<Record<string, number>> {
     return {};
+  }
+
+  get sourceTensors(): SourceTensors {
+    return {
+      tensorsOf: ({ encoded: { levels, smallImage } }: MonkeySource) => ({
+        ...Object.fromEntries(levels.map((level, i) => [`level${i}`, level])),
+        small_image: smallImage,
+      }),
+      sourceOf: (tensors, keypoints): MonkeySource => {
+        const levels = Array.from({ length: this.config.generator.numBlocks + 1 }, (_, i) => tensors[`level${i}`]!);
+        const encoded = { levels, smallImage: tensors.small_image! };
+        return { encoded, keypoints, logits: keypoints.value, disparity: null }; // logits are for inspection alone
+      },
+    };
   }
 
   /** What is needed of a portrait [N, 3, H, W], once. */

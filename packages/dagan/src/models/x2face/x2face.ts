@@ -7,7 +7,7 @@ import type { Keypoints } from '../../tensors/keypoint-set.js';
 import type { MotionSpace } from '../../tensors/motion-space.js';
 import { matching } from '../../tensors/precision.js';
 import { thinned } from '../../tensors/thinned.js';
-import type { AnimationModel } from '../animation-model.js';
+import type { AnimationModel, SourceTensors } from '../animation-model.js';
 import { UNet, type UNetConfig } from './u-net.js';
 
 export type X2FaceConfig = Pick<UNetConfig, 'numLevels' | 'blockExpansion' | 'maxFeatures'> & {
@@ -90,6 +90,15 @@ export class X2Face extends nn.Module implements AnimationModel {
 
   get keypointNames(): Readonly<Record<string, number>> {
     return {};
+  }
+
+  get sourceTensors(): SourceTensors {
+    return {
+      tensorsOf: ({ embeddedFace }: X2FaceSource) => ({ embedded_face: embeddedFace }),
+      sourceOf: ({ embedded_face: face }, keypoints): X2FaceSource => ({
+        ...{ portraits: [], embeddedFace: face!, keypoints, disparity: null },
+      }),
+    };
   }
 
   /**
