@@ -23,7 +23,7 @@ test('every engine makes the same frames, and its profile has all of its time', 
     cache,
   );
   assert.equal(code, 0, stderr);
-  const { flows, profiles, whole, ...about } = JSON.parse(stdout) as BenchReport;
+  const { flows, profiles, whole, ...about } = JSON.parse(stdout.trim().split('\n').at(-1)!).report as BenchReport;
   assert.deepEqual([about.model, about.size, about.frames, about.rounds, about.threads], [model, 256, 2, 1, 1]);
   assert.deepEqual(
     flows.map(({ name }) => name),

@@ -5,10 +5,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { exitCodeOf, formatFindings, weightsFinding } from '../src/cli/doctor.js';
+import { weightsFinding } from '../src/cli/doctor.js';
 import {
   blasFinding,
   examineMachine,
+  exitCodeOf,
+  formatFindings,
   nodeFinding,
   processorFinding,
   withoutLibtorch,

@@ -194,6 +194,7 @@ export function animateCommand(): Command {
         'show portrait, driving frame, depth, keypoints and result beside each other',
       ).conflicts(['pasteBack', 'background']),
     )
+    .option('--config <file>', 'YAML file of further options, such as "smooth: 0.5"; those on the command line count')
     .addOption(
       new Option('--format <kind>', 'what several animations are written as (default: mp4)').choices(BATCH_FORMATS),
     )
@@ -225,7 +226,8 @@ async function runAnimate(inputs: readonly string[], options: AnimateOptions): P
   if (batch && options.portraits) throw new UsageError('--portraits goes with one portrait and one clip');
   if (!batch) {
     const [pair] = pairs as [(typeof pairs)[0]];
-    reporter.result(summaryOf(pair.output, await animateClip({ ...pair, ...settings, onEvent })));
+    const result = await animateClip({ ...pair, ...settings, onEvent });
+    reporter.result(summaryOf(pair.output, result), { ...pair, ...result });
     return 0;
   }
   const onOutcome = (outcome: PairOutcome): void => tellOutcome(outcome, reporter);
@@ -262,8 +264,9 @@ function settingsOf(options: AnimateOptions): ClipSettings & EngineChoice {
 function tellOutcome(outcome: PairOutcome, reporter: Reporter): void {
   const { pair, number, of } = outcome;
   const place = `[${number}/${of}]`;
-  if ('result' in outcome) reporter.result(`${place} ${summaryOf(pair.output, outcome.result)}`);
-  else reporter.warn(`${place} ${pair.portrait} with ${pair.driving}: ${describeError(outcome.error)}`);
+  if ('result' in outcome) {
+    reporter.result(`${place} ${summaryOf(pair.output, outcome.result)}`, { ...pair, ...outcome.result });
+  } else reporter.warn(`${place} ${pair.portrait} with ${pair.driving}: ${describeError(outcome.error)}`);
 }
 
 const COLOURS: Readonly<Record<string, string>> = { black: '000000', white: 'ffffff', grey: '808080', green: '00b140' };

@@ -33,15 +33,14 @@ export function benchCommand(): Command {
     .option('--frames <n>', 'frames of a round (default: 8)', wholeNumber(1, 1000))
     .option('--rounds <n>', 'rounds, of which the median counts (default: 3)', wholeNumber(1, 1000))
     .option('--threads <n>', 'threads of the processor (default: one per processor)', wholeNumber(1, 1024))
-    .option('--profile', 'tell which operators the time goes to, with one thread')
-    .option('--json', 'print all figures as JSON');
+    .option('--profile', 'tell which operators the time goes to, with one thread');
   return addCommonOptions(command).addHelpText('after', EXAMPLES).action(runBench);
 }
 
 async function runBench(
   portrait: string | undefined,
   driving: string | undefined,
-  { engine: engines, precision: precisions, json, ...options }: BenchCommandOptions,
+  { engine: engines, precision: precisions, ...options }: BenchCommandOptions,
 ): Promise<void> {
   if (portrait && !driving) throw new UsageError(`${portrait}: name a clip after the portrait`);
   if (options.checkpoint && options.preset) throw new UsageError('name a --checkpoint or a --preset, not both');
@@ -49,5 +48,5 @@ async function runBench(
   const reporter = new Reporter(options);
   const inputs = portrait && driving ? { portrait, driving } : undefined;
   const report = await benchmark({ ...options, engines, precisions, inputs }, reporter.tell);
-  reporter.result(json ? JSON.stringify(report, null, 2) : benchLines(report).join('\n'));
+  reporter.result(benchLines(report).join('\n'), { report });
 }

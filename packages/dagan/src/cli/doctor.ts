@@ -1,32 +1,16 @@
 // `dagan doctor`: what this machine offers for animation, what is missing, and the line that mends it.
 import { existsSync, statSync } from 'node:fs';
 import { defaultModel, WEIGHT_FOLDERS } from '../pipelines/default-model.js';
-import { examineMachine, type Finding, type Mark } from '../pipelines/examine-machine.js';
+import { examineMachine, exitCodeOf, type Finding, formatFindings } from '../pipelines/examine-machine.js';
 import { textOf } from './errors.js';
-
-const signs: Record<Mark, string> = { ok: '✓', note: '·', warn: '!', fail: '✗' };
+import { printJson } from './report.js';
 
 /** Runs the examination, prints its report and returns the exit code: 1 only if `dagan animate` cannot work. */
-export async function runDoctor(): Promise<number> {
+export async function runDoctor({ json = false } = {}): Promise<number> {
   const findings = [...(await examineMachine()), weightsFinding()];
-  console.log(formatFindings(findings));
+  if (json) printJson({ type: 'result', findings });
+  else console.log(formatFindings(findings));
   return exitCodeOf(findings);
-}
-
-/** 1 if a finding stands in the way of `dagan animate`, else 0. */
-export function exitCodeOf(findings: readonly Finding[]): 0 | 1 {
-  return findings.some((finding) => finding.mark === 'fail') ? 1 : 0;
-}
-
-/** Findings as lines: a mark, the subject and the text in columns, then remedies indented. */
-export function formatFindings(findings: readonly Finding[]): string {
-  const width = Math.max(...findings.map((finding) => finding.subject.length));
-  return findings
-    .flatMap(({ mark, subject, text, remedy }) => [
-      `${signs[mark]} ${subject.padEnd(width)}  ${text}`,
-      ...(remedy ? [`  ${' '.repeat(width)}  -> ${remedy}`] : []),
-    ])
-    .join('\n');
 }
 
 /** Names the model that runs where `--checkpoint` names none. No model is no hindrance: that option takes a file anywhere. */

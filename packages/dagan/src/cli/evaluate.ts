@@ -117,7 +117,7 @@ async function runEvaluate(options: EvaluateCommandOptions): Promise<void> {
   const wanted = several && options.device === 'auto' ? ownDevice() : options.device;
   const device = chooseDevice(wanted);
   using group = several ? distributed.initFromEnvironment({ backend: 'gloo', timeoutSeconds: PATIENCE_SECONDS }) : null;
-  const reporter = new Reporter({ quiet: options.quiet || (group?.rank ?? 0) > 0 });
+  const reporter = new Reporter({ ...options, quiet: options.quiet || (group?.rank ?? 0) > 0 });
   await using faces = new FaceFinder(new Teller());
   const contestants = await modelsOf(options, device, { reporter, faces });
   try {

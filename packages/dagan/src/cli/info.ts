@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { describeFile } from '../pipelines/describe-file.js';
 import { textOf } from './errors.js';
 import { addCommonOptions, type CommonOptions } from './options.js';
+import { printJson } from './report.js';
 
 const EXAMPLES = `
 Nothing in the file is run: PyTorch's pickles are read by a reader that builds tensors and containers alone.
@@ -23,12 +24,16 @@ export function infoCommand(): Command {
     .option('--tensors', 'list every tensor of a checkpoint with its type and shape');
   return addCommonOptions(command)
     .addHelpText('after', EXAMPLES)
-    .action(async (path: string, { tensors }: CommonOptions & { tensors?: boolean }) => {
-      print(await describeFile(path, { tensors, words: textOf }));
+    .action(async (path: string, { tensors, json }: CommonOptions & { tensors?: boolean }) => {
+      // What a file says cannot begin further lines, nor command the terminal.
+      const lines = (await describeFile(path, { tensors, words: textOf })).map((line) =>
+        line.replace(/\p{Cc}+/gu, ' '),
+      );
+      if (json) printJson({ type: 'result', facts: lines.map((line) => [line.slice(0, 10).trim(), line.slice(10)]) });
+      else print(lines);
     });
 }
 
-/** Prints lines. What a file says cannot begin further ones, nor command the terminal. */
 function print(lines: readonly string[]): void {
-  for (const line of lines) process.stdout.write(`${line.replace(/\p{Cc}+/gu, ' ')}\n`);
+  for (const line of lines) process.stdout.write(`${line}\n`);
 }

@@ -1,12 +1,15 @@
 #!/usr/bin/env node
 // The command `dagan`.
 import { Command, CommanderError } from 'commander';
+import { codeOf } from '../errors.js';
 import { VERSION } from '../version.js';
 import { ablateCommand } from './ablate.js';
 import { animateCommand } from './animate.js';
 import { attentionCommand } from './attention.js';
 import { averageCommand } from './average.js';
 import { benchCommand } from './bench.js';
+import { completionCommand } from './completion.js';
+import { withConfig } from './config.js';
 import { depthCommand } from './depth.js';
 import { runDoctor } from './doctor.js';
 import { describeError, EXIT, exitCodeFor, UsageError } from './errors.js';
@@ -16,8 +19,10 @@ import { importCommand } from './import.js';
 import { infoCommand } from './info.js';
 import { inspectCommand } from './inspect.js';
 import { keypointsCommand } from './keypoints.js';
+import { modelsCommand } from './models.js';
 import { motionCommand } from './motion.js';
 import { preprocessCommand } from './preprocess.js';
+import { printJson } from './report.js';
 import { setupCommand } from './setup.js';
 import { studioCommand } from './studio.js';
 import { trainCommand } from './train.js';
@@ -32,8 +37,9 @@ Examples:
 function program(): Command {
   const doctor = new Command('doctor')
     .description('report what this machine offers: LibTorch, processor, GPUs, codecs, weights')
-    .action(async () => {
-      process.exitCode = await runDoctor();
+    .option('--json', 'say it as JSON')
+    .action(async (options: { json?: boolean }) => {
+      process.exitCode = await runDoctor(options);
     });
   const commands = [
     animateCommand(),
@@ -46,6 +52,7 @@ function program(): Command {
     exportCommand(),
     averageCommand(),
     infoCommand(),
+    modelsCommand(),
     benchCommand(),
     studioCommand(),
     preprocessCommand(),
@@ -53,6 +60,7 @@ function program(): Command {
     evaluateCommand(),
     ablateCommand(),
     setupCommand(),
+    completionCommand(),
     doctor,
   ];
   const root = new Command('dagan')
@@ -104,7 +112,8 @@ async function main(): Promise<void> {
   stopOn('SIGTERM', 143);
   stopOn('SIGHUP', 129);
   try {
-    await program().parseAsync();
+    const root = program();
+    await root.parseAsync(withConfig(process.argv.slice(2), root), { from: 'user' });
   } catch (error) {
     // Ctrl-C reaches the codec processes too; their end must not be reported before the signal itself has been handled.
     await new Promise((resolve) => setImmediate(resolve));
@@ -112,9 +121,12 @@ async function main(): Promise<void> {
       process.exitCode = error.exitCode === 0 ? 0 : EXIT.usage;
       return;
     }
-    process.stderr.write(`dagan: ${describeError(error)}\n`);
+    const exitCode = exitCodeFor(error);
+    if (process.argv.includes('--json'))
+      printJson({ type: 'error', ...codeOf(error), message: describeError(error), exitCode });
+    else process.stderr.write(`dagan: ${describeError(error)}\n`);
     if (process.argv.includes('--debug') && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-    process.exitCode = exitCodeFor(error);
+    process.exitCode = exitCode;
   }
 }
 

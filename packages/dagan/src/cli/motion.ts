@@ -54,6 +54,10 @@ export function motionCommand(): Command {
       const onEvent = reporter.listen.bind(reporter);
       const { output } = options;
       const { frames, duration } = await recordMotion({ ...options, driving, crop: withFace(crop, face), onEvent });
-      reporter.result(`${output}: ${frames.length} frames, ${duration.toFixed(1)} s`);
+      reporter.result(`${output}: ${frames.length} frames, ${duration.toFixed(1)} s`, {
+        output,
+        frames: frames.length,
+        duration,
+      });
     });
 }

@@ -39,11 +39,12 @@ export function checkFiles(files: readonly (string | undefined)[]): void {
 }
 
 /** Options that every command takes. */
-export type CommonOptions = { quiet?: boolean; debug?: boolean };
+export type CommonOptions = { quiet?: boolean; debug?: boolean; json?: boolean };
 
 export function addCommonOptions(command: Command): Command {
   return command
     .option('-q, --quiet', 'say nothing but warnings and errors')
+    .option('--json', 'say everything as lines of JSON on stdout, for programs (docs/machine.md)')
     .option('--debug', 'show where in the program an error came up');
 }
 

@@ -5,15 +5,22 @@ import { wordsFor } from './remedies.js';
 export type ReporterOptions = {
   /** Warnings and errors alone. */
   quiet?: boolean;
+  /** Everything as lines of JSON on stdout, for programs. */
+  json?: boolean;
 };
 
+/** One thing told, as a line for programs. @param told begins with its `type` */
+export const printJson = (told: { type: string; [key: string]: unknown }): void =>
+  void process.stdout.write(`${JSON.stringify(told)}\n`);
+
 /** Milliseconds between two states of the progress line, on a terminal and elsewhere. */
-const INTERVAL = { terminal: 100, plain: 10_000 };
+const INTERVAL = { terminal: 100, plain: 10_000, json: 500 };
 
 const BAR_WIDTH = 24;
 
 export class Reporter {
   readonly #quiet: boolean;
+  readonly #json: boolean;
   readonly #terminal = process.stderr.isTTY === true;
   /** The progress line on the terminal, which other lines must not run into. */
   #line = '';
@@ -23,8 +30,9 @@ export class Reporter {
   /** What pipelines are to tell. */
   readonly tell = new Teller((event) => this.listen(event));
 
-  constructor({ quiet = false }: ReporterOptions = {}) {
+  constructor({ quiet = false, json = false }: ReporterOptions = {}) {
     this.#quiet = quiet;
+    this.#json = json;
   }
 
   /** Says what a pipeline tells. */
@@ -42,22 +50,33 @@ export class Reporter {
       return;
     }
     const text = wordsFor(event.message, event.code, event.values);
+    if (this.#json) {
+      if (!this.#quiet || event.type === 'warning') printJson({ ...event, message: text });
+      return;
+    }
     if (event.type === 'warning') this.warn(text);
     else this.notice(text);
   }
 
   /** Something good to know. */
   notice(text: string): void {
-    if (!this.#quiet) this.#print(text);
+    if (this.#quiet) return;
+    if (this.#json) printJson({ type: 'notice', message: text });
+    else this.#print(text);
   }
 
   /** Something that the result suffers from; said even if quiet. */
   warn(text: string): void {
-    this.#print(`dagan: warning: ${text}`);
+    if (this.#json) printJson({ type: 'warning', message: text });
+    else this.#print(`dagan: warning: ${text}`);
   }
 
-  /** What came out; on stdout. */
-  result(text: string): void {
+  /** What came out; on stdout. @param values the same for programs */
+  result(text: string, values: object = {}): void {
+    if (this.#json) {
+      printJson({ type: 'result', message: text, ...values });
+      return;
+    }
     if (this.#quiet) return;
     this.#clear();
     process.stdout.write(`${text}\n`);
@@ -70,13 +89,17 @@ export class Reporter {
    */
   progress(label: string, total: number | undefined): Progress {
     const started = performance.now();
-    const interval = this.#terminal ? INTERVAL.terminal : INTERVAL.plain;
+    const interval = this.#json ? INTERVAL.json : this.#terminal ? INTERVAL.terminal : INTERVAL.plain;
     let shown = started;
     return {
       update: (done) => {
         const now = performance.now();
         if (this.#quiet || now - shown < interval) return;
         shown = now;
+        if (this.#json) {
+          printJson({ type: 'progress', label, done, total });
+          return;
+        }
         const text = progressText(label, { done, total, seconds: (now - started) / 1000, bar: this.#terminal });
         if (this.#terminal) this.#rewrite(text);
         else this.#print(text);

@@ -12,7 +12,7 @@ import { packageFolder } from '../pipelines/package-folder.js';
 import { type StudioServer, type StudioServerOptions, startStudioServer } from '../pipelines/studio-server.js';
 import { UserError } from './errors.js';
 import { addCommonOptions, type CommonOptions, wholeNumber } from './options.js';
-import { Reporter } from './report.js';
+import { printJson, Reporter } from './report.js';
 
 type StudioOptions = CommonOptions & { checkpoint?: string; host: string; port?: number; open?: boolean };
 
@@ -65,7 +65,8 @@ async function runStudio(options: StudioOptions): Promise<void> {
   const modelFiles = [MANIFEST_NAME, ...exportedFiles(manifest).map(({ file }) => file)];
   const { url } = await startServer({ page: PAGE, model, modelFiles, host: options.host }, options.port);
   reporter.notice(`model: ${model} (${[metadata.name, precision].filter((part) => part).join(', ')})`);
-  process.stdout.write(`${url}\n`);
+  if (options.json) printJson({ type: 'result', url });
+  else process.stdout.write(`${url}\n`);
   reporter.notice('Ctrl-C ends it');
   if (options.open) openBrowser(url, reporter);
 }

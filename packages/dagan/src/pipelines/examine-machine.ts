@@ -21,6 +21,24 @@ export type Finding = {
   remedy?: string;
 };
 
+const signs: Record<Mark, string> = { ok: '✓', note: '·', warn: '!', fail: '✗' };
+
+/** 1 if a finding stands in the way of `dagan animate`, else 0. */
+export function exitCodeOf(findings: readonly Finding[]): 0 | 1 {
+  return findings.some((finding) => finding.mark === 'fail') ? 1 : 0;
+}
+
+/** Findings as lines: a mark, the subject and the text in columns, then remedies indented. */
+export function formatFindings(findings: readonly Finding[]): string {
+  const width = Math.max(...findings.map((finding) => finding.subject.length));
+  return findings
+    .flatMap(({ mark, subject, text, remedy }) => [
+      `${signs[mark]} ${subject.padEnd(width)}  ${text}`,
+      ...(remedy ? [`  ${' '.repeat(width)}  -> ${remedy}`] : []),
+    ])
+    .join('\n');
+}
+
 /** Looks at everything; no finding throws, each problem becomes a line. */
 export async function examineMachine(): Promise<Finding[]> {
   return [
