@@ -4,7 +4,7 @@ import { MOTION_PARTS, type MotionControls } from '../animation/controls.js';
 import { DIRECTIONS } from '../animation/motion-template.js';
 import { type AnimationResult, animateClip, type ClipSettings } from '../pipelines/animate-clip.js';
 import { animateClips, type PairOutcome } from '../pipelines/animate-clips.js';
-import type { BackgroundChoice } from '../pipelines/background.js';
+import { backgroundOf } from '../pipelines/background.js';
 import type { EngineChoice } from '../pipelines/choose-engine.js';
 import { NETWORK_SIZE } from '../pipelines/choose-model.js';
 import type { CropChoice } from '../pipelines/find-faces.js';
@@ -171,7 +171,7 @@ export function animateCommand(): Command {
       '--background <what>',
       'what stands behind the person: moving, as the networks make it (default); still, as in the portrait; a colour such as ' +
         'white or #00b140; a picture; transparent, into a folder/ of PNG frames',
-      background,
+      backgroundOf,
     )
     .option('--paste-back', 'put the animated square back into the whole portrait')
     .addOption(new Option('--direction <way>', 'of a motion template: forward, reverse, or both').choices(DIRECTIONS))
@@ -267,17 +267,6 @@ function tellOutcome(outcome: PairOutcome, reporter: Reporter): void {
   if ('result' in outcome) {
     reporter.result(`${place} ${summaryOf(pair.output, outcome.result)}`, { ...pair, ...outcome.result });
   } else reporter.warn(`${place} ${pair.portrait} with ${pair.driving}: ${describeError(outcome.error)}`);
-}
-
-const COLOURS: Readonly<Record<string, string>> = { black: '000000', white: 'ffffff', grey: '808080', green: '00b140' };
-
-/** Reads `moving`, `still`, `transparent`, a colour, or the name of a picture. */
-function background(text: string): BackgroundChoice {
-  if (text === 'moving' || text === 'still' || text === 'transparent') return { kind: text };
-  const digits = COLOURS[text] ?? /^#([0-9a-f]{6})$/i.exec(text)?.[1];
-  if (digits === undefined) return { kind: 'picture', path: text };
-  const [red, green, blue] = [0, 2, 4].map((at) => Number.parseInt(digits.slice(at, at + 2), 16));
-  return { kind: 'colour', colour: [red!, green!, blue!] };
 }
 
 /** Reads `pose=1,mouth=1.2`. */

@@ -1,5 +1,4 @@
 // `dagan studio`: the studio, DaGAN in a browser tab, served on this machine together with a model.
-import { spawn } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isBuilt } from '@dagan/libtorch';
@@ -9,7 +8,7 @@ import { MANIFEST_NAME } from '../export/manifest.js';
 import { exportOnce } from '../pipelines/choose-engine.js';
 import { defaultCheckpoint, defaultExport } from '../pipelines/default-model.js';
 import { packageFolder } from '../pipelines/package-folder.js';
-import { type StudioServer, type StudioServerOptions, startStudioServer } from '../pipelines/studio-server.js';
+import { openBrowser, serveStudio, USUAL_PORT } from '../pipelines/studio-server.js';
 import { UserError } from './errors.js';
 import { addCommonOptions, type CommonOptions, wholeNumber } from './options.js';
 import { printJson, Reporter } from './report.js';
@@ -18,9 +17,6 @@ type StudioOptions = CommonOptions & { checkpoint?: string; host: string; port?:
 
 /** The built page: that of the repository, else of the installed package. */
 const PAGE = packageFolder('@dagan/studio', import.meta.url, 'dist/page/');
-
-/** The port where none is named and this one is free: browsers keep model and permissions by address, port included. */
-const USUAL_PORT = 8347;
 
 const EXAMPLES = `
 Everything is computed in the browser: pictures, clips and the camera's pictures never leave it.
@@ -63,21 +59,15 @@ async function runStudio(options: StudioOptions): Promise<void> {
   const manifest = readManifest(model);
   const { precision, metadata } = manifest;
   const modelFiles = [MANIFEST_NAME, ...exportedFiles(manifest).map(({ file }) => file)];
-  const { url } = await startServer({ page: PAGE, model, modelFiles, host: options.host }, options.port);
+  const { url } = await serveStudio({ page: PAGE, model, modelFiles, host: options.host }, options.port);
   reporter.notice(`model: ${model} (${[metadata.name, precision].filter((part) => part).join(', ')})`);
   if (options.json) printJson({ type: 'result', url });
   else process.stdout.write(`${url}\n`);
   reporter.notice('Ctrl-C ends it');
-  if (options.open) openBrowser(url, reporter);
-}
-
-/** Starts the server at the port that is named, else at the usual one, else at any. */
-async function startServer(options: StudioServerOptions, port?: number): Promise<StudioServer> {
-  if (port !== undefined) return startStudioServer({ ...options, port });
-  try {
-    return await startStudioServer({ ...options, port: USUAL_PORT });
-  } catch {
-    return startStudioServer({ ...options, port: 0 });
+  if (options.open) {
+    openBrowser(url, (program) =>
+      reporter.warn(`no browser could be opened (${program} is missing): open ${url} yourself`),
+    );
   }
 }
 
@@ -114,17 +104,4 @@ async function modelFolder(options: StudioOptions, reporter: Reporter): Promise<
   }
   // Half the download; browsers compute in float32 where they have to.
   return exportOnce({ checkpoint }, reporter.tell, 'float16');
-}
-
-/** Opens an address in the user's browser; where that cannot be done, the address has been printed. */
-function openBrowser(url: string, reporter: Reporter): void {
-  const [program, ...words] =
-    process.platform === 'darwin'
-      ? ['open', url]
-      : process.platform === 'win32'
-        ? ['explorer', url]
-        : ['xdg-open', url];
-  const child = spawn(program!, words, { stdio: 'ignore', detached: true });
-  child.on('error', () => reporter.warn(`no browser could be opened (${program} is missing): open ${url} yourself`));
-  child.unref();
 }

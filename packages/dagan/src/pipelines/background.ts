@@ -17,6 +17,17 @@ export type BackgroundChoice =
   /** A picture, cut to the result's proportions around its middle. */
   | { kind: 'picture'; path: string };
 
+const COLOURS: Readonly<Record<string, string>> = { black: '000000', white: 'ffffff', grey: '808080', green: '00b140' };
+
+/** What a text says: `moving`, `still`, `transparent`, a colour, or the name of a picture. */
+export function backgroundOf(text: string): BackgroundChoice {
+  if (text === 'moving' || text === 'still' || text === 'transparent') return { kind: text };
+  const digits = COLOURS[text] ?? /^#([0-9a-f]{6})$/i.exec(text)?.[1];
+  if (digits === undefined) return { kind: 'picture', path: text };
+  const [red, green, blue] = [0, 2, 4].map((at) => Number.parseInt(digits.slice(at, at + 2), 16));
+  return { kind: 'colour', colour: [red!, green!, blue!] };
+}
+
 /** Puts backgrounds behind people, frame by frame. */
 export class Background implements AsyncDisposable {
   readonly #choice: BackgroundChoice;

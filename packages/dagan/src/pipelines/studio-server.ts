@@ -1,5 +1,6 @@
 // The server behind `dagan studio`: the page and a model over HTTP, with the headers that the page needs. Files are read, nothing
 // is taken in.
+import { spawn } from 'node:child_process';
 import { createReadStream, type Stats } from 'node:fs';
 import { lstat, readFile, realpath, stat } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -300,4 +301,34 @@ async function packedOf(path: string, { mtimeMs }: Stats): Promise<FoundFile['pa
 
 function refuse(response: ServerResponse, status: number, reason: string): void {
   response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8' }).end(`${reason}\n`);
+}
+
+/** The port where none is named and this one is free: browsers keep model and permissions by address, port included. */
+export const USUAL_PORT = 8347;
+
+/** Starts the server at the port that is named, else at the usual one, else at any. */
+export async function serveStudio(options: StudioServerOptions, port?: number): Promise<StudioServer> {
+  if (port !== undefined) return startStudioServer({ ...options, port });
+  try {
+    return await startStudioServer({ ...options, port: USUAL_PORT });
+  } catch {
+    return startStudioServer({ ...options, port: 0 });
+  }
+}
+
+/**
+ * Opens an address in the user's browser.
+ *
+ * @param onMissing told which program would have opened it, where that is missing
+ */
+export function openBrowser(url: string, onMissing: (program: string) => void): void {
+  const [program, ...words] =
+    process.platform === 'darwin'
+      ? ['open', url]
+      : process.platform === 'win32'
+        ? ['explorer', url]
+        : ['xdg-open', url];
+  const child = spawn(program!, words, { stdio: 'ignore', detached: true });
+  child.on('error', () => onMissing(program!));
+  child.unref();
 }
