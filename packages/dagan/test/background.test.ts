@@ -5,11 +5,19 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { PersonMask } from '../src/faces/person-mask.js';
-import { cropPicture, type Picture, readPicture, resizePicture, saveModel, writePicture } from '../src/index.js';
+import {
+  createClipWriter,
+  cropPicture,
+  type Picture,
+  readPicture,
+  resizePicture,
+  saveModel,
+  writePicture,
+} from '../src/index.js';
 import { animateClip } from '../src/pipelines/animate-clip.js';
 import { Background, type BackgroundChoice } from '../src/pipelines/background.js';
 import { dagan, formulaModel, SMALL_WITHOUT_DEPTH } from './cli-run.js';
-import { names, scene, temporaryFolder } from './media-fixtures.js';
+import { names, readAll, scene, temporaryFolder } from './media-fixtures.js';
 
 const folder = await temporaryFolder();
 const path = (...parts: string[]): string => join(folder, ...parts);
@@ -85,6 +93,34 @@ test('a background that stands still is the portrait’s own, bit for bit, where
   assert.deepEqual(at(result, 140, 128), at(tinted, 140, 128), 'the person is the moved one');
 });
 
+test('a webm keeps how opaque its pixels are, also of odd sizes', async () => {
+  const alpha = Uint8Array.from({ length: 65 * 49 }, (_, i) => (i % 65 < 32 ? 0 : 255));
+  const red = {
+    width: 65,
+    height: 49,
+    data: new Uint8Array(65 * 49 * 3).map((_, i) => (i % 3 === 0 ? 220 : 30)),
+    alpha,
+  };
+  await using writer = await createClipWriter(path('clear.webm'), {
+    width: 65,
+    height: 49,
+    frameRate: 25,
+    alpha: true,
+  });
+  for (let i = 0; i < 3; i++) await writer.add(red);
+  await assert.rejects(writer.add({ ...red, alpha: undefined }), RangeError);
+  await writer.finish();
+  const { frames } = await readAll(path('clear.webm')); // what is transparent is read on white
+  assert.equal(frames.length, 3);
+  const [clear, solid] = [at(frames[2]!.picture, 10, 24), at(frames[2]!.picture, 54, 24)];
+  assert.ok(
+    clear.every((value) => value > 245),
+    `${clear}`,
+  );
+  assert.ok(solid[0]! > 200 && solid[1]! < 60 && solid[2]! < 60, `${solid}`);
+  await assert.rejects(createClipWriter(path('x.mp4'), { width: 4, height: 4, alpha: true }), /without transparency/);
+});
+
 test('transparent results are folders of PNG frames, or one PNG; other outputs are refused before the work', async () => {
   saveModel(path('quick.safetensors'), formulaModel(SMALL_WITHOUT_DEPTH), { name: 'quick' });
   await writePicture(path('face.png'), scene(90, 70, 3));
@@ -105,5 +141,5 @@ test('transparent results are folders of PNG frames, or one PNG; other outputs a
   const words = ['animate', 'face.png', 'face.png', '-o', 'x.mp4', '--background', 'transparent', '--crop', 'none'];
   const refused = await dagan(folder, [...words, '--checkpoint', 'quick.safetensors']);
   assert.equal(refused.code, 1);
-  assert.match(refused.stderr, /^dagan: x\.mp4: is written without transparency; name a folder/m);
+  assert.match(refused.stderr, /^dagan: x\.mp4: is written without transparency; name a \.webm/m);
 });

@@ -170,7 +170,7 @@ export function animateCommand(): Command {
     .option(
       '--background <what>',
       'what stands behind the person: moving, as the networks make it (default); still, as in the portrait; a colour such as ' +
-        'white or #00b140; a picture; transparent, into a folder/ of PNG frames',
+        'white or #00b140; a picture; transparent, into .webm or a folder/ of PNG frames',
       backgroundOf,
     )
     .option('--paste-back', 'put the animated square back into the whole portrait')

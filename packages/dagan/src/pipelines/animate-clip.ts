@@ -184,7 +184,7 @@ export class ClipAnimator implements AsyncDisposable {
     const { width, height } = compose;
     const { frameRate } = driver;
     await using writer = await createOutput(output, {
-      ...{ width, height, frameRate, metadata, signer, onWarning },
+      ...{ width, height, frameRate, metadata, signer, onWarning, alpha: transparent },
       sound: sound && isVideo ? [driver.sound, face.clip].find((clip) => clip?.hasAudio) : undefined,
     });
 

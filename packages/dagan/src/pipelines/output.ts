@@ -3,7 +3,7 @@ import { extname } from 'node:path';
 import { MediaError } from '../media/errors.js';
 import { writePicture } from '../media/pictures/images.js';
 import type { Picture } from '../media/pictures/picture.js';
-import { type ClipWriterOptions, containerOf, createClipWriter } from '../media/process/clip-writer.js';
+import { type ClipWriterOptions, createClipWriter, holdsAlpha, WITHOUT_ALPHA } from '../media/process/clip-writer.js';
 
 /** What frames are added to. Nothing is seen under its path before `finish`. */
 export type Output = AsyncDisposable & {
@@ -18,11 +18,9 @@ export const isPictureOutput = (path: string): boolean =>
 
 /** Whether a name is that of an output at all. @throws MediaError that says what outputs there are */
 export function checkOutput(path: string, { isOne, transparent }: { isOne: boolean; transparent: boolean }): void {
-  const keepsAlpha =
-    isOne && isPictureOutput(path) ? extname(path).toLowerCase() === '.png' : containerOf(path) === 'folder';
-  if (transparent && !keepsAlpha) {
-    throw new MediaError(path, 'is written without transparency; name a folder/ of PNG frames, or of one frame a .png');
-  }
+  const picture = isOne && isPictureOutput(path);
+  const keepsAlpha = picture ? extname(path).toLowerCase() === '.png' : holdsAlpha(path);
+  if (transparent && !keepsAlpha) throw new MediaError(path, WITHOUT_ALPHA);
 }
 
 /** Begins an output. @throws MediaError if it cannot be written */

@@ -2,6 +2,7 @@
 // in browsers; whoever calls brings the library and the place to write to.
 import type { Output, OutputFormat, Target, VideoCodec, VideoSampleSource } from 'mediabunny';
 import { pictureToI420, type YuvColor } from '../pictures/color.js';
+import type { Picture } from '../pictures/picture.js';
 import type { Quality, VideoContainer } from '../process/messages.js';
 import { type MediaMetadata, originTags } from '../provenance/provenance.js';
 import type { Mediabunny } from './codecs.js';
@@ -50,6 +51,8 @@ export type VideoSinkOptions = {
   /** Frames per second where constant. */
   frameRate?: number;
   quality: Quality;
+  /** Pictures bring how opaque their pixels are (VP9 in webm and mkv). */
+  alpha?: boolean;
   sound?: Sound;
   /** Title and comment; what Matroska can say of the origin. The XMP packet of the others is added to the finished file. */
   metadata?: MediaMetadata;
@@ -75,6 +78,7 @@ export async function openVideoSink(
   const video = new mb.VideoSampleSource({
     codec: options.codec,
     quality: new mb.Quality(options.quality),
+    alpha: options.alpha ? 'keep' : 'discard',
     onEncodedPacket(_packet, meta) {
       // The encoder tags nothing itself; without this, players guess the matrix, and differently.
       if (meta?.decoderConfig) meta.decoderConfig.colorSpace = color.tags;
@@ -111,9 +115,10 @@ class VideoSink implements FrameSink {
   }
 
   async add({ picture, timestamp, duration }: ReaderFrame): Promise<void> {
-    const { width, height, data } = pictureToI420(picture, this.#color.yuv);
+    const { width, height, data: planes } = pictureToI420(picture, this.#color.yuv);
+    const data = picture.alpha ? withAlphaPlane(planes, picture, width, height) : planes;
     using sample = new this.#mb.VideoSample(data, {
-      format: 'I420',
+      format: picture.alpha ? 'I420A' : 'I420',
       codedWidth: width,
       codedHeight: height,
       timestamp,
@@ -129,4 +134,17 @@ class VideoSink implements FrameSink {
     await this.#sound?.finish(this.#end);
     await this.#output.finalize();
   }
+}
+
+/** The planes and how opaque each pixel is, of an even size: an odd last column or row is repeated. */
+function withAlphaPlane(planes: Uint8Array, picture: Picture, width: number, height: number): Uint8Array {
+  const joined = new Uint8Array(planes.length + width * height);
+  joined.set(planes);
+  for (let row = 0, to = planes.length; row < height; row++) {
+    const from = Math.min(row, picture.height - 1) * picture.width;
+    for (let column = 0; column < width; column++) {
+      joined[to++] = picture.alpha![from + Math.min(column, picture.width - 1)]!;
+    }
+  }
+  return joined;
 }

@@ -30,7 +30,7 @@ export async function openVideoFile(
   events: ReaderEvents,
 ): Promise<FrameSink> {
   const mb = await loadCodecs();
-  const { part, sound, height, frameRate, quality, metadata } = job;
+  const { part, sound, height, frameRate, quality, metadata, alpha } = job;
   const sink = await openVideoSink(
     mb,
     {
@@ -38,7 +38,7 @@ export async function openVideoFile(
       codec: container === 'webm' ? 'vp9' : 'avc',
       target: await fileTarget(mb, part),
       sound: sound && { source: new mb.FilePathSource(sound.path), range: sound, aacDelay: AAC_DELAY },
-      ...{ height, frameRate, quality, metadata },
+      ...{ height, frameRate, quality, metadata, alpha },
     },
     events,
   );

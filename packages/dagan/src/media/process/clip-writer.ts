@@ -26,6 +26,8 @@ export type ClipWriterOptions = {
   sound?: Clip;
   /** How much of the picture the encoder keeps. Default `very-high` (H.264: constant quantizer 16). */
   quality?: Quality;
+  /** Pictures bring how opaque their pixels are; webm and folders hold it. */
+  alpha?: boolean;
   /** Title, comment and origin stored in the file. */
   metadata?: MediaMetadata;
   /** Signs the finished file with content credentials, which webm, mkv and folders cannot hold. Needs `metadata` with an origin. */
@@ -58,6 +60,12 @@ export function containerOf(path: string): Container {
   return container;
 }
 
+/** Whether clips of this name hold how opaque their pixels are. */
+export const holdsAlpha = (path: string): boolean => ['webm', 'folder'].includes(containerOf(path));
+
+/** What is said of other names. */
+export const WITHOUT_ALPHA = 'is written without transparency; name a .webm, or a folder/ of PNG frames';
+
 /** Pictures that may wait for the encoder, in bytes and in number. */
 const QUEUE_BYTES = 48 * 2 ** 20;
 const QUEUE_FRAMES = { least: 2, most: 24 };
@@ -78,6 +86,7 @@ export async function createClipWriter(path: string, options: ClipWriterOptions)
     throw new RangeError(`the frame rate must be between 0 and 1000, not ${frameRate}`);
   }
   const container = containerOf(path);
+  if (options.alpha && !holdsAlpha(path)) throw new MediaError(path, WITHOUT_ALPHA);
   if (options.signer && !options.metadata?.origin?.digitalSourceType) {
     throw new RangeError('a clip can be signed only with metadata that state its digital source type');
   }
@@ -92,6 +101,7 @@ export async function createClipWriter(path: string, options: ClipWriterOptions)
     frameRate,
     quality: options.quality ?? 'very-high',
     metadata: options.metadata,
+    alpha: options.alpha,
     sound: options.sound?.sound,
   };
   return ClipWriter.start(job, options);
@@ -157,11 +167,8 @@ export class ClipWriter implements AsyncDisposable {
     this.#waiting++;
     const length = frameRate === undefined ? (duration ?? 0) : 1 / frameRate;
     const { data, alpha } = picture;
-    if (alpha && this.#job.container !== 'folder') {
-      throw new MediaError(
-        this.#job.path,
-        'is of a kind that is written without transparency; name a folder/ of PNG frames',
-      );
+    if ((alpha !== undefined) !== (this.#job.alpha === true)) {
+      throw new RangeError('pictures bring how opaque they are if the clip was begun so, and only then');
     }
     this.#encoder.post({ type: 'frame', data, ...(alpha && { alpha }), timestamp: time, duration: length });
     await this.#guard(this.#encoder.wait(() => this.#waiting < this.#most || undefined));

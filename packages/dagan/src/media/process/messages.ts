@@ -75,6 +75,8 @@ export type EncodeJob = {
   height: number;
   frameRate?: number;
   quality: Quality;
+  /** Frames bring how opaque their pixels are. */
+  alpha?: boolean;
   metadata?: MediaMetadata;
   sound?: SoundRange;
 };
