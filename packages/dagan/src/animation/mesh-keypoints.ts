@@ -67,10 +67,15 @@ export class MeshGuidedEngine implements Engine {
   }
 
   async setSource(portrait: Picture): Promise<Analysis> {
-    const analysis = await this.engine.setSource(portrait);
     this.#mesh = undefined;
-    this.#count = analysis.keypoints.value.length / 2;
     const mesh = await this.faces.track(portrait);
+    // Of the portraits after the first it is known whether the mesh tells all keypoints; then no network needs to find any.
+    const found = mesh && keypointsOfMesh(mesh, portrait, this.keypointNames, this.#count);
+    if (found && found.length > 0 && found.every((value) => !Number.isNaN(value))) {
+      return this.engine.setSource(portrait, { keypoints: { value: found, jacobian: null } });
+    }
+    const analysis = await this.engine.setSource(portrait);
+    this.#count = analysis.keypoints.value.length / 2;
     if (!mesh) return analysis;
     const keypoints = placed(analysis.keypoints, keypointsOfMesh(mesh, portrait, this.keypointNames, this.#count));
     return this.engine.setSource(portrait, { keypoints });
