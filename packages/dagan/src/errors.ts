@@ -52,6 +52,8 @@ export type ProblemValues = {
   'not-exported': { path: string };
   /** A model whose system has no exported form. */
   'not-exportable': { system: string };
+  /** Keypoints of a model that has none are to be drawn. */
+  'no-keypoints': Record<never, never>;
   /** Several portraits for a model that takes one. */
   'one-portrait': Record<never, never>;
   /** A complete model with files of a depth network beside it. */

@@ -203,6 +203,12 @@ test('further portraits change what X2Face shows, and are refused by models that
   assert.match(refused.stderr, /takes one portrait.*--portraits/);
 });
 
+test('keypoints of a model that moves by a code are not drawn, and the reason is given', async () => {
+  const run = await dagan(folder, ['keypoints', 'face.png', '--crop', 'none', '--checkpoint', 'x2face.safetensors']);
+  assert.notEqual(run.code, 0);
+  assert.match(run.stderr, /is a code, which has no places to draw.*--checkpoint/);
+});
+
 test('the command refuses to scale a code by the size of faces', async () => {
   const words = ['animate', 'face.png', 'talk.mp4', '--checkpoint', 'x2face.safetensors', '--adapt-scale'];
   const run = await dagan(folder, [...words, '--crop', 'none', '-o', 'no.mp4']);

@@ -3,6 +3,7 @@ import { basename, extname } from 'node:path';
 import { writeSafetensors } from '@dagan/libtorch/checkpoint';
 import { Command } from 'commander';
 import { writePicture } from '../media/pictures/images.js';
+import type { Picture } from '../media/pictures/picture.js';
 import { defaultCheckpoint } from '../pipelines/default-model.js';
 import { chooseFigureEngine } from '../pipelines/figure-engine.js';
 import { inspectPair } from '../pipelines/inspect.js';
@@ -25,12 +26,13 @@ import { Reporter } from './report.js';
 
 type InspectOptions = CommonOptions &
   EngineOptions &
-  KeypointOptions & { output: string; sheet?: string; frame: number };
+  KeypointOptions & { output: string; sheet?: string; frame: number; portraits?: string[] };
 
 const EXAMPLES = `
 The tensors carry the names of the published code: source, driving, source_disp0 to 3, driving_disp0, kp_source.value,
 kp_source.jacobian, kp_driving.*, mask, sparse_deformed, deformation, occlusion_map, source_feature_every8 (every 8th
 channel), warped_feature_every8, refined_feature_every8, attention_rows_every256 (every 256th row), deformed, prediction.
+Other systems (X2Face, Monkey-Net, ...) have the tensors of their own published code, and deformation and prediction.
 ONNX Runtime gives what its graphs hold: no source_disp1 to 3, mask, sparse_deformed, refined_feature_every8.
 The driving keypoints are used as they are, as with --absolute. Where keypoints have names the face mesh says where they
 are, as in an animation; --keypoints network shows what the model's own detector finds. Pictures are cut to the square
@@ -50,6 +52,7 @@ export function inspectCommand(): Command {
       '--sheet <file>',
       'where the sheet of pictures goes, .png, .jpg or .webp (default: beside the tensors, .png)',
     )
+    .option('--portraits <files...>', 'more portraits of the same person, for models that merge several (X2Face)')
     .option('--frame <n>', 'frame of a driving clip, counted from 0', wholeNumber(0), 0);
   addFigureEngineOption(addModelOptions(command)).addOption(keypointsOption());
   return addCommonOptions(command).addHelpText('after', EXAMPLES).action(runInspect);
@@ -66,12 +69,18 @@ async function runInspect(source: string, driving: string, options: InspectOptio
   }
   const reporter = new Reporter(options);
   const { checkpoint = defaultCheckpoint(), depthEncoder, depthDecoder } = options;
-  const inputs = [source, driving, checkpoint, depthEncoder, depthDecoder].filter((path) => path !== undefined);
+  const portraits = options.portraits ?? [];
+  const inputs = [source, driving, ...portraits, checkpoint, depthEncoder, depthDecoder].filter(
+    (path) => path !== undefined,
+  );
   for (const target of [output, sheet]) {
     guardInputs(target, inputs);
     await checkWritable(target);
   }
+  const others: Picture[] = [];
+  for (const path of portraits) others.push(await readCentre(path, reporter.tell));
   const pictures = {
+    others,
     source: await readCentre(source, reporter.tell),
     driving: await readCentre(driving, reporter.tell, options.frame),
   };

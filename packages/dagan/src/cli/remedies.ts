@@ -41,6 +41,7 @@ const WORDS: { readonly [Code in keyof Values]?: Words<Code> } = {
   'no-cuda': (_message, { refusal, gpus }) => withoutCuda(refusal, gpus),
   'not-exported': (message) => `${message} (\`dagan export\` makes one)`,
   'one-portrait': (message) => `${message}: leave --portraits out, or take a model that does (X2Face)`,
+  'no-keypoints': (message) => `${message}: name a model with keypoints (--checkpoint)`,
   'not-exportable': (message) => `${message}: run it on LibTorch (--engine libtorch)`,
   'complete-model': (_message, { path }) => `${path}: is complete; leave --depth-encoder and --depth-decoder out`,
   'depth-files-alone': () => '--depth-encoder and --depth-decoder go with --checkpoint, the file of the other networks',

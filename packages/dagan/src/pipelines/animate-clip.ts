@@ -5,7 +5,6 @@ import { animateBy, type DrivenFrame } from '../animation/animate.js';
 import type { Analysis, Engine } from '../animation/engine.js';
 import type { Playback } from '../animation/motion-template.js';
 import type { TransferOptions } from '../animation/transfer.js';
-import { DaganError } from '../errors.js';
 import type { Square } from '../faces/framing.js';
 import type { Picture } from '../media/pictures/picture.js';
 import { containerOf } from '../media/process/clip-writer.js';
@@ -20,6 +19,7 @@ import { type Driver, type DriverFrame, openDriver, type ReferenceFrame } from '
 import { type PipelineEvent, Teller } from './events.js';
 import { type CropChoice, FaceFinder } from './find-faces.js';
 import { expectedFrames } from './frame-rate.js';
+import { requireMerging } from './merging.js';
 import { checkOutput, createOutput, isPictureOutput } from './output.js';
 import { checkTarget, guardInputs, type Pair } from './pairs.js';
 import { Portrait, type PortraitFrame } from './portrait.js';
@@ -241,13 +241,7 @@ export class ClipAnimator implements AsyncDisposable {
       const { engine: chosen, metadata: model } = await chooseEngine(this.#choice, this.#tell);
       this.#setup = { engine: chosen };
       requireControls(controls, chosen);
-      if (this.#settings.portraits && !chosen.mergesPortraits) {
-        throw new DaganError(
-          'one-portrait',
-          'this model takes one portrait of a person, and does not merge several',
-          {},
-        );
-      }
+      if (this.#settings.portraits) requireMerging(chosen);
       const engine = await withKeypointsOf(keypoints, chosen, () => this.#faces.analyzer());
       this.#tell.notice('engine', engine.description, { description: engine.description });
       const composite = sideBySide || pasteBack || (background && background.kind !== 'moving');

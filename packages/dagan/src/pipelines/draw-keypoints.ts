@@ -1,6 +1,7 @@
 // The figure of where the networks put keypoints, and how the face around each is turned and stretched.
 import { basename, extname } from 'node:path';
 import type { Engine } from '../animation/engine.js';
+import { DaganError } from '../errors.js';
 import type { Picture } from '../media/pictures/picture.js';
 import { resizePicture } from '../media/pictures/resize.js';
 import { inPlane } from '../tensors/in-plane.js';
@@ -17,6 +18,9 @@ export async function* drawKeypointFigure(
   engine: Engine,
   { axes, legend }: { axes: boolean; legend: boolean },
 ): AsyncGenerator<DrawnFrame> {
+  if (engine.motion?.dimensions === 1) {
+    throw new DaganError('no-keypoints', 'what moves in this model is a code, which has no places to draw', {});
+  }
   const known = new WeakMap<Picture, KeypointSet>(); // of pictures that stand still
   const keypointsOf = async (picture: Picture): Promise<KeypointSet> => {
     const found = known.get(picture);

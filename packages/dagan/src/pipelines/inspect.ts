@@ -6,6 +6,7 @@ import type { Picture } from '../media/pictures/picture.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { type MotionSpace, PLANE } from '../tensors/motion-space.js';
 import { everyNth, picturesToValues, type ScalarMap, type TensorValues } from '../tensors/values.js';
+import { requireMerging } from './merging.js';
 
 /** Channels of features, and rows of the attention, that are kept: the whole is too large to look at. */
 const FEATURE_STEP = 8;
@@ -24,13 +25,14 @@ const ATTENTION_STEP = 256;
  * give (`Inspection.tensors`).
  *
  * @param engine gets the portrait; it stays the caller's
- * @param pictures of the engine's size
+ * @param pictures of the engine's size; `others` are further portraits of the source's person, for models that merge several
  */
 export async function inspectPair(
   engine: Engine,
-  { source, driving }: { source: Picture; driving: Picture },
+  { source, driving, others = [] }: { source: Picture; driving: Picture; others?: readonly Picture[] },
 ): Promise<Map<string, TensorValues>> {
-  const portrait = await engine.setSource(source);
+  if (others.length > 0) requireMerging(engine);
+  const portrait = await engine.setSource(source, { others });
   const [frame] = (await engine.drive([driving], { withDisparity: true })) as [Analysis];
   const { attention, tensors } = await engine.inspect(frame.keypoints, { withTensors: true, driving });
   const found: [string, TensorValues | null][] = [

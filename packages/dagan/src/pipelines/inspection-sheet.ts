@@ -27,11 +27,13 @@ export function inspectionSheet(found: ReadonlyMap<string, TensorValues>): Pictu
   const heat = (value: TensorValues): Picture => heatPicture(valuesToMaps(value)[0]!);
   add('source', picture);
   add('driving', picture);
+  add('embedded_face', picture);
   add('deformed', picture);
   add('prediction', picture);
   add('source_disp0', heat);
   add('driving_disp0', heat);
   for (const side of ['source', 'driving'] as const) {
+    if (found.get(`kp_${side}.value`)?.shape[2] === 1) continue; // a code has no places
     const jacobian = found.get(`kp_${side}.jacobian`)?.data ?? null;
     add(`kp_${side}.value`, ({ data: value, shape }) => {
       const space = { dimensions: shape[2] as MotionSpace['dimensions'], matrices: 'jacobians' } as const;

@@ -95,7 +95,7 @@ export class MonkeyNet extends nn.Module implements AnimationModel {
     return this.generator.forward(source.encoded, gaussians(driving), gaussians(source.keypoints));
   }
 
-  /** Everything on the way to frames, under the names of the reference data. */
+  /** Everything on the way to frames, under the names of the reference data and those that all systems have in common. */
   seen(source: MonkeySource, driving: MonkeyDriving | null, frame: MonkeyFrame): [string, Tensor][] {
     const frames = frame.prediction.size(0);
     const found: [string, Tensor][] = [
@@ -111,6 +111,10 @@ export class MonkeyNet extends nn.Module implements AnimationModel {
       ['decoder.output_every30_every4px', frame.decoded],
       ['deformed_every4px', frame.deformed],
       ['prediction_frame0', frame.prediction.narrow(0, 0, 1)],
+      ['mask', frame.mask],
+      ['deformation', frame.deformation],
+      ['deformed', frame.deformed],
+      ['prediction', frame.prediction],
     ];
     if (frames > 1) found.push(['prediction_frame1_every4px', frame.prediction.narrow(0, 1, 1)]);
     if (driving) {

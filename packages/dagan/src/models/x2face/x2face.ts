@@ -172,7 +172,7 @@ export class X2Face extends nn.Module implements AnimationModel {
     return this.drivingNetwork.climb([code]);
   }
 
-  /** Everything on the way to a frame, under the names of the reference data. */
+  /** Everything on the way to a frame, under the names of the reference data and those that all systems have in common. */
   seen(source: X2FaceSource, driving: X2FaceDriving | null, frame: X2FaceFrame): [string, Tensor][] {
     const { portraits, embeddedFace } = source;
     const parts = portraits.map((portrait) => this.unwrap(portrait));
@@ -193,7 +193,10 @@ export class X2Face extends nn.Module implements AnimationModel {
       parts.length === 1
         ? ['one.get_unwrapped_oneimage_every4px', parts[0]!.unwrapped]
         : [`${count}.get_unwrapped_every4px`, mergedBy(parts, ({ confidence }) => confidence.sub(LEAST_CONFIDENCE))],
+      ['embedded_face', embeddedFace],
+      ['deformation', frame.deformation],
       ['driving.grid_every4px', frame.deformation],
+      ['prediction', frame.prediction],
       [parts.length === 1 ? 'one.result' : `${count}.result_every2px`, frame.prediction],
     ];
     if (driving) {

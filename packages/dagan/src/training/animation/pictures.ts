@@ -51,7 +51,7 @@ export function frameSheet({ source, driving }: FramePair, { prediction, deforma
         ['source', tensorToPictures(first(source))],
         ['driving', tensorToPictures(first(driving))],
         ['prediction', tensorToPictures(first(prediction))],
-        ['occlusion', seen],
+        ...(seen ? ([['occlusion', seen]] as const) : []),
         ['motion', fields.map((field) => motionPicture(field.size(1), field.size(0), field.toFloat32Array()))],
       ],
       driving.size(3),
