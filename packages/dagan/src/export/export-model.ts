@@ -1,6 +1,5 @@
 // A model as a folder: three ONNX graphs, one file of weights that they share, and a manifest.
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { computeInHalf, storedAs, toOnnx } from '@dagan/libtorch';
@@ -12,6 +11,7 @@ import type { AnimationModel } from '../models/animation-model.js';
 import { DaGAN } from '../models/dagan.js';
 import { type ModelMetadata, saveModel } from '../models/files/model-file.js';
 import { systemOf } from '../models/files/systems.js';
+import { digestOf } from './exported-folder.js';
 import { STEPS, type Step, traceDagan, traceSystem } from './graphs.js';
 import { halfNodes } from './half.js';
 import {
@@ -73,7 +73,7 @@ export async function exportModel(
   let weights: ExportedFile;
   try {
     about = saveModel(part, model, metadata, { kernels: type });
-    weights = { file: WEIGHTS_NAME, ...(await digestOf(part)) };
+    weights = { file: WEIGHTS_NAME, ...digestOf(part) };
     graphs = encodableSteps(model, part, { precision, size: fixed });
   } catch (error) {
     await abandon(part);
@@ -130,17 +130,6 @@ function encodableSteps(
 /** K of the outputs of the step `drive`. */
 function keypointsIn(outputs: readonly OnnxValue[]): number {
   return Number(outputs.find(({ name }) => name === 'keypoints')!.shape[1]);
-}
-
-/** Length and SHA-256 of a file. */
-async function digestOf(path: string): Promise<Omit<ExportedFile, 'file'>> {
-  const hash = createHash('sha256');
-  let bytes = 0;
-  for await (const chunk of createReadStream(path)) {
-    hash.update(chunk);
-    bytes += chunk.length;
-  }
-  return { bytes, sha256: hash.digest('hex') };
 }
 
 const describe = (values: readonly OnnxValue[]) => values.map(({ name, shape }) => ({ name, shape }));

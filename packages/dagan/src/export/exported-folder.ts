@@ -1,7 +1,6 @@
 // An exported model's folder on disk: its manifest, and files that are the ones the manifest was written for.
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { oneLine } from '../media/errors.js';
 import { checkManifest, type ExportedFile, MANIFEST_NAME, type Manifest } from './manifest.js';
@@ -30,14 +29,43 @@ export function readManifest(folder: string): Manifest {
 /** All files of an exported model but the manifest itself. */
 export const exportedFiles = ({ graphs, weights }: Manifest): ExportedFile[] => [...Object.values(graphs), weights];
 
-/** Reads a file of an exported model. @throws ExportedModelError if it is missing or not what the manifest says */
-export async function readExportedFile(folder: string, described: ExportedFile): Promise<Uint8Array> {
-  const path = join(folder, described.file);
-  const bytes = await readFile(path).catch(() => {
-    throw unreadable(path);
-  });
-  requireSame(path, bytes, described);
-  return bytes;
+/**
+ * Checks a file of an exported model, piece by piece, so that none of it stays in memory.
+ *
+ * @throws ExportedModelError if it is missing or not what the manifest says
+ */
+export function checkExportedFile(folder: string, { file, sha256 }: ExportedFile): void {
+  const path = join(folder, file);
+  let found: Omit<ExportedFile, 'file'>;
+  try {
+    found = digestOf(path);
+  } catch {
+    throw new ExportedModelError(`${path} cannot be read: export the model again, or copy its whole folder`);
+  }
+  if (found.sha256 === sha256) return;
+  throw new ExportedModelError(
+    `${path} is not the file that its manifest was written for: export the model again, or copy its whole folder`,
+  );
+}
+
+/** Bytes of a file that are looked at together. */
+const PIECE = 2 ** 20;
+
+/** Length and SHA-256 of a file. */
+export function digestOf(path: string): Omit<ExportedFile, 'file'> {
+  const hash = createHash('sha256');
+  const piece = new Uint8Array(PIECE);
+  const file = openSync(path, 'r');
+  let bytes = 0;
+  try {
+    for (let read = readSync(file, piece); read > 0; read = readSync(file, piece)) {
+      hash.update(piece.subarray(0, read));
+      bytes += read;
+    }
+  } finally {
+    closeSync(file);
+  }
+  return { bytes, sha256: hash.digest('hex') };
 }
 
 /**
@@ -47,23 +75,6 @@ export async function readExportedFile(folder: string, described: ExportedFile):
  */
 export function weightsIn(folder: string): string {
   const { weights } = readManifest(folder);
-  const path = join(folder, weights.file);
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(path);
-  } catch {
-    throw unreadable(path);
-  }
-  requireSame(path, bytes, weights);
-  return path;
-}
-
-const unreadable = (path: string): ExportedModelError =>
-  new ExportedModelError(`${path} cannot be read: export the model again, or copy its whole folder`);
-
-function requireSame(path: string, bytes: Uint8Array, { sha256 }: ExportedFile): void {
-  if (createHash('sha256').update(bytes).digest('hex') === sha256) return;
-  throw new ExportedModelError(
-    `${path} is not the file that its manifest was written for: export the model again, or copy its whole folder`,
-  );
+  checkExportedFile(folder, weights);
+  return join(folder, weights.file);
 }

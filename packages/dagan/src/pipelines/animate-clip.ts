@@ -124,7 +124,7 @@ export class ClipAnimator implements AsyncDisposable {
   readonly #signal: AbortSignal | undefined;
   readonly #tell: Teller;
   readonly #faces: FaceFinder;
-  #setup: Setup | undefined;
+  #setup: Promise<Setup> | undefined;
   #failed = false;
 
   constructor({ signal, onEvent, ...options }: ClipSettings & EngineChoice & Listening) {
@@ -160,11 +160,15 @@ export class ClipAnimator implements AsyncDisposable {
     // Who wants no faces to be looked for means it of both.
     const { drivingCrop = crop.kind === 'none' ? crop : { kind: 'auto' } } = settings;
     const asked = settings.frameRate ?? face.clip?.frameRate; // a portrait that moves keeps its own time
+    // The clip, the model and the face networks are opened beside each other: each has a process or threads of its own.
+    const opening = this.#open();
+    opening.catch(() => {}); // thrown below, unless the clip cannot be opened
+    if (crop.kind === 'auto') this.#faces.analyzer().catch(() => {}); // thrown where it is used
     await using driver = await openDriver(driving, { ...settings, frameRate: asked, crop: drivingCrop, signal }, tools);
     const transparent = settings.background?.kind === 'transparent';
     checkOutput(output, { isOne: driver.isStill && !face.clip, transparent });
     // Before faces are looked for, which takes time: what is wrong with the model comes up at once.
-    const { engine, metadata, signer, model } = await this.#open();
+    const { engine, metadata, signer, model } = await opening;
     signal?.throwIfAborted();
     let started = performance.now();
     const framing = { crop, whole: pasteBack, most: settings.size, withLook: driver.searches, signal };
@@ -226,8 +230,16 @@ export class ClipAnimator implements AsyncDisposable {
     return this.close();
   }
 
-  async #open(): Promise<Setup> {
-    if (this.#setup) return this.#setup;
+  /** The engine and what goes with it, opened once. */
+  #open(): Promise<Setup> {
+    this.#setup ??= this.#openEngine().catch((error: unknown) => {
+      this.#failed = true;
+      throw error;
+    });
+    return this.#setup;
+  }
+
+  async #openEngine(): Promise<Setup> {
     const {
       provenance: says = true,
       sideBySide,
@@ -237,9 +249,8 @@ export class ClipAnimator implements AsyncDisposable {
       keypoints,
       controls = {},
     } = this.#settings;
+    const { engine: chosen, metadata: model } = await chooseEngine(this.#choice, this.#tell);
     try {
-      const { engine: chosen, metadata: model } = await chooseEngine(this.#choice, this.#tell);
-      this.#setup = { engine: chosen };
       requireControls(controls, chosen);
       if (this.#settings.portraits) requireMerging(chosen);
       const engine = await withKeypointsOf(keypoints, chosen, () => this.#faces.analyzer());
@@ -247,17 +258,19 @@ export class ClipAnimator implements AsyncDisposable {
       const composite = sideBySide || pasteBack || (background && background.kind !== 'moving');
       const metadata = says ? provenance(model, composite ? 'composite' : 'trained') : undefined;
       const signer = signing && (await openContentSigner(signing));
-      this.#setup = { engine, metadata, signer, model: model.sha256 };
-      return this.#setup;
+      return { engine, metadata, signer, model: model.sha256 };
     } catch (error) {
-      this.#failed = true;
-      this.#dropEngine();
+      chosen.dispose();
       throw error;
     }
   }
 
+  /** Frees the engine; one that is still being loaded is freed once it has been, which nobody waits for. */
   #dropEngine(): void {
-    this.#setup?.engine.dispose();
+    this.#setup?.then(
+      ({ engine }) => engine.dispose(),
+      () => {},
+    );
     this.#setup = undefined;
   }
 

@@ -2,7 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type CheckpointFile, openCheckpoint } from '@dagan/libtorch/checkpoint';
-import { exportedFiles, readExportedFile, readManifest } from '../export/exported-folder.js';
+import { checkExportedFile, exportedFiles, readManifest } from '../export/exported-folder.js';
 import { MANIFEST_NAME, type TensorDescription } from '../export/manifest.js';
 import { MediaError } from '../media/errors.js';
 import { type ContentCredentials, readCredentials } from '../media/provenance/content-credentials.js';
@@ -96,7 +96,7 @@ async function mediaLines(path: string): Promise<string[]> {
 async function exportLines(folder: string, { tensors, words }: DescribeOptions): Promise<string[]> {
   const manifest = readManifest(folder);
   const files = exportedFiles(manifest);
-  for (const file of files) await readExportedFile(folder, file);
+  for (const file of files) checkExportedFile(folder, file);
   const whole = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const listed = (values: readonly TensorDescription[]): string =>
     values.map(({ name, shape }) => `${name} [${shape.join(', ')}]`).join(', ');

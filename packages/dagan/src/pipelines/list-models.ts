@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { CheckpointError, openCheckpoint } from '@dagan/libtorch/checkpoint';
-import { exportedFiles, readExportedFile, readManifest } from '../export/exported-folder.js';
+import { checkExportedFile, exportedFiles, readManifest } from '../export/exported-folder.js';
 import { MANIFEST_NAME, WEIGHTS_NAME } from '../export/manifest.js';
 import { identifyModel } from '../models/files/model-file.js';
 import { defaultModel, WEIGHT_FOLDERS } from './default-model.js';
@@ -51,7 +51,7 @@ export function listModels(folders: readonly string[] = WEIGHT_FOLDERS): ListedM
  */
 export async function verifyModel(path: string): Promise<string> {
   const exported = existsSync(join(path, MANIFEST_NAME));
-  if (exported) for (const file of exportedFiles(readManifest(path))) await readExportedFile(path, file);
+  if (exported) for (const file of exportedFiles(readManifest(path))) checkExportedFile(path, file);
   const weights = exported ? join(path, WEIGHTS_NAME) : path;
   const identity = identifyModel(weights);
   if (identity) return identity.sha256;

@@ -105,15 +105,19 @@ export class EngineThreads implements Engine {
       (setup) => new Thread<EngineRequest, Answers>(SCRIPT, { setup, name: 'an engine', errorOf }),
     );
     for (const thread of threads) thread.hold(true);
-    // All are waited for, also where one fails: a thread that is ended while it loads native code can take the program with it.
-    const loaded = await Promise.allSettled(threads.map((thread) => thread.ask({ call: 'load' })));
-    const failed = loaded.find((each) => each.status === 'rejected');
-    if (failed) {
-      await Promise.all(threads.map((thread) => thread.close('the engine could not be loaded')));
-      throw failed.reason;
+    // One after the other: what loading takes beside the model itself is then taken once. Nobody is ended while it loads native
+    // code, which can take the program with it.
+    const loaded: EngineAnswer['load'][] = [];
+    for (const thread of threads) {
+      try {
+        loaded.push((await thread.ask({ call: 'load' })) as EngineAnswer['load']);
+      } catch (error) {
+        await Promise.all(threads.map((each) => each.close('the engine could not be loaded')));
+        throw error;
+      }
     }
     for (const thread of threads) thread.hold(false);
-    const one = (loaded[0] as PromiseFulfilledResult<EngineAnswer['load']>).value;
+    const one = loaded[0]!;
     const { size, facts, keypointNames, motion, mergesPortraits } = one;
     return new EngineThreads(describe(one.description), size, facts, keypointNames, motion, mergesPortraits, threads);
   }

@@ -1,6 +1,6 @@
 // Exported models on ONNX Runtime's Node package: animation without LibTorch.
 import { availableParallelism } from 'node:os';
-import { ExportedModelError, exportedFiles, readExportedFile, readManifest } from '../../export/exported-folder.js';
+import { checkExportedFile, ExportedModelError, exportedFiles, readManifest } from '../../export/exported-folder.js';
 import { loadOnnxRuntime } from '../../onnx-runtime.js';
 import type { Engine } from '../engine.js';
 import { EngineThreads, type LoadedEngine, type ModelFacts, shareThreads } from './engine-threads.js';
@@ -42,15 +42,14 @@ export async function loadOnnxEngine(
   { size, batchSize, threads = availableParallelism(), provider = 'cpu' }: OnnxRuntimeOptions = {},
 ): Promise<OnnxEngine> {
   const manifest = readManifest(folder);
+  for (const described of exportedFiles(manifest)) checkExportedFile(folder, described);
   const { InferenceSession, Tensor, env } = await loadOnnxRuntime();
-  const read = (file: string): Promise<Uint8Array> =>
-    readExportedFile(folder, exportedFiles(manifest).find((described) => described.file === file)!);
   const where =
     provider === 'cpu' ? `cpu, ${manifest.precision}, ${threads} threads` : `${provider}, ${manifest.precision}`;
   try {
-    return await OnnxEngine.create(
+    return await OnnxEngine.open(
       { InferenceSession, Tensor },
-      { manifest, read },
+      { manifest, folder },
       {
         size,
         batchSize,
@@ -60,6 +59,8 @@ export async function loadOnnxEngine(
           intraOpNumThreads: threads,
           interOpNumThreads: 1,
           graphOptimizationLevel: 'all',
+          // Both keep more memory than they need, and gain nothing.
+          ...{ enableCpuMemArena: false, enableMemPattern: false },
           logSeverityLevel: 3,
           extra: { session: { intra_op: { allow_spinning: '0' } } }, // the codecs' processes want the cores too
         },

@@ -18,16 +18,19 @@ import {
 } from '../../tensors/values.js';
 import type { Analysis, Engine, Inspection } from '../engine.js';
 
-/** The part of ONNX Runtime's packages that is used: `onnxruntime-node` and `onnxruntime-web` both fit. */
-export type OnnxRuntime = {
+/** The part of ONNX Runtime's packages that is used: `onnxruntime-node` and `onnxruntime-web` both fit. Graphs are bytes or paths. */
+export type OnnxRuntime<Graph = Uint8Array> = {
   InferenceSession: {
-    create(model: Uint8Array, options?: InferenceSession.SessionOptions): Promise<InferenceSession>;
+    create(graph: Graph, options?: InferenceSession.SessionOptions): Promise<InferenceSession>;
   };
   Tensor: new (type: 'float32', data: Float32Array, dims: readonly number[]) => Tensor;
 };
 
 /** An exported model: its manifest, and the files of graphs and weights by the names that the manifest gives. */
 export type ExportedModel = { manifest: Manifest; read: (file: string) => Promise<Uint8Array> };
+
+/** An exported model whose files lie in a folder that the runtime can open. */
+export type ExportedFolder = { manifest: Manifest; folder: string };
 
 export type OnnxEngineOptions = {
   /** Side of the pictures in pixels; a multiple of the manifest's `multiple`. 256 if not given and not fixed. */
@@ -47,7 +50,7 @@ type Tensors = Record<string, Tensor>;
 
 export class OnnxEngine implements Engine {
   #portrait: Tensors | null = null;
-  readonly #runtime: OnnxRuntime;
+  readonly #runtime: Pick<OnnxRuntime, 'Tensor'>;
   readonly #model: Manifest;
   readonly #sessions: Readonly<Record<keyof Manifest['graphs'], InferenceSession>>;
 
@@ -55,7 +58,7 @@ export class OnnxEngine implements Engine {
     readonly description: string,
     readonly size: number,
     readonly batchSize: number,
-    runtime: OnnxRuntime,
+    runtime: Pick<OnnxRuntime, 'Tensor'>,
     model: Manifest,
     sessions: Readonly<Record<keyof Manifest['graphs'], InferenceSession>>,
   ) {
@@ -72,7 +75,33 @@ export class OnnxEngine implements Engine {
   static async create(
     runtime: OnnxRuntime,
     { manifest, read }: ExportedModel,
-    { size, batchSize = 1, session = {}, description }: OnnxEngineOptions = {},
+    options: OnnxEngineOptions = {},
+  ): Promise<OnnxEngine> {
+    const { file: path } = manifest.weights;
+    let externalData: InferenceSession.SessionOptions['externalData'];
+    return OnnxEngine.#load(runtime, manifest, options, async (file, session) => {
+      externalData ??= [{ path, data: await read(path) }];
+      return runtime.InferenceSession.create(await read(file), { ...session, externalData });
+    });
+  }
+
+  /** The same by a runtime that opens files, and so takes weights from theirs without all of them being in memory at once. */
+  static open(
+    runtime: OnnxRuntime<string>,
+    { manifest, folder }: ExportedFolder,
+    options: OnnxEngineOptions = {},
+  ): Promise<OnnxEngine> {
+    return OnnxEngine.#load(runtime, manifest, options, (file, session) =>
+      runtime.InferenceSession.create(`${folder}/${file}`, session),
+    );
+  }
+
+  /** @param load makes a session of a graph's file */
+  static async #load(
+    runtime: Pick<OnnxRuntime, 'Tensor'>,
+    manifest: Manifest,
+    { size, batchSize = 1, session = {}, description }: OnnxEngineOptions,
+    load: (file: string, options: InferenceSession.SessionOptions) => Promise<InferenceSession>,
   ): Promise<OnnxEngine> {
     const side = size ?? manifest.size ?? USUAL_SIZE;
     if (manifest.size !== undefined && side !== manifest.size) {
@@ -82,15 +111,13 @@ export class OnnxEngine implements Engine {
     if (!(side > 0 && side % manifest.multiple === 0)) {
       throw new RangeError(`the size of this model's pictures must be a multiple of ${manifest.multiple}, not ${side}`);
     }
-    const { file: path } = manifest.weights;
-    const externalData = [{ path, data: await read(path) }];
     const sessions: Partial<Record<keyof Manifest['graphs'], InferenceSession>> = {};
     try {
-      for (const step of ['drive', 'source', 'generate'] as const) {
+      // The largest first: what loading it takes beside itself is free again for the others.
+      for (const step of ['generate', 'drive', 'source'] as const) {
         const { file, inputs } = manifest.graphs[step];
         const freeDimensionOverrides = knownSizes(inputs, { height: side, width: side });
-        const options = { ...session, freeDimensionOverrides, externalData };
-        sessions[step] = await runtime.InferenceSession.create(await read(file), options);
+        sessions[step] = await load(file, { ...session, freeDimensionOverrides });
       }
     } catch (error) {
       await Promise.all(Object.values(sessions).map((loaded) => loaded.release()));

@@ -6,7 +6,7 @@ import { buildInfo, isBuilt, setThreads } from '@dagan/libtorch';
 import { LibtorchEngine, loadLibtorchEngine } from '../../animation/engines/libtorch.js';
 import { loadOnnxRuntimeEngine } from '../../animation/engines/onnx-runtime.js';
 import { exportModel } from '../../export/export-model.js';
-import { exportedFiles, readExportedFile, readManifest } from '../../export/exported-folder.js';
+import { readManifest } from '../../export/exported-folder.js';
 import { DaGAN } from '../../models/dagan.js';
 import { fillByFormula } from '../../models/files/formula-weights.js';
 import { loadModel, type ModelFiles, saveModel } from '../../models/files/model-file.js';
@@ -184,10 +184,8 @@ async function profilesOf(
   }
   if (engines.includes('onnx') && exported !== undefined) {
     const manifest = readManifest(exported);
-    const read = (file: string): Promise<Uint8Array> =>
-      readExportedFile(exported, exportedFiles(manifest).find((described) => described.file === file)!);
     const session = { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 3 } as const;
-    const stages = await profileOnnx({ manifest, read }, session, seen);
+    const stages = await profileOnnx({ manifest, folder: exported }, session, seen);
     profiles.push({ name: `ONNX Runtime, ${manifest.precision}`, stages });
   }
   return profiles;

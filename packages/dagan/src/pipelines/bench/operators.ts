@@ -2,12 +2,12 @@
 // profile, and from the one that ONNX Runtime writes.
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { profile } from '@dagan/libtorch';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { Engine } from '../../animation/engine.js';
 import type { LibtorchEngine } from '../../animation/engines/libtorch.js';
-import { type ExportedModel, OnnxEngine } from '../../animation/engines/onnx.js';
+import { type ExportedFolder, OnnxEngine } from '../../animation/engines/onnx.js';
 import { loadOnnxRuntime } from '../../onnx-runtime.js';
 import type { Seen } from './pictures.js';
 
@@ -84,20 +84,20 @@ async function run(engine: Engine, { portrait, frames }: Seen, observe: Observer
 
 /** An exported model on ONNX Runtime, on the processor. */
 export async function profileOnnx(
-  model: ExportedModel,
+  model: ExportedFolder,
   session: InferenceSession.SessionOptions,
   seen: Seen,
 ): Promise<StageProfile[]> {
   const { InferenceSession, Tensor } = await loadOnnxRuntime();
   const folder = mkdtempSync(join(tmpdir(), 'dagan-profile-'));
   const sessions: InferenceSession[] = [];
-  const create = async (graph: Uint8Array, options?: InferenceSession.SessionOptions): Promise<InferenceSession> => {
-    const profileFilePrefix = join(folder, STEPS[sessions.length]!);
-    sessions.push(await InferenceSession.create(graph, { ...options, enableProfiling: true, profileFilePrefix }));
+  const create = async (path: string, options?: InferenceSession.SessionOptions): Promise<InferenceSession> => {
+    const profileFilePrefix = join(folder, basename(path));
+    sessions.push(await InferenceSession.create(path, { ...options, enableProfiling: true, profileFilePrefix }));
     return sessions.at(-1)!;
   };
   try {
-    const engine = await OnnxEngine.create({ InferenceSession: { create }, Tensor }, model, { session });
+    const engine = await OnnxEngine.open({ InferenceSession: { create }, Tensor }, model, { session });
     const plainly = <T>(work: () => Promise<T>): Promise<T> => work();
     await run(engine, seen, { drive: plainly, generate: plainly });
     for (const each of sessions) each.endProfiling();
@@ -115,9 +115,6 @@ export async function profileOnnx(
   }
 }
 
-/** The order in which `OnnxEngine` makes its sessions. */
-const STEPS = ['drive', 'source', 'generate'] as const;
-
 /** An event of ONNX Runtime's profile, as far as it is read here. */
 type NodeEvent = {
   cat: string;
@@ -127,7 +124,7 @@ type NodeEvent = {
 };
 
 /** What every node of a step's graph took in all passes. */
-function nodesOf(folder: string, step: string): OperatorShare[] {
+function nodesOf(folder: string, step: StageProfile['stage']): OperatorShare[] {
   const file = readdirSync(folder).find((name) => name.startsWith(step));
   if (file === undefined) throw new Error(`ONNX Runtime wrote no profile of the step ${step}`);
   const events = JSON.parse(readFileSync(join(folder, file), 'utf8')) as NodeEvent[];
