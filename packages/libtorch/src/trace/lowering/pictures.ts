@@ -102,6 +102,7 @@ const ROWS_FROM = 16;
 function sampleRows(b: OnnxBuilder, input: GraphValue, grid: GraphValue, alignCorners: boolean): string {
   const [count, channels, height, width] = input.shape as [Size, number, Size, Size];
   const one = b.floats(1);
+  const whole = (size: Size): string => b.cast(b.scalar(size, 'int64'), 'int32'); // graphics processors know no int64
   /** Of the pixels before and after each place along one side: their number, and their share, 0 for one outside. */
   const along = (axis: 0 | 1, size: Size): { index: string; share: string }[] => {
     const last = b.op('Sub', [b.scalar(size, 'float32'), one]);
@@ -119,23 +120,23 @@ function sampleRows(b: OnnxBuilder, input: GraphValue, grid: GraphValue, alignCo
     return pixels.map(({ pixel, part }) => {
       const inside = b.op('Clip', [pixel, b.floats(0), last]);
       const isInside = b.cast(b.op('Equal', [pixel, inside]), 'float32');
-      return { index: b.cast(inside, 'int64'), share: b.op('Mul', [part, isInside]) };
+      return { index: b.cast(inside, 'int32'), share: b.op('Mul', [part, isInside]) };
     });
   };
   const [columns, rows] = [along(0, width), along(1, height)];
   const pixels = b.op('Reshape', [b.op('Transpose', [b.name(input)], { perm: [0, 2, 3, 1] }), b.ints([-1, channels])]); // [N H W, C]
-  const perPicture = b.op('Mul', [b.scalar(height, 'int64'), b.scalar(width, 'int64')]);
-  const picture = b.op('Range', [b.ints(0), b.scalar(count, 'int64'), b.ints(1)]);
+  const perPicture = b.op('Mul', [whole(height), whole(width)]);
+  const picture = b.cast(b.op('Range', [b.ints(0), b.scalar(count, 'int64'), b.ints(1)]), 'int32');
   const first = b.op('Reshape', [b.op('Mul', [picture, perPicture]), b.ints([-1, 1, 1])]); // [N, 1, 1]
   const parts = rows.flatMap((row) =>
     columns.map((column) => {
-      const inPicture = b.op('Add', [b.op('Mul', [row.index, b.scalar(width, 'int64')]), column.index]);
+      const inPicture = b.op('Add', [b.op('Mul', [row.index, whole(width)]), column.index]);
       const gathered = b.op('Gather', [pixels, b.op('Add', [inPicture, first])], { axis: 0 }); // [N, h, w, C]
       const share = b.op('Unsqueeze', [b.op('Mul', [row.share, column.share]), b.ints([3])]);
       return b.op('Mul', [gathered, share]);
     }),
   );
-  const sum = parts.reduce((whole, part) => b.op('Add', [whole, part]));
+  const sum = parts.reduce((before, part) => b.op('Add', [before, part]));
   return b.op('Transpose', [sum], { perm: [0, 3, 1, 2] });
 }
 
