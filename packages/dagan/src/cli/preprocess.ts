@@ -1,12 +1,11 @@
 // `dagan preprocess`: raw videos and stills in, training clips out.
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { PreprocessPool } from '../data/preprocess/pool.js';
 import type { PreprocessSettings } from '../data/preprocess/process-video.js';
 import { findRawVideos, type RawVideo } from '../data/preprocess/raw-videos.js';
 import { type PreprocessTotals, REPORT, RecordStore, totalsOf } from '../data/preprocess/records.js';
+import { preprocessVideos } from '../pipelines/preprocess-videos.js';
 import { EXIT, UsageError } from './errors.js';
 import { addCommonOptions, type CommonOptions, frameRate, wholeNumber } from './options.js';
-import { wordsFor } from './remedies.js';
 import { duration, Reporter } from './report.js';
 
 type PreprocessCommandOptions = CommonOptions & {
@@ -110,7 +109,7 @@ async function runPreprocess(inputs: readonly string[], options: PreprocessComma
     reporter.notice(`${mine.length - due.length} of ${mine.length} videos are done already`);
   }
   const started = performance.now();
-  const failed = await prepareAll(due, { store, split, settingsOf, jobs, reporter });
+  const failed = await preprocessVideos(due, { store, split, settingsOf, jobs, tell: reporter.tell });
   await store.publish();
   const named = new Set(mine.map(({ name }) => name));
   const records = (await store.all()).filter((record) => record.split === split && named.has(record.video.name));
@@ -133,77 +132,6 @@ function shareOf(environment: NodeJS.ProcessEnv): { rank: number; worldSize: num
   const rank = read('RANK', 0);
   if (rank >= worldSize) throw new UsageError(`RANK ${rank} must be below WORLD_SIZE ${worldSize}`);
   return { rank, worldSize };
-}
-
-/** Prepares videos, several at a time, and returns the paths of those that failed. */
-async function prepareAll(
-  videos: readonly RawVideo[],
-  {
-    store,
-    split,
-    settingsOf,
-    jobs,
-    reporter,
-  }: {
-    store: RecordStore;
-    split: string;
-    settingsOf: (video: RawVideo) => PreprocessSettings;
-    jobs: number;
-    reporter: Reporter;
-  },
-): Promise<string[]> {
-  const failed: string[] = [];
-  const progress = reporter.progress('preprocess', undefined);
-  let frames = 0;
-  using pool = new PreprocessPool({
-    progress: (more) => {
-      frames += more;
-      progress.update(frames);
-    },
-  });
-  let taken = 0;
-  let done = 0;
-  const work = async (): Promise<void> => {
-    while (taken < videos.length) {
-      const video = videos[taken++]!;
-      const namesake = await store.namesake(video, split);
-      if (namesake !== undefined) {
-        failed.push(video.path);
-        reporter.warn(
-          `[${++done}/${videos.length}] ${video.path}: clips of ${namesake} have the name ${video.name} already; ` +
-            'rename the video or give it an --identity',
-        );
-        continue;
-      }
-      await store.clear(video, split);
-      const started = performance.now();
-      const { path, still, name } = video;
-      const settings = settingsOf(video);
-      const { problem, ...outcome } = await pool.run({ path, still, name, root: store.root, split, settings });
-      await store.put({ video, split, settings, seconds: (performance.now() - started) / 1000, ...outcome });
-      const label = `[${++done}/${videos.length}]`;
-      if (outcome.error !== undefined) {
-        failed.push(video.path);
-        const text = problem ? wordsFor(outcome.error, problem.code, problem.values) : outcome.error;
-        reporter.warn(`${label} ${text}`);
-        continue;
-      }
-      const { clips, dropped, warnings } = outcome.result;
-      for (const text of warnings) reporter.warn(text);
-      const reasons = [...new Set(dropped.map(({ reason }) => reason))].join(', ');
-      const left =
-        dropped.length > 0
-          ? `, ${dropped.length} ${dropped.length === 1 ? 'part' : 'parts'} left out (${reasons})`
-          : '';
-      const faceless = clips.length + dropped.length === 0 ? ', no face found' : '';
-      reporter.notice(
-        `${label} ${video.path}: ${clips.length} ${clips.length === 1 ? 'clip' : 'clips'}${left}${faceless}`,
-      );
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(jobs, videos.length) }, work));
-  progress.end();
-  return failed;
 }
 
 /** A table of what was made and left out. */

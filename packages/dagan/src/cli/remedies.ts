@@ -65,6 +65,8 @@ const WORDS: { readonly [Code in keyof Values]?: Words<Code> } = {
   'port-taken': (message) => `${message}: name another with --port, or leave it out for one that is free`,
   'port-forbidden': (message) => `${message}: name one from 1024 on with --port`,
   'no-address': (message) => `--host ${message}`,
+  'name-taken': (message) => `${message}; rename the video or give it an --identity`,
+  'video-failed': (message, { problem }) => (problem ? wordsFor(message, problem.code, problem.values) : message),
   'clips-too-still': (message) => `${message} (--spacing takes them at a distance of your own)`,
 };
 

@@ -1,6 +1,6 @@
 // What a pipeline tells while it works. Whoever listens prints it, shows it, or leaves it.
 import type { Absence } from '../animation/face-watch.js';
-import type { InputRole } from '../errors.js';
+import type { CodedProblem, InputRole } from '../errors.js';
 import type { Square } from '../faces/framing.js';
 
 /** What is good to know, or what the result suffers from, and the values that tell it. */
@@ -40,6 +40,12 @@ export type NoticeValues = {
   'turned-face': { path: string; degrees: number };
   /** Players may not show a video as wide as this one. */
   'wide-video': { most: number };
+  /** A raw video has become so many training clips, and so many parts of it were left out. */
+  'video-done': { path: string; clips: number; dropped: number };
+  /** It could not be prepared; what is wrong as a code, where it has one. */
+  'video-failed': { path: string; problem?: CodedProblem };
+  /** Clips of another video have the name that its own would get. */
+  'name-taken': { path: string; name: string };
   /** A codec's warning about a file. */
   codec: Record<never, never>;
 };

@@ -20,5 +20,6 @@ export * from './inspect.js';
 export * from './inspection-sheet.js';
 export { driverFile, isMotionName, motionNames, readMotion, writeMotion } from './motion-file.js';
 export { BATCH_FORMATS, type BatchFormat, type Pair, type Plan, planPairs } from './pairs.js';
+export * from './preprocess-videos.js';
 export * from './record-motion.js';
 export { type FramedSquare, type SquareOptions, SquareReader, Squares } from './squares.js';
