@@ -3,17 +3,29 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { noGrad, saveStateDict, type Tensor, tensor, tidy } from '@dagan/libtorch';
+import { cat, noGrad, saveStateDict, type Tensor, tensor, tidy } from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { convexHullVolume } from '../src/animation/convex-hull.js';
 import { LibtorchEngine } from '../src/animation/engines/libtorch.js';
+import { headRotation } from '../src/animation/free-view.js';
 import { MotionTransfer } from '../src/animation/motion.js';
 import { transferKeypoints } from '../src/animation/transfer.js';
+import { splitFaceAssets } from '../src/faces/assets.js';
+import { defaultAssets } from '../src/faces/defaults.js';
+import { LandmarkPose } from '../src/faces/landmark-pose.js';
+import { TRAVELLING_POINTS } from '../src/faces/landmarks.js';
+import { ThinPlateSpline } from '../src/geometry/thin-plate-spline.js';
+import { discriminatorHingeLoss, generatorHingeLoss } from '../src/losses/adversarial.js';
+import { equivarianceJacobianLoss, equivarianceValueLoss } from '../src/losses/equivariance.js';
+import { featureMatchingLoss } from '../src/losses/feature-matching.js';
+import { expressionLoss, headPoseLoss, keypointPriorLoss } from '../src/losses/head.js';
 import { readPicture, writePicture } from '../src/media/pictures/images.js';
 import type { Picture } from '../src/media/pictures/picture.js';
+import { MultiScaleDiscriminator } from '../src/models/discriminator.js';
+import { fillByFormula } from '../src/models/files/formula-weights.js';
 import { loadModel, saveModel, weightsHash } from '../src/models/files/model-file.js';
 import { OSFV_PRESETS, OSFV_VOX_256, type OsfvConfig } from '../src/models/osfv/config.js';
-import { keypointsOfHead, rotationOf } from '../src/models/osfv/head-estimator.js';
+import { degreesOf, keypointsOfHead, rotationOf } from '../src/models/osfv/head-estimator.js';
 import { Osfv } from '../src/models/osfv/osfv.js';
 import { namedFrame } from '../src/models/osfv/seen.js';
 import { describeFile } from '../src/pipelines/describe-file.js';
@@ -328,4 +340,74 @@ test('dagan animate moves a portrait by OSFV, and turns it where it is told', as
   const [relative, absolute, turned] = frames as [Picture, Picture, Picture];
   const alike = [psnr(absolute, relative), psnr(turned, relative)];
   assert.ok(Math.max(...alike) < 60, `three animations, alike to ${alike} dB`);
+});
+
+test('losses and discriminator are those of the published code', { skip: sharedMissing }, () => {
+  const reference = referenceTensors('osfv.safetensors');
+  noGrad(() =>
+    tidy(() => {
+      const near = (name: string, actual: Tensor): void => {
+        const expected = reference(`loss.${name}`).item();
+        const found = actual.to({ dtype: 'float32' }).item();
+        assert.ok(
+          Math.abs(found - expected) <= 1e-4 * Math.max(1, Math.abs(expected)),
+          `${name}: ${found}, ${expected}`,
+        );
+      };
+      near('keypoint', keypointPriorLoss(reference('kp_driving.value')).mul(10));
+      near('expression', expressionLoss(reference('he_driving.exp').reshape(1, 15, 3)).mul(5));
+      const degrees = (of: string): Tensor =>
+        cat(
+          ['yaw', 'pitch', 'roll'].map((angle) => degreesOf(reference(`${of}.${angle}`)).reshape(1, 1)),
+          1,
+        );
+      near('headpose', headPoseLoss(degrees('he_driving'), degrees('teacher'), tensor([1])).mul(20));
+      for (const prefix of ['', 'half.']) {
+        const spline = new ThinPlateSpline(reference(`${prefix}tps.theta`), reference(`${prefix}tps.control_params`));
+        const set = (name: string): Keypoints => ({
+          value: reference(`${prefix}${name}.value`).narrow(2, 0, 2),
+          jacobian: prefix ? reference(`${prefix}${name}.jacobian`).narrow(2, 0, 2).narrow(3, 0, 2) : null,
+        });
+        const [seen, bent] = [set('kp_driving'), set('kp_transformed')];
+        const value = equivarianceValueLoss(seen, bent, spline).mul(10).item();
+        assert.ok(Math.abs(value - reference(`${prefix}loss.equivariance_value`).item()) < 1e-4);
+        if (!prefix) continue;
+        const jacobian = equivarianceJacobianLoss(seen, bent, spline).mul(10).item();
+        const expected = reference('half.loss.equivariance_jacobian').item();
+        assert.ok(Math.abs(jacobian - expected) < 1e-3, `${jacobian}, ${expected}`);
+      }
+      using judge = new MultiScaleDiscriminator({ keypoints: 0, spectralNorm: true });
+      fillByFormula(judge, { prefix: 'discriminator' });
+      for (const [name, value] of judge.stateDict('discriminator')) {
+        if (/weight_[uv]$/.test(name)) value.copy_(reference(name));
+      }
+      judge.eval();
+      const [fake, real] = ['prediction', 'driving'].map((name) => judge.forward(new Map([[1, reference(name)]])));
+      near('gen_gan', generatorHingeLoss(fake!));
+      near('feature_matching', featureMatchingLoss(real!, fake!).mul(10));
+      near('disc_gan', discriminatorHingeLoss(real!, fake!));
+    }),
+  );
+});
+
+test('the pose of a head is found from where landmarks are seen, also of a part of them', async () => {
+  const { canonicalFace } = splitFaceAssets(await defaultAssets());
+  const pose = new LandmarkPose(canonicalFace, TRAVELLING_POINTS);
+  for (const angles of [
+    [0, 0, 0],
+    [25, -10, 15],
+    [-40, 20, -30],
+  ] as const) {
+    const rotation = headRotation(angles);
+    const places = new Float32Array(3 * TRAVELLING_POINTS.length);
+    for (const [i, point] of TRAVELLING_POINTS.entries()) {
+      if (point >= 468 || i % 3 === 2) continue; // irises, and what is hidden
+      const [x, y, z] = [0, 1, 2].map((axis) => canonicalFace.points[3 * point + axis]! * (axis === 0 ? 1 : -1));
+      const along = (row: number): number => rotation[row]! * x! + rotation[row + 1]! * y! + rotation[row + 2]! * z!;
+      places.set([0.04 * along(0) + 0.1, 0.04 * along(3) - 0.2, 1], 3 * i);
+    }
+    const found = pose.of(places)!;
+    for (const [i, angle] of angles.entries()) assert.ok(Math.abs(found[i]! - angle) < 0.1, `${found} for ${angles}`);
+  }
+  assert.equal(pose.of(new Float32Array(3 * TRAVELLING_POINTS.length)), null, 'nothing is seen');
 });

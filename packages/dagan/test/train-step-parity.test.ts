@@ -41,7 +41,16 @@ const LOSS_NAMES: Readonly<
   Record<
     | Exclude<
         ObjectiveTerm,
-        'pixel' | 'painted' | 'warp' | 'landmark' | 'meshMotion' | 'featureReconstruction' | 'identity'
+        | 'pixel'
+        | 'painted'
+        | 'warp'
+        | 'landmark'
+        | 'meshMotion'
+        | 'featureReconstruction'
+        | 'identity'
+        | 'keypointPrior'
+        | 'headPose'
+        | 'expression'
       >
     | 'discriminator',
     string

@@ -1,7 +1,18 @@
 // Reads face models from files: those of the installed npm packages, and the user's.
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
+import { FACE_ASSETS } from './assets.js';
+
+/** Where the file that `FACE_ASSETS` names is installed. @throws Error that names it if it is not there */
+export function installedFaceAssets(): string {
+  const { package: name, file } = FACE_ASSETS;
+  const folders = createRequire(import.meta.url).resolve.paths(name) ?? [];
+  const path = folders.map((folder) => join(folder, name, file)).find((each) => existsSync(each));
+  if (path !== undefined) return path;
+  throw new Error(`${file} of the npm package ${name} is not there; install the packages anew (npm ci)`);
+}
 
 /**
  * The bytes of a file of an installed package, wherever Node.js would look for it. Packages may keep such files from

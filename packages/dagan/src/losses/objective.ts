@@ -29,6 +29,12 @@ export const OBJECTIVE_WEIGHTS = {
   featureReconstruction: 0,
   /** Features of a network that knows faces (X2Face, stage II). */
   identity: 0,
+  /** Keypoints in space keep apart, and their middle its depth (OSFV). */
+  keypointPrior: 0,
+  /** Angles of the head, in degrees, against those of the face mesh (OSFV). */
+  headPose: 0,
+  /** How far expression moves keypoints (OSFV). */
+  expression: 0,
 } as const;
 
 /** Name of a term. */

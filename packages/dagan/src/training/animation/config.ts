@@ -125,7 +125,7 @@ export function weighsRegions({ weights, regionWeight = 1 }: RegionUse): boolean
 /** Whether batches must say where mouth, eyes and landmarks are. */
 export function needsFaceCues(config: CueUse): boolean {
   const { weights, guided = 0 } = config;
-  return weights.landmark > 0 || weights.meshMotion > 0 || guided > 0 || weighsRegions(config);
+  return weights.landmark > 0 || weights.meshMotion > 0 || weights.headPose > 0 || guided > 0 || weighsRegions(config);
 }
 
 /** @throws TrainingSetupError if the phases are not the whole run */

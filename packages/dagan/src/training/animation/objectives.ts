@@ -4,6 +4,7 @@ import { systemOf } from '../../models/files/systems.js';
 import { TrainingSetupError } from '../run/setup-error.js';
 import { type AnimationTrainingConfig, checkTrainingConfig } from './config.js';
 import { MONKEY_NET_TRAINING } from './monkey-net-objective.js';
+import { OSFV_TRAINING } from './osfv-objective.js';
 import { checkSystemTraining, isSystemTraining, type SystemTrainingConfig } from './system-config.js';
 import type { SystemTraining } from './system-objective.js';
 import { X2FACE_TRAINING } from './x2face-objective.js';
@@ -12,6 +13,7 @@ import { X2FACE_TRAINING } from './x2face-objective.js';
 const TRAININGS: Readonly<Record<string, SystemTraining>> = {
   x2face: X2FACE_TRAINING,
   'monkey-net': MONKEY_NET_TRAINING,
+  osfv: OSFV_TRAINING,
 };
 
 /** @throws TrainingSetupError for a system that cannot be trained */

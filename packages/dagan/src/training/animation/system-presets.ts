@@ -1,6 +1,7 @@
 // Trainings of the systems beside DaGAN by name: the published sizes, and small ones that two processors finish.
 import { OBJECTIVE_WEIGHTS, type ObjectiveTerm, type ObjectiveWeights } from '../../losses/objective.js';
 import { MONKEY_NET_PUBLISHED, type MonkeyNetConfig } from '../../models/monkey-net/monkey-net.js';
+import { OSFV_VOX_256, type OsfvConfig } from '../../models/osfv/config.js';
 import { X2FACE_PUBLISHED, type X2FaceConfig } from '../../models/x2face/x2face.js';
 import type { AnimationTrainingConfig } from './config.js';
 import { TRAINING_PRESETS } from './presets.js';
@@ -98,6 +99,54 @@ const monkeyNetSmall: SystemTrainingConfig = {
   phases: [{ size: 128, share: 1 }],
 };
 
+/** The published losses, with the face mesh in place of the network that taught the head's pose. */
+const osfv: SystemTrainingConfig = {
+  ...COMMON,
+  name: 'osfv',
+  model: OSFV_VOX_256,
+  steps: 450_000,
+  batchSize: 32,
+  phases: [{ size: 256, share: 1 }],
+  learningRate: 2e-4,
+  schedule: { kind: 'milestones', at: [0.6], factor: 0.1 },
+  weights: only({
+    ...{ perceptual: 10, generatorAdversarial: 1, featureMatching: 10, equivarianceValue: 10 },
+    ...{ keypointPrior: 10, headPose: 20, expression: 5 },
+  }),
+};
+
+const smallOsfv: OsfvConfig = {
+  ...OSFV_VOX_256,
+  depth: 8,
+  keypointDetector: {
+    ...{ blockExpansion: 16, maxFeatures: 128, numBlocks: 4 },
+    ...{ temperature: OSFV_VOX_256.keypointDetector.temperature, scaleFactor: 0.5 },
+  },
+  headEstimator: { ...OSFV_VOX_256.headEstimator, width: 16 },
+  generator: {
+    ...{ blockExpansion: 32, maxFeatures: 128, numDownBlocks: 2, volumeChannels: 16, numVolumeBlocks: 2 },
+    ...{ numBottleneckBlocks: 3, decoder: 'residual' },
+    denseMotion: {
+      ...{ blockExpansion: 16, maxFeatures: 128, numBlocks: 4, compress: 4 },
+      keypointVariance: OSFV_VOX_256.generator.denseMotion.keypointVariance,
+    },
+  },
+};
+
+/** Without the discriminator, which learns slowly, and with pixels instead. */
+const osfvSmall: SystemTrainingConfig = {
+  ...osfv,
+  name: 'osfv-small',
+  model: smallOsfv,
+  steps: 20_000,
+  batchSize: 8,
+  phases: [{ size: 128, share: 1 }],
+  learningRate: 4e-4,
+  schedule: { kind: 'cosine', warmup: 200, floor: 0.05 },
+  clipNorm: 100,
+  weights: { ...osfv.weights, pixel: 100, generatorAdversarial: 0, featureMatching: 0, headPose: 1 },
+};
+
 /** `-identity` is the second stage of X2Face; `-small` fits two processors. */
 export const SYSTEM_PRESETS = {
   x2face,
@@ -106,6 +155,8 @@ export const SYSTEM_PRESETS = {
   'x2face-identity-small': identity(x2faceSmall, 'x2face-identity-small'),
   'monkey-net': monkeyNet,
   'monkey-net-small': monkeyNetSmall,
+  osfv,
+  'osfv-small': osfvSmall,
 } as const satisfies Record<string, SystemTrainingConfig>;
 
 /** A preset of any system by name. Throws a RangeError that names the ones there are. */
