@@ -8,7 +8,7 @@ import { readManifest } from '../src/export/index.js';
 import { readPicture, writePicture } from '../src/media/index.js';
 import { saveModel } from '../src/models/index.js';
 import { runtimeOfExported } from '../src/pipelines/choose-engine.js';
-import { dagan, formulaModel, SMALL_WITHOUT_DEPTH } from './cli-run.js';
+import { dagan, daganOnFullDisk, formulaModel, SMALL_WITHOUT_DEPTH } from './cli-run.js';
 import { makeMp4, names, psnr, scene, temporaryFolder } from './media-fixtures.js';
 
 const folder = await temporaryFolder();
@@ -56,6 +56,37 @@ test('an exported model animates without LibTorch, and the frames are those that
   assert.match(libtorch.stderr, /LibTorch [\d.]+, cpu, float32/);
   const [actual, expected] = [await frames('onnx'), await frames('libtorch')];
   for (const i of [0, 1, 2]) assert.ok(psnr(actual[i]!, expected[i]!) > 60);
+});
+
+test('on a full disk every command says so by the name of its output, and leaves what was there', async () => {
+  const inner = join(folder, 'full');
+  await mkdir(join(inner, 'kept'), { recursive: true });
+  const [model, portrait, clip] = ['../quick.safetensors', '../face.png', '../talk.mp4'];
+  const earlier = await dagan(inner, ['export', '--checkpoint', model, '-o', 'kept']);
+  assert.equal(earlier.code, 0, earlier.stderr);
+  const before = await readFile(join(inner, 'kept', 'manifest.json'), 'utf8');
+  const exact = ['--checkpoint', model, '--crop', 'none'];
+  for (const [words, output] of [
+    [['export', '--checkpoint', model, '-o', 'new/folder'], 'new/folder/model.safetensors'],
+    [['export', '--checkpoint', model, '-o', 'kept', '--precision', 'float16'], 'kept/model.safetensors'],
+    [['import', model, '-o', 'out.safetensors'], 'out.safetensors'],
+    [['average', model, model, '-o', 'out.safetensors'], 'out.safetensors'],
+    [['inspect', portrait, portrait, '--checkpoint', model, '-o', 'out.safetensors'], 'out.safetensors'],
+    [['keypoints', portrait, ...exact, '-o', 'out.png', '--size', '1024'], 'out.png'],
+    [['animate', portrait, clip, ...exact, '--size', '1024', '-o', 'out.webp'], 'out.webp'],
+  ] as const) {
+    const { code, stderr } = await daganOnFullDisk(inner, words, 4);
+    const said = new RegExp(
+      `^dagan: (full/)?${output}: cannot be written.*(the system allows|EFBIG|disk is full)`,
+      'm',
+    );
+    assert.equal(code, 1, `${words.join(' ')}: ${stderr}`);
+    assert.match(stderr, said);
+    assert.deepEqual(await names(inner), ['kept'], words.join(' '));
+  }
+  assert.equal(await readFile(join(inner, 'kept', 'manifest.json'), 'utf8'), before);
+  assert.equal(readManifest(join(inner, 'kept')).precision, 'float32');
+  assert.equal((await names(join(inner, 'kept'))).length, 5, 'no part is left');
 });
 
 test('an exported model in weights/ is the default, with LibTorch and without, and float16 stores it in half', async () => {

@@ -1,5 +1,5 @@
 // Runs the compiled command line as a user would, and makes small models for it.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { DaGAN, fillByFormula, MODEL_PRESETS, type ModelConfig, publishedName } from '../src/models/index.js';
 
@@ -37,6 +37,21 @@ export function dagan(
   variables: Readonly<Record<string, string>> = {},
 ): Promise<CliResult> {
   return startDagan(folder, words, variables).result;
+}
+
+/**
+ * Runs `dagan` where files may have few bytes, as if the disk were full: both cut a write short.
+ *
+ * @param blocks of 512 bytes
+ */
+export async function daganOnFullDisk(folder: string, words: readonly string[], blocks: number): Promise<CliResult> {
+  const shell = ['-c', `ulimit -f ${blocks}; exec "$0" "$@"`, process.execPath, MAIN, ...words];
+  const env = { ...process.env, OMP_NUM_THREADS: '1', NO_COLOR: '1' };
+  return new Promise((resolve) => {
+    execFile('sh', shell, { cwd: folder, env }, (error, stdout, stderr) => {
+      resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
+    });
+  });
 }
 
 const full = MODEL_PRESETS.dagan;

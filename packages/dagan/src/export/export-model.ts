@@ -1,12 +1,12 @@
 // A model as a folder: three ONNX graphs, one file of weights that they share, and a manifest.
 import { createHash } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { computeInHalf, storedAs, toOnnx } from '@dagan/libtorch';
-import { openCheckpoint } from '@dagan/libtorch/checkpoint';
+import { CheckpointError, openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { encodeOnnx, type OnnxExternalData, type OnnxModel, type OnnxValue } from '@dagan/libtorch/onnx';
 import { DaganError } from '../errors.js';
-import { abandon, beginFile, commitFile, writeWhole } from '../media/files.js';
+import { WholeFiles } from '../media/files.js';
 import type { AnimationModel } from '../models/animation-model.js';
 import { DaGAN } from '../models/dagan.js';
 import { type ModelMetadata, saveModel } from '../models/files/model-file.js';
@@ -49,7 +49,8 @@ const OF_THE_FILE = new Set(['format', 'architecture', 'config']);
  * made if need be. The model is changed (`prepareForInference`) and can afterwards be used, but neither trained nor saved.
  *
  * @throws RangeError if the model's networks cannot halve pictures of this size as often as they do; TraceError if an
- *   operator has no form in ONNX; DaganError if the model's system has none; CheckpointError if float16 cannot hold the weights. Then no file is changed
+ *   operator has no form in ONNX; DaganError if the model's system has none; CheckpointError if float16 cannot hold the weights;
+ *   CheckpointError or MediaError if there is no room. Then no file is changed
  */
 export async function exportModel(
   model: AnimationModel,
@@ -65,47 +66,64 @@ export async function exportModel(
   if (size !== undefined && !(size > 0 && size % multiple === 0)) {
     throw new RangeError(`the size of this model's pictures must be a multiple of ${multiple}, not ${size}`);
   }
-  await mkdir(folder, { recursive: true });
-  const target = join(folder, WEIGHTS_NAME);
-  const part = await beginFile(target);
-  let graphs: Record<Step, OnnxModel>;
-  let about: ModelMetadata;
-  let weights: ExportedFile;
+  const made = await mkdir(folder, { recursive: true });
   try {
-    about = saveModel(part, model, metadata, { kernels: type });
-    weights = { file: WEIGHTS_NAME, ...digestOf(part) };
-    graphs = encodableSteps(model, part, { precision, size: fixed });
+    return await writeExport(model, folder, { precision, weights: type, size: fixed, metadata, exportedBy });
   } catch (error) {
-    await abandon(part);
+    if (made !== undefined) await rm(made, { recursive: true, force: true });
     throw error;
   }
-  await commitFile(part, target);
+}
+
+/** All files of the folder, or none. */
+async function writeExport(
+  model: AnimationModel,
+  folder: string,
+  { precision, weights: type, size, metadata, exportedBy }: Required<Omit<ExportOptions, 'size'>> & { size?: number },
+): Promise<Manifest> {
+  await using whole = new WholeFiles();
+  const target = join(folder, WEIGHTS_NAME);
+  const part = await whole.begin(target);
+  const about = saveWeights(target, part, () => saveModel(part, model, metadata, { kernels: type }));
+  const weights = { file: WEIGHTS_NAME, ...digestOf(part) };
+  const graphs = encodableSteps(model, part, { precision, size });
   const files: Partial<Record<Step, GraphFile>> = {};
   for (const step of STEPS) {
     const { inputs, outputs } = graphs[step];
     const bytes = encodeOnnx(graphs[step]);
     const file = `${step}.onnx`;
-    await writeWhole(join(folder, file), bytes);
+    await whole.write(join(folder, file), bytes);
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     files[step] = { file, bytes: bytes.length, sha256, inputs: describe(inputs), outputs: describe(outputs) };
   }
   const manifest: Manifest = {
     format: MANIFEST_FORMAT,
-    architecture: system,
+    architecture: systemOf(model.config).name,
     config: model.config as Manifest['config'],
     ...(model instanceof DaGAN ? {} : { motion: model.motion }),
     keypoints: keypointsIn(graphs.drive.outputs),
     precision,
-    ...(fixed === undefined ? {} : { size: fixed }),
-    multiple,
+    ...(size === undefined ? {} : { size }),
+    multiple: model.sizeMultiple,
     opset: graphs.generate.opset,
     graphs: files as Manifest['graphs'],
     weights: { ...weights, type },
     metadata: Object.fromEntries(Object.entries(about).filter(([key]) => !OF_THE_FILE.has(key))),
     exported_by: exportedBy,
   };
-  await writeWhole(join(folder, MANIFEST_NAME), new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`));
+  await whole.write(join(folder, MANIFEST_NAME), new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`));
+  await whole.commit();
   return manifest;
+}
+
+/** Saves the weights; what goes wrong is told by the final name. */
+function saveWeights(target: string, part: string, save: () => ModelMetadata): ModelMetadata {
+  try {
+    return save();
+  } catch (error) {
+    if (!(error instanceof CheckpointError)) throw error;
+    throw new CheckpointError(target, error.message.slice(`${part}: `.length), { cause: error });
+  }
 }
 
 /** The model's steps, which take their weights from the file at `path`. */

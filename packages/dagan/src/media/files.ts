@@ -93,6 +93,40 @@ export async function writeWhole(path: string, data: Uint8Array): Promise<void> 
   await commitFile(part, path);
 }
 
+/** Several files that belong together: they get their names when all of them are written. */
+export class WholeFiles implements AsyncDisposable {
+  readonly #parts = new Map<string, string>();
+
+  /** Begins the file `path` and gives the name under which it is to be written. */
+  async begin(path: string): Promise<string> {
+    const part = await beginFile(path);
+    this.#parts.set(path, part);
+    return part;
+  }
+
+  /** Writes the file `path`. */
+  async write(path: string, data: Uint8Array): Promise<void> {
+    const part = await this.begin(path);
+    await writeFile(part, data).catch((error: unknown) => {
+      throw toMediaError(path, error, 'cannot be written');
+    });
+  }
+
+  /** Gives all files their names, in the order in which they were begun. */
+  async commit(): Promise<void> {
+    for (const [path, part] of this.#parts) {
+      await commitFile(part, path);
+      this.#parts.delete(path);
+    }
+  }
+
+  /** Removes what was not committed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#parts.values()].map(abandon));
+    this.#parts.clear();
+  }
+}
+
 /** Name of the `index`-th frame in a folder of frames. */
 export function frameName(index: number): string {
   return `${String(index).padStart(6, '0')}.png`;
