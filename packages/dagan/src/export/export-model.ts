@@ -15,7 +15,6 @@ import { digestOf } from './exported-folder.js';
 import { STEPS, type Step, traceDagan, traceSystem } from './graphs.js';
 import { halfNodes } from './half.js';
 import {
-  type ExportedFile,
   type ExportPrecision,
   type GraphFile,
   MANIFEST_FORMAT,
