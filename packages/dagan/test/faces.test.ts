@@ -495,11 +495,11 @@ test('a converted network computes what its operations say, with "same" padding 
       { name: 'input', shape: [1, 2], type: 0 },
       { name: 'output', shape: [1, 2], type: 0 },
     ],
-    operators: [{ kind: 14, inputs: [0], outputs: [1] }],
+    operators: [{ kind: 25, inputs: [0], outputs: [1] }],
     inputs: [0],
     outputs: [1],
   });
-  assert.throws(() => tfliteToOnnx(unknown, 'sigmoid'), /sigmoid: the operation 14 is not known/);
+  assert.throws(() => tfliteToOnnx(unknown, 'softmax'), /softmax: the operation 25 is not known/);
 });
 
 /** Bits of a number that half precision holds exactly, other than 0 and below 2^-14. */
