@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { noGrad, saveStateDict, type Tensor, tensor, zeros } from '@dagan/libtorch';
 import sharp from 'sharp';
 import { LibtorchEngine } from '../src/animation/engines/index.js';
+import { FACE_LANDMARKS, FaceAnalyzer } from '../src/faces/index.js';
 import {
   createPicture,
   cropPicture,
@@ -276,6 +277,19 @@ test('keypoints are drawn where the networks find them, in the same colours in e
   assert.equal(clip.stdout, 'keypoints.mp4: 3 frames\n', clip.stderr);
   const { frames } = await readAll(path('keypoints.mp4'));
   assert.deepEqual([frames[0]!.picture.width, frames[0]!.picture.height], [132, 64 + LABEL_HEIGHT]);
+});
+
+test('named keypoints are drawn on the face mesh', async () => {
+  const { numKeypoints } = SMALL_WITHOUT_DEPTH;
+  const last = numKeypoints - 1; // drawn over the others
+  saveModel(path('named.safetensors'), formulaModel({ ...SMALL_WITHOUT_DEPTH, semanticKeypoints: { noseTip: last } }));
+  const words = ['--crop', 'none', '--size', '256', '--checkpoint', 'named.safetensors', ...PRECISE, '-o', 'nose.png'];
+  const run = await figure(['keypoints', EXAMPLE, ...words]);
+  assert.equal(run.code, 0, run.stderr);
+  await using analyzer = await FaceAnalyzer.load({ mesh: 'refined' });
+  const { points } = (await analyzer.track(await readPicture(EXAMPLE)))!;
+  const [x, y] = [0, 1].map((axis) => Math.round(points[3 * FACE_LANDMARKS.noseTip + axis]! - 0.5)) as [number, number];
+  assert.deepEqual(pixel(await readPicture(path('nose.png')), x, y), [...distinctColor(last)]);
 });
 
 test('the face is what is shown of a larger picture, unless another square is asked for', async () => {

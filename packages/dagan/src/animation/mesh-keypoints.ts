@@ -49,7 +49,7 @@ export class MeshGuidedEngine implements Engine {
   readonly keypointNames: KeypointNames;
   /** The face in the frame before. */
   #mesh: FaceMesh | undefined;
-  /** In a set. */
+  /** In a set; 0 until the network has found one. */
   #count = 0;
 
   constructor(
@@ -84,12 +84,17 @@ export class MeshGuidedEngine implements Engine {
   async drive(frames: readonly Picture[], { faces, withDisparity }: DriveOptions = {}): Promise<Analysis[]> {
     const meshes = await (faces ?? this.#follow(frames));
     this.#mesh = meshes.at(-1);
-    const found = meshes.map((mesh, i) => mesh && keypointsOfMesh(mesh, frames[i]!, this.keypointNames, this.#count));
-    const whole = found.every((value) => value?.every((number) => !Number.isNaN(number)));
-    if (whole && !withDisparity) {
-      return found.map((value) => ({ keypoints: { value: value!, jacobian: null }, disparity: null }));
+    const find = () =>
+      meshes.map((mesh, i) => mesh && keypointsOfMesh(mesh, frames[i]!, this.keypointNames, this.#count));
+    const whole = (value: Float32Array | undefined): value is Float32Array =>
+      value !== undefined && value.length > 0 && !value.some(Number.isNaN);
+    if (!withDisparity) {
+      const found = find();
+      if (found.every(whole)) return found.map((value) => ({ keypoints: { value, jacobian: null }, disparity: null }));
     }
     const analyses = await this.engine.drive(frames, { withDisparity });
+    this.#count = analyses[0]!.keypoints.value.length / 2;
+    const found = find();
     return analyses.map((analysis, i) =>
       found[i] ? { ...analysis, keypoints: placed(analysis.keypoints, found[i]) } : analysis,
     );
