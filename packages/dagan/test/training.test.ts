@@ -8,14 +8,11 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import {
   cat,
-  eye,
-  F,
   full,
   getThreads,
   liveTensors,
   manualSeed,
   noGrad,
-  randn,
   readStateDict,
   setThreads,
   stack,
@@ -28,10 +25,9 @@ import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { TRAVELLING_POINTS } from '../src/faces/landmarks.js';
 import { ThinPlateSpline } from '../src/geometry/index.js';
 import { OBJECTIVE_WEIGHTS, type ObjectiveWeights } from '../src/losses/index.js';
-import { CrossModalAttention, DaGAN, loadModel } from '../src/models/index.js';
+import { DaGAN, loadModel } from '../src/models/index.js';
 import type { ResidualDecoder } from '../src/models/residual-decoder.js';
 import { coordinateGrid } from '../src/tensors/grid.js';
-import { alignAttention } from '../src/training/animation/align-attention.js';
 import {
   type AnimationLosses,
   AnimationTrainee,
@@ -416,29 +412,6 @@ test('a phase can do without the discriminator, which learns nothing until it ta
   };
   assert.equal(learned(2), 0);
   assert.ok(learned(4) > 10);
-});
-
-test('the attention gets its start once, at the step that says so: rows then depend on their query', () => {
-  manualSeed(4);
-  const attention = new CrossModalAttention(64, 'scaled').requiresGrad_(false);
-  const latent = randn([6, 8, 12, 12]);
-  const seen = (channels: number): Tensor => {
-    const mixed = F.conv2d(latent, randn([channels, 8, 1, 1]));
-    return mixed.add(randn([6, channels, 12, 12]).mul(0.5)).add(20); // means are large, as behind a ReLU
-  };
-  const [depth, appearance] = [seen(64), seen(64)];
-  const likeness = (): number => {
-    const rows = attention.weights(attention.query(depth), appearance).select(0, 0); // [144, 144]
-    const unit = rows.div(rows.square().sum([1], true).sqrt());
-    return unit.matmul(unit.transpose(0, 1)).mean().item();
-  };
-  const before = likeness();
-  alignAttention(attention, depth, appearance);
-  const rows = attention.weights(attention.query(depth), appearance).select(0, 0);
-  const own = rows.mul(eye(144)).sum([1]).mean().item();
-  assert.ok(before > 0.9, `rows were alike: ${before}`);
-  assert.ok(likeness() < 0.3, `rows differ: ${likeness()}`);
-  assert.ok(own > 0.3, `places find themselves: ${own}`);
 });
 
 test('an attention that is to get its start at a step has it from then on, and not before', async () => {

@@ -33,6 +33,10 @@ export function keypointsOfMesh(
   return value;
 }
 
+/** Whether every keypoint of a set is known. */
+const isWhole = (value: Float32Array | undefined): value is Float32Array =>
+  value !== undefined && value.length > 0 && !value.some(Number.isNaN);
+
 /** Keypoints with others in place of those that are numbers. */
 function placed({ value, jacobian }: KeypointSet, others: Float32Array): KeypointSet {
   return { value: value.map((found, i) => (Number.isNaN(others[i]) ? found : others[i]!)), jacobian };
@@ -71,7 +75,7 @@ export class MeshGuidedEngine implements Engine {
     const mesh = await this.faces.track(portrait);
     // Of the portraits after the first it is known whether the mesh tells all keypoints; then no network needs to find any.
     const found = mesh && keypointsOfMesh(mesh, portrait, this.keypointNames, this.#count);
-    if (found && found.length > 0 && found.every((value) => !Number.isNaN(value))) {
+    if (isWhole(found)) {
       return this.engine.setSource(portrait, { keypoints: { value: found, jacobian: null } });
     }
     const analysis = await this.engine.setSource(portrait);
@@ -86,11 +90,10 @@ export class MeshGuidedEngine implements Engine {
     this.#mesh = meshes.at(-1);
     const find = () =>
       meshes.map((mesh, i) => mesh && keypointsOfMesh(mesh, frames[i]!, this.keypointNames, this.#count));
-    const whole = (value: Float32Array | undefined): value is Float32Array =>
-      value !== undefined && value.length > 0 && !value.some(Number.isNaN);
     if (!withDisparity) {
       const found = find();
-      if (found.every(whole)) return found.map((value) => ({ keypoints: { value, jacobian: null }, disparity: null }));
+      if (found.every(isWhole))
+        return found.map((value) => ({ keypoints: { value, jacobian: null }, disparity: null }));
     }
     const analyses = await this.engine.drive(frames, { withDisparity });
     this.#count = analyses[0]!.keypoints.value.length / 2;

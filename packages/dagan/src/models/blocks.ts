@@ -64,15 +64,16 @@ export class UpBlock extends SameBlock {
 
 /** Two convolutions, each after batch norm and ReLU, added to the input. */
 export class ResidualBlock extends nn.Module {
-  readonly conv1: nn.Conv2d;
-  readonly conv2: nn.Conv2d;
+  readonly conv1: nn.Conv2d | nn.Conv3d;
+  readonly conv2: nn.Conv2d | nn.Conv3d;
   readonly norm1: nn.BatchNorm2d;
   readonly norm2: nn.BatchNorm2d;
 
-  constructor(channels: number) {
+  /** @param Conv of pictures [N, C, H, W], or of volumes [N, C, D, H, W] */
+  constructor(channels: number, Conv: typeof nn.Conv2d | typeof nn.Conv3d = nn.Conv2d) {
     super();
-    this.conv1 = new nn.Conv2d(channels, channels, 3, { padding: 1 });
-    this.conv2 = new nn.Conv2d(channels, channels, 3, { padding: 1 });
+    this.conv1 = new Conv(channels, channels, 3, { padding: 1 });
+    this.conv2 = new Conv(channels, channels, 3, { padding: 1 });
     this.norm1 = new nn.BatchNorm2d(channels);
     this.norm2 = new nn.BatchNorm2d(channels);
   }
@@ -84,6 +85,6 @@ export class ResidualBlock extends nn.Module {
 
   forward(x: Tensor): Tensor {
     const inner = this.conv1.forward(this.norm1.forward(x).relu());
-    return this.conv2.forward(this.norm2.forward(inner).relu()).add(x); // [N, C, H, W]
+    return this.conv2.forward(this.norm2.forward(inner).relu()).add(x); // as x
   }
 }

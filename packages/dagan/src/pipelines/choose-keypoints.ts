@@ -9,7 +9,7 @@ import { PLANE } from '../tensors/motion-space.js';
 export type KeypointSource = 'auto' | 'mesh' | 'network';
 
 /**
- * The engine, before which the mesh stands where it is wanted.
+ * The engine, before which the mesh stands where it is wanted. The engine stays the caller's where that fails.
  *
  * @param faces gives what follows a face, with the refined mesh; asked for only where the mesh is taken
  * @throws DaganError if the mesh is wanted of a model whose keypoints have no names
@@ -22,7 +22,6 @@ export async function withKeypointsOf(
   const named = Object.keys(engine.keypointNames ?? {}).length > 0;
   if (source === 'network' || (source === 'auto' && !named)) return engine;
   if (named) return new MeshGuidedEngine(engine, await faces());
-  engine.dispose();
   const message = 'the keypoints of this model have no names, so the face mesh cannot say where they are';
   throw new DaganError('unnamed-keypoints', message, {});
 }
@@ -34,7 +33,6 @@ export function requireControls(controls: MotionControls, engine: Engine): void 
     checkAngles(controls, engine.motion ?? PLANE);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    engine.dispose();
     throw new DaganError('unnamed-keypoints', error.message, {});
   }
 }

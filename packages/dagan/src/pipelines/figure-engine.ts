@@ -31,10 +31,15 @@ export async function chooseFigureEngine(
     analyzer = loaded;
     return { track: (picture) => loaded.track(picture) };
   };
-  const engine = await withKeypointsOf(choice.keypoints, chosen.engine, finder);
   const close = async (): Promise<void> => {
-    engine.dispose();
+    chosen.engine.dispose();
     await analyzer?.close();
   };
-  return { ...chosen, engine, [Symbol.asyncDispose]: close };
+  try {
+    const engine = await withKeypointsOf(choice.keypoints, chosen.engine, finder);
+    return { ...chosen, engine, [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }

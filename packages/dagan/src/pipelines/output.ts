@@ -16,7 +16,12 @@ export type Output = AsyncDisposable & {
 export const isPictureOutput = (path: string): boolean =>
   ['.png', '.jpg', '.jpeg'].includes(extname(path).toLowerCase());
 
-/** Whether a name is that of an output at all. @throws MediaError that says what outputs there are */
+/**
+ * Checks the name of an output: pictures take one frame, and few kinds of file are transparent.
+ *
+ * @param isOne whether one frame comes out
+ * @throws MediaError that says what outputs there are
+ */
 export function checkOutput(path: string, { isOne, transparent }: { isOne: boolean; transparent: boolean }): void {
   const picture = isOne && isPictureOutput(path);
   const keepsAlpha = picture ? extname(path).toLowerCase() === '.png' : holdsAlpha(path);

@@ -2,13 +2,12 @@
 import { F, nn, type Tensor } from '@dagan/libtorch';
 import { widened } from '../../tensors/precision.js';
 import { occlude } from '../../tensors/warp.js';
-import { DownBlock, SameBlock } from '../blocks.js';
+import { DownBlock, ResidualBlock, SameBlock } from '../blocks.js';
 import { ResidualDecoder } from '../residual-decoder.js';
 import type { OsfvConfig } from './config.js';
 import { VolumeSpadeDecoder } from './decoders.js';
 import { type SpaceMotion, SpaceMotionNetwork } from './dense-motion.js';
 import type { SpaceKeypoints } from './keypoint-detector.js';
-import { VolumeResidualBlock } from './volume-blocks.js';
 
 /** What the generator needs of a source; computed once per portrait. */
 export type EncodedVolume = {
@@ -43,7 +42,7 @@ export class VolumeGenerator extends nn.Module {
   readonly first: SameBlock;
   readonly downBlocks: nn.ModuleList<DownBlock>;
   readonly second: nn.Conv2d;
-  readonly volumeBlocks: nn.ModuleList<VolumeResidualBlock>;
+  readonly volumeBlocks: nn.ModuleList<ResidualBlock>;
   readonly third: LeakyBlock;
   readonly fourth: nn.Conv2d;
   readonly decoder: ResidualDecoder | VolumeSpadeDecoder;
@@ -61,7 +60,7 @@ export class VolumeGenerator extends nn.Module {
     this.downBlocks = new nn.ModuleList(channels.slice(1).map((out, i) => new DownBlock(channels[i]!, out)));
     this.second = new nn.Conv2d(deepest, volumeChannels * config.depth, 1);
     this.volumeBlocks = new nn.ModuleList(
-      Array.from({ length: rest.numVolumeBlocks }, () => new VolumeResidualBlock(volumeChannels)),
+      Array.from({ length: rest.numVolumeBlocks }, () => new ResidualBlock(volumeChannels, nn.Conv3d)),
     );
     this.third = new LeakyBlock(volumeChannels * config.depth, deepest);
     this.fourth = new nn.Conv2d(deepest, deepest, 1);

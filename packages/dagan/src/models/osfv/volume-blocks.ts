@@ -45,32 +45,6 @@ export class VolumeUpBlock extends VolumeBlock {
   }
 }
 
-/** Two convolutions, each after batch norm and ReLU, added to the input. */
-export class VolumeResidualBlock extends nn.Module {
-  readonly conv1: nn.Conv3d;
-  readonly conv2: nn.Conv3d;
-  readonly norm1: nn.BatchNorm2d;
-  readonly norm2: nn.BatchNorm2d;
-
-  constructor(channels: number) {
-    super();
-    this.conv1 = new nn.Conv3d(channels, channels, 3, { padding: 1 });
-    this.conv2 = new nn.Conv3d(channels, channels, 3, { padding: 1 });
-    this.norm1 = new nn.BatchNorm2d(channels);
-    this.norm2 = new nn.BatchNorm2d(channels);
-  }
-
-  /** Rearranges the block for use without training. */
-  fuse(): void {
-    this.norm2.foldInto(this.conv1);
-  }
-
-  forward(x: Tensor): Tensor {
-    const inner = this.conv1.forward(this.norm1.forward(x).relu());
-    return this.conv2.forward(this.norm2.forward(inner).relu()).add(x); // [N, C, D, H, W]
-  }
-}
-
 /** Channels from the input's level down. */
 const widths = ({ blockExpansion, maxFeatures, numBlocks }: HourglassConfig): number[] =>
   Array.from({ length: numBlocks + 1 }, (_, i) => Math.min(maxFeatures, blockExpansion * 2 ** i));

@@ -77,6 +77,10 @@ export function phaseOf(
   return phases.at(-1)!;
 }
 
+/** Decay of the average after so many steps: at first it is lower, so that the random start is forgotten quickly. */
+export const decayAt = ({ averageDecay }: Pick<AnimationTrainingConfig, 'averageDecay'>, steps: number): number =>
+  Math.min(averageDecay, (1 + steps) / (10 + steps));
+
 /** Side of the pictures that the finished model is for. */
 export function finalSize({ phases }: Pick<AnimationTrainingConfig, 'phases'>): number {
   return phases.at(-1)!.size;

@@ -160,8 +160,11 @@ export const TRAINING_PRESETS = {
 } as const satisfies Record<string, AnimationTrainingConfig>;
 
 /** A preset by name. Throws a RangeError that names the ones there are. */
-export function trainingPreset(name: string): AnimationTrainingConfig {
-  const preset = (TRAINING_PRESETS as Record<string, AnimationTrainingConfig>)[name];
+export const trainingPreset = (name: string): AnimationTrainingConfig => presetNamed(name, TRAINING_PRESETS);
+
+/** One of `presets`. Throws a RangeError that names them. */
+export function presetNamed<Config>(name: string, presets: Readonly<Record<string, Config>>): Config {
+  const preset = presets[name];
   if (preset) return preset;
-  throw new RangeError(`there is no training preset '${name}'; known are ${Object.keys(TRAINING_PRESETS).join(', ')}`);
+  throw new RangeError(`there is no training preset '${name}'; known are ${Object.keys(presets).join(', ')}`);
 }

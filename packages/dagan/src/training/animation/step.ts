@@ -8,13 +8,12 @@ import type { MultiScaleDiscriminator } from '../../models/discriminator.js';
 import type { PerceptualNetwork } from '../../models/perceptual/vgg19.js';
 import { keepingBuffers } from '../loop/buffers.js';
 import { Descent } from '../loop/descent.js';
-import { finiteMeansOf } from '../loop/scalars.js';
+import { finiteMeansOf, partMeansOf } from '../loop/scalars.js';
 import type { TrainingPlace } from '../ranks/ranks.js';
 import type { AnimationTrainingConfig } from './config.js';
 import { AnimationObjective, type AnimationSeen } from './objective.js';
 import { type FramePair, narrowPair } from './pair.js';
-import { reshapePairs } from './reshape.js';
-import { swayPairs } from './sway.js';
+import { variedPairs } from './vary.js';
 
 /** The losses as numbers, unweighted but for `total`; what has weight 0 is missing, and so is a discriminator without a say. */
 export type AnimationLosses = Readonly<
@@ -76,9 +75,7 @@ export class AnimationStep {
   }
 
   #run(batch: FramePair, transform?: ThinPlateSpline): AnimationStepResult {
-    const { reshape, sway } = this.config;
-    const reshaped = reshape ? reshapePairs(batch, reshape) : batch;
-    const parts = this.#partsOf(sway ? swayPairs(reshaped, sway) : reshaped, transform);
+    const parts = this.#partsOf(variedPairs(batch, this.config), transform);
     for (const descent of this.#descents) descent.zeroGrad();
     let seen: AnimationSeen | undefined;
     const losses = parts.map((part, i) => {
@@ -89,7 +86,7 @@ export class AnimationStep {
     const gradientNorms: AnimationStepResult['gradientNorms'] = { generator: this.#generatorDescent.finish() };
     if (this.objective.adversarial) gradientNorms.discriminator = this.#discriminatorDescent.finish();
     for (const descent of this.#descents) descent.step();
-    return { losses: meanOf(losses), gradientNorms, pairs: parts.at(-1)!.pair, seen: seen! };
+    return { losses: partMeansOf(losses), gradientNorms, pairs: parts.at(-1)!.pair, seen: seen! };
   }
 
   /** Adds the gradients of a part of the batch; both losses see the networks as they were before the step. */
@@ -146,11 +143,3 @@ export class AnimationStep {
 }
 
 type Part = { pair: FramePair; transform: ThinPlateSpline };
-
-function meanOf(losses: readonly AnimationLosses[]): AnimationLosses {
-  const entries = Object.keys(losses[0]!).map((name) => {
-    const values = losses.map((each) => each[name as keyof AnimationLosses] ?? 0);
-    return [name, values.reduce((sum, value) => sum + value, 0) / values.length];
-  });
-  return Object.fromEntries(entries) as AnimationLosses;
-}

@@ -4,15 +4,12 @@ import { MONKEY_NET_PUBLISHED, type MonkeyNetConfig } from '../../models/monkey-
 import { OSFV_VOX_256, type OsfvConfig } from '../../models/osfv/config.js';
 import { X2FACE_PUBLISHED, type X2FaceConfig } from '../../models/x2face/x2face.js';
 import type { AnimationTrainingConfig } from './config.js';
-import { TRAINING_PRESETS } from './presets.js';
+import { presetNamed, TRAINING_PRESETS } from './presets.js';
 import type { SystemTrainingConfig } from './system-config.js';
 
 /** These terms and no others. */
 function only(weights: Partial<Record<ObjectiveTerm, number>>): ObjectiveWeights {
-  const none = Object.fromEntries(Object.keys(OBJECTIVE_WEIGHTS).map((term) => [term, 0])) as Record<
-    ObjectiveTerm,
-    number
-  >;
+  const none = Object.fromEntries(Object.keys(OBJECTIVE_WEIGHTS).map((term) => [term, 0])) as ObjectiveWeights;
   return { ...none, ...weights };
 }
 
@@ -81,6 +78,7 @@ const monkeyNet: SystemTrainingConfig = {
   weights: only({ generatorAdversarial: 1, featureReconstruction: 1 }),
 };
 
+/** Of hourglasses. */
 const fewBlocks = { blockExpansion: 16, maxFeatures: 128, numBlocks: 4 };
 
 const smallMonkeyNet: MonkeyNetConfig = {
@@ -119,7 +117,7 @@ const smallOsfv: OsfvConfig = {
   ...OSFV_VOX_256,
   depth: 8,
   keypointDetector: {
-    ...{ blockExpansion: 16, maxFeatures: 128, numBlocks: 4 },
+    ...fewBlocks,
     ...{ temperature: OSFV_VOX_256.keypointDetector.temperature, scaleFactor: 0.5 },
   },
   headEstimator: { ...OSFV_VOX_256.headEstimator, width: 16 },
@@ -127,7 +125,8 @@ const smallOsfv: OsfvConfig = {
     ...{ blockExpansion: 32, maxFeatures: 128, numDownBlocks: 2, volumeChannels: 16, numVolumeBlocks: 2 },
     ...{ numBottleneckBlocks: 3, decoder: 'residual' },
     denseMotion: {
-      ...{ blockExpansion: 16, maxFeatures: 128, numBlocks: 4, compress: 4 },
+      ...fewBlocks,
+      compress: 4,
       keypointVariance: OSFV_VOX_256.generator.denseMotion.keypointVariance,
     },
   },
@@ -160,12 +159,5 @@ export const SYSTEM_PRESETS = {
 } as const satisfies Record<string, SystemTrainingConfig>;
 
 /** A preset of any system by name. Throws a RangeError that names the ones there are. */
-export function anyPreset(name: string): AnimationTrainingConfig | SystemTrainingConfig {
-  const presets: Readonly<Record<string, AnimationTrainingConfig | SystemTrainingConfig>> = {
-    ...TRAINING_PRESETS,
-    ...SYSTEM_PRESETS,
-  };
-  const preset = presets[name];
-  if (preset) return preset;
-  throw new RangeError(`there is no training preset '${name}'; known are ${Object.keys(presets).join(', ')}`);
-}
+export const anyPreset = (name: string): AnimationTrainingConfig | SystemTrainingConfig =>
+  presetNamed<AnimationTrainingConfig | SystemTrainingConfig>(name, { ...TRAINING_PRESETS, ...SYSTEM_PRESETS });

@@ -11,20 +11,20 @@ import { keepingBuffers } from '../loop/buffers.js';
 import { Descent } from '../loop/descent.js';
 import { inPrecision } from '../loop/mixed-precision.js';
 import { keepingRandomNumbers } from '../loop/random-state.js';
-import { finiteMeansOf } from '../loop/scalars.js';
+import { finiteMeansOf, partMeansOf } from '../loop/scalars.js';
 import { joinSections, loadSections, type Sections } from '../loop/state-sections.js';
 import { joinRanks, type TrainingPlace } from '../ranks/ranks.js';
 import { TrainingSetupError } from '../run/setup-error.js';
 import type { Evaluated, Learned, LearnOptions, Trainee } from '../run/training-stage.js';
+import { decayAt } from './config.js';
 import { evaluateReconstruction } from './evaluation.js';
 import { freeze, partsOf } from './freeze.js';
 import { trainingOf } from './objectives.js';
 import { type FramePair, narrowPair } from './pair.js';
 import { frameSheet } from './pictures.js';
-import { reshapePairs } from './reshape.js';
-import { swayPairs } from './sway.js';
 import type { SystemTrainingConfig } from './system-config.js';
 import type { SystemObjective } from './system-objective.js';
+import { variedPairs } from './vary.js';
 
 const ADAM_BETAS = [0.5, 0.999] as const;
 
@@ -80,14 +80,13 @@ export class SystemTrainee implements Trainee<FramePair> {
         this.#learn(batchOn(batch, this.place.device), drawing),
       ),
     );
-    this.average.update(Math.min(this.config.averageDecay, (1 + step) / (10 + step)));
+    this.average.update(decayAt(this.config, step));
     return learned;
   }
 
   #learn(batch: FramePair, drawing: boolean): Learned {
-    const { reshape, sway, accumulate } = this.config;
-    const reshaped = reshape ? reshapePairs(batch, reshape) : batch;
-    const pairs = sway ? swayPairs(reshaped, sway) : reshaped;
+    const { accumulate } = this.config;
+    const pairs = variedPairs(batch, this.config);
     const size = pairs.driving.size(0) / accumulate;
     for (const descent of this.#descents) descent.zeroGrad();
     let sheet: Learned['sheet'] = null;
@@ -101,7 +100,7 @@ export class SystemTrainee implements Trainee<FramePair> {
     const gradientNorms: Record<string, number> = { generator: this.#descent.finish() };
     if (this.#judge) gradientNorms.discriminator = this.#judge.descent.finish();
     for (const descent of this.#descents) descent.step();
-    return { losses: meanOf(losses), gradientNorms, sheet };
+    return { losses: partMeansOf(losses), gradientNorms, sheet };
   }
 
   /** Adds the gradients of a part of the batch; both losses see the networks as they were before the step. */
@@ -219,9 +218,4 @@ export class SystemTrainee implements Trainee<FramePair> {
   #inPrecision<T>(body: () => T): T {
     return inPrecision(this.config, this.place.device, body);
   }
-}
-
-function meanOf(losses: readonly Learned['losses'][]): Learned['losses'] {
-  const mean = (name: string): number => losses.reduce((sum, each) => sum + each[name]!, 0) / losses.length;
-  return Object.fromEntries(Object.keys(losses[0]!).map((name) => [name, mean(name)])) as Learned['losses'];
 }

@@ -12,7 +12,7 @@ import { joinSections, loadSections, type Sections } from '../loop/state-section
 import { joinRanks, type TrainingPlace } from '../ranks/ranks.js';
 import type { Evaluated, Learned, LearnOptions, Trainee } from '../run/training-stage.js';
 import { alignAttention } from './align-attention.js';
-import { type AnimationTrainingConfig, finalSize, modelForSize, phaseOf } from './config.js';
+import { type AnimationTrainingConfig, decayAt, finalSize, modelForSize, phaseOf } from './config.js';
 import { evaluateReconstruction } from './evaluation.js';
 import { freeze, partsOf } from './freeze.js';
 import type { FramePair } from './pair.js';
@@ -93,12 +93,9 @@ export class AnimationTrainee implements Trainee<FramePair> {
     for (const [, part] of partsOf(this.model, this.config.freeze)) part.eval();
   }
 
-  /**
-   * Takes the last step into the averages.
-   * @param steps taken so far; the average forgets the random start quickly
-   */
+  /** Takes the last step into the averages. @param steps taken so far */
   average(steps: number): void {
-    const decay = Math.min(this.config.averageDecay, (1 + steps) / (10 + steps));
+    const decay = decayAt(this.config, steps);
     this.averages.generator.update(decay);
     this.averages.detector.update(decay);
   }

@@ -13,8 +13,14 @@ export function rankMeansOf<Name extends string>(
   return Object.fromEntries(names.map((name, i) => [name, numbers[i]!])) as Record<Name, number>;
 }
 
+/** The means of what parts of a batch gave, all under the same names. */
+export function partMeansOf<Means extends Readonly<Partial<Record<string, number>>>>(parts: readonly Means[]): Means {
+  const mean = (name: string): number => parts.reduce((sum, each) => sum + (each[name] ?? 0), 0) / parts.length;
+  return Object.fromEntries(Object.keys(parts[0]!).map((name) => [name, mean(name)])) as Means;
+}
+
 /**
- * The same of losses.
+ * Losses as their means over the ranks.
  *
  * @throws NonFiniteLossError, in all ranks, naming the first that is not finite in some rank
  */
