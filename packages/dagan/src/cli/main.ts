@@ -8,6 +8,7 @@ import { animateCommand } from './animate.js';
 import { attentionCommand } from './attention.js';
 import { averageCommand } from './average.js';
 import { benchCommand } from './bench.js';
+import { compareCommand } from './compare.js';
 import { completionCommand } from './completion.js';
 import { withConfig } from './config.js';
 import { depthCommand } from './depth.js';
@@ -59,6 +60,7 @@ function program(): Command {
     trainCommand(),
     evaluateCommand(),
     ablateCommand(),
+    compareCommand(),
     setupCommand(),
     completionCommand(),
     doctor,

@@ -1,8 +1,12 @@
-// Evaluation: metrics, protocols, reports, and the paper's ablation.
+// Evaluation: metrics, protocols, reports, the paper's ablation, and the comparison of systems.
 export * from './ablation.js';
 export { type AblationResult, ablationTable } from './ablation-report.js';
 export * from './ablation-rows.js';
 export * from './cases.js';
+export * from './comparison.js';
+export { type ComparisonResult, comparisonTables } from './comparison-report.js';
+export * from './comparison-rows.js';
+export * from './contest.js';
 export * from './contestants.js';
 export * from './evaluate.js';
 export { type FaceReading, type InstrumentOptions, Instruments } from './instruments.js';
@@ -11,5 +15,6 @@ export * from './measures.js';
 export * from './metrics/index.js';
 export { type ModelHealth, modelHealth } from './model-health.js';
 export { type FrameReference, type ListedPair, readPairList } from './pair-list.js';
+export * from './paper-tables.js';
 export { type CaseRow, RowStore } from './rows.js';
 export { type ContestantSummary, type EvaluationResult, expressionTable, summaryTable } from './summary.js';

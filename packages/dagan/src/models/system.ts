@@ -31,4 +31,17 @@ export type System = {
   readonly build: (config: SystemConfig) => AnimationModel;
   /** The model in words, on one line. */
   readonly describe: (config: SystemConfig) => string;
+  /** The same kind of model at a width and for a size; left out where comparisons take it as it is. */
+  readonly sized?: (config: SystemConfig, wanted: ModelSize) => SystemConfig;
 };
+
+/** How large models are made that are to be compared. */
+export type ModelSize = {
+  /** Channels of each network's first layer; all widths follow. */
+  channels: number;
+  /** Side of the pictures in pixels. */
+  size: number;
+};
+
+/** Widths of an hourglass of that size; its number of blocks is the system's own. */
+export const hourglassWidths = ({ channels }: ModelSize) => ({ blockExpansion: channels, maxFeatures: 8 * channels });

@@ -8,6 +8,8 @@ export * from './animation/reshape.js';
 export * from './animation/start-weights.js';
 export * from './animation/step.js';
 export * from './animation/sway.js';
+export type { SystemTrainingConfig } from './animation/system-config.js';
+export { anyPreset, SYSTEM_PRESETS } from './animation/system-presets.js';
 export * from './animation/trainee.js';
 export * from './animation/trainer.js';
 export * from './batches/batches.js';

@@ -2,7 +2,7 @@
 import { ConfigError, fields, hourglassChecks, oneOf, RANGES } from '../config/config-check.js';
 import { MonkeyNet, type MonkeyNetConfig } from '../monkey-net/monkey-net.js';
 import { MONKEY_NET_NAMES } from '../monkey-net/names.js';
-import type { NamedShapes, System } from '../system.js';
+import { hourglassWidths, type ModelSize, type NamedShapes, type System } from '../system.js';
 import { channelCap, count, hourglass, need } from './infer-config.js';
 
 /** Of the published configuration, where too few levels tell it. */
@@ -27,7 +27,18 @@ export const MONKEY_NET: System = {
   inferConfig,
   build: (config) => new MonkeyNet(config as MonkeyNetConfig),
   describe: (config) => describe(config as MonkeyNetConfig),
+  sized: (config, wanted) => sized(config as MonkeyNetConfig, wanted),
 };
+
+function sized(config: MonkeyNetConfig, wanted: ModelSize): MonkeyNetConfig {
+  const { keypointDetector, generator } = config;
+  const widths = hourglassWidths(wanted);
+  return {
+    ...config,
+    keypointDetector: { ...keypointDetector, ...widths },
+    generator: { ...generator, ...widths, denseMotion: { ...generator.denseMotion, ...widths } },
+  };
+}
 
 function checkConfig(value: unknown): MonkeyNetConfig {
   const config = check(value, '');

@@ -4,7 +4,7 @@ import { ConfigError } from '../config/config-check.js';
 import { checkOsfvConfig, OSFV_PRESETS, OSFV_VOX_256, type OsfvConfig } from '../osfv/config.js';
 import { OSFV_NAMES } from '../osfv/names.js';
 import { Osfv } from '../osfv/osfv.js';
-import type { NamedShapes, System } from '../system.js';
+import { hourglassWidths, type ModelSize, type NamedShapes, type System } from '../system.js';
 import { channelCap, count, downScale, need } from './infer-config.js';
 import { ArchitectureError } from './located.js';
 
@@ -16,7 +16,27 @@ export const OSFV: System = {
   inferConfig,
   build: (config) => new Osfv(config as OsfvConfig),
   describe: (config) => describe(config as OsfvConfig),
+  sized: (config, wanted) => sized(config as OsfvConfig, wanted),
 };
+
+/** The side at which the published detector sees pictures. */
+const DETECTOR_SIDE = 64;
+
+function sized(config: OsfvConfig, wanted: ModelSize): OsfvConfig {
+  const { keypointDetector, headEstimator, generator } = config;
+  const { channels, size } = wanted;
+  const widths = hourglassWidths(wanted);
+  return {
+    ...config,
+    keypointDetector: { ...keypointDetector, ...widths, scaleFactor: Math.min(1, DETECTOR_SIDE / size) },
+    headEstimator: { ...headEstimator, width: channels },
+    generator: {
+      ...generator,
+      ...{ blockExpansion: channels, maxFeatures: 4 * channels, volumeChannels: channels / 2 },
+      denseMotion: { ...generator.denseMotion, ...widths },
+    },
+  };
+}
 
 /** The usual caps on channels, which no tensor tells where they do not count. */
 const CAPS = { detector: OSFV_VOX_256.keypointDetector.maxFeatures, generator: OSFV_VOX_256.generator.maxFeatures };

@@ -1,6 +1,6 @@
 // X2Face as a system.
 import { fields, oneOf, RANGES, wholeNumber } from '../config/config-check.js';
-import type { NamedShapes, System } from '../system.js';
+import { hourglassWidths, type NamedShapes, type System } from '../system.js';
 import { X2FACE_NAMES } from '../x2face/names.js';
 import { X2Face, type X2FaceConfig } from '../x2face/x2face.js';
 import { count, need } from './infer-config.js';
@@ -21,6 +21,11 @@ export const X2FACE: System = {
   inferConfig,
   build: (config) => new X2Face(config as X2FaceConfig),
   describe: (config) => describe(config as X2FaceConfig),
+  // Pictures are halved down to one place; the published one has eight levels for 256 x 256.
+  sized: (config, wanted): X2FaceConfig => ({
+    ...(config as X2FaceConfig),
+    ...{ ...hourglassWidths(wanted), codeChannels: 4 * wanted.channels, numLevels: Math.log2(wanted.size) },
+  }),
 };
 
 function inferConfig(tensors: NamedShapes): X2FaceConfig {

@@ -158,6 +158,17 @@ export const SYSTEM_PRESETS = {
   'osfv-small': osfvSmall,
 } as const satisfies Record<string, SystemTrainingConfig>;
 
+/** Second stages, which refine a model that `--init` brings. */
+const REFINING: readonly string[] = ['x2face-identity', 'x2face-identity-small'];
+
+/** The small trainings that begin with random weights, by their names without `-small`: each a system, or a form of one. */
+export const smallTrainings = (): ReadonlyMap<string, SystemTrainingConfig> =>
+  new Map(
+    Object.entries(SYSTEM_PRESETS)
+      .filter(([name]) => name.endsWith('-small') && !REFINING.includes(name))
+      .map(([name, preset]) => [name.slice(0, -'-small'.length), preset]),
+  );
+
 /** A preset of any system by name. Throws a RangeError that names the ones there are. */
 export const anyPreset = (name: string): AnimationTrainingConfig | SystemTrainingConfig =>
   presetNamed<AnimationTrainingConfig | SystemTrainingConfig>(name, { ...TRAINING_PRESETS, ...SYSTEM_PRESETS });
