@@ -112,14 +112,15 @@ export const TARGETS = {
   },
 
   async requests(folder) {
-    const { startStudioServer } = await built('dagan/dist/src/pipelines/studio-server.js');
+    const { JobQueue, startServer } = await built('dagan/dist/src/server/index.js');
     const [page, model] = [join(folder, 'page'), join(folder, 'model')];
     for (const place of [page, model]) await mkdir(place);
     await writeFile(join(page, 'index.html'), '<!doctype html>');
     await writeFile(join(model, 'manifest.json'), '{}');
     await writeFile(join(model, 'private.txt'), 'SECRET');
     await writeFile(join(folder, 'secret.txt'), 'SECRET');
-    const { url } = await startStudioServer({ page, model, modelFiles: ['manifest.json'] });
+    const jobs = await JobQueue.open({ folder: join(folder, 'jobs'), limits: { upload: 10_000 } });
+    const { url } = await startServer({ studio: { page, model, modelFiles: ['manifest.json'] }, jobs });
     const { host, port } = new URL(url);
     const asks = [
       ...[
@@ -135,6 +136,22 @@ export const TARGETS = {
       Buffer.from(
         `${pick(Math.random, ['GET', 'HEAD'])} ${path} HTTP/1.1\r\nHost: ${host}\r\nRange: bytes=0-3\r\n` +
           'Accept-Encoding: br, gzip\r\nConnection: close\r\n\r\n',
+      ),
+    );
+    // Its options are refused, so that no job comes of it.
+    const form = ['portrait"; filename="../../a.png', 'driving', 'options']
+      .map(
+        (name, i) =>
+          `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${['png', 'nod', '{"size":1}'][i]}\r\n`,
+      )
+      .join('');
+    asks.push(
+      Buffer.from(
+        `POST /v1/jobs HTTP/1.1\r\nHost: ${host}\r\nContent-Type: multipart/form-data; boundary=b\r\n` +
+          `Content-Length: ${form.length + 7}\r\nConnection: close\r\n\r\n${form}--b--\r\n`,
+      ),
+      ...['/v1/jobs/x', '/v1/jobs/../../secret.txt/result', '/v1/jobs/%2e%2e/events'].map((path) =>
+        Buffer.from(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`),
       ),
     );
     return async (random, keep) => {

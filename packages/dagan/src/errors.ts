@@ -88,6 +88,12 @@ export type ProblemValues = {
   'port-forbidden': { port: number };
   /** An address that is not this machine's. */
   'no-address': { host: string };
+  /** An address that others reach, where jobs are taken in and no token is asked for. */
+  'token-missing': { host: string };
+  /** A token that is too short, or has spaces. */
+  'bad-token': { least: number };
+  /** A folder of jobs that another process serves. */
+  'folder-in-use': { path: string; process: number };
 };
 
 export type ProblemCode = keyof ProblemValues;

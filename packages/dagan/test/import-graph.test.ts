@@ -39,6 +39,7 @@ const FLOORS = [
   'training/animation',
   'evaluation',
   'pipelines',
+  'server',
   'cli',
 ];
 

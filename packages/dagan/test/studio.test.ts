@@ -7,7 +7,7 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { brotliCompressSync } from 'node:zlib';
-import { startStudioServer } from '../src/pipelines/studio-server.js';
+import { type ServerOptions, type StudioFolders, startServer } from '../src/server/index.js';
 import { dagan } from './cli-run.js';
 import { temporaryFolder } from './media-fixtures.js';
 
@@ -22,6 +22,9 @@ await writeFile(path('model/notes.txt'), 'not yours either');
 await symlink(path('secret.txt'), path('page/link.txt'));
 
 const served = { page: path('page'), model: path('model'), modelFiles: ['manifest.json'] };
+
+const startStudioServer = ({ host, port, ...studio }: StudioFolders & Pick<ServerOptions, 'host' | 'port'>) =>
+  startServer({ studio, host, port });
 
 type Answer = { status: number | undefined; headers: NodeJS.Dict<string | string[]>; body: string };
 

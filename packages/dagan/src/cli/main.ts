@@ -24,6 +24,7 @@ import { modelsCommand } from './models.js';
 import { motionCommand } from './motion.js';
 import { preprocessCommand } from './preprocess.js';
 import { printJson } from './report.js';
+import { serveCommand } from './serve.js';
 import { setupCommand } from './setup.js';
 import { studioCommand } from './studio.js';
 import { trainCommand } from './train.js';
@@ -56,6 +57,7 @@ function program(): Command {
     modelsCommand(),
     benchCommand(),
     studioCommand(),
+    serveCommand(),
     preprocessCommand(),
     trainCommand(),
     evaluateCommand(),

@@ -65,6 +65,9 @@ const WORDS: { readonly [Code in keyof Values]?: Words<Code> } = {
   'port-taken': (message) => `${message}: name another with --port, or leave it out for one that is free`,
   'port-forbidden': (message) => `${message}: name one from 1024 on with --port`,
   'no-address': (message) => `--host ${message}`,
+  'token-missing': (message) =>
+    `${message}: put one into a file (--token-file) or into the variable DAGAN_TOKEN, or leave --host out`,
+  'folder-in-use': (message) => `${message}: end that one, or name another folder with --folder`,
   'name-taken': (message) => `${message}; rename the video or give it an --identity`,
   'video-failed': (message, { problem }) => (problem ? wordsFor(message, problem.code, problem.values) : message),
   'clips-too-still': (message) => `${message} (--spacing takes them at a distance of your own)`,

@@ -8,12 +8,16 @@ import { MANIFEST_NAME } from '../export/manifest.js';
 import { exportOnce } from '../pipelines/choose-engine.js';
 import { defaultCheckpoint, defaultExport } from '../pipelines/default-model.js';
 import { packageFolder } from '../pipelines/package-folder.js';
-import { openBrowser, serveStudio, USUAL_PORT } from '../pipelines/studio-server.js';
+import { openBrowser } from '../server/browser.js';
+import type { StudioFolders } from '../server/studio-files.js';
 import { UserError } from './errors.js';
 import { addCommonOptions, type CommonOptions, wholeNumber } from './options.js';
 import { printJson, Reporter } from './report.js';
 
 type StudioOptions = CommonOptions & { checkpoint?: string; host: string; port?: number; open?: boolean };
+
+/** The port where none is named and this one is free: browsers keep model and permissions by address, port included. */
+const USUAL_PORT = 8347;
 
 /** The built page: that of the repository, else of the installed package. */
 const PAGE = packageFolder('@dagan/studio', import.meta.url, 'dist/page/');
@@ -50,17 +54,7 @@ export function studioCommand(): Command {
 
 async function runStudio(options: StudioOptions): Promise<void> {
   const reporter = new Reporter(options);
-  if (PAGE === undefined || !existsSync(join(PAGE, 'index.html'))) {
-    throw new UserError(
-      'the studio is not there: install it (npm install @dagan/studio), or in the repository build it (npm run build)',
-    );
-  }
-  const model = await modelFolder(options, reporter);
-  const manifest = readManifest(model);
-  const { precision, metadata } = manifest;
-  const modelFiles = [MANIFEST_NAME, ...exportedFiles(manifest).map(({ file }) => file)];
-  const { url } = await serveStudio({ page: PAGE, model, modelFiles, host: options.host }, options.port);
-  reporter.notice(`model: ${model} (${[metadata.name, precision].filter((part) => part).join(', ')})`);
+  const { url } = await serve(await studioFolders(options, reporter), options);
   if (options.json) printJson({ type: 'result', url });
   else process.stdout.write(`${url}\n`);
   reporter.notice('Ctrl-C ends it');
@@ -71,12 +65,40 @@ async function runStudio(options: StudioOptions): Promise<void> {
   }
 }
 
+/** Serves at the port that is named, else at the usual one, else at any. */
+async function serve(studio: StudioFolders, { host, port }: StudioOptions): Promise<{ url: string }> {
+  const { startServer } = await import('../server/server.js'); // loaded here, as few commands need it
+  if (port !== undefined) return startServer({ studio, host, port });
+  return startServer({ studio, host, port: USUAL_PORT }).catch(() => startServer({ studio, host, port: 0 }));
+}
+
+/**
+ * The page, and the model that it is to be served with.
+ *
+ * @throws UserError saying how to come by what is missing
+ */
+export async function studioFolders(
+  options: Pick<StudioOptions, 'checkpoint'>,
+  reporter: Reporter,
+): Promise<StudioFolders> {
+  if (PAGE === undefined || !existsSync(join(PAGE, 'index.html'))) {
+    throw new UserError(
+      'the studio is not there: install it (npm install @dagan/studio), or in the repository build it (npm run build)',
+    );
+  }
+  const model = await modelFolder(options, reporter);
+  const manifest = readManifest(model);
+  const { precision, metadata } = manifest;
+  reporter.notice(`model: ${model} (${[metadata.name, precision].filter((part) => part).join(', ')})`);
+  return { page: PAGE, model, modelFiles: [MANIFEST_NAME, ...exportedFiles(manifest).map(({ file }) => file)] };
+}
+
 /**
  * The folder of the exported model to serve.
  *
  * @throws UserError saying how to come by one
  */
-async function modelFolder(options: StudioOptions, reporter: Reporter): Promise<string> {
+async function modelFolder(options: Pick<StudioOptions, 'checkpoint'>, reporter: Reporter): Promise<string> {
   const { checkpoint } = options;
   if (checkpoint !== undefined) {
     if (!existsSync(checkpoint)) throw new UserError(`${checkpoint}: no such file or folder`);

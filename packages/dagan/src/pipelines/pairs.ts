@@ -26,7 +26,7 @@ export type Plan = {
 export const BATCH_FORMATS = ['mp4', 'mov', 'webm', 'mkv', 'gif', 'webp', 'png'] as const;
 export type BatchFormat = (typeof BATCH_FORMATS)[number];
 
-const CLIP_EXTENSIONS = ['.mp4', '.m4v', '.mov', '.webm', '.mkv', '.ts', '.gif'];
+export const CLIP_EXTENSIONS = ['.mp4', '.m4v', '.mov', '.webm', '.mkv', '.ts', '.gif'];
 
 const extensionIn = (path: string, extensions: readonly string[]): boolean =>
   extensions.includes(extname(path).toLowerCase());
