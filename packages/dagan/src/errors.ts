@@ -20,6 +20,10 @@ export type ProblemValues = {
   };
   /** A clip or picture is asked to be played as only templates are. */
   'not-a-template': { path: string };
+  /** A head that stands still is asked to be played as only sweeps and templates are. */
+  'still-turn': Record<never, never>;
+  /** A model whose keypoints stand in the plane is asked to turn the head to angles. */
+  'no-head-in-space': Record<never, never>;
   /** A motion template of another model, whose keypoints cannot be told apart by names. */
   'other-model': { path: string };
   /** A model that moves something else than points in the plane, which templates do not keep. */

@@ -500,7 +500,7 @@ const mistakes: [words: string[], code: number, line: RegExp][] = [
     /cannot be used with option '--paste-back'/,
   ],
   [['face.png', 'talk.mp4'], 2, /^dagan: required option '-o, --output <path>' not specified/],
-  [['face.png', '-o', 'x.mp4'], 2, /^dagan: missing required argument 'driving'/],
+  [['face.png', '-o', 'x.mp4'], 2, /^dagan: name a portrait and a driving clip, or angles of the head/],
 ];
 
 /** Models that must be refused before anything else takes time, with what is said of them. */

@@ -7,13 +7,13 @@ import { cat, noGrad, saveStateDict, type Tensor, tensor, tidy } from '@dagan/li
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { convexHullVolume } from '../src/animation/convex-hull.js';
 import { LibtorchEngine } from '../src/animation/engines/libtorch.js';
-import { headRotation } from '../src/animation/free-view.js';
 import { MotionTransfer } from '../src/animation/motion.js';
 import { transferKeypoints } from '../src/animation/transfer.js';
 import { splitFaceAssets } from '../src/faces/assets.js';
 import { defaultAssets } from '../src/faces/defaults.js';
 import { LandmarkPose } from '../src/faces/landmark-pose.js';
 import { TRAVELLING_POINTS } from '../src/faces/landmarks.js';
+import { headRotation } from '../src/geometry/head-rotation.js';
 import { ThinPlateSpline } from '../src/geometry/thin-plate-spline.js';
 import { discriminatorHingeLoss, generatorHingeLoss } from '../src/losses/adversarial.js';
 import { equivarianceJacobianLoss, equivarianceValueLoss } from '../src/losses/equivariance.js';

@@ -14,10 +14,13 @@ import type { AnimationModel } from '../src/models/animation-model.js';
 import { fillByFormula } from '../src/models/files/formula-weights.js';
 import { loadModel, saveModel, weightsHash } from '../src/models/files/model-file.js';
 import { publishedName } from '../src/models/files/names.js';
+import { systemOf } from '../src/models/files/systems.js';
 import { MonkeyNet } from '../src/models/monkey-net/monkey-net.js';
+import { Osfv } from '../src/models/osfv/osfv.js';
 import { X2Face } from '../src/models/x2face/x2face.js';
 import { dagan } from './cli-run.js';
 import { makeMp4, scene, temporaryFolder } from './media-fixtures.js';
+import { fillOsfv, smallOsfv } from './osfv-model.js';
 
 const folder = await temporaryFolder();
 const path = (name: string): string => join(folder, name);
@@ -104,31 +107,53 @@ for (const [system, model] of Object.entries(MODELS)) {
   });
 }
 
-for (const [system, model] of Object.entries(MODELS)) {
+/** Those that export, with both of OSFV's decoders, and keypoints without and with jacobians. */
+const EXPORTED: Readonly<Record<string, AnimationModel>> = {
+  ...MODELS,
+  osfv: fillOsfv(new Osfv(smallOsfv())),
+  'osfv-spade': fillOsfv(new Osfv(smallOsfv('spade', true))),
+};
+
+for (const [system, model] of Object.entries(EXPORTED)) {
   test(`${system}: exported graphs give the keypoints and frames that LibTorch gives`, async () => {
     saveModel(path(`${system}.safetensors`), model, { name: 'small' });
     const load = () => loadModel({ checkpoint: path(`${system}.safetensors`) }).model;
     const { motion } = model;
     const manifest = await exportModel(load(), path(`${system}-exported`), { size: 64 });
-    assert.deepEqual([manifest.architecture, manifest.size, manifest.motion], [system, 64, motion]);
+    const { name } = systemOf(model.config);
+    assert.deepEqual([manifest.architecture, manifest.size, manifest.motion], [name, 64, motion]);
     const engines = [
       new LibtorchEngine(load(), { size: 64 }),
       await loadOnnxEngine(path(`${system}-exported`), { threads: 1 }),
     ] as const;
     const [expected, actual] = await Promise.all(
       engines.map(async (engine) => {
+        const before = (await engine.drive([scene(64, 64, 5), scene(64, 64, 9)])).map(({ keypoints }) => keypoints);
         const portrait = await engine.setSource(scene(64, 64, 3));
         const driven = (await engine.drive([scene(64, 64, 5), scene(64, 64, 9)])).map(({ keypoints }) => keypoints);
         const [first] = await engine.generate([driven[0]!]);
-        const { picture, deformation } = await engine.inspect(driven[1]!, { withTensors: true });
-        return { sets: [portrait.keypoints, ...driven], pictures: [first!, picture], deformation };
+        const { picture, deformation, tensors } = await engine.inspect(driven[1]!, { withTensors: true });
+        const prediction = tensors!.get('prediction')!.data;
+        return {
+          sets: [...before, portrait.keypoints, ...driven],
+          pictures: [first!, picture],
+          deformation,
+          prediction,
+        };
       }),
     );
-    for (const [i, { value, jacobian }] of actual!.sets.entries()) {
-      assert.ok(furthest(value, expected!.sets[i]!.value) < 1e-4, `keypoints ${i}`);
-      if (jacobian) assert.ok(furthest(jacobian, expected!.sets[i]!.jacobian!) < 1e-4, `matrices ${i}`);
+    for (const [i, { value, jacobian, head }] of actual!.sets.entries()) {
+      const wanted = expected!.sets[i]!;
+      assert.ok(furthest(value, wanted.value) < 1e-4, `keypoints ${i}`);
+      if (jacobian) assert.ok(furthest(jacobian, wanted.jacobian!) < 1e-4, `matrices ${i}`);
+      assert.equal(head !== undefined, name === 'osfv', 'a head in space');
+      if (!head) continue;
+      assert.ok(furthest(head.canonical, wanted.head!.canonical) < 1e-4, `canonical keypoints ${i}`);
+      assert.ok(furthest(head.angles, wanted.head!.angles) < 1e-2, `degrees ${i}`);
     }
     assert.ok(furthest(actual!.deformation.data, expected!.deformation.data) < 1e-3, 'deformation');
+    const range = expected!.prediction.reduce((most, value) => Math.max(most, value)); // down to about 0
+    assert.ok(furthest(actual!.prediction, expected!.prediction) < 1e-3 * range, 'prediction');
     for (const [i, { data }] of actual!.pictures.entries()) {
       const differences = data.map((byte, at) => Math.abs(byte - expected!.pictures[i]!.data[at]!));
       assert.ok(differences.reduce((sum, each) => sum + each, 0) / data.length < 0.05, `frame ${i}`);

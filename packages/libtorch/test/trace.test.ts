@@ -273,13 +273,14 @@ const CALLS: Readonly<Record<string, (x: Tensor, y: Tensor) => Argument[] | Argu
   'aten::ones': () => [[2, 3]],
   'aten::ones_like': (x) => [x],
   'aten::full': () => [[2, 3], 1.25],
-  'aten::linalg_inv': (x) => [
-    x
-      .slice(2, 0, 2)
-      .slice(3, 0, 2)
-      .add(noise([2, 2], 9).mul(0.1))
-      .add(run('aten::eye', [2]).mul(3)),
-  ],
+  'aten::linalg_inv': (x) =>
+    [2, 3].map((size) => [
+      x
+        .slice(2, 0, size)
+        .slice(3, 0, size)
+        .add(noise([size, size], 9).mul(0.1))
+        .add(run('aten::eye', [size]).mul(3)),
+    ]),
   'aten::matmul': (x, y) => [x, y.transpose(2, 3)],
   'aten::bmm': (x, y) => [x.flatten(0, 1), y.transpose(2, 3).flatten(0, 1)],
   'aten::mv': (x, y) => [x.flatten(0, 2), y.flatten(0, 2).select(0, 0)],
@@ -291,6 +292,10 @@ const CALLS: Readonly<Record<string, (x: Tensor, y: Tensor) => Argument[] | Argu
   'aten::conv2d': (x) => [
     [x, noise([5, 3, 3, 2], 5), noise([5], 6), [2, 1], [1, 0], [1, 2], 1],
     [x, noise([6, 1, 3, 3], 5), null, [1, 1], [1, 1], [1, 1], 3],
+  ],
+  'aten::conv3d': (x) => [
+    [x.unsqueeze(1), noise([5, 1, 3, 3, 2], 5), noise([5], 6), [1, 2, 1], [1, 1, 0], [1, 1, 2], 1],
+    [x.unsqueeze(2), noise([4, 3, 1, 1, 1], 5), null, [1, 1, 1], [0, 0, 0], [1, 1, 1], 1],
   ],
   'aten::avg_pool2d': (x) => [
     [x, [2, 3]],
@@ -315,6 +320,18 @@ const CALLS: Readonly<Record<string, (x: Tensor, y: Tensor) => Argument[] | Argu
     // Many channels are sampled in another way.
     [x.repeat(1, 8, 1, 1).mul(noise([1, 24, 1, 1], 6)), noise([2, 5, 7, 2], 5).mul(1.3), 0, 0, false],
     [x.repeat(1, 8, 1, 1).mul(noise([1, 24, 1, 1], 6)), noise([2, 5, 7, 2], 5).mul(1.3), 0, 0, true],
+    // Volumes, of one channel and of several.
+    [x.unsqueeze(1), noise([2, 2, 5, 7, 3], 5).mul(1.3), 0, 0, false],
+    [
+      x
+        .unsqueeze(1)
+        .repeat(1, 2, 1, 1, 1)
+        .mul(noise([2, 1, 1, 1], 6)),
+      noise([2, 2, 5, 7, 3], 5).mul(1.3),
+      0,
+      0,
+      true,
+    ],
   ],
   'aten::constant_pad_nd': (x) => [x, [1, 2, 0, 3], 0.5],
   'aten::reflection_pad2d': (x) => [x, [1, 2, 3, 0]],
@@ -470,7 +487,8 @@ class Middle extends nn.Module {
     if (what === 'root') return x.mul(Math.sqrt(x.size(0)));
     if (what === 'outside') return x.add(tensor(x.size(0)));
     if (what === 'training') return F.batchNorm(x.view(-1, 2, 1, 1), { training: true });
-    return run('aten::linalg_inv', [x.matmul(x.transpose(0, 1)).add(run('aten::eye', [x.size(0)]))]);
+    const rows = x.repeat(2, 1); // [2 n, 2]
+    return run('aten::linalg_inv', [rows.matmul(rows.transpose(0, 1)).add(run('aten::eye', [rows.size(0)]))]);
   }
 }
 
@@ -500,7 +518,7 @@ test('what cannot be recorded is refused, and the message says which operator in
     ['root', /has a number that is no sum of products/],
     ['outside', /is made outside of operators and differs between passes/],
     ['training', new RegExp(`aten::batch_norm, run in ${inner}, takes only running statistics`), []],
-    ['inverse', new RegExp(`aten::linalg_inv, run in ${inner}, takes only 2x2 matrices here`), []],
+    ['inverse', new RegExp(`aten::linalg_inv, run in ${inner}, takes only 2x2 and 3x3 matrices here`), []],
   ];
   for (const [what, message, dimensions] of expected) {
     assert.throws(

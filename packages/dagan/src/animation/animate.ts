@@ -5,6 +5,7 @@ import type { Picture } from '../media/pictures/picture.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import type { Analysis, Engine } from './engine.js';
 import type { FaceWatch } from './face-watch.js';
+import type { HeadAngles } from './free-view.js';
 import { type MotionOptions, MotionTransfer } from './motion.js';
 
 export type DrivingOptions = {
@@ -35,6 +36,8 @@ export type DrivenFrame<Input> = {
   driving: Analysis;
   /** Whether it shows the face that drives. */
   hasFace: boolean;
+  /** Where nothing drives but the head's angles: these. */
+  angles?: HeadAngles;
 };
 
 /** One generated frame, with what led to it. */
@@ -117,8 +120,8 @@ export async function* animateBy<Input extends DrivingFrame>(
   for await (const batch of driven) {
     const portrait = batch[0]?.input.portrait;
     if (portrait) motion.portrait = (await engine.setSource(portrait)).keypoints;
-    const keypoints = batch.map(({ input, driving, hasFace }) =>
-      motion.next(driving.keypoints, input.timestamp, hasFace),
+    const keypoints = batch.map(({ input, driving, hasFace, angles }) =>
+      angles ? motion.turned(angles) : motion.next(driving.keypoints, input.timestamp, hasFace),
     );
     const pictures = await engine.generate(keypoints);
     for (const [i, { input, driving }] of batch.entries()) {

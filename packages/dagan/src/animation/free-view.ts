@@ -1,30 +1,15 @@
 // Heads whose keypoints stand in space (`KeypointSet.head`): a driver's motion in the portrait's own shape, and angles of the head
 // of one's choice in place of the driver's (Wang et al., "One-Shot Free-View Neural Talking-Head Synthesis", CVPR 2021).
+import { headRotation, type Matrix3 } from '../geometry/head-rotation.js';
 import type { HeadStance, KeypointSet } from '../tensors/keypoint-set.js';
 
-/** Degrees: yaw, pitch and roll of the portrait's head in place of the driver's; those that are left out stay the driver's. */
+/**
+ * Degrees: yaw, pitch and roll of the portrait's head in place of the driver's; those that are left out stay the driver's, or without
+ * a driver the portrait's own.
+ */
 export type HeadAngles = { yaw?: number; pitch?: number; roll?: number };
 
 const ANGLES = ['yaw', 'pitch', 'roll'] as const;
-
-/** Radians in half a turn, as the published code has it. */
-const PI = 3.14;
-
-/** A 3x3 matrix, row by row. */
-type Matrix3 = readonly number[];
-
-/** R = Rx(pitch) Ry(yaw) Rz(roll) of yaw, pitch and roll in degrees. */
-export function headRotation(angles: ArrayLike<number>): Matrix3 {
-  const [yaw, pitch, roll] = Array.from(angles, (degrees) => (degrees / 180) * PI) as [number, number, number];
-  const [cy, sy, cp, sp, cr, sr] = [yaw, pitch, roll].flatMap((angle) => [Math.cos(angle), Math.sin(angle)]) as [
-    ...[number, number, number, number, number, number],
-  ];
-  return [
-    ...[cy * cr, -cy * sr, sy],
-    ...[cp * sr + sp * sy * cr, cp * cr - sp * sy * sr, -sp * cy],
-    ...[sp * sr - cp * sy * cr, sp * cr + cp * sy * sr, cp * cy],
-  ];
-}
 
 /** R k of point k. */
 const turned = (rotation: Matrix3, points: Float32Array, at: number, axis: number): number =>

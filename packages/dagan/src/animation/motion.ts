@@ -3,7 +3,7 @@
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { type MotionSpace, PLANE } from '../tensors/motion-space.js';
 import { checkAngles, checkControls, retargeted } from './controls.js';
-import { withAngles } from './free-view.js';
+import { type HeadAngles, withAngles } from './free-view.js';
 import { KeypointSmoother, type SmoothingOptions } from './smoothing.js';
 import { type TransferOptions, transferKeypoints } from './transfer.js';
 
@@ -104,8 +104,13 @@ export class MotionTransfer {
 
   /** The portrait's keypoints as they are without a driver, with the constant changes of the controls. */
   get still(): KeypointSet {
-    const [{ head }, { controls: { angles } = {} }] = [this.#portrait, this.#transfer];
-    return head && angles ? withAngles(this.#retargeted, [[head, 1]], angles) : this.#retargeted;
+    return this.turned(this.#transfer.controls?.angles ?? {});
+  }
+
+  /** The same with the head at angles of choice in place of those of the controls. Keypoints without a head stay as they are. */
+  turned(angles: HeadAngles): KeypointSet {
+    const { head } = this.#portrait;
+    return head ? withAngles(this.#retargeted, [[head, 1]], angles) : this.#retargeted;
   }
 
   /**

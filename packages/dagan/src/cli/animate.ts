@@ -1,4 +1,4 @@
-// `dagan animate`: a portrait and a driving clip in, an animated clip out; or many of both.
+// `dagan animate`: a portrait and a driving clip in, an animated clip out; or many of both; or a portrait whose head turns.
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { MOTION_PARTS, type MotionControls } from '../animation/controls.js';
 import { DIRECTIONS } from '../animation/motion-template.js';
@@ -29,10 +29,12 @@ import {
 } from './options.js';
 import { Reporter } from './report.js';
 import { addSigningOptions, type SigningOptions, signingOf } from './signing.js';
+import { addTurnOptions, anglesBesideDriver, type TurnOptions, turnAlone } from './turn-options.js';
 
 type AnimateOptions = CommonOptions &
   EngineOptions &
   SigningOptions &
+  TurnOptions &
   Pick<
     ClipSettings,
     | 'adaptScale'
@@ -59,9 +61,6 @@ type AnimateOptions = CommonOptions &
     lids?: number;
     brows?: number;
     smile?: number;
-    yaw?: number;
-    pitch?: number;
-    roll?: number;
     crop?: CropChoice;
     drivingCrop?: CropChoice;
     face?: number;
@@ -77,6 +76,9 @@ Inputs: a portrait (png, jpg, webp, ...) and a driving clip (mp4, mov, webm, mkv
 Instead of a clip a motion template drives (a file of \`dagan motion\`, or ${motionNames().join(', ')}), or a picture,
 whose pose and expression the portrait takes over (then -o may be a .png or .jpg). The portrait may be a clip too: the
 driver's motion is added to its own, frame by frame, until one of them ends.
+
+Without a clip the head turns to angles of your choice (--yaw, --pitch, --roll), with models whose keypoints stand in space
+(OSFV): a still, or between two angles a clip.
 
 A folder of portraits, a folder of clips, or more than two inputs animate every portrait by every clip; of more than
 two, the first is a portrait and the last a clip.
@@ -97,6 +99,8 @@ Examples:
   dagan animate portrait.jpg talking.mp4 -o view.mp4 --side-by-side --reference-frame 12
   dagan animate portrait.jpg talking.mp4 -o out.mp4 --checkpoint vox-adv.pth.tar \\
       --depth-encoder encoder.pth --depth-decoder depth.pth
+  dagan animate portrait.jpg --yaw 20 --checkpoint osfv.safetensors -o turned.png
+  dagan animate portrait.jpg --yaw -20:20 --direction both --checkpoint osfv.safetensors -o sweep.mp4
   dagan animate portraits/ clips/ -o results/ --format gif --size 128`;
 
 export function animateCommand(): Command {
@@ -104,8 +108,9 @@ export function animateCommand(): Command {
     .description('animate portraits by clips, pictures or motion templates')
     .argument('<portrait>', 'the face to animate, a picture or a clip; or a folder of portraits')
     .argument(
-      '<driving...>',
-      'the clip, picture or template whose motion it gets; or a folder of them; or more portraits and clips',
+      '[driving...]',
+      'the clip, picture or template whose motion it gets; or a folder of them; or more portraits and clips; none where ' +
+        'angles of the head are chosen',
     )
     .requiredOption('-o, --output <path>', 'the animation to write; for several, a folder')
     .addOption(
@@ -138,13 +143,6 @@ export function animateCommand(): Command {
     .option('--lids <n>', 'open the eyes wider (1) or close them (-1)', amount(-1, 1))
     .option('--brows <n>', 'raise the brows (1) or lower them (-1)', amount(-1, 1))
     .option('--smile <n>', 'draw the corners of the mouth out and up (1) or in and down (-1)', amount(-1, 1))
-    .option(
-      '--yaw <degrees>',
-      "turn the head to so many degrees in place of the driver's, for models with heads in space",
-      amount(-90, 90),
-    )
-    .option('--pitch <degrees>', 'nod likewise', amount(-90, 90))
-    .option('--roll <degrees>', 'tilt likewise', amount(-90, 90))
     .addOption(keypointsOption())
     .option(
       '--smooth <strength>',
@@ -174,9 +172,11 @@ export function animateCommand(): Command {
       backgroundOf,
     )
     .option('--paste-back', 'put the animated square back into the whole portrait')
-    .addOption(new Option('--direction <way>', 'of a motion template: forward, reverse, or both').choices(DIRECTIONS))
-    .option('--loop <n>', 'show a motion template so many times', wholeNumber(1, 1000))
-    .option('--speed <n>', 'of a motion template: 0.5 takes twice the time (default: 1)', amount(0.05, 20))
+    .addOption(
+      new Option('--direction <way>', 'of a motion template or a turn: forward, reverse, or both').choices(DIRECTIONS),
+    )
+    .option('--loop <n>', 'show a motion template or a turn so many times', wholeNumber(1, 1000))
+    .option('--speed <n>', 'of a motion template or a turn: 0.5 takes twice the time (default: 1)', amount(0.05, 20))
     .option(
       '--size <n>',
       `side of the output in pixels (default: ${NETWORK_SIZE}, at which the networks work); ` +
@@ -203,6 +203,7 @@ export function animateCommand(): Command {
       '--no-provenance',
       'leave out the metadata (title, comment, XMP) that say the output is synthetic and by which model it was made',
     );
+  addTurnOptions(command);
   addRangeOptions(command);
   addSigningOptions(command);
   addEngineOption(addModelOptions(command));
@@ -218,7 +219,7 @@ async function runAnimate(inputs: readonly string[], options: AnimateOptions): P
   const { output, start = 0, end } = options;
   if (end !== undefined && end <= start) throw new UsageError(`--end ${end} must be after --start ${start}`);
   checkFiles([options.checkpoint, options.depthEncoder, options.depthDecoder, ...(options.portraits ?? [])]);
-  const settings = settingsOf(options);
+  const settings = settingsOf(options, inputs.length > 1);
   const reporter = new Reporter(options);
   const { pairs, batch, warnings } = await planPairs(inputs, output, options.format);
   for (const text of warnings) reporter.warn(text);
@@ -238,11 +239,12 @@ async function runAnimate(inputs: readonly string[], options: AnimateOptions): P
   return failed.length > 0 ? EXIT.failure : 0;
 }
 
-function settingsOf(options: AnimateOptions): ClipSettings & EngineChoice {
+/** @param hasDriver whether something drives; if not, the head turns */
+function settingsOf(options: AnimateOptions, hasDriver: boolean): ClipSettings & EngineChoice {
   const { checkpoint, depthEncoder, depthDecoder, engine, precision, device, threads } = options;
   const { adaptScale, referenceFrame, pasteBack, start, end, size, sideBySide, sound, provenance } = options;
   const { direction, speed, loop: loops } = options;
-  const { keypoints, strength, motion: parts, mouth, lids, brows, smile, yaw, pitch, roll } = options;
+  const { keypoints, strength, motion: parts, mouth, lids, brows, smile } = options;
   const { crop = { kind: 'auto' }, face, drivingFace } = options;
   // Who wants no faces to be looked for means it of both.
   const drivingCrop = options.drivingCrop ?? (crop.kind === 'none' ? crop : { kind: 'auto' });
@@ -250,7 +252,11 @@ function settingsOf(options: AnimateOptions): ClipSettings & EngineChoice {
     ...{ checkpoint, depthEncoder, depthDecoder, engine, precision, device, threads },
     ...{ adaptScale, referenceFrame, pasteBack, start, end, size, sideBySide, sound, provenance },
     ...{ keypoints, direction, speed, loops, portraits: options.portraits, background: options.background },
-    controls: { strength, parts, retarget: { mouth, lids, brows, smile }, angles: { yaw, pitch, roll } },
+    ...(hasDriver ? {} : { turn: turnAlone(options) }),
+    controls: {
+      ...{ strength, parts, retarget: { mouth, lids, brows, smile } },
+      ...(hasDriver ? { angles: anglesBesideDriver(options) } : {}),
+    },
     crop: withFace(crop, face),
     drivingCrop: withFace(drivingCrop, drivingFace, { crop: '--driving-crop', face: '--driving-face' }),
     motion: options.absolute ? 'absolute' : options.relative ? 'relative' : undefined,
@@ -266,7 +272,10 @@ function tellOutcome(outcome: PairOutcome, reporter: Reporter): void {
   const place = `[${number}/${of}]`;
   if ('result' in outcome) {
     reporter.result(`${place} ${summaryOf(pair.output, outcome.result)}`, { ...pair, ...outcome.result });
-  } else reporter.warn(`${place} ${pair.portrait} with ${pair.driving}: ${describeError(outcome.error)}`);
+  } else {
+    const driver = pair.driving === undefined ? '' : ` with ${pair.driving}`;
+    reporter.warn(`${place} ${pair.portrait}${driver}: ${describeError(outcome.error)}`);
+  }
 }
 
 /** Reads `pose=1,mouth=1.2`. */

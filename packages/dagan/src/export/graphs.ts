@@ -108,8 +108,8 @@ export function traceDagan(model: DaGAN, { size }: { size?: number } = {}): Reco
  *
  * | step | inputs | outputs |
  * |---|---|---|
- * | drive | image [N, 3, H, W] | keypoints [N, K, D], jacobians [N, K, D, D] |
  * | source | image [1, 3, H, W] | the system's tensors |
+ * | drive | image [N, 3, H, W], and of the system's tensors those that motion is seen with | keypoints [N, K, D], jacobians [N, K, D, D], head_angles [N, 3] |
  * | generate | keypoints, jacobians; source_keypoints, source_jacobians and the system's tensors, as far as they matter | prediction [N, 3, H, W], deformation [N, h, w, 2], occlusion_map [N, 1, h, w] |
  */
 export function traceSystem(
@@ -126,8 +126,15 @@ export function traceSystem(
   );
   const drive = trace(
     {
-      inputs: ({ batch: count }) => ({ image: picture(count!) }),
-      body: ({ image }) => present(named(model.driving(image!, null).keypoints)),
+      inputs: ({ batch: count }) => {
+        const state = model.source(picture(1));
+        return { image: picture(count!), source_keypoints: state.keypoints.value, ...tensorsOf(state) };
+      },
+      body: ({ image, source_keypoints: value, ...tensors }) => {
+        const state = sourceOf(tensors, { value: value!, jacobian: null });
+        const { keypoints } = model.driving(image!, state);
+        return present({ ...named(keypoints), head_angles: keypoints.head?.angles ?? null });
+      },
     },
     { dimensions: [batch], preparation },
   );

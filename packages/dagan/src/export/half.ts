@@ -13,6 +13,8 @@ const IN_HALF = [
   'generator.depth_first',
   'generator.depth_down_blocks',
   'generator.attention',
+  'generator.third',
+  'generator.fourth',
   'generator.decoder',
   'generator.dense_motion_network.hourglass',
 ];

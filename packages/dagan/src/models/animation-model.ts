@@ -37,7 +37,10 @@ export type AttentionMaps = {
 /** Tensors by the names that the published code gives them. */
 export type NamedTensorList = readonly (readonly [name: string, value: Tensor | null])[];
 
-/** The portrait's side as tensors by name, as exported graphs hand it over, and back. Keypoints go their own way. */
+/**
+ * The portrait's side as tensors by name, as exported graphs hand it over, and back. Keypoints go their own way, but where drivers
+ * are seen in the portrait's shape: then `canonical` [1, K, 3] is that (`HeadStance`).
+ */
 export type SourceTensors = {
   tensorsOf(source: SourceState): Record<string, Tensor>;
   sourceOf(tensors: Readonly<Record<string, Tensor>>, keypoints: Keypoints): SourceState;

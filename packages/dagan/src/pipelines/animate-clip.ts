@@ -15,11 +15,13 @@ import { chooseEngine, type EngineChoice } from './choose-engine.js';
 import { type KeypointSource, requireControls, withKeypointsOf } from './choose-keypoints.js';
 import { NETWORK_SIZE } from './choose-model.js';
 import { type Composer, sideBySideComposer, squareComposer, wholeComposer } from './compose.js';
-import { type Driver, type DriverFrame, openDriver, type ReferenceFrame } from './driver.js';
+import type { Driver, DriverFrame, ReferenceFrame } from './driver.js';
 import { type PipelineEvent, Teller } from './events.js';
 import { type CropChoice, FaceFinder } from './find-faces.js';
 import { expectedFrames } from './frame-rate.js';
+import { anglesAt, type HeadTurn } from './head-turn.js';
 import { requireMerging } from './merging.js';
+import { openDriver } from './open-driver.js';
 import { checkOutput, createOutput, isPictureOutput } from './output.js';
 import { checkTarget, guardInputs, type Pair } from './pairs.js';
 import { Portrait, type PortraitFrame } from './portrait.js';
@@ -30,6 +32,8 @@ export type ClipSettings = Partial<TransferOptions> &
   Omit<Playback, 'frameRate'> & {
     /** Which square of the portrait the networks see. Default: that of the largest face. */
     crop?: CropChoice;
+    /** Instead of a driver: how the head turns, for models whose keypoints stand in space. */
+    turn?: HeadTurn;
     /** Further portraits of the same person, for models that merge several. */
     portraits?: readonly string[];
     /** The same of the clip, one for all its frames. Default: that of the largest face, or the centre if `crop` is. */
@@ -92,14 +96,14 @@ export type AnimationResult = {
 export type StageTimes = { source: number; drive: number; generate: number };
 
 /**
- * Animates one portrait by one clip. Nothing is written unless it is complete.
+ * Animates one portrait by one clip, or by `turn` alone. Nothing is written unless it is complete.
  *
  * @throws DaganError, MediaError, CheckpointError or ExportedModelError, which name file and problem; the signal's reason if
  *   it was aborted
  */
 export async function animateClip(options: AnimateClipOptions): Promise<AnimationResult> {
   const { portrait, driving, output, ...rest } = options;
-  guardInputs(output, [portrait, driving, ...(rest.portraits ?? [])]);
+  guardInputs(output, [portrait, ...(driving === undefined ? [] : [driving]), ...(rest.portraits ?? [])]);
   await checkTarget(output);
   await using animator = new ClipAnimator(rest);
   return animator.animate({ portrait, driving, output });
@@ -152,7 +156,8 @@ export class ClipAnimator implements AsyncDisposable {
     const onWarning = (text: string): void => this.#tell.warn('codec', text, {});
     await using face = await Portrait.open(portrait, onWarning);
     if (face.clip) {
-      const message = `${portrait} is a clip: its own motion goes on, and that of ${driving} is added to it`;
+      const more = driving === undefined ? 'and its head turns' : `and that of ${driving} is added to it`;
+      const message = `${portrait} is a clip: its own motion goes on, ${more}`;
       this.#tell.notice('moving-portrait', message, { path: portrait });
     }
     const tools = { faces: this.#faces, tell: this.#tell, onWarning };
@@ -248,10 +253,11 @@ export class ClipAnimator implements AsyncDisposable {
       signing,
       keypoints,
       controls = {},
+      turn,
     } = this.#settings;
     const { engine: chosen, metadata: model } = await chooseEngine(this.#choice, this.#tell);
     try {
-      requireControls(controls, chosen);
+      requireControls(turn ? { ...controls, angles: anglesAt(turn, 0) } : controls, chosen);
       if (this.#settings.portraits) requireMerging(chosen);
       const engine = await withKeypointsOf(keypoints, chosen, () => this.#faces.analyzer());
       this.#tell.notice('engine', engine.description, { description: engine.description });

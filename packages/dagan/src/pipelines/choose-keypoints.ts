@@ -26,13 +26,18 @@ export async function withKeypointsOf(
   throw new DaganError('unnamed-keypoints', message, {});
 }
 
-/** @throws DaganError if the model cannot move what the controls ask for */
-export function requireControls(controls: MotionControls, engine: Engine): void {
+/** Runs a check whose TypeErrors are the user's. */
+function coded(code: 'unnamed-keypoints' | 'no-head-in-space', check: () => void): void {
   try {
-    checkControls(controls, engine.keypointNames ?? {});
-    checkAngles(controls, engine.motion ?? PLANE);
+    check();
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new DaganError('unnamed-keypoints', error.message, {});
+    throw new DaganError(code, error.message, {});
   }
+}
+
+/** @throws DaganError if the model cannot move what the controls ask for */
+export function requireControls(controls: MotionControls, engine: Engine): void {
+  coded('unnamed-keypoints', () => checkControls(controls, engine.keypointNames ?? {}));
+  coded('no-head-in-space', () => checkAngles(controls, engine.motion ?? PLANE));
 }

@@ -10,8 +10,8 @@ import { containerOf } from '../media/process/clip-writer.js';
 import { isMotionName, motionNames } from './motion-file.js';
 import { isPictureOutput } from './output.js';
 
-/** One animation to make. */
-export type Pair = { portrait: string; driving: string; output: string };
+/** One animation to make. Without a driver the head turns to angles of choice. */
+export type Pair = { portrait: string; driving?: string; output: string };
 
 /** All animations that are asked for together. */
 export type Plan = {
@@ -89,12 +89,13 @@ function clipsOf(path: string): { files: string[]; many: boolean } {
 
 /**
  * Makes the plan. Of two inputs the first is the portrait and the second the clip. Of more, the first is a portrait, the
- * last a clip, and those between are told apart by their names' endings.
+ * last a clip, and those between are told apart by their names' endings. A single one is a portrait, or a folder of them.
  *
+ * @param format of several results; default mp4
  * @throws DaganError, before anything has been written
  */
 export async function planPairs(inputs: readonly string[], output: string, format?: BatchFormat): Promise<Plan> {
-  if (inputs.length < 2) throw new DaganError('unclear-inputs', 'name a portrait and a driving clip', {});
+  if (inputs.length === 0) throw new DaganError('unclear-inputs', 'name a portrait and a driving clip', {});
   const between = inputs.slice(1, -1);
   for (const input of between) {
     if (!isFolder(input) && (isPictureName(input) || isDriverName(input))) continue;
@@ -102,18 +103,21 @@ export async function planPairs(inputs: readonly string[], output: string, forma
     throw new DaganError('unclear-inputs', `is ${input} a portrait or a clip? ${order}`, { path: input });
   }
   const portraits = [inputs[0]!, ...between.filter(isPictureName)].map(portraitsOf);
-  const clips = [...between.filter(isDriverName), inputs.at(-1)!].map(clipsOf);
+  const clips = inputs.length === 1 ? [] : [...between.filter(isDriverName), inputs.at(-1)!].map(clipsOf);
   const batch = inputs.length > 2 || [...portraits, ...clips].some(({ many }) => many);
+  const drivers = clips.length === 0 ? [undefined] : clips.flatMap(({ files }) => files);
   const combinations = portraits
     .flatMap(({ files }) => files)
-    .flatMap((portrait) => clips.flatMap(({ files }) => files).map((driving) => ({ portrait, driving })));
+    .flatMap((portrait) => drivers.map((driving) => ({ portrait, driving })));
   if (!batch && format !== undefined) {
     throw new DaganError('format-of-one', `one animation takes its format from its name, not ${format}`, { format });
   }
   const pairs = batch
     ? batchPairs(combinations, output, format ?? 'mp4')
     : combinations.map((pair) => ({ ...pair, output }));
-  for (const { portrait, driving, output: target } of pairs) guardInputs(target, [portrait, driving, ...inputs]);
+  for (const { portrait, driving, output: target } of pairs) {
+    guardInputs(target, [portrait, ...(driving === undefined ? [] : [driving]), ...inputs]);
+  }
   if (batch) await makeFolder(output);
   else await checkTarget(output);
   const folders = [inputs[0]!, ...between].filter(isFolder); // a folder of frames is warned of where it is read
@@ -138,7 +142,7 @@ function batchPairs(combinations: readonly Omit<Pair, 'output'>[], folder: strin
   const taken = new Set<string>();
   const ending = format === 'png' ? '' : `.${format}`;
   return combinations.map((pair) => {
-    const name = `${stem(pair.portrait)}-${stem(pair.driving)}`;
+    const name = [pair.portrait, pair.driving].flatMap((path) => (path === undefined ? [] : [stem(path)])).join('-');
     const numbered = (i: number): string => {
       const tail = `${i === 1 ? '' : `-${i}`}${ending}`;
       return `${cutName(name, LONGEST_NAME - tail.length)}${tail}`;

@@ -6,25 +6,29 @@ import { Tensor } from '../tensor.js';
 export function costlyResult(operator: string, args: readonly Argument[]): number[] | undefined {
   const [first, second] = args;
   if (!(first instanceof Tensor && second instanceof Tensor)) return undefined;
-  if (operator === 'aten::conv2d') return convolved(first.shape, second.shape, args.slice(3));
+  if (operator === 'aten::conv2d' || operator === 'aten::conv3d')
+    return convolved(first.shape, second.shape, args.slice(3));
   if (operator === 'aten::matmul' || operator === 'aten::bmm') return multiplied(first.shape, second.shape);
   return undefined;
 }
 
-/** @param options stride, padding and dilation, as pairs */
+/** @param options stride, padding and dilation, a number for each side */
 function convolved(
   input: readonly number[],
   weight: readonly number[],
   options: readonly Argument[],
 ): number[] | undefined {
   const [stride, padding, dilation] = options;
-  if (!Array.isArray(stride) || !Array.isArray(padding) || !Array.isArray(dilation) || input.length !== 4)
-    return undefined;
-  const side = (i: 0 | 1): number => {
-    const covered = (dilation[i] as number) * (weight[2 + i]! - 1) + 1;
-    return Math.floor((input[2 + i]! + 2 * (padding[i] as number) - covered) / (stride[i] as number)) + 1;
-  };
-  return [input[0]!, weight[0]!, side(0), side(1)];
+  const sides = weight.slice(2);
+  const lists = [stride, padding, dilation];
+  const usual = lists.every((list) => Array.isArray(list) && list.length === sides.length);
+  if (!usual || input.length !== weight.length) return undefined;
+  const [steps, borders, spread] = lists as [number[], number[], number[]];
+  const sizes = sides.map((kernel, i) => {
+    const covered = spread[i]! * (kernel - 1) + 1;
+    return Math.floor((input[2 + i]! + 2 * borders[i]! - covered) / steps[i]!) + 1;
+  });
+  return [input[0]!, weight[0]!, ...sizes];
 }
 
 /** Of two stacks of matrices, whose leading dimensions broadcast. */

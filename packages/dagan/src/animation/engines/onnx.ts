@@ -136,13 +136,10 @@ export class OnnxEngine implements Engine {
   }
 
   async setSource(portrait: Picture, { keypoints: given }: { keypoints?: KeypointSet } = {}): Promise<Analysis> {
-    const { drive, source } = this.#sessions;
     this.#release();
-    const image = this.#input([portrait]);
-    const found = await drive.run({ image });
-    const encoded = await source.run(chosen(source, { ...found, image }));
+    const { image, found, encoded } = await this.#look(portrait);
     const own = given && this.#keypoints([given]);
-    const { keypoints, jacobians } = (own ?? found) as Tensors;
+    const { keypoints, jacobians } = own ?? found;
     this.#portrait = {
       ...encoded,
       image,
@@ -151,18 +148,48 @@ export class OnnxEngine implements Engine {
     };
     const disparity = found.disparity ?? encoded.disparity;
     return {
-      keypoints: given ?? keypointSets(found as Tensors)[0]!,
-      disparity: disparity ? valuesToMaps(values(disparity as Tensor))[0]! : null,
+      keypoints: given ?? keypointSets(found, encoded)[0]!,
+      disparity: disparity ? valuesToMaps(values(disparity))[0]! : null,
     };
+  }
+
+  /** A portrait in both of its steps, in the order in which one needs the other. */
+  async #look(portrait: Picture): Promise<{ image: Tensor; found: Tensors; encoded: Tensors }> {
+    const { drive, source } = this.#sessions;
+    const image = this.#input([portrait]);
+    if (this.#seesWithPortrait) {
+      const encoded = (await source.run({ image })) as Tensors;
+      return { image, found: (await drive.run(chosen(drive, { ...encoded, image }))) as Tensors, encoded };
+    }
+    const found = (await drive.run({ image })) as Tensors;
+    return { image, found, encoded: (await source.run(chosen(source, { ...found, image }))) as Tensors };
+  }
+
+  /** Whether a driver is seen in the shape of the portrait. */
+  get #seesWithPortrait(): boolean {
+    return this.#sessions.drive.inputNames.length > 1;
   }
 
   async drive(frames: readonly Picture[], { withDisparity = false } = {}): Promise<Analysis[]> {
     const { drive } = this.#sessions;
+    if (this.#seesWithPortrait && !this.#portrait) return this.#driveAlone(frames);
     const image = this.#input(frames);
     const wanted = drive.outputNames.filter((name) => withDisparity || name !== 'disparity');
-    const found = (await drive.run({ image }, wanted)) as Tensors;
+    const portrait = this.#portrait ?? {};
+    const found = (await drive.run(chosen(drive, { ...portrait, image }), wanted)) as Tensors;
     const shown = withDisparity ? await this.#disparity(frames, found) : null;
-    return keypointSets(found).map((keypoints, i) => ({ keypoints, disparity: shown ? shown[i]! : null }));
+    return keypointSets(found, portrait).map((keypoints, i) => ({ keypoints, disparity: shown ? shown[i]! : null }));
+  }
+
+  /** Frames that are their own portraits. */
+  async #driveAlone(frames: readonly Picture[]): Promise<Analysis[]> {
+    const analyses: Analysis[] = [];
+    for (const frame of frames) {
+      const { found, encoded } = await this.#look(frame);
+      analyses.push({ keypoints: keypointSets(found, encoded)[0]!, disparity: null });
+      for (const tensor of Object.values(encoded)) tensor.dispose();
+    }
+    return analyses;
   }
 
   async generate(keypoints: readonly KeypointSet[]): Promise<Picture[]> {
@@ -307,14 +334,20 @@ function joined(arrays: readonly Float32Array[]): Float32Array {
   return whole;
 }
 
-/** N sets from [N, K, D] and [N, K, D, D]. */
-function keypointSets({ keypoints, jacobians }: Tensors): KeypointSet[] {
+/** N sets from [N, K, D] and [N, K, D, D]; of heads in space with their angles [N, 3] and the portrait's shape [1, K, 3]. */
+function keypointSets(
+  { keypoints, jacobians, head_angles: headAngles }: Tensors,
+  { canonical }: Tensors,
+): KeypointSet[] {
   const [count, perFrame, dimensions] = keypoints!.dims as [number, number, number];
   const [places, elements] = [perFrame * dimensions, perFrame * dimensions ** 2];
   const values = keypoints!.data as Float32Array;
   const matrices = jacobians?.data as Float32Array | undefined;
+  const angles = headAngles?.data as Float32Array | undefined;
+  const shape = canonical?.data as Float32Array | undefined;
   return Array.from({ length: count }, (_, i) => ({
     value: values.slice(places * i, places * (i + 1)),
     jacobian: matrices ? matrices.slice(elements * i, elements * (i + 1)) : null,
+    ...(angles && shape && { head: { canonical: shape.slice(), angles: angles.slice(3 * i, 3 * (i + 1)) } }),
   }));
 }

@@ -1,6 +1,7 @@
 // Head pose and expression of a picture (Wang et al. 2021, Section 3.1): how the canonical keypoints are turned, shifted and
 // bent to be where they are.
 import { arange, cat, F, nn, type Tensor } from '@dagan/libtorch';
+import { HALF_TURN } from '../../geometry/head-rotation.js';
 import type { OsfvConfig } from './config.js';
 import type { SpaceKeypoints } from './keypoint-detector.js';
 
@@ -16,9 +17,6 @@ export type Head = {
   /** Mean features, [N, C]. */
   features: Tensor;
 };
-
-/** Of the published code, which turns by slightly less than it says. */
-const PI = 3.14;
 
 /** A class of an angle is three degrees wide, the first at -99. */
 const BIN_WIDTH = 3;
@@ -170,7 +168,7 @@ export function degreesOf(bins: Tensor): Tensor {
 
 /** R = Rx(pitch) Ry(yaw) Rz(roll) of yaw, pitch and roll in degrees: [N, 3] -> [N, 3, 3]. */
 export function rotationOf(angles: Tensor): Tensor {
-  const radians = angles.div(180).mul(PI);
+  const radians = angles.div(180).mul(HALF_TURN);
   const [yaw, pitch, roll] = [0, 1, 2].map((i) => radians.narrow(1, i, 1)) as [Tensor, Tensor, Tensor]; // [N, 1]
   const matrix = (rows: readonly Tensor[]): Tensor => cat(rows, 1).reshape(-1, 3, 3);
   const [zero, one] = [yaw.mul(0), yaw.mul(0).add(1)];

@@ -3,7 +3,7 @@
 import { nn, type Tensor } from '@dagan/libtorch';
 import type { Keypoints } from '../../tensors/keypoint-set.js';
 import type { MotionSpace } from '../../tensors/motion-space.js';
-import type { AnimationModel, DrivingState, NamedTensorList, SourceState } from '../animation-model.js';
+import type { AnimationModel, DrivingState, NamedTensorList, SourceState, SourceTensors } from '../animation-model.js';
 import { type OsfvConfig, osfvSizeMultiple } from './config.js';
 import { type EncodedVolume, type VolumeFrame, VolumeGenerator } from './generator.js';
 import { type Head, HeadEstimator, keypointsOfHead } from './head-estimator.js';
@@ -15,10 +15,9 @@ const SPACE: MotionSpace = { dimensions: 3, matrices: 'jacobians' };
 /** A portrait. */
 export type OsfvSource = SourceState &
   EncodedVolume & {
-    /** The portrait, [1, 3, H, W] in [0, 1]. */
-    image: Tensor;
     canonical: SpaceKeypoints;
-    head: Head;
+    /** The portrait, [1, 3, H, W] in [0, 1], and its head, for inspection; an exported graph hands neither over. */
+    seen: { image: Tensor; head: Head } | null;
   };
 
 /** Driving frames. */
@@ -54,11 +53,24 @@ export class Osfv extends nn.Module implements AnimationModel {
     return null;
   }
 
+  get sourceTensors(): SourceTensors {
+    return {
+      tensorsOf: ({ volume, compressed, canonical: { value, jacobian } }: OsfvSource) => ({
+        ...{ volume, compressed, canonical: value },
+        ...(jacobian ? { canonical_jacobians: jacobian } : {}),
+      }),
+      sourceOf: ({ volume, compressed, canonical, canonical_jacobians: jacobian }, keypoints): OsfvSource => ({
+        ...{ volume: volume!, compressed: compressed!, keypoints, disparity: null, seen: null },
+        canonical: { value: canonical!, jacobian: jacobian ?? null },
+      }),
+    };
+  }
+
   source(image: Tensor): OsfvSource {
     const canonical = this.keypointDetector.forward(image);
     const head = this.headEstimator.forward(image);
     const keypoints = standing(canonical, head);
-    return { ...this.generator.encodeSource(image), image, canonical, head, keypoints, disparity: null };
+    return { ...this.generator.encodeSource(image), canonical, keypoints, disparity: null, seen: { image, head } };
   }
 
   /** The driver's heads with the portrait's canonical keypoints, or where there is none with each frame's own. */
@@ -77,9 +89,10 @@ export class Osfv extends nn.Module implements AnimationModel {
   }
 
   seen(source: OsfvSource, driving: OsfvDriving | null, frame: VolumeFrame): NamedTensorList {
+    const { image, head } = source.seen!;
     return [
-      ...namedKeypoints(this.keypointDetector.look(source.image)),
-      ...namedHead('he_source', source.head),
+      ...namedKeypoints(this.keypointDetector.look(image)),
+      ...namedHead('he_source', head),
       ...(driving ? namedHead('he_driving', driving.head) : []),
       ...namedFrame(this.generator, source, frame),
     ];

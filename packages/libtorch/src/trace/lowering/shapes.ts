@@ -1,4 +1,5 @@
 // Operators that rearrange elements or make new ones.
+import type { DType } from '../../dtype.js';
 import { type GraphArgument, GraphValue } from '../graph.js';
 import { difference, ratio, type Size, sameSize } from '../size.js';
 import { axis, number, numbers, require, size, value, values } from './arguments.js';
@@ -159,18 +160,36 @@ const filled =
   (b, args, [out]) =>
     b.op('Expand', [b.scalar(content(args), out!.dtype), b.sizes(out!.shape)]);
 
-/** The same number of rows as columns in 2x2 matrices: [a b; c d]^-1 = [d -b; -c a] / (a d - b c). */
+/** Elements of matrices [..., size^2] by their numbers, row by row. */
+type Elements = (order: readonly number[]) => string;
+
+/** The transposed cofactors of 2x2 matrices: [a b; c d] -> [d -b; -c a]. */
+const adjugate2 = (b: OnnxBuilder, taken: Elements, dtype: DType): string =>
+  b.op('Mul', [taken([3, 1, 2, 0]), b.floats([1, -1, -1, 1], dtype)]);
+
+/** The same of 3x3 matrices: each a difference of two products. */
+function adjugate3(b: OnnxBuilder, taken: Elements): string {
+  const product = (x: readonly number[], y: readonly number[]): string => b.op('Mul', [taken(x), taken(y)]);
+  return b.op('Sub', [
+    product([4, 2, 1, 5, 0, 2, 3, 1, 0], [8, 7, 5, 6, 8, 3, 7, 6, 4]),
+    product([5, 1, 2, 3, 2, 0, 4, 0, 1], [7, 8, 4, 8, 6, 5, 6, 7, 3]),
+  ]);
+}
+
+/** Of 2x2 and 3x3 matrices: the transposed cofactors over the determinant. */
 const inverse: Lowering = (b, [x], [out]) => {
   const input = value(x);
-  require(ratio(input.shape.at(-1)!, 2) === 1, '2x2 matrices');
-  const flat = [...input.shape.slice(0, -2), 4];
-  const rows = b.op('Reshape', [b.name(input), targetShape(b, input, flat)]);
-  const mixed = (order: readonly number[]): string => b.op('Gather', [rows, b.ints(order)], { axis: -1 });
-  const signs = b.floats([1, -1, -1, 1], input.dtype);
-  const adjugate = b.op('Mul', [mixed([3, 1, 2, 0]), signs]);
-  const cofactors = b.op('Mul', [mixed([3, 2, 1, 0]), signs]);
-  const twice = b.op('ReduceSum', [b.op('Mul', [rows, cofactors]), b.ints([-1])], { keepdims: 1 }); // 2 (a d - b c)
-  const scaled = b.op('Div', [b.op('Mul', [adjugate, b.scalar(2, input.dtype)]), twice]);
+  const size = [2, 3].find((each) => ratio(input.shape.at(-1)!, each) === 1);
+  require(size !== undefined, '2x2 and 3x3 matrices');
+  const flat = [...input.shape.slice(0, -2), size ** 2];
+  const elements = b.op('Reshape', [b.name(input), targetShape(b, input, flat)]);
+  const taken: Elements = (order) => b.op('Gather', [elements, b.ints(order)], { axis: -1 });
+  const adjugate = size === 2 ? adjugate2(b, taken, input.dtype) : adjugate3(b, taken);
+  const columns = Array.from({ length: size ** 2 }, (_, i) => (i % size) * size + Math.floor(i / size));
+  const cofactors = b.op('Gather', [adjugate, b.ints(columns)], { axis: -1 });
+  // Every row with its own cofactors gives the determinant.
+  const times = b.op('ReduceSum', [b.op('Mul', [elements, cofactors]), b.ints([-1])], { keepdims: 1 });
+  const scaled = b.op('Div', [b.op('Mul', [adjugate, b.scalar(size, input.dtype)]), times]);
   const restored = new GraphValue(flat, input.dtype);
   return b.op('Reshape', [scaled, targetShape(b, restored, out!.shape)]);
 };
