@@ -199,9 +199,12 @@ test('the mesh gives named keypoints of portrait and driver, and the network the
   const guided = new MeshGuidedEngine(all.engine, faces);
   assert.deepEqual((await guided.setSource(portrait)).keypoints.value, expected);
   assert.deepEqual(all.sources.at(-1)!.value, expected, 'the engine draws by them too');
+  assert.deepEqual(all.asked, ['drive', 'source'], 'the portrait is encoded once, after its keypoints were counted');
   const [seen] = await guided.drive([portrait]);
   for (const [i, value] of seen!.keypoints.value.entries()) near(value, expected[i]!, 0.02);
-  assert.ok(!all.asked.includes('drive'), 'no network is needed');
+  assert.equal(all.asked.length, 2, 'no network is needed');
+  await guided.setSource(portrait);
+  assert.deepEqual(all.asked.slice(2), ['source'], 'nor for the keypoints of another portrait');
   const [found, none] = await guided.drive([portrait, createPicture(portrait.width, portrait.height)]);
   assert.ok(Math.abs(found!.keypoints.value[2 * names.chin! + 1]!) > 0.1);
   assert.ok(none!.keypoints.value.every((value) => value === 0));

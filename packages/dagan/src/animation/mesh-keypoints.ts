@@ -73,15 +73,13 @@ export class MeshGuidedEngine implements Engine {
   async setSource(portrait: Picture): Promise<Analysis> {
     this.#mesh = undefined;
     const mesh = await this.faces.track(portrait);
+    if (!mesh) return this.engine.setSource(portrait);
     // Of the portraits after the first it is known whether the mesh tells all keypoints; then no network needs to find any.
-    const found = mesh && keypointsOfMesh(mesh, portrait, this.keypointNames, this.#count);
-    if (isWhole(found)) {
-      return this.engine.setSource(portrait, { keypoints: { value: found, jacobian: null } });
-    }
-    const analysis = await this.engine.setSource(portrait);
-    this.#count = analysis.keypoints.value.length / 2;
-    if (!mesh) return analysis;
-    const keypoints = placed(analysis.keypoints, keypointsOfMesh(mesh, portrait, this.keypointNames, this.#count));
+    const told = keypointsOfMesh(mesh, portrait, this.keypointNames, this.#count);
+    if (isWhole(told)) return this.engine.setSource(portrait, { keypoints: { value: told, jacobian: null } });
+    const [seen] = await this.engine.drive([portrait]);
+    this.#count = seen!.keypoints.value.length / 2;
+    const keypoints = placed(seen!.keypoints, keypointsOfMesh(mesh, portrait, this.keypointNames, this.#count));
     return this.engine.setSource(portrait, { keypoints });
   }
 

@@ -7,6 +7,7 @@ import { type ModelMetadata, saveModel } from '../../models/files/model-file.js'
 import { systemOf } from '../../models/files/systems.js';
 import type { PerceptualNetwork } from '../../models/perceptual/vgg19.js';
 import { batchOn } from '../batches/batches.js';
+import { withAverages } from '../loop/averages.js';
 import { keepingBuffers } from '../loop/buffers.js';
 import { Descent } from '../loop/descent.js';
 import { inPrecision } from '../loop/mixed-precision.js';
@@ -125,7 +126,9 @@ export class SystemTrainee implements Trainee<FramePair> {
     const reconstruct = (pair: FramePair) => ({
       generated: this.#inPrecision(() => this.objective.reconstruct(pair)),
     });
-    const result = await this.#withAverage(() => evaluateReconstruction({ reconstruct }, batches, this.place));
+    const train = (training: boolean): void => this.train(training);
+    const evaluated = () => evaluateReconstruction({ reconstruct }, batches, this.place);
+    const result = await withAverages([this.average], train, evaluated);
     return { result, sheet: null };
   }
 
@@ -148,17 +151,6 @@ export class SystemTrainee implements Trainee<FramePair> {
   train(training = true): void {
     this.model.train(training);
     for (const [, part] of partsOf(this.model, this.config.freeze)) part.eval();
-  }
-
-  async #withAverage<T>(body: () => Promise<T>): Promise<T> {
-    this.average.swapIn();
-    this.train(false);
-    try {
-      return await body();
-    } finally {
-      this.average.swapOut();
-      this.train();
-    }
   }
 
   /** Every tensor by name. Only the optimisers' step numbers are new; the others stay their owners' own. */

@@ -7,6 +7,7 @@ import { MultiScaleDiscriminator } from '../../models/discriminator.js';
 import { type ModelMetadata, saveModel } from '../../models/files/model-file.js';
 import type { PerceptualNetwork } from '../../models/perceptual/vgg19.js';
 import { batchOn } from '../batches/batches.js';
+import { withAverages } from '../loop/averages.js';
 import { keepingRandomNumbers } from '../loop/random-state.js';
 import { joinSections, loadSections, type Sections } from '../loop/state-sections.js';
 import { joinRanks, type TrainingPlace } from '../ranks/ranks.js';
@@ -115,17 +116,9 @@ export class AnimationTrainee implements Trainee<FramePair> {
   }
 
   /** Runs `body` with the averages in the model's place, as the model will be used. */
-  async withAverages<T>(body: () => T | Promise<T>): Promise<T> {
-    this.averages.generator.swapIn();
-    this.averages.detector.swapIn();
-    this.train(false);
-    try {
-      return await body();
-    } finally {
-      this.averages.generator.swapOut();
-      this.averages.detector.swapOut();
-      this.train();
-    }
+  withAverages<T>(body: () => T | Promise<T>): Promise<T> {
+    const { generator, detector } = this.averages;
+    return withAverages([generator, detector], (training) => this.train(training), body);
   }
 
   /** Gives the attention its start, by the batch's pictures; in all ranks by rank 0's. */
