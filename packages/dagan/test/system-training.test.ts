@@ -55,6 +55,18 @@ const SMALL: Readonly<Record<string, SystemTrainingConfig>> = {
     // No perceptual network, and faces of which no mesh is known.
     weights: { ...SYSTEM_PRESETS['osfv-small'].weights, perceptual: 0, headPose: 0 },
   },
+  'meshg-like': {
+    ...SYSTEM_PRESETS['meshg-like-small'],
+    model: {
+      ...SYSTEM_PRESETS['meshg-like-small'].model,
+      fitter: { ...few, scaleFactor: 1, numIdentities: 8, numExpressions: 8 },
+      motion: { graphChannels: 16, latent: 64, blockExpansion: 8 },
+      generator: { blockExpansion: 8, maxFeatures: 32, numDownBlocks: 2, numBottleneckBlocks: 1 },
+    } as never,
+    phases: [{ size: SIDE, share: 1 }],
+    // No perceptual network, and faces of which no mesh is known.
+    weights: { ...SYSTEM_PRESETS['meshg-like-small'].weights, perceptual: 0, landmark: 0 },
+  },
 };
 
 /** A face of sorts at a place: an oval with two eyes and a mouth before a slope of colours. */
@@ -104,7 +116,7 @@ function take(trainee: SystemTrainee, batch: FramePair, steps: number): Learned 
   return learned!;
 }
 
-for (const system of ['x2face', 'monkey-net']) {
+for (const system of ['x2face', 'monkey-net', 'meshg-like']) {
   test(`${system} learns a clip by heart`, async () => {
     manualSeed(1);
     using trainee = new SystemTrainee({ ...SMALL[system]!, averageDecay: 0.9 }, null, PLACE);

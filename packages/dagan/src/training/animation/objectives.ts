@@ -3,6 +3,7 @@ import type { SystemConfig } from '../../models/animation-model.js';
 import { systemOf } from '../../models/files/systems.js';
 import { TrainingSetupError } from '../run/setup-error.js';
 import { type AnimationTrainingConfig, checkTrainingConfig } from './config.js';
+import { MESHG_LIKE_TRAINING } from './meshg-like-objective.js';
 import { MONKEY_NET_TRAINING } from './monkey-net-objective.js';
 import { OSFV_TRAINING } from './osfv-objective.js';
 import { checkSystemTraining, isSystemTraining, type SystemTrainingConfig } from './system-config.js';
@@ -14,6 +15,7 @@ const TRAININGS: Readonly<Record<string, SystemTraining>> = {
   x2face: X2FACE_TRAINING,
   'monkey-net': MONKEY_NET_TRAINING,
   osfv: OSFV_TRAINING,
+  'meshg-like': MESHG_LIKE_TRAINING,
 };
 
 /** @throws TrainingSetupError for a system that cannot be trained */

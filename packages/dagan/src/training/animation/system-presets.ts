@@ -1,5 +1,7 @@
 // Trainings of the systems beside DaGAN by name: the published sizes, and small ones that two processors finish.
+import { TRAVELLING_POINTS } from '../../faces/landmarks.js';
 import { OBJECTIVE_WEIGHTS, type ObjectiveTerm, type ObjectiveWeights } from '../../losses/objective.js';
+import type { MeshGLikeConfig } from '../../models/meshg-like/meshg-like.js';
 import { MONKEY_NET_PUBLISHED, type MonkeyNetConfig } from '../../models/monkey-net/monkey-net.js';
 import { OSFV_VOX_256, type OsfvConfig } from '../../models/osfv/config.js';
 import { X2FACE_PUBLISHED, type X2FaceConfig } from '../../models/x2face/x2face.js';
@@ -146,6 +148,52 @@ const osfvSmall: SystemTrainingConfig = {
   weights: { ...osfv.weights, pixel: 100, generatorAdversarial: 0, featureMatching: 0, headPose: 1 },
 };
 
+/** Widths beside DaGAN's. */
+const meshgLikeModel: MeshGLikeConfig = {
+  system: 'meshg-like',
+  numVertices: TRAVELLING_POINTS.length,
+  fitter: {
+    ...{ blockExpansion: 32, maxFeatures: 512, numBlocks: 4, scaleFactor: 0.25 },
+    ...{ numIdentities: 64, numExpressions: 64 },
+  },
+  motion: { graphChannels: 128, latent: 512, blockExpansion: 64 },
+  generator: { blockExpansion: 64, maxFeatures: 512, numDownBlocks: 2, numBottleneckBlocks: 6 },
+};
+
+/** Ours, as no losses are published: DaGAN's for pictures, landmarks of the face mesh for the mesh. */
+const meshgLike: SystemTrainingConfig = {
+  ...COMMON,
+  name: 'meshg-like',
+  model: meshgLikeModel,
+  steps: 450_000,
+  batchSize: 20,
+  phases: [{ size: 256, share: 1 }],
+  learningRate: 2e-4,
+  schedule: { kind: 'milestones', at: [0.6, 0.9], factor: 0.1 },
+  weights: only({ perceptual: 10, generatorAdversarial: 1, featureMatching: 10, warp: 100, landmark: 300 }),
+};
+
+const smallMeshgLike: MeshGLikeConfig = {
+  ...meshgLikeModel,
+  fitter: { ...meshgLikeModel.fitter, ...fewBlocks, scaleFactor: 0.5 },
+  motion: { graphChannels: 64, latent: 256, blockExpansion: 16 },
+  generator: { blockExpansion: 16, maxFeatures: 64, numDownBlocks: 2, numBottleneckBlocks: 3 },
+};
+
+/** Without the discriminator, and with pixels instead. */
+const meshgLikeSmall: SystemTrainingConfig = {
+  ...meshgLike,
+  name: 'meshg-like-small',
+  model: smallMeshgLike,
+  steps: 20_000,
+  batchSize: 8,
+  phases: [{ size: 128, share: 1 }],
+  learningRate: 4e-4,
+  schedule: { kind: 'cosine', warmup: 200, floor: 0.05 },
+  clipNorm: 100,
+  weights: only({ perceptual: 10, pixel: 100, warp: 100, landmark: 300 }),
+};
+
 /** `-identity` is the second stage of X2Face; `-small` fits two processors. */
 export const SYSTEM_PRESETS = {
   x2face,
@@ -156,6 +204,8 @@ export const SYSTEM_PRESETS = {
   'monkey-net-small': monkeyNetSmall,
   osfv,
   'osfv-small': osfvSmall,
+  'meshg-like': meshgLike,
+  'meshg-like-small': meshgLikeSmall,
 } as const satisfies Record<string, SystemTrainingConfig>;
 
 /** Second stages, which refine a model that `--init` brings. */
