@@ -11,6 +11,10 @@ export type ProblemValues = {
   'no-face': { path: string; role: InputRole; frames?: number };
   /** There are fewer faces than the number asked for; `faces` from the left. */
   'no-such-face': { path: string; role: InputRole; number: number; faces: readonly Rectangle[] };
+  /** Several faces are animated in a picture, and this is a clip. */
+  'faces-of-clip': { path: string };
+  /** Several drivers, and not one for each face. */
+  'faces-and-drivers': { path: string; faces: number; drivers: number };
   'square-outside': {
     path: string;
     role: InputRole;

@@ -6,6 +6,7 @@ import {
   animate,
   centeredSquare,
   cutSquare,
+  dividedAmong,
   type Engine,
   FRAMED,
   faceLook,
@@ -214,6 +215,25 @@ test('pixels outside the square stay untouched, and inside the result passes sof
   assert.throws(() => new PasteBack(portrait, square, { feather: 0 }), /the soft edge must be in/);
 });
 
+test('a picture is divided among faces by nearness in their own sizes: softly, and nothing is given away twice', () => {
+  const boxes = [faceAt(60, 80, 60), faceAt(150, 70, 100), faceAt(110, 170, 50)];
+  const share = dividedAmong(boxes);
+  for (let y = 0; y < 220; y++) {
+    for (let x = 0; x < 220; x++) {
+      const shares = boxes.map((_, i) => share(x, y, i));
+      const sum = shares.reduce((total, each) => total + each, 0);
+      assert.ok(shares.every((each) => each >= 0) && sum <= 1 + 1e-9, `${x}, ${y}: ${shares}`);
+      for (const [i, { left, top, width, height }] of boxes.entries()) {
+        const inside = Math.hypot((x + 0.5 - left) / width - 0.5, (y + 0.5 - top) / height - 0.5) < 0.5;
+        if (inside) assert.ok(shares[i]! > 1 - 1e-9, `${x}, ${y} is of face ${i} alone, not ${shares}`);
+      }
+      // No step is larger than an eye takes for soft.
+      for (const [i, each] of shares.entries()) assert.ok(Math.abs(each - share(x + 1, y, i)) < 0.25, `${x}, ${y}`);
+    }
+  }
+  assert.equal(dividedAmong(boxes.slice(0, 1))(219, 0, 0), 1, 'one face has all');
+});
+
 test("colours that the model shifts are put back to the portrait's, within limits", () => {
   const portrait = scene(256, 256, 6);
   const square = { left: 48, top: 48, side: 160 };
@@ -329,6 +349,7 @@ test('animation smooths the driving keypoints where it is asked to', async () =>
       frames.map(({ data }): Analysis => ({ keypoints: keypointsAt(data[0]! / 100), disparity: null })),
     generate: async (sets) => sets.map(() => createPicture(1, 1)),
     inspect: () => assert.fail('nobody asks'),
+    twin: () => assert.fail('nobody asks'),
     dispose: () => {},
   };
   const places = [0, 20, 20, 20, 20, 20, 20];

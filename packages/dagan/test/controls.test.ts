@@ -182,6 +182,7 @@ function middling(count: number) {
     inspect: () => {
       throw new Error('not asked for');
     },
+    twin: () => assert.fail('nobody asks'),
     dispose: () => asked.push('dispose'),
   };
   return { engine, asked, sources };

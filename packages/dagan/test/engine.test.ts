@@ -242,6 +242,7 @@ test('animation hands any engine batches of its size, and stops reading when its
     },
     generate: async (keypoints) => keypoints.map(() => picture(1, 4)),
     inspect: () => assert.fail('nobody asks'),
+    twin: () => assert.fail('nobody asks'),
     dispose: () => {},
   };
   const source = { keypoints: set, disparity: null };

@@ -88,6 +88,7 @@ test('while a clip does not show the face the frames stay the same, and the firs
       return keypoints.map(() => black);
     },
     inspect: () => Promise.reject(new Error('nobody asks for it')),
+    twin: () => assert.fail('nobody asks'),
     dispose: () => {},
   };
   const lit = (level: number): { picture: Picture } => {

@@ -123,6 +123,7 @@ describe('a clip that opens its mouth', () => {
         },
         tensors: new Map([['mask', mask]]),
       }),
+      twin: () => assert.fail('nobody asks'),
       dispose: () => {},
     };
   };

@@ -32,7 +32,7 @@ export type Inspection = {
   tensors: ReadonlyMap<string, TensorValues> | null;
 };
 
-export type SourceOptions = { keypoints?: KeypointSet; others?: readonly Picture[] };
+export type SourceOptions = { keypoints?: KeypointSet; others?: readonly Picture[]; face?: FaceMesh };
 
 export type InspectOptions = { withTensors?: boolean; driving?: Picture };
 
@@ -63,6 +63,7 @@ export type Engine = {
    *
    * @param options.keypoints taken for the portrait's instead of those that the network finds
    * @param options.others further portraits of the same person, for engines that merge several
+   * @param options.face the face in the portrait, where it is known: there may be others in it
    */
   setSource(portrait: Picture, options?: SourceOptions): Promise<Analysis>;
   /** Keypoints of driving frames, as the portrait has them that was taken before, if one was. */
@@ -76,6 +77,11 @@ export type Engine = {
    * @param options.driving the frame that the keypoints are of: what was seen in it is then among the tensors
    */
   inspect(keypoints: KeypointSet, options?: InspectOptions): Promise<Inspection>;
+  /**
+   * Another engine on the same networks, with a portrait of its own: for several faces at once. What is disposed of there
+   * is that portrait; the networks stay this engine's, and end with it.
+   */
+  twin(): Engine;
   /** Frees the model and the portrait. */
   dispose(): void;
 };

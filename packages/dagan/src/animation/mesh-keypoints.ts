@@ -4,7 +4,7 @@ import { FACE_LANDMARKS, type FaceLandmark } from '../faces/landmarks.js';
 import type { FaceMesh } from '../faces/mesh.js';
 import type { Picture } from '../media/pictures/picture.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
-import type { Analysis, DriveOptions, Engine, Inspection } from './engine.js';
+import type { Analysis, DriveOptions, Engine, Inspection, SourceOptions } from './engine.js';
 
 /** Which keypoint stands on which landmark (`ModelConfig.semanticKeypoints`). */
 export type KeypointNames = Readonly<Record<string, number>>;
@@ -70,9 +70,9 @@ export class MeshGuidedEngine implements Engine {
     this.batchSize = engine.batchSize;
   }
 
-  async setSource(portrait: Picture): Promise<Analysis> {
+  async setSource(portrait: Picture, { face }: SourceOptions = {}): Promise<Analysis> {
     this.#mesh = undefined;
-    const mesh = await this.faces.track(portrait);
+    const mesh = await this.faces.track(portrait, face);
     if (!mesh) return this.engine.setSource(portrait);
     // Of the portraits after the first it is known whether the mesh tells all keypoints; then no network needs to find any.
     const told = keypointsOfMesh(mesh, portrait, this.keypointNames, this.#count);
@@ -118,6 +118,10 @@ export class MeshGuidedEngine implements Engine {
 
   inspect(keypoints: KeypointSet, options?: { withTensors?: boolean }): Promise<Inspection> {
     return this.engine.inspect(keypoints, options);
+  }
+
+  twin(): MeshGuidedEngine {
+    return new MeshGuidedEngine(this.engine.twin(), this.faces);
   }
 
   dispose(): void {

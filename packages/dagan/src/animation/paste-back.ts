@@ -14,6 +14,8 @@ export type PasteBackOptions = {
    * colour between it and the portrait are then evened out in all frames, by the same factors, so that nothing flickers.
    */
   still?: Picture;
+  /** How much of each pixel of the portrait belongs to the square, 0 to 1, where it is to share with others. Default all. */
+  share?: (x: number, y: number) => number;
 };
 
 /** A correction of one colour channel: `gain * value + offset`. */
@@ -30,6 +32,8 @@ export class PasteBack {
   /** Share of the square's pixels, by column and by row of the part inside the portrait; a pixel has their product. */
   readonly #columns: Float64Array;
   readonly #rows: Float64Array;
+  /** What of each of them is the square's own, row by row. */
+  readonly #own: Float32Array | undefined;
   readonly #match: readonly ColorMatch[];
   readonly #portrait: Picture;
   readonly #square: Square;
@@ -38,7 +42,7 @@ export class PasteBack {
    * @param portrait the whole portrait
    * @param square where the animated squares belong, in whole pixels of the portrait; it may reach outside
    */
-  constructor(portrait: Picture, square: Square, { feather = 0.15, still }: PasteBackOptions = {}) {
+  constructor(portrait: Picture, square: Square, { feather = 0.15, still, share }: PasteBackOptions = {}) {
     this.#portrait = portrait;
     this.#square = square;
     checkPicture(portrait);
@@ -49,6 +53,7 @@ export class PasteBack {
     if (!(feather > 0 && feather <= 0.5)) throw new RangeError(`the soft edge must be in (0, 0.5], not ${feather}`);
     this.#columns = shares(square.left, square.side, width, feather);
     this.#rows = shares(square.top, square.side, height, feather);
+    this.#own = share && this.#ownShares(share);
     this.#match = still
       ? matchColors(cutSquare(portrait, square, still.width), still, edgeShares(still.width, feather))
       : [];
@@ -60,6 +65,18 @@ export class PasteBack {
    * @param portrait another of the same size, as the next frame of a portrait that moves
    */
   paste(animated: Picture, portrait = this.#portrait): Picture {
+    const result: Picture = { ...portrait, data: portrait.data.slice() };
+    this.addTo(result, animated, portrait);
+    return result;
+  }
+
+  /**
+   * Adds the change that one animated square makes to the portrait: several squares with shares of their own are added to
+   * one picture, in any order.
+   *
+   * @param result begins as the portrait
+   */
+  addTo(result: Picture, animated: Picture, portrait = this.#portrait): void {
     const { left, top, side } = this.#square;
     const { width, height } = this.#portrait;
     const large = resizePicture(this.#match.length > 0 ? recolor(animated, this.#match) : animated, side, side);
@@ -68,20 +85,27 @@ export class PasteBack {
         `portraits must be of one size, ${width} x ${height}, not ${portrait.width} x ${portrait.height}`,
       );
     }
-    const result: Picture = { width, height, data: portrait.data.slice() };
     const [firstX, firstY] = [Math.max(0, left), Math.max(0, top)];
     for (const [row, rowShare] of this.#rows.entries()) {
       let to = ((firstY + row) * width + firstX) * 3;
       let from = ((firstY + row - top) * side + firstX - left) * 3;
-      for (const columnShare of this.#columns) {
-        const share = rowShare * columnShare;
+      for (const [column, columnShare] of this.#columns.entries()) {
+        const share = rowShare * columnShare * (this.#own?.[row * this.#columns.length + column] ?? 1);
         for (let channel = 0; channel < 3; channel++, to++, from++) {
-          const own = result.data[to]!;
-          result.data[to] = own + share * (large.data[from]! - own) + 0.5;
+          const change = share * (large.data[from]! - portrait.data[to]!);
+          // Rounding of several squares may add up to one step more than there is.
+          result.data[to] = Math.min(255, Math.max(0, result.data[to]! + change + 0.5));
         }
       }
     }
-    return result;
+  }
+
+  #ownShares(share: (x: number, y: number) => number): Float32Array {
+    const [firstX, firstY] = [Math.max(0, this.#square.left), Math.max(0, this.#square.top)];
+    const [columns, rows] = [this.#columns.length, this.#rows.length];
+    return Float32Array.from({ length: columns * rows }, (_, i) =>
+      share(firstX + (i % columns), firstY + Math.floor(i / columns)),
+    );
   }
 }
 
@@ -98,7 +122,7 @@ function shares(start: number, side: number, length: number, feather: number): F
 }
 
 /** 0 below 0, 1 above 1, smooth between: 3t^2 - 2t^3. */
-function smoothStep(t: number): number {
+export function smoothStep(t: number): number {
   const x = Math.min(1, Math.max(0, t));
   return x * x * (3 - 2 * x);
 }

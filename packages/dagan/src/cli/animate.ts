@@ -2,14 +2,17 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { MOTION_PARTS, type MotionControls } from '../animation/controls.js';
 import { DIRECTIONS } from '../animation/motion-template.js';
-import { type AnimationResult, animateClip, type ClipSettings } from '../pipelines/animate-clip.js';
+import { animateClip, type ClipSettings } from '../pipelines/animate-clip.js';
 import { animateClips, type PairOutcome } from '../pipelines/animate-clips.js';
+import { animateFaces } from '../pipelines/animate-faces.js';
 import { backgroundOf } from '../pipelines/background.js';
 import type { EngineChoice } from '../pipelines/choose-engine.js';
 import { NETWORK_SIZE } from '../pipelines/choose-model.js';
-import type { CropChoice } from '../pipelines/find-faces.js';
+import type { FaceSelection } from '../pipelines/find-faces.js';
 import { motionNames } from '../pipelines/motion-file.js';
 import { BATCH_FORMATS, type BatchFormat, planPairs } from '../pipelines/pairs.js';
+import type { CropChoice } from '../pipelines/told-squares.js';
+import { summaryOf } from './animation-summary.js';
 import { describeError, EXIT, UsageError } from './errors.js';
 import {
   addCommonOptions,
@@ -21,6 +24,7 @@ import {
   checkFiles,
   cropChoice,
   type EngineOptions,
+  faceSelection,
   frameRate,
   keypointsOption,
   referenceFrame,
@@ -64,6 +68,7 @@ type AnimateOptions = CommonOptions &
     crop?: CropChoice;
     drivingCrop?: CropChoice;
     face?: number;
+    faces?: FaceSelection;
     drivingFace?: number;
     fps?: number;
     format?: BatchFormat;
@@ -94,6 +99,8 @@ Examples:
   dagan animate portrait.jpg smile -o out.mp4 --direction both
   dagan animate interview.mp4 smile -o out.mp4 --paste-back
   dagan animate group.jpg talking.mp4 -o out.mp4 --face 2 --smooth 0.5
+  dagan animate group.jpg talking.mp4 -o out.mp4 --faces all
+  dagan animate group.jpg left.mp4 right.mp4 -o out.mp4 --faces 1,3
   dagan animate portrait.jpg talking.mp4 -o out.mp4 --strength 0.8 --motion mouth=1.3,eyes=0 --smile 0.3
   dagan animate portrait.jpg talking.mp4 -o frames/ --start 50 --end 100 --crop 120,40,512
   dagan animate portrait.jpg talking.mp4 -o view.mp4 --side-by-side --reference-frame 12
@@ -164,6 +171,15 @@ export function animateCommand(): Command {
       cropChoice,
     )
     .option('--face <n>', 'which face of the portrait, counted from the left (default: the largest)', wholeNumber(1))
+    .addOption(
+      new Option(
+        '--faces <which>',
+        'several faces at once, all back in the one picture: all, or numbers such as 1,3, counted from the left; all inputs ' +
+          'after the portrait drive: one for all faces, or one for each, in that order (all: from left to right)',
+      )
+        .argParser(faceSelection)
+        .conflicts(['face', 'crop', 'portraits', 'sideBySide', 'format']),
+    )
     .option('--driving-face <n>', 'which face of the clip, counted likewise where it is first seen', wholeNumber(1))
     .option(
       '--background <what>',
@@ -221,6 +237,14 @@ async function runAnimate(inputs: readonly string[], options: AnimateOptions): P
   checkFiles([options.checkpoint, options.depthEncoder, options.depthDecoder, ...(options.portraits ?? [])]);
   const settings = settingsOf(options, inputs.length > 1);
   const reporter = new Reporter(options);
+  if (options.faces) {
+    const [portrait, ...drivings] = inputs as [string, ...string[]];
+    const onEvent = reporter.listen.bind(reporter);
+    const { crop: _, ...ways } = settings;
+    const result = await animateFaces({ ...ways, portrait, drivings, output, faces: options.faces, onEvent });
+    reporter.result(summaryOf(output, result), { portrait, drivings, output, ...result });
+    return 0;
+  }
   const { pairs, batch, warnings } = await planPairs(inputs, output, options.format);
   for (const text of warnings) reporter.warn(text);
   const onEvent = reporter.listen.bind(reporter);
@@ -287,18 +311,4 @@ function motionParts(text: string): NonNullable<MotionControls['parts']> {
     return [part, amount(0, 4)(value)] as const;
   });
   return Object.fromEntries(parts);
-}
-
-/**
- * "out.mp4: 60 frames of 256 x 256 in 8.2 s, 7.3 fps (faces 0.6 s, portrait 90 ms; a frame: keypoints 20 ms, picture 100
- * ms, rest 5 ms)"
- */
-function summaryOf(output: string, { frames, width, height, seconds, faceSeconds, stages }: AnimationResult): string {
-  const perFrame = (time: number): string => `${((1000 * time) / frames).toFixed(0)} ms`;
-  const rest = Math.max(0, seconds - stages.drive - stages.generate);
-  return (
-    `${output}: ${frames} ${frames === 1 ? 'frame' : 'frames'} of ${width} x ${height} in ${seconds.toFixed(1)} s, ${(frames / seconds).toFixed(1)} fps ` +
-    `(faces ${faceSeconds.toFixed(1)} s, portrait ${(1000 * stages.source).toFixed(0)} ms; a frame: keypoints ${perFrame(stages.drive)}, ` +
-    `picture ${perFrame(stages.generate)}, rest ${perFrame(rest)})`
-  );
 }

@@ -5,9 +5,9 @@ import { NETWORK_SIZE } from '../pipelines/choose-model.js';
 import { drawAttention } from '../pipelines/draw-attention.js';
 import { figureKind, figureMetadata, writeFigure } from '../pipelines/figure.js';
 import { chooseFigureEngine } from '../pipelines/figure-engine.js';
-import type { CropChoice } from '../pipelines/find-faces.js';
 import { checkWritable, guardInputs, isClipInput } from '../pipelines/pairs.js';
 import { type FramedSquare, SquareReader } from '../pipelines/squares.js';
+import type { CropChoice } from '../pipelines/told-squares.js';
 import { UsageError } from './errors.js';
 import {
   addCommonOptions,

@@ -5,7 +5,8 @@ import type { EngineChoice } from '../pipelines/choose-engine.js';
 import type { KeypointSource } from '../pipelines/choose-keypoints.js';
 import type { ModelChoice, ModelFileChoice } from '../pipelines/choose-model.js';
 import type { ReferenceFrame } from '../pipelines/driver.js';
-import type { CropChoice } from '../pipelines/find-faces.js';
+import type { FaceSelection } from '../pipelines/find-faces.js';
+import type { CropChoice } from '../pipelines/told-squares.js';
 import { UsageError, UserError } from './errors.js';
 
 /** Reads a whole number of at least `least` and at most `most`. */
@@ -161,6 +162,16 @@ export function cropChoice(text: string): CropChoice {
     throw new InvalidArgumentError('It must be auto, none, or x,y,side in whole pixels, the side at least 16.');
   }
   return { kind: 'square', square: { left, top, side } };
+}
+
+/** Reads `all` or `1,3`. */
+export function faceSelection(text: string): FaceSelection {
+  if (text === 'all') return text;
+  const numbers = text.split(',').map(Number);
+  if (!/^\d+(,\d+)*$/.test(text) || numbers.includes(0) || new Set(numbers).size < numbers.length) {
+    throw new InvalidArgumentError('It must be all, or different numbers from 1 on, such as 1,3.');
+  }
+  return numbers;
 }
 
 /** Reads `auto`, `first` or the number of a frame. */

@@ -21,6 +21,8 @@ const WORDS: { readonly [Code in keyof Values]?: Words<Code> } = {
     const { crop } = SQUARE_OPTIONS[role];
     return `${message}; name the square with ${crop} x,y,side, or take the centre with ${crop} none`;
   },
+  'faces-of-clip': (message) => `${message}; leave --faces out and choose one with --face`,
+  'faces-and-drivers': (message) => `${message} (--faces 1,3 chooses faces, counted from the left)`,
   'square-outside': (message, { role, square }) =>
     message.replace(`the square ${at(square)}`, `${SQUARE_OPTIONS[role].crop} ${at(square)}`),
   'square-reaches-out': (message, { role, square }) =>

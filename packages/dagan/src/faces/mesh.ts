@@ -2,6 +2,7 @@
 // 478 with irises and finer lips and eyes (Grishchenko et al., "Attention Mesh", 2020).
 import type { Picture } from '../media/pictures/picture.js';
 import type { FaceBox } from './detector.js';
+import type { Square } from './framing.js';
 import { type Box, boundsOf } from './geometry.js';
 import type { Network } from './networks.js';
 import { fromRegion, type Region, sampleRegion } from './sampling.js';
@@ -120,3 +121,20 @@ function refine(
 
 /** The first points of an eye's list are the rim of its opening. */
 const EYE_CONTOUR = 16;
+
+/** The mesh as it lies in a square that is cut out of its picture and brought to `size` x `size` pixels. */
+export function meshInSquare(
+  { points, score, box, region }: FaceMesh,
+  { left, top, side }: Square,
+  size: number,
+): FaceMesh {
+  const scale = size / side;
+  const x = (value: number): number => (value - left) * scale;
+  const y = (value: number): number => (value - top) * scale;
+  return {
+    points: points.map((value, i) => [x, y, (z: number): number => z * scale][i % 3]!(value)),
+    score,
+    box: { left: x(box.left), top: y(box.top), width: box.width * scale, height: box.height * scale },
+    region: { ...region, centerX: x(region.centerX), centerY: y(region.centerY), side: region.side * scale },
+  };
+}

@@ -8,24 +8,23 @@ import type { TransferOptions } from '../animation/transfer.js';
 import type { Square } from '../faces/framing.js';
 import type { Picture } from '../media/pictures/picture.js';
 import { containerOf } from '../media/process/clip-writer.js';
-import { type ContentSigner, openContentSigner } from '../media/provenance/content-credentials.js';
-import type { MediaMetadata } from '../media/provenance/provenance.js';
+import { openSetup, type Setup, type StageTimes, tellOfWidth, timedEngine } from './animation-setup.js';
 import { Background, type BackgroundChoice } from './background.js';
-import { chooseEngine, type EngineChoice } from './choose-engine.js';
-import { type KeypointSource, requireControls, withKeypointsOf } from './choose-keypoints.js';
+import type { EngineChoice } from './choose-engine.js';
+import type { KeypointSource } from './choose-keypoints.js';
 import { NETWORK_SIZE } from './choose-model.js';
 import { type Composer, sideBySideComposer, squareComposer, wholeComposer } from './compose.js';
 import type { Driver, DriverFrame, ReferenceFrame } from './driver.js';
 import { type PipelineEvent, Teller } from './events.js';
-import { type CropChoice, FaceFinder } from './find-faces.js';
+import { FaceFinder } from './find-faces.js';
 import { expectedFrames } from './frame-rate.js';
-import { anglesAt, type HeadTurn } from './head-turn.js';
+import type { HeadTurn } from './head-turn.js';
 import { requireMerging } from './merging.js';
 import { openDriver } from './open-driver.js';
 import { checkOutput, createOutput, isPictureOutput } from './output.js';
 import { checkTarget, guardInputs, type Pair } from './pairs.js';
 import { Portrait, type PortraitFrame } from './portrait.js';
-import { provenance } from './provenance.js';
+import type { CropChoice } from './told-squares.js';
 
 /** How a portrait is animated. */
 export type ClipSettings = Partial<TransferOptions> &
@@ -93,8 +92,6 @@ export type AnimationResult = {
   stages: StageTimes;
 };
 
-export type StageTimes = { source: number; drive: number; generate: number };
-
 /**
  * Animates one portrait by one clip, or by `turn` alone. Nothing is written unless it is complete.
  *
@@ -108,18 +105,6 @@ export async function animateClip(options: AnimateClipOptions): Promise<Animatio
   await using animator = new ClipAnimator(rest);
   return animator.animate({ portrait, driving, output });
 }
-
-/** An engine, and what its outputs say of their origin. */
-type Setup = {
-  engine: Engine;
-  metadata?: MediaMetadata;
-  signer?: ContentSigner;
-  /** Hash of the model's weights, where it is known. */
-  model?: string;
-};
-
-/** The longer side up to which players and graphics processors decode H.264, in pixels. */
-const WIDEST = 4096;
 
 /** Animates any number of pairs, with one engine that is made when the first of them needs it. */
 export class ClipAnimator implements AsyncDisposable {
@@ -178,15 +163,15 @@ export class ClipAnimator implements AsyncDisposable {
     let started = performance.now();
     const framing = { crop, whole: pasteBack, most: settings.size, withLook: driver.searches, signal };
     const ready = await face.ready(this.#faces, framing);
-    await driver.look(ready.look);
+    const reference = await driver.look(ready.look);
     const faceSeconds = (performance.now() - started) / 1000;
 
     const stages: StageTimes = { source: 0, drive: 0, generate: 0 };
     const timed = timedEngine(engine, stages);
     const { square: source, canvas } = ready.first;
     const others = await this.#others(onWarning);
-    const analysis = await timed.setSource(source, { others });
-    const anchor = await driver.anchor(engine, analysis, model);
+    const analysis = await timed.setSource(source, { others, face: ready.face });
+    const anchor = await driver.anchor(engine, analysis, { reference, model });
     const isVideo = !isPictureOutput(output) && !['gif', 'webp', 'folder'].includes(containerOf(output));
     const compose = await this.#composer(engine, { canvas, square: ready.place, source, analysis, isVideo });
     await using background = await Background.open(settings.background ?? { kind: 'moving' });
@@ -245,28 +230,15 @@ export class ClipAnimator implements AsyncDisposable {
   }
 
   async #openEngine(): Promise<Setup> {
-    const {
-      provenance: says = true,
-      sideBySide,
-      pasteBack,
-      background,
-      signing,
-      keypoints,
-      controls = {},
-      turn,
-    } = this.#settings;
-    const { engine: chosen, metadata: model } = await chooseEngine(this.#choice, this.#tell);
+    const { sideBySide, pasteBack, background, portraits } = this.#settings;
+    const composite = Boolean(sideBySide || pasteBack || (background && background.kind !== 'moving'));
+    const parts = { faces: this.#faces, tell: this.#tell, composite };
+    const setup = await openSetup(this.#choice, this.#settings, parts);
     try {
-      requireControls(turn ? { ...controls, angles: anglesAt(turn, 0) } : controls, chosen);
-      if (this.#settings.portraits) requireMerging(chosen);
-      const engine = await withKeypointsOf(keypoints, chosen, () => this.#faces.analyzer());
-      this.#tell.notice('engine', engine.description, { description: engine.description });
-      const composite = sideBySide || pasteBack || (background && background.kind !== 'moving');
-      const metadata = says ? provenance(model, composite ? 'composite' : 'trained') : undefined;
-      const signer = signing && (await openContentSigner(signing));
-      return { engine, metadata, signer, model: model.sha256 };
+      if (portraits) requireMerging(setup.engine);
+      return setup;
     } catch (error) {
-      chosen.dispose();
+      setup.engine.dispose();
       throw error;
     }
   }
@@ -296,9 +268,7 @@ export class ClipAnimator implements AsyncDisposable {
   async #composer(engine: Engine, { canvas, square, source, analysis, isVideo }: Staged): Promise<Composer> {
     const { size = NETWORK_SIZE, pasteBack, sideBySide } = this.#settings;
     if (pasteBack) {
-      if (isVideo && Math.max(canvas.width, canvas.height) > WIDEST) {
-        this.#tell.notice('wide-video', `many players show no video wider than ${WIDEST} pixels`, { most: WIDEST });
-      }
+      if (isVideo) tellOfWidth(canvas, this.#tell);
       const [still] = await engine.generate([analysis.keypoints]);
       return wholeComposer(canvas, square, still!);
     }
@@ -344,27 +314,4 @@ function expected(driver: Driver, { clip }: Portrait, frameRate: number | undefi
   if (driver.isStill && clip) return own;
   const known = [own, driver.frameCount].filter((count) => count !== undefined);
   return known.length > 0 ? Math.min(...known) : undefined;
-}
-
-/** The engine, with the time that it takes added up. */
-function timedEngine(engine: Engine, stages: StageTimes): Engine {
-  const timed = async <T>(stage: keyof StageTimes, work: () => Promise<T>): Promise<T> => {
-    const started = performance.now();
-    const result = await work();
-    stages[stage] += (performance.now() - started) / 1000;
-    return result;
-  };
-  return {
-    description: engine.description,
-    size: engine.size,
-    batchSize: engine.batchSize,
-    keypointNames: engine.keypointNames,
-    motion: engine.motion,
-    mergesPortraits: engine.mergesPortraits,
-    setSource: (portrait, options) => timed('source', () => engine.setSource(portrait, options)),
-    drive: (frames, options) => timed('drive', () => engine.drive(frames, options)),
-    generate: (keypoints) => timed('generate', () => engine.generate(keypoints)),
-    inspect: (keypoints, options) => timed('generate', () => engine.inspect(keypoints, options)),
-    dispose: () => engine.dispose(),
-  };
 }

@@ -11,7 +11,7 @@ import { type Clip, openClip } from '../media/process/clip.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { NETWORK_SIZE } from './choose-model.js';
 import { padded, squareOf } from './clip-squares.js';
-import type { Driver, DriverFrame, DriverOptions, DriverTools } from './driver.js';
+import type { AnchorChoice, Driver, DriverFrame, DriverOptions, DriverTools } from './driver.js';
 import { atRate, expectedFrames, once } from './frame-rate.js';
 
 export class ClipDriver implements Driver {
@@ -20,7 +20,7 @@ export class ClipDriver implements Driver {
   readonly #tools: DriverTools;
   /** Told of what is wrong with the clip while it is read: not while it is looked through, so that it is told once. */
   readonly #reading: { now: boolean };
-  #square: { cut: SquareCut; reference?: Picture; watch?: FaceWatch } | undefined;
+  #square: { cut: SquareCut; watch?: FaceWatch } | undefined;
 
   private constructor(clip: Clip, options: DriverOptions, tools: DriverTools, reading: { now: boolean }) {
     this.#clip = clip;
@@ -70,7 +70,7 @@ export class ClipDriver implements Driver {
     return this.#square?.watch?.absences ?? [];
   }
 
-  async look(portrait: Look | undefined): Promise<void> {
+  async look(portrait: Look | undefined): Promise<Picture | undefined> {
     if (this.isStill && this.#options.motion === 'relative') {
       const message = `${this.path}: a single picture shows no motion that could be taken over relative to it`;
       throw new DaganError('still-driver', message, { path: this.path });
@@ -80,21 +80,17 @@ export class ClipDriver implements Driver {
     const [clip, range] = [this.#clip, { start, end }];
     const followed = await faces.clip(clip, range, { crop, withLook: this.searches, signal });
     const cut = planCut(followed.square, clip.sourceWidth, clip.sourceHeight, NETWORK_SIZE);
-    this.#square = { cut, watch: await faces.watch(followed) };
-    if (this.motion === 'absolute' || referenceFrame === 'first') return;
-    if (referenceFrame !== 'auto') {
-      this.#square.reference = await squareOf(clip, referenceFrame, cut);
-      return;
-    }
+    this.#square ??= { cut, watch: await faces.watch(followed) };
+    if (this.motion === 'absolute' || referenceFrame === 'first') return undefined;
+    if (referenceFrame !== 'auto') return squareOf(clip, referenceFrame, cut);
     const found = portrait && (await faces.nearest(clip, portrait, followed, { range, cut, signal }));
-    if (!found) return;
+    if (!found) return undefined;
     const message = `${clip.path}: frame ${found.frame} is most like the portrait; motion is measured from it`;
     tell.notice('reference-frame', message, { path: clip.path, frame: found.frame, by: 'face' });
-    this.#square.reference = found.picture;
+    return found.picture;
   }
 
-  async anchor(engine: Engine, { keypoints }: Analysis): Promise<KeypointSet | undefined> {
-    const { reference } = this.#square!;
+  async anchor(engine: Engine, { keypoints }: Analysis, { reference }: AnchorChoice): Promise<KeypointSet | undefined> {
     if (reference) return (await engine.drive([reference]))[0]!.keypoints;
     if (!this.searches) return undefined;
     const nearest = await this.#nearestKeypoints(engine, keypoints);

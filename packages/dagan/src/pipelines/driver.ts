@@ -5,12 +5,14 @@ import type { Analysis, Engine } from '../animation/engine.js';
 import type { Absence } from '../animation/face-watch.js';
 import type { Playback } from '../animation/motion-template.js';
 import type { Look } from '../animation/reference-frame.js';
+import type { Picture } from '../media/pictures/picture.js';
 import type { Clip, ClipFrame } from '../media/process/clip.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import type { Teller } from './events.js';
-import type { CropChoice, FaceFinder } from './find-faces.js';
+import type { FaceFinder } from './find-faces.js';
 import type { Timed } from './frame-rate.js';
 import type { HeadTurn } from './head-turn.js';
+import type { CropChoice } from './told-squares.js';
 
 /** A driving frame: the square that the networks see, when it is shown and how often. */
 export type DriverFrame = Timed<ClipFrame>;
@@ -45,13 +47,21 @@ export type Driver = AsyncDisposable & {
   readonly searches: boolean;
   /** Frames so far that do not show the face. */
   readonly absences: readonly Absence[];
-  /** Finds the face that drives. @param portrait how the portrait's face looks, where that is known */
-  look(portrait: Look | undefined): Promise<void>;
+  /**
+   * Finds the face that drives, for one portrait or for several, one after the other.
+   *
+   * @param portrait how the portrait's face looks, where that is known
+   * @returns the frame from which motion is measured, where that is found by how it looks or by its number
+   */
+  look(portrait: Look | undefined): Promise<Picture | undefined>;
   /** The keypoints from which motion is measured; undefined for those of the first frame. */
-  anchor(engine: Engine, portrait: Analysis, model: string | undefined): Promise<KeypointSet | undefined>;
+  anchor(engine: Engine, portrait: Analysis, choice: AnchorChoice): Promise<KeypointSet | undefined>;
   /** What drives, frame by frame, in batches; after `look` and `anchor`. */
   frames(engine: Engine, options: Pick<DrivingOptions, 'withDisparity'>): AsyncGenerator<DrivenFrame<DriverFrame>[]>;
 };
+
+/** What motion is measured from: the frame that `look` has found for the portrait; `model` is the hash of its weights. */
+export type AnchorChoice = { reference: Picture | undefined; model: string | undefined };
 
 /** What a driver finds faces with, and tells of it. */
 export type DriverTools = { faces: FaceFinder; tell: Teller; onWarning: (text: string) => void };

@@ -1,48 +1,32 @@
 // Faces of portraits and clips: the squares that the networks see, and the frame that motion is measured from.
 
-import {
-  ClipFace,
-  type ClipFraming,
-  type ClipRange,
-  framesAround,
-  lookEvery,
-  lookOf,
-  MUCH_MISSING,
-} from '../animation/clip-face.js';
-import {
-  centeredSquare,
-  cutSquare,
-  type Framing,
-  frameFace,
-  outsideOf,
-  padCut,
-  planCut,
-  type SquareCut,
-} from '../animation/crop.js';
+import { ClipFace, type ClipRange, framesAround, lookEvery, lookOf, MUCH_MISSING } from '../animation/clip-face.js';
+import { cutSquare, frameFace, padCut, planCut, type SquareCut } from '../animation/crop.js';
 import { chooseFace, facesFromLeft } from '../animation/face-track.js';
 import { FaceWatch } from '../animation/face-watch.js';
 import type { Look } from '../animation/reference-frame.js';
-import { DaganError, type InputRole } from '../errors.js';
+import type { InputRole } from '../errors.js';
 import { FaceAnalyzer } from '../faces/analyzer.js';
 import { ANALYSIS_SIDE, analysisSize, type Square } from '../faces/framing.js';
-import { type Box, unionOf } from '../faces/geometry.js';
+import type { FaceMesh } from '../faces/mesh.js';
 import type { HeadPose } from '../faces/pose.js';
 import { MediaError } from '../media/errors.js';
 import { type Picture, rotatePicture } from '../media/pictures/picture.js';
 import type { Clip } from '../media/process/clip.js';
 import type { Teller } from './events.js';
-
-/** Which square of a picture is used. */
-export type CropChoice =
-  /** The one around a face: the largest, or the one of this number, counted from the left. */
-  | { kind: 'auto'; face?: number }
-  /** The largest one around the centre. */
-  | { kind: 'none' }
-  /** This one. */
-  | { kind: 'square'; square: Square };
+import { noSuchFace } from './no-such-face.js';
+import { type CropChoice, ToldSquares } from './told-squares.js';
 
 /** A portrait with its square. */
-export type FramedPortrait = { square: Square; look: Look | undefined };
+export type FramedPortrait = {
+  square: Square;
+  look: Look | undefined;
+  /** The face that the square is around; undefined where another square was asked for. */
+  mesh: FaceMesh | undefined;
+};
+
+/** Which faces of a picture: all, or those of these numbers, counted from the left. */
+export type FaceSelection = 'all' | readonly number[];
 
 /** A clip with its square. */
 export type FramedClip = {
@@ -52,9 +36,6 @@ export type FramedClip = {
   /** One of so many frames was looked at. */
   every: number;
 };
-
-/** Squares of fewer pixels give a blurred result. */
-const SMALL_SQUARE = 128;
 
 /** Degrees from which on a face is not merely tilted. */
 const MUCH_TURNED = 60;
@@ -75,6 +56,7 @@ type Options = {
 /** Finds faces for any number of pairs. Loads its networks when first needed and remembers what it has found. */
 export class FaceFinder implements AsyncDisposable {
   readonly #tell: Teller;
+  readonly #squares: ToldSquares;
   readonly #roles: { portrait: InputRole; clip: InputRole };
   #analyzer: Promise<FaceAnalyzer> | undefined;
   readonly #portraits = new Map<string, Promise<FramedPortrait>>();
@@ -86,6 +68,7 @@ export class FaceFinder implements AsyncDisposable {
     roles: { portrait: InputRole; clip: InputRole } = { portrait: 'portrait', clip: 'driving' },
   ) {
     this.#tell = tell;
+    this.#squares = new ToldSquares(tell);
     this.#roles = roles;
   }
 
@@ -96,6 +79,31 @@ export class FaceFinder implements AsyncDisposable {
    */
   portrait(path: string, picture: Picture, options: Options): Promise<FramedPortrait> {
     return remember(this.#portraits, path, () => this.#framePortrait(path, picture, options));
+  }
+
+  /**
+   * The squares of several faces of a portrait, all from left to right, or in the order of their numbers.
+   *
+   * @throws DaganError if there is no face, or none of a number
+   */
+  async faces(path: string, picture: Picture, selection: FaceSelection): Promise<FramedPortrait[]> {
+    const { width, height } = picture;
+    const role = this.#roles.portrait;
+    const analyzer = await this.analyzer();
+    const all = await facesFromLeft(analyzer, picture);
+    if (all.length === 0) throw noSuchFace({ path, role, faces: [] });
+    const numbers = selection === 'all' ? all.map((_, i) => i + 1) : selection;
+    const chosen = numbers.map((number) => {
+      const face = chooseFace(all, number);
+      if (!face) throw noSuchFace({ path, role, faces: all.map(({ box }) => box), number });
+      return face;
+    });
+    await this.#tellOfTurn(path, picture, analyzer.pose(chosen[0]!));
+    return chosen.map((mesh) => {
+      const framing = frameFace([mesh.box], width, height);
+      const square = this.#squares.around({ path, role, width, height }, framing, [mesh.box]);
+      return { square, look: lookOf(analyzer, mesh), mesh };
+    });
   }
 
   /**
@@ -170,20 +178,20 @@ export class FaceFinder implements AsyncDisposable {
       const face = chooseFace(faces, crop.face);
       const boxes = faces.map(({ box }) => box);
       if (!face) throw noSuchFace({ path, role, faces: boxes, number: crop.face });
-      this.#tellOfOthers({ path, role, face: faces.indexOf(face) + 1, faces: faces.length }, crop.face);
-      const square = this.#squareAround({ path, role, width, height }, frameFace([face.box], width, height), [
+      this.#squares.tellOfOthers({ path, role, face: faces.indexOf(face) + 1, faces: faces.length }, crop.face);
+      const square = this.#squares.around({ path, role, width, height }, frameFace([face.box], width, height), [
         face.box,
       ]);
       await this.#tellOfTurn(path, picture, analyzer.pose(face));
-      return { square, look: lookOf(analyzer, face) };
+      return { square, look: lookOf(analyzer, face), mesh: face };
     }
-    const square = this.#squareGiven({ path, role, width, height }, crop);
-    if (!withLook) return { square, look: undefined };
+    const square = this.#squares.given({ path, role, width, height }, crop);
+    if (!withLook) return { square, look: undefined, mesh: undefined };
     const analyzer = await this.analyzer();
     const part = cutSquare(picture, square, Math.min(square.side, ANALYSIS_SIDE));
     const face = chooseFace(await facesFromLeft(analyzer, part));
     if (face) await this.#tellOfTurn(path, part, analyzer.pose(face));
-    return { square, look: face && lookOf(analyzer, face) };
+    return { square, look: face && lookOf(analyzer, face), mesh: undefined };
   }
 
   async #frameClip(
@@ -192,7 +200,7 @@ export class FaceFinder implements AsyncDisposable {
     { crop, withLook, signal, role = this.#roles.clip }: Options,
   ): Promise<FramedClip> {
     const { path, sourceWidth: width, sourceHeight: height } = clip;
-    const given = crop.kind === 'auto' ? undefined : this.#squareGiven({ path, role, width, height }, crop);
+    const given = crop.kind === 'auto' ? undefined : this.#squares.given({ path, role, width, height }, crop);
     const every = lookEvery(clip);
     if (given && !withLook) return { square: given, face: undefined, every };
     const analyzer = await this.analyzer();
@@ -215,13 +223,13 @@ export class FaceFinder implements AsyncDisposable {
     if (given) return { square: given, face, every };
     const framing = face.framing();
     if (!framing) throw noSuchFace({ path, role, faces: face.choice, number, frames: face.looked });
-    this.#tellOfOthers({ path, role, ...framing }, number);
+    this.#squares.tellOfOthers({ path, role, ...framing }, number);
     const missing = 1 - framing.seen / framing.of;
     if (missing > MUCH_MISSING) {
       const message = `${path}: the face is missing in ${Math.round(100 * missing)} % of the frames`;
       this.#tell.warn('face-missing', message, { path, missing });
     }
-    return { square: this.#squareAround({ path, role, width, height }, framing, face.boxes), face, every };
+    return { square: this.#squares.around({ path, role, width, height }, framing, face.boxes), face, every };
   }
 
   /** The networks learn from upright faces, and a picture that lies on its side mostly does so by mistake. */
@@ -242,92 +250,10 @@ export class FaceFinder implements AsyncDisposable {
     const asItIs = await sureness(picture);
     return asItIs < SURE && (await sureness(rotatePicture(picture, 180, false))) > asItIs + SURER;
   }
-
-  /** The square for a face, with a word on what was done. */
-  #squareAround(input: Input, { square, kind }: Framing, boxes: readonly Box[]): Square {
-    const { path, width, height } = input;
-    const { left, top, side } = square;
-    if (kind === 'face') {
-      const outside = outsideOf(square, width, height);
-      const made = outside > 0 ? `; ${Math.ceil(100 * outside)} % of it lies outside, where edges are repeated` : '';
-      const message = `${path} is ${width} x ${height}: the face's square, ${side} x ${side} at ${left},${top}, is used${made}`;
-      this.#tell.notice('face-square', message, { ...input, square, outside });
-    } else {
-      this.#tellOfCentre(input, square);
-    }
-    if (side < SMALL_SQUARE) {
-      const face = Math.round(unionOf(boxes).height);
-      const message = `${path}: the face is only ${face} pixels high; the result will be blurred`;
-      this.#tell.warn('small-face', message, { path, height: face });
-    }
-    return square;
-  }
-
-  #squareGiven(input: Input, crop: Exclude<CropChoice, { kind: 'auto' }>): Square {
-    const { path, width, height } = input;
-    if (crop.kind === 'none') {
-      const square = centeredSquare(width, height);
-      this.#tellOfCentre(input, square);
-      return square;
-    }
-    const { square } = crop;
-    const outside = outsideOf(square, width, height);
-    const name = `the square ${square.left},${square.top},${square.side}`;
-    if (outside === 1) {
-      const message = `${path}: ${name} lies outside the picture, which is ${width} x ${height}`;
-      throw new DaganError('square-outside', message, { ...input, square });
-    }
-    if (outside > 0) {
-      const message = `${path}: ${Math.ceil(100 * outside)} % of ${name} lies outside the ${width} x ${height} picture, where edges are repeated`;
-      this.#tell.notice('square-reaches-out', message, { ...input, square, outside });
-    }
-    return square;
-  }
-
-  #tellOfCentre(input: Input, square: Square): void {
-    const { path, width, height } = input;
-    if (width === height) return;
-    const { side } = square;
-    const message = `${path} is ${width} x ${height}: its centre, ${side} x ${side}, is used (the networks take squares)`;
-    this.#tell.notice('centre-square', message, { ...input, square });
-  }
-
-  #tellOfOthers(
-    { path, role, face, faces }: Pick<Input, 'path' | 'role'> & Pick<ClipFraming, 'face' | 'faces'>,
-    number: number | undefined,
-  ): void {
-    if (faces < 2 || number !== undefined) return;
-    const message = `${path} shows ${faces} faces: the largest, number ${face} from the left, is used`;
-    this.#tell.notice('other-faces', message, { path, role, face, faces });
-  }
 }
-
-/** A picture or clip, of this size. */
-type Input = { path: string; role: InputRole; width: number; height: number };
 
 function remember<T>(known: Map<string, Promise<T>>, path: string, find: () => Promise<T>): Promise<T> {
   const found = known.get(path) ?? find();
   known.set(path, found);
   return found;
-}
-
-/** @param frames that were looked at, of a clip */
-function noSuchFace({
-  path,
-  role,
-  faces,
-  number,
-  frames,
-}: Pick<Input, 'path' | 'role'> & { faces: readonly Box[]; number?: number; frames?: number }): DaganError {
-  if (faces.length === 0 || number === undefined) {
-    const where = frames === undefined ? 'in it' : `in the ${frames} frames looked at`;
-    return new DaganError('no-face', `${path}: no face is found ${where}`, { path, role, frames });
-  }
-  const list = faces.map((box, i) => {
-    const [x, y] = [box.left + box.width / 2, box.top + box.height / 2].map(Math.round);
-    return `${i + 1} around (${x}, ${y}), ${Math.round(box.height)} pixels high`;
-  });
-  const count = faces.length === 1 ? 'one face' : `${faces.length} faces`;
-  const message = `${path}: there is no face ${number}, as it shows ${count}, counted from the left: ${list.join('; ')}`;
-  return new DaganError('no-such-face', message, { path, role, number, faces });
 }

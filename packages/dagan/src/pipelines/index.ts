@@ -2,6 +2,8 @@
 export { DaganError, type InputRole, type ProblemCode, type ProblemValues } from '../errors.js';
 export * from './animate-clip.js';
 export * from './animate-clips.js';
+export * from './animate-faces.js';
+export type { StageTimes } from './animation-setup.js';
 export * from './attention-rows.js';
 export * from './bench/benchmark.js';
 export * from './bench/flows.js';
@@ -15,7 +17,7 @@ export * from './draw-keypoints.js';
 export * from './estimate-depth.js';
 export * from './events.js';
 export { type DrawnFrame, figureMetadata, writeFigure } from './figure.js';
-export type { CropChoice } from './find-faces.js';
+export type { FaceSelection } from './find-faces.js';
 export * from './inspect.js';
 export * from './inspection-sheet.js';
 export { driverFile, isMotionName, motionNames, readMotion, writeMotion } from './motion-file.js';
@@ -23,3 +25,4 @@ export { BATCH_FORMATS, type BatchFormat, type Pair, type Plan, planPairs } from
 export * from './preprocess-videos.js';
 export * from './record-motion.js';
 export { type FramedSquare, type SquareOptions, SquareReader, Squares } from './squares.js';
+export type { CropChoice } from './told-squares.js';

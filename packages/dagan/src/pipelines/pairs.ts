@@ -37,7 +37,8 @@ export const isClipName = (path: string): boolean => extensionIn(path, CLIP_EXTE
 /** Whether an input is a clip or a folder rather than a picture. Throws a DaganError if it is not there. */
 export const isClipInput = (path: string): boolean => isFolder(path) || isClipName(path);
 
-const isPictureName = (path: string): boolean => extensionIn(path, PICTURE_EXTENSIONS) && !isClipName(path);
+/** Whether a name is that of a picture that is no clip. */
+export const isPictureName = (path: string): boolean => extensionIn(path, PICTURE_EXTENSIONS) && !isClipName(path);
 
 /** Whether a path is that of a picture or a clip, or a folder, which may hold frames. Throws a DaganError if it is not there. */
 export const isMediaName = (path: string): boolean => isFolder(path) || isClipName(path) || isPictureName(path);

@@ -2,15 +2,17 @@
 import { cutSquare, padCut, planCut } from '../animation/crop.js';
 import type { Look } from '../animation/reference-frame.js';
 import type { Square } from '../faces/framing.js';
+import { type FaceMesh, meshInSquare } from '../faces/mesh.js';
 import { MediaError } from '../media/errors.js';
 import { readPicture } from '../media/pictures/images.js';
 import type { Picture } from '../media/pictures/picture.js';
 import { resizePicture } from '../media/pictures/resize.js';
 import { type Clip, openClip } from '../media/process/clip.js';
 import { NETWORK_SIZE } from './choose-model.js';
-import type { CropChoice, FaceFinder } from './find-faces.js';
+import type { FaceFinder } from './find-faces.js';
 import { atRate } from './frame-rate.js';
 import { isClipName } from './pairs.js';
+import type { CropChoice } from './told-squares.js';
 
 /** One frame of a portrait. */
 export type PortraitFrame = {
@@ -37,6 +39,8 @@ export type ReadyPortrait = {
   /** Where the square lies in the canvas, in its pixels. */
   place: Square;
   look: Look | undefined;
+  /** The face in the square of a picture, where it was found. */
+  face: FaceMesh | undefined;
   /** The frames of a clip from the first on, at a constant rate; a picture has none. */
   frames: ((rate: number) => AsyncGenerator<PortraitFrame>) | undefined;
 };
@@ -76,8 +80,10 @@ export class Portrait implements AsyncDisposable {
   async ready(faces: FaceFinder, { crop, whole, most, withLook, signal }: FramingOptions): Promise<ReadyPortrait> {
     const canvas = whole ? atMost(this.#picture, most) : this.#picture;
     if (!this.clip) {
-      const { square: place, look } = await faces.portrait(this.path, canvas, { crop, withLook });
-      return { first: { square: cutSquare(canvas, place, NETWORK_SIZE), canvas }, place, look, frames: undefined };
+      const { square: place, look, mesh } = await faces.portrait(this.path, canvas, { crop, withLook });
+      const face = mesh && meshInSquare(mesh, place, NETWORK_SIZE);
+      const first = { square: cutSquare(canvas, place, NETWORK_SIZE), canvas };
+      return { first, place, look, face, frames: undefined };
     }
     const clip = this.clip;
     const framed = await faces.clip(clip, {}, { crop, withLook, signal, role: 'portrait' });
@@ -95,7 +101,8 @@ export class Portrait implements AsyncDisposable {
         for (let i = 0; i < times; i++) yield frameOf(picture);
       }
     }
-    return { first: { square: cutSquare(canvas, place, NETWORK_SIZE), canvas }, place, look, frames };
+    const first = { square: cutSquare(canvas, place, NETWORK_SIZE), canvas };
+    return { first, place, look, face: undefined, frames };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -109,7 +116,7 @@ async function firstFrame(clip: Clip): Promise<Picture> {
 }
 
 /** The picture, made smaller if its longer side has more than `size` pixels. */
-function atMost(picture: Picture, size = Infinity): Picture {
+export function atMost(picture: Picture, size = Infinity): Picture {
   const shrink = size / Math.max(picture.width, picture.height);
   if (shrink >= 1) return picture;
   const along = (length: number): number => Math.max(1, Math.round(length * shrink));

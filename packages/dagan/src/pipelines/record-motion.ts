@@ -14,9 +14,10 @@ import { NETWORK_SIZE } from './choose-model.js';
 import { padded, squareOf } from './clip-squares.js';
 import type { ReferenceFrame } from './driver.js';
 import { Teller } from './events.js';
-import { type CropChoice, FaceFinder } from './find-faces.js';
+import { FaceFinder } from './find-faces.js';
 import { writeMotion } from './motion-file.js';
 import { checkWritable, guardInputs } from './pairs.js';
+import type { CropChoice } from './told-squares.js';
 
 export type RecordMotionOptions = EngineChoice &
   Listening & {

@@ -8,8 +8,9 @@ import type { Picture } from '../media/pictures/picture.js';
 import { type Clip, openClip } from '../media/process/clip.js';
 import { NETWORK_SIZE } from './choose-model.js';
 import type { Teller } from './events.js';
-import { type CropChoice, FaceFinder } from './find-faces.js';
+import { FaceFinder } from './find-faces.js';
 import { isClipInput } from './pairs.js';
+import type { CropChoice } from './told-squares.js';
 
 /** Which part of the inputs is shown, and how large. */
 export type SquareOptions = {

@@ -16,7 +16,7 @@ import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { PLANE } from '../tensors/motion-space.js';
 import { NETWORK_SIZE } from './choose-model.js';
 import { noFrame } from './clip-squares.js';
-import type { Driver, DriverFrame, DriverOptions } from './driver.js';
+import type { AnchorChoice, Driver, DriverFrame, DriverOptions } from './driver.js';
 
 export class TemplateDriver implements Driver {
   readonly absences = [];
@@ -42,12 +42,12 @@ export class TemplateDriver implements Driver {
     this.frameCount = playbackLength(this.#template, options);
   }
 
-  async look(): Promise<void> {}
+  async look(): Promise<undefined> {}
 
   async anchor(
     { keypointNames: names = {}, motion = PLANE }: Engine,
     { keypoints }: Analysis,
-    model: string | undefined,
+    { model }: AnchorChoice,
   ): Promise<KeypointSet> {
     const user = { count: keypoints.value.length / 2, hasJacobians: keypoints.jacobian !== null, names, model };
     const fitting = motion.dimensions === 2 ? templateFor(this.#template, user) : undefined;

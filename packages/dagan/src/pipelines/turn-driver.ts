@@ -27,7 +27,7 @@ export class TurnDriver implements Driver {
     this.frameCount = this.isStill ? 1 : playbackLength(SWEEP, options);
   }
 
-  async look(): Promise<void> {}
+  async look(): Promise<undefined> {}
 
   async anchor(): Promise<undefined> {}
 

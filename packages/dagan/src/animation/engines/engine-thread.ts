@@ -1,5 +1,6 @@
 // A thread with an engine in it.
 import { answerRequests, threadSetup } from '../../threads/answer-requests.js';
+import type { Engine } from '../engine.js';
 import type { EngineAnswer, EngineRequest, EngineSetup, LoadedEngine } from './engine-threads.js';
 
 /** Imports what the engine needs and nothing else: ONNX Runtime works where LibTorch has not been set up. */
@@ -21,21 +22,25 @@ async function load(setup: EngineSetup): Promise<LoadedEngine> {
 
 let loading: Promise<LoadedEngine> | undefined;
 
+/** Engines on the networks of the first, by their numbers. */
+const twins = new Map<number, Engine>();
+
+function twinOf(engine: Engine, number: number): Engine {
+  if (number === 0) return engine;
+  const twin = twins.get(number) ?? engine.twin();
+  twins.set(number, twin);
+  return twin;
+}
+
 answerRequests<EngineRequest, EngineAnswer[keyof EngineAnswer]>(async (request) => {
   loading ??= load(threadSetup<EngineSetup>());
-  const { engine, facts } = await loading;
+  const { engine: first, facts } = await loading;
+  if (request.call === 'load') {
+    const { description, size, keypointNames, motion, mergesPortraits } = first;
+    return { answer: { description, size, keypointNames, motion, mergesPortraits, facts } };
+  }
+  const engine = twinOf(first, request.twin);
   switch (request.call) {
-    case 'load':
-      return {
-        answer: {
-          description: engine.description,
-          size: engine.size,
-          keypointNames: engine.keypointNames,
-          motion: engine.motion,
-          mergesPortraits: engine.mergesPortraits,
-          facts,
-        },
-      };
     case 'setSource':
       return { answer: await engine.setSource(request.portrait, request.options) };
     case 'drive': {
@@ -48,5 +53,9 @@ answerRequests<EngineRequest, EngineAnswer[keyof EngineAnswer]>(async (request) 
     }
     case 'inspect':
       return { answer: await engine.inspect(request.keypoints, request.options) };
+    case 'dispose':
+      engine.dispose();
+      twins.delete(request.twin);
+      return { answer: null };
   }
 });

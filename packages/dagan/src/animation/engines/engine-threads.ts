@@ -40,12 +40,16 @@ export function shareThreads(threads: number, memory = process.availableMemory()
 }
 
 /** What a thread is asked for: what the methods of `Engine` are called with. */
-export type EngineRequest =
-  | { call: 'load' }
+export type EngineRequest = { call: 'load' } | TwinRequest;
+
+/** What one of the twins is asked for; 0 is the engine that has loaded the networks. */
+export type TwinRequest = { twin: number } & (
   | { call: 'setSource'; portrait: Picture; options: SourceOptions }
   | { call: 'drive'; frame: Picture; withDisparity: boolean }
   | { call: 'generate'; keypoints: KeypointSet }
-  | { call: 'inspect'; keypoints: KeypointSet; options: InspectOptions };
+  | { call: 'inspect'; keypoints: KeypointSet; options: InspectOptions }
+  | { call: 'dispose' }
+);
 
 /** What it answers, by call. */
 export type EngineAnswer = {
@@ -54,6 +58,7 @@ export type EngineAnswer = {
   drive: Analysis;
   generate: Picture;
   inspect: Inspection;
+  dispose: null;
 };
 
 type Answers = EngineAnswer[keyof EngineAnswer];
@@ -75,9 +80,8 @@ function errorOf({ name, message, path, stack, code, values }: ThreadFailure): E
 export class EngineThreads implements Engine {
   readonly batchSize: number;
   #closed = false;
-  /** Calls that are waited for. */
-  #calls = 0;
-  readonly #threads: readonly Thread<EngineRequest, Answers>[];
+  readonly #threads: EngineTeam;
+  readonly #number: number;
 
   private constructor(
     readonly description: string,
@@ -87,10 +91,12 @@ export class EngineThreads implements Engine {
     readonly keypointNames: Readonly<Record<string, number>> | undefined,
     readonly motion: MotionSpace | undefined,
     readonly mergesPortraits: boolean | undefined,
-    threads: readonly Thread<EngineRequest, Answers>[],
+    threads: EngineTeam,
+    number = 0,
   ) {
     this.#threads = threads;
-    this.batchSize = threads.length;
+    this.#number = number;
+    this.batchSize = threads.size;
   }
 
   /**
@@ -119,36 +125,71 @@ export class EngineThreads implements Engine {
     for (const thread of threads) thread.hold(false);
     const one = loaded[0]!;
     const { size, facts, keypointNames, motion, mergesPortraits } = one;
-    return new EngineThreads(describe(one.description), size, facts, keypointNames, motion, mergesPortraits, threads);
+    const team = new EngineTeam(threads);
+    return new EngineThreads(describe(one.description), size, facts, keypointNames, motion, mergesPortraits, team);
   }
 
-  async setSource(portrait: Picture, options: SourceOptions = {}): Promise<Analysis> {
-    const request = { call: 'setSource', portrait, options } as const;
-    const [first] = await this.#answers<Analysis>(this.#threads.map(() => request));
+  async setSource(portrait: Picture, { face, ...options }: SourceOptions = {}): Promise<Analysis> {
+    const [first] = await this.#threads.all<Analysis>({ call: 'setSource', portrait, options, twin: this.#number });
     return first!;
   }
 
   drive(frames: readonly Picture[], { withDisparity = false } = {}): Promise<Analysis[]> {
-    return this.#answers(frames.map((frame) => ({ call: 'drive', frame, withDisparity })));
+    return this.#threads.deal(frames.map((frame) => ({ call: 'drive', frame, withDisparity, twin: this.#number })));
   }
 
   generate(keypoints: readonly KeypointSet[]): Promise<Picture[]> {
-    return this.#answers(keypoints.map((each) => ({ call: 'generate', keypoints: each })));
+    return this.#threads.deal(keypoints.map((each) => ({ call: 'generate', keypoints: each, twin: this.#number })));
   }
 
   async inspect(keypoints: KeypointSet, options: InspectOptions = {}): Promise<Inspection> {
-    const [seen] = await this.#answers<Inspection>([{ call: 'inspect', keypoints, options }]);
+    const [seen] = await this.#threads.deal<Inspection>([{ call: 'inspect', keypoints, options, twin: this.#number }]);
     return seen!;
+  }
+
+  twin(): EngineThreads {
+    const { description, size, facts, keypointNames, motion, mergesPortraits } = this;
+    const number = this.#threads.newNumber();
+    return new EngineThreads(
+      ...([description, size, facts, keypointNames, motion, mergesPortraits, this.#threads, number] as const),
+    );
   }
 
   dispose(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const thread of this.#threads) void thread.close('the engine is disposed of');
+    if (this.#number === 0) this.#threads.close();
+    else this.#threads.all({ call: 'dispose', twin: this.#number }).catch(() => {}); // they have ended, and it with them
+  }
+}
+
+/** Threads of which each has an engine and its twins. */
+class EngineTeam {
+  readonly #threads: readonly Thread<EngineRequest, Answers>[];
+  /** Calls that are waited for. */
+  #calls = 0;
+  #twins = 0;
+
+  constructor(threads: readonly Thread<EngineRequest, Answers>[]) {
+    this.#threads = threads;
+  }
+
+  get size(): number {
+    return this.#threads.length;
+  }
+
+  /** A number that no twin has. */
+  newNumber(): number {
+    return ++this.#twins;
+  }
+
+  /** Asks every thread for the same. */
+  all<Answer extends Answers>(request: EngineRequest): Promise<Answer[]> {
+    return this.deal(this.#threads.map(() => request));
   }
 
   /** Deals requests out to the threads in turn, and keeps the program alive until all are answered. */
-  async #answers<Answer extends Answers>(requests: readonly EngineRequest[]): Promise<Answer[]> {
+  async deal<Answer extends Answers>(requests: readonly EngineRequest[]): Promise<Answer[]> {
     this.#hold(1);
     try {
       const asked = requests.map((request, i) => this.#threads[i % this.#threads.length]!.ask(request));
@@ -156,6 +197,10 @@ export class EngineThreads implements Engine {
     } finally {
       this.#hold(-1);
     }
+  }
+
+  close(): void {
+    for (const thread of this.#threads) void thread.close('the engine is disposed of');
   }
 
   #hold(more: 1 | -1): void {

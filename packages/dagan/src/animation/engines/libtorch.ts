@@ -58,15 +58,18 @@ export class LibtorchEngine implements Engine {
   readonly #device: string;
   readonly #autocast: Exclude<Precision, 'float32'> | null;
   #source: SourceState | null = null;
+  readonly #isTwin: boolean;
 
   /**
    * Takes over the model, which is disposed of with the engine.
    *
+   * @param twinOf has the model already and keeps it; for `twin`
    * @throws RangeError if the model's networks cannot halve pictures of this size as often as they do
    */
   constructor(
     model: AnimationModel,
     { size = 256, device = 'cpu', batchSize = 4, precision = 'float32', asTrained = false }: LibtorchEngineOptions = {},
+    twinOf?: LibtorchEngine,
   ) {
     const multiple = model.sizeMultiple;
     if (!(size > 0 && size % multiple === 0)) {
@@ -75,6 +78,13 @@ export class LibtorchEngine implements Engine {
     this.size = size;
     this.batchSize = batchSize;
     this.#device = device;
+    this.#isTwin = twinOf !== undefined;
+    if (twinOf) {
+      this.#model = model;
+      this.#autocast = twinOf.#autocast;
+      this.description = twinOf.description;
+      return;
+    }
     this.#model = asTrained
       ? model.eval().requiresGrad_(false).to({ device })
       : prepareForInference(model, { precision, device });
@@ -162,9 +172,14 @@ export class LibtorchEngine implements Engine {
     );
   }
 
+  twin(): LibtorchEngine {
+    const { size, batchSize } = this;
+    return new LibtorchEngine(this.#model, { size, batchSize, device: this.#device }, this);
+  }
+
   dispose(): void {
     this.#disposeSource();
-    this.#model.dispose();
+    if (!this.#isTwin) this.#model.dispose();
   }
 
   /** Runs the networks, without gradients. */

@@ -50,6 +50,7 @@ type Tensors = Record<string, Tensor>;
 
 export class OnnxEngine implements Engine {
   #portrait: Tensors | null = null;
+  readonly #isTwin: boolean;
   readonly #runtime: Pick<OnnxRuntime, 'Tensor'>;
   readonly #model: Manifest;
   readonly #sessions: Readonly<Record<keyof Manifest['graphs'], InferenceSession>>;
@@ -61,7 +62,9 @@ export class OnnxEngine implements Engine {
     runtime: Pick<OnnxRuntime, 'Tensor'>,
     model: Manifest,
     sessions: Readonly<Record<keyof Manifest['graphs'], InferenceSession>>,
+    isTwin = false,
   ) {
+    this.#isTwin = isTwin;
     this.#runtime = runtime;
     this.#model = model;
     this.#sessions = sessions;
@@ -229,8 +232,14 @@ export class OnnxEngine implements Engine {
     this.#release();
   }
 
+  twin(): OnnxEngine {
+    const { description, size, batchSize } = this;
+    return new OnnxEngine(description, size, batchSize, this.#runtime, this.#model, this.#sessions, true);
+  }
+
   dispose(): void {
     this.#release();
+    if (this.#isTwin) return;
     for (const session of Object.values(this.#sessions)) void session.release();
   }
 

@@ -5,7 +5,7 @@ import { MOTION_PARTS } from '../../animation/controls.js';
 import { DIRECTIONS } from '../../animation/motion-template.js';
 import type { ClipSettings } from '../../pipelines/animate-clip.js';
 import { backgroundOf } from '../../pipelines/background.js';
-import type { CropChoice } from '../../pipelines/find-faces.js';
+import type { CropChoice } from '../../pipelines/told-squares.js';
 
 /** Formats of results; a picture where one drives. */
 export const RESULT_FORMATS = ['mp4', 'webm', 'mov', 'mkv', 'gif', 'webp', 'png', 'jpg'] as const;
