@@ -7,15 +7,17 @@ FROM node:${NODE}-bookworm-slim AS packages
 WORKDIR /build
 COPY . .
 RUN node scripts/setup.mjs --without-libtorch
-RUN mkdir /packages && for package in packages/libtorch packages/dagan packages/studio weights/starter; do \
+RUN mkdir /packages && for package in packages/libtorch packages/dagan packages/studio weights/starter weights/faces; do \
       (cd $package && npm pack --ignore-scripts --pack-destination /packages); \
     done
 
 FROM node:${NODE}-bookworm-slim AS base
 WORKDIR /app
-# No script of a package is needed; that of ONNX Runtime's would download what CUDA needs.
+# No script of a package is needed; that of ONNX Runtime's would download what CUDA needs. What it brings for Windows and
+# macOS, 220 MB, goes.
 RUN --mount=type=bind,from=packages,source=/packages,target=/packages \
-    npm install --ignore-scripts --omit=dev --no-audit --no-fund --cache /tmp/npm /packages/*.tgz && rm -rf /tmp/npm
+    npm install --ignore-scripts --omit=dev --no-audit --no-fund --cache /tmp/npm /packages/*.tgz && \
+    rm -rf /tmp/npm node_modules/onnxruntime-node/bin/napi-v6/win32 node_modules/onnxruntime-node/bin/napi-v6/darwin
 ENV PATH=/app/node_modules/.bin:$PATH
 RUN install -d -o node -g node -m 700 /var/lib/dagan
 VOLUME /var/lib/dagan

@@ -92,7 +92,9 @@ function buildStudio() {
   const sources = [
     ...['src', 'index.html', 'vite.config.ts', 'package.json'].map((name) => join(studio, name)),
     ...['dagan', 'libtorch'].map((name) => join(root, 'packages', name, 'dist', 'src')),
-    ...['examples/portrait.png', 'examples/driving.mp4', 'package-lock.json'].map((name) => join(root, name)),
+    ...['examples/portrait.png', 'examples/driving.mp4', 'weights/faces', 'package-lock.json'].map((name) =>
+      join(root, name),
+    ),
   ];
   if (existsSync(page) && statSync(page).mtimeMs > Math.max(...sources.map(newest))) return;
   const vite = join(root, 'node_modules', 'vite', 'bin', 'vite.js');

@@ -51,7 +51,7 @@ async function serve(models: string): Promise<ViteDevServer> {
     resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
     optimizeDeps: {
       noDiscovery: true,
-      include: ['@bufbuild/protobuf/wire', 'flatbuffers', 'flatbuffers/js/flexbuffers.js'],
+      include: ['@bufbuild/protobuf/wire'],
     },
     server: {
       host: '127.0.0.1',

@@ -62,7 +62,7 @@ function offline(): Plugin {
 }
 
 /** Kinds of files that become smaller by compression. */
-const COMPRESSIBLE = /\.(js|mjs|css|html|svg|webmanifest|wasm|data)$/;
+const COMPRESSIBLE = /\.(js|mjs|css|html|svg|webmanifest|wasm|onnx|json)$/;
 
 /** Larger files are smaller still at the best quality, but take minutes. */
 const QUALITY = 9;

@@ -29,7 +29,7 @@ export default defineConfig({
   // Nothing is discovered on the way, because that loads the page again in the middle of a test.
   optimizeDeps: {
     noDiscovery: true,
-    include: ['@bufbuild/protobuf/wire', 'flatbuffers', 'flatbuffers/js/flexbuffers.js'],
+    include: ['@bufbuild/protobuf/wire'],
   },
   test: {
     include: [

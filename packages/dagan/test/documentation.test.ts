@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL('../../../../', import.meta.url));
 
 /** Folders that hold pages. */
 const FOLDERS = [
-  ...['.', 'docs', 'examples', 'weights', 'weights/starter'],
+  ...['.', 'docs', 'examples', 'weights', 'weights/faces', 'weights/starter'],
   ...['libtorch', 'dagan', 'studio'].map((name) => `packages/${name}`),
 ];
 

@@ -1,12 +1,11 @@
-// Faces as a caller sees them: found or not found, their points and pose under known changes of the picture, and the
-// conversion of networks.
+// Faces as a caller sees them: found or not found, their points and pose under known changes of the picture.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Builder } from 'flatbuffers';
 import sharp from 'sharp';
-import { FACE_ASSETS, splitFaceAssets } from '../src/faces/assets.js';
-import { tfliteToOnnx } from '../src/faces/conversion/tflite-to-onnx.js';
+import { faceModelPath } from '../src/face-models.js';
+import { readFaceModel } from '../src/faces/defaults.js';
+import { FACE_MODELS, readCanonicalFace } from '../src/faces/face-models.js';
 import {
   FaceAnalyzer,
   type FaceMesh,
@@ -15,8 +14,6 @@ import {
   squareForFaces,
   squareOfFace,
 } from '../src/faces/index.js';
-import { readInstalled } from '../src/faces/installed.js';
-import { onnxRuntime } from '../src/faces/onnx-runtime.js';
 import { headPose } from '../src/faces/pose.js';
 import { createPicture, type Picture, readPicture, resizePicture, rotatePicture } from '../src/media/index.js';
 import { collage } from './media-fixtures.js';
@@ -203,7 +200,7 @@ test('the pose reads 12 degrees more roll after turning by 12, and mirrors with 
 });
 
 test('the pose of the canonical face, turned by known angles, is those angles', async () => {
-  const { canonicalFace } = splitFaceAssets(await readInstalled(FACE_ASSETS.package, FACE_ASSETS.file));
+  const canonicalFace = readCanonicalFace(await readFaceModel(FACE_MODELS.canonicalFace));
   assert.equal(canonicalFace.points.length, MESH_POINTS * 3);
   const radians = Math.PI / 180;
   for (const [yaw, pitch, roll] of [
@@ -288,223 +285,12 @@ test('a still face gets the square of the training clips, a moving one room, and
   assert.equal(fitSquare(square, box, 640, 100), undefined);
 });
 
-test('models of another package version and bytes that are no model are refused by name', async () => {
-  const bytes = await readInstalled(FACE_ASSETS.package, FACE_ASSETS.file);
-  assert.throws(
-    () => splitFaceAssets(bytes.subarray(0, -1)),
-    /3986255 bytes, not the 3986256 of version 0\.4\.1657299874/,
-  );
-  await assert.rejects(FaceAnalyzer.load({ assets: new Uint8Array(10) }), TypeError);
-  assert.throws(() => tfliteToOnnx(new Uint8Array(64), 'zeros'), /not a TensorFlow Lite model/);
+test('files that are not what they should be are refused by name', async () => {
+  const with_ = (damaged: string, bytes: Uint8Array) =>
+    FaceAnalyzer.load({ models: async (file) => (file === damaged ? bytes : readFaceModel(file)) });
+  const text = (words: string) => new TextEncoder().encode(words);
+  await assert.rejects(with_(FACE_MODELS.canonicalFace, new Uint8Array(10)), /canonical-face\.json: is not JSON/);
+  await assert.rejects(with_(FACE_MODELS.canonicalFace, text('{"points": []}')), /lacks points, weights, triangles/);
+  await assert.rejects(with_(FACE_MODELS.detector, new Uint8Array(64)), /protobuf|model/i);
+  assert.throws(() => faceModelPath('none.onnx'), /none\.onnx of the npm package @dagan\/faces is not there; install/);
 });
-
-/** Makes a TensorFlow Lite file of one graph from plain descriptions. */
-function buildTflite(model: {
-  tensors: { name: string; shape: number[]; type: number; data?: Uint8Array }[];
-  operators: {
-    kind: number;
-    inputs: number[];
-    outputs: number[];
-    options?: [field: number, value: number, byte?: boolean][];
-  }[];
-  inputs: number[];
-  outputs: number[];
-}): Uint8Array {
-  const builder = new Builder(1024);
-  const vector = (size: number, values: readonly number[], add: (value: number) => void): number => {
-    builder.startVector(size, values.length, size);
-    for (const value of [...values].reverse()) add(value);
-    return builder.endVector();
-  };
-  const ints = (values: readonly number[]): number => vector(4, values, (value) => builder.addInt32(value));
-  const offsets = (values: readonly number[]): number => vector(4, values, (value) => builder.addOffset(value));
-  const table = (fields: number, fill: () => void): number => {
-    builder.startObject(fields);
-    fill();
-    return builder.endObject();
-  };
-  const buffers = model.tensors.map(({ data }) => {
-    const bytes = data && vector(1, [...data], (value) => builder.addInt8(value));
-    return table(1, () => bytes !== undefined && builder.addFieldOffset(0, bytes, 0));
-  });
-  const tensors = model.tensors.map(({ name, shape, type }, index) => {
-    const [text, sizes] = [builder.createString(name), ints(shape)];
-    return table(4, () => {
-      builder.addFieldOffset(0, sizes, 0);
-      builder.addFieldInt8(1, type, 0);
-      builder.addFieldInt32(2, index, 0);
-      builder.addFieldOffset(3, text, 0);
-    });
-  });
-  const kinds = [...new Set(model.operators.map(({ kind }) => kind))];
-  const codes = kinds.map((kind) => table(4, () => builder.addFieldInt8(0, kind, 0)));
-  const operators = model.operators.map(({ kind, inputs, outputs, options }) => {
-    const [from, to] = [ints(inputs), ints(outputs)];
-    const chosen =
-      options &&
-      table(8, () => {
-        for (const [field, value, byte] of options) {
-          if (byte) builder.addFieldInt8(field, value, 0);
-          else builder.addFieldInt32(field, value, 0);
-        }
-      });
-    return table(5, () => {
-      builder.addFieldInt32(0, kinds.indexOf(kind), 0);
-      builder.addFieldOffset(1, from, 0);
-      builder.addFieldOffset(2, to, 0);
-      if (chosen !== undefined) builder.addFieldOffset(4, chosen, 0);
-    });
-  });
-  const parts = [offsets(tensors), ints(model.inputs), ints(model.outputs), offsets(operators)];
-  const graph = table(4, () => {
-    for (const [field, part] of parts.entries()) builder.addFieldOffset(field, part, 0);
-  });
-  const [allCodes, graphs, allBuffers] = [offsets(codes), offsets([graph]), offsets(buffers)];
-  const root = table(5, () => {
-    builder.addFieldInt32(0, 3, 0);
-    builder.addFieldOffset(1, allCodes, 0);
-    builder.addFieldOffset(2, graphs, 0);
-    builder.addFieldOffset(4, allBuffers, 0);
-  });
-  builder.finish(root, 'TFL3');
-  return builder.asUint8Array();
-}
-
-test('a converted network computes what its operations say, with "same" padding and half precision', async () => {
-  const [height, width, channels, filters] = [5, 4, 2, 3];
-  const value = (index: number): number => ((index * 37) % 19) / 8 - 1;
-  const kernel = Float32Array.from({ length: filters * 9 * channels }, (_, index) => value(index + 3));
-  const depthKernel = Float32Array.from({ length: 9 * filters }, (_, index) => value(index + 8));
-  const bias = Float32Array.of(0.5, -0.25, 0.125);
-  const slope = Float32Array.of(0.25, 0.5, -1);
-  // These values are exact in half precision.
-  const half = (values: Float32Array): Uint8Array => new Uint8Array(Uint16Array.from(values, toHalf).buffer);
-  const raw = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer);
-  const bytes = buildTflite({
-    tensors: [
-      { name: 'input', shape: [1, height, width, channels], type: 0 },
-      { name: 'kernel16', shape: [filters, 3, 3, channels], type: 1, data: half(kernel) },
-      { name: 'kernel', shape: [filters, 3, 3, channels], type: 0 },
-      { name: 'bias', shape: [filters], type: 0, data: raw(bias) },
-      { name: 'conv', shape: [1, 3, 2, filters], type: 0 },
-      { name: 'depthKernel', shape: [1, 3, 3, filters], type: 0, data: raw(depthKernel) },
-      { name: 'depth', shape: [1, 3, 2, filters], type: 0 },
-      { name: 'slope', shape: [1, 1, filters], type: 0, data: raw(slope) },
-      { name: 'prelu', shape: [1, 3, 2, filters], type: 0 },
-      { name: 'pool', shape: [1, 2, 1, filters], type: 0 },
-    ],
-    operators: [
-      { kind: 6, inputs: [1], outputs: [2] },
-      {
-        kind: 3,
-        inputs: [0, 2, 3],
-        outputs: [4],
-        options: [
-          [1, 2],
-          [2, 2],
-          [3, 1, true],
-        ],
-      },
-      {
-        kind: 4,
-        inputs: [4, 5, 3],
-        outputs: [6],
-        options: [
-          [1, 1],
-          [2, 1],
-          [3, 1],
-        ],
-      },
-      { kind: 54, inputs: [6, 7], outputs: [8] },
-      {
-        kind: 17,
-        inputs: [8],
-        outputs: [9],
-        options: [
-          [1, 2],
-          [2, 2],
-          [3, 2],
-          [4, 2],
-        ],
-      },
-    ],
-    inputs: [0],
-    outputs: [9, 8],
-  });
-  const input = Float32Array.from({ length: height * width * channels }, (_, index) => value(index)); // h, w, c
-
-  // The same by hand, height by width by channels. "Same" puts the odd row or column behind.
-  const convolve = (
-    source: Float32Array,
-    [h, w, c]: [number, number, number],
-    stride: number,
-    weight: (ky: number, kx: number, from: number, to: number) => number,
-  ): Float32Array => {
-    const [outH, outW] = [Math.ceil(h / stride), Math.ceil(w / stride)];
-    const before = (size: number, out: number): number => Math.floor(Math.max(0, (out - 1) * stride + 3 - size) / 2);
-    const result = new Float32Array(outH * outW * filters);
-    for (let y = 0; y < outH; y++) {
-      for (let x = 0; x < outW; x++) {
-        for (let to = 0; to < filters; to++) {
-          let sum = bias[to]!;
-          for (let ky = 0; ky < 3; ky++) {
-            for (let kx = 0; kx < 3; kx++) {
-              const [sy, sx] = [y * stride + ky - before(h, outH), x * stride + kx - before(w, outW)];
-              if (sy < 0 || sx < 0 || sy >= h || sx >= w) continue;
-              for (let from = 0; from < c; from++) sum += source[(sy * w + sx) * c + from]! * weight(ky, kx, from, to);
-            }
-          }
-          result[(y * outW + x) * filters + to] = sum;
-        }
-      }
-    }
-    return result;
-  };
-  const conv = convolve(
-    input,
-    [height, width, channels],
-    2,
-    (ky, kx, from, to) => kernel[((to * 3 + ky) * 3 + kx) * channels + from]!,
-  ).map((sum) => Math.max(0, sum));
-  const depth = convolve(conv, [3, 2, filters], 1, (ky, kx, from, to) =>
-    from === to ? depthKernel[(ky * 3 + kx) * filters + to]! : 0,
-  );
-  const prelu = depth.map((sum, index) => (sum < 0 ? sum * slope[index % filters]! : sum));
-  const pool = Float32Array.from({ length: 2 * filters }, (_, index) => {
-    const [row, channel] = [Math.floor(index / filters), index % filters];
-    const rows = [2 * row, 2 * row + 1].filter((y) => y < 3);
-    return Math.max(...rows.flatMap((y) => [0, 1].map((x) => prelu[(y * 2 + x) * filters + channel]!)));
-  });
-
-  const network = await onnxRuntime().load(tfliteToOnnx(bytes, 'small'));
-  const planes = Float32Array.from({ length: input.length }, (_, index) => {
-    const [channel, place] = [Math.floor(index / (height * width)), index % (height * width)];
-    return input[place * channels + channel]!;
-  });
-  const outputs = await network.run({ input: { shape: [1, channels, height, width], data: planes } });
-  await network.release();
-  assert.deepEqual(outputs.prelu!.shape, [1, 3, 2, filters]);
-  assert.deepEqual(outputs.pool!.shape, [1, 2, 1, filters]);
-  for (const [name, expected] of Object.entries({ prelu, pool })) {
-    for (const [index, number] of expected.entries()) {
-      assert.ok(Math.abs(outputs[name]!.data[index]! - number) < 1e-5, `${name}[${index}]`);
-    }
-  }
-  const unknown = buildTflite({
-    tensors: [
-      { name: 'input', shape: [1, 2], type: 0 },
-      { name: 'output', shape: [1, 2], type: 0 },
-    ],
-    operators: [{ kind: 25, inputs: [0], outputs: [1] }],
-    inputs: [0],
-    outputs: [1],
-  });
-  assert.throws(() => tfliteToOnnx(unknown, 'softmax'), /softmax: the operation 25 is not known/);
-});
-
-/** Bits of a number that half precision holds exactly, other than 0 and below 2^-14. */
-function toHalf(value: number): number {
-  if (value === 0) return 0;
-  const exponent = Math.floor(Math.log2(Math.abs(value)));
-  return (value < 0 ? 0x8000 : 0) | ((exponent + 15) << 10) | ((Math.abs(value) / 2 ** exponent - 1) * 1024);
-}

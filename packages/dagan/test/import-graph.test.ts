@@ -15,6 +15,8 @@ const here = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 const FLOORS = [
   'version.ts',
   'onnx-runtime.ts',
+  'package-folder.ts',
+  'face-models.ts',
   'media',
   'errors.ts',
   'threads',

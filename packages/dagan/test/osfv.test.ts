@@ -9,8 +9,8 @@ import { convexHullVolume } from '../src/animation/convex-hull.js';
 import { LibtorchEngine } from '../src/animation/engines/libtorch.js';
 import { MotionTransfer } from '../src/animation/motion.js';
 import { transferKeypoints } from '../src/animation/transfer.js';
-import { splitFaceAssets } from '../src/faces/assets.js';
-import { defaultAssets } from '../src/faces/defaults.js';
+import { readFaceModel } from '../src/faces/defaults.js';
+import { FACE_MODELS, readCanonicalFace } from '../src/faces/face-models.js';
 import { LandmarkPose } from '../src/faces/landmark-pose.js';
 import { TRAVELLING_POINTS } from '../src/faces/landmarks.js';
 import { headRotation } from '../src/geometry/head-rotation.js';
@@ -391,7 +391,7 @@ test('losses and discriminator are those of the published code', { skip: sharedM
 });
 
 test('the pose of a head is found from where landmarks are seen, also of a part of them', async () => {
-  const { canonicalFace } = splitFaceAssets(await defaultAssets());
+  const canonicalFace = readCanonicalFace(await readFaceModel(FACE_MODELS.canonicalFace));
   const pose = new LandmarkPose(canonicalFace, TRAVELLING_POINTS);
   for (const angles of [
     [0, 0, 0],

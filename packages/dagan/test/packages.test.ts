@@ -16,7 +16,7 @@ const root = fileURLToPath(new URL('../../../../', import.meta.url));
 const example = (name: string): string => join(root, 'examples', name);
 
 /** Folders of the packages that are published. */
-const PACKAGES = ['packages/libtorch', 'packages/dagan', 'weights/starter'];
+const PACKAGES = ['packages/libtorch', 'packages/dagan', 'weights/faces', 'weights/starter'];
 
 const folder = await temporaryFolder();
 const app = join(folder, 'app');
@@ -98,7 +98,7 @@ test('package.json of each package says what tools look for', async () => {
 
 test('the types of each sub-path are found by TypeScript, as Node and bundlers look for them', async () => {
   const attw = join(root, 'node_modules', '.bin', 'attw');
-  const typed = tarballs.filter((path) => !path.includes('starter')); // weights have no types
+  const typed = tarballs.filter((path) => !/faces|starter/.test(path)); // weights have no types
   assert.equal(typed.length, 2);
   for (const path of typed) {
     // Told by the exit code: a package for ES modules alone has no other entries.

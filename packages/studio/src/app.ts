@@ -8,7 +8,7 @@ import { ClipWork } from './clip-work.js';
 import type { Desk } from './desk.js';
 import { element } from './dom.js';
 import type { LoadProgress } from './engine/api.js';
-import { FACE_ASSETS_URL } from './engine/runtime-files.js';
+import { FACE_FILES } from './engine/runtime-files.js';
 import type { StudioEngine } from './engine/studio-engine.js';
 import { EngineStatus } from './engine-status.js';
 import { ExpressionPanel } from './expression-panel.js';
@@ -124,7 +124,7 @@ export class StudioPage {
       const model = await engine.load({ url: new URL(MODEL, document.baseURI).href }, { onProgress });
       this.#desk.model = model;
       this.#status.ready(model);
-      keepForLater(FACE_ASSETS_URL);
+      for (const url of Object.values(FACE_FILES)) keepForLater(url);
       insight.fit(model);
       this.#expression.fit(model);
       prepared.prepare();

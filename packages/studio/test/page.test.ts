@@ -535,7 +535,7 @@ test('axe finds nothing to say of the page: light and dark, wide and on a phone,
 
 test('without the networks that find faces the square is placed by hand', async () => {
   const context = await browser.newContext({ serviceWorkers: 'block' });
-  await context.route(/\.data$/, (route) => route.abort());
+  await context.route(/face-detector.*\.onnx$/, (route) => route.abort());
   const page = await context.newPage();
   await page.goto(url);
   await page.locator('.engine[data-provider]').waitFor();
@@ -594,7 +594,7 @@ test('after the first visit the studio works without its server, also what was n
   const { context, page, faults } = await openStudio(browser, url);
   await page.waitForFunction(async () => {
     const kept = await Promise.all((await caches.keys()).map(async (name) => (await caches.open(name)).keys()));
-    return kept.flat().some((request) => request.url.endsWith('.data'));
+    return kept.flat().filter(({ url }) => /\/assets\/face-.*\.onnx$/.test(url)).length === 2;
   });
   server.kill();
   await page.reload();

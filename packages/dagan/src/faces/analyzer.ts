@@ -1,12 +1,10 @@
 // Everything about the faces of a picture in one object. Runs in Node as it is, and wherever a runtime and the models
 // are given to it.
-import { defaultAssets, defaultRuntime } from '#faces/defaults';
+import { defaultRuntime, readFaceModel } from '#faces/defaults';
 import type { Picture } from '../media/pictures/picture.js';
-import { type CanonicalFace, FACE_ASSETS, type FaceAssets, splitFaceAssets } from './assets.js';
-import { regionPoints } from './conversion/tflite-regions.js';
-import { tfliteToOnnx } from './conversion/tflite-to-onnx.js';
 import { detectFaces, detectSmallFaces, type FaceBox } from './detector.js';
 import { EXPRESSION_SIGNALS, type ExpressionSignals, expressionSignals } from './expression.js';
+import { type CanonicalFace, FACE_MODELS, type FaceModelReader, readCanonicalFace } from './face-models.js';
 import {
   computeMesh,
   type FaceMesh,
@@ -25,8 +23,8 @@ export type FaceAnalyzerOptions = {
    * movements.
    */
   mesh?: 'plain' | 'refined';
-  /** The bytes of the file that `FACE_ASSETS` names. Default: that of the installed package (Node). */
-  assets?: Uint8Array;
+  /** Gives the files: `detector`, `mesh` or `refinedMesh`, `canonicalFace`. Default: those of @dagan/faces (Node). */
+  models?: FaceModelReader;
   /** What runs the networks. Default: ONNX Runtime with one thread (Node). */
   runtime?: NetworkRuntime;
 };
@@ -45,9 +43,11 @@ export type DetectOptions = {
 /** What an analyzer measures. */
 export type FaceMeasurement = 'detector' | 'mesh' | 'pose' | 'expression';
 
-/** The names of what measures. All are of one package, whose version is pinned by the length of its file. */
+/** The package that the networks of @dagan/faces were made from. */
+const version = '@mediapipe/face_mesh 0.4.1657299874';
+
+/** The names of what measures. */
 function measurements(refined: boolean): Record<FaceMeasurement, MeasuredBy> {
-  const version = `${FACE_ASSETS.package} ${FACE_ASSETS.version}`;
   const mesh = refined ? 'MediaPipe attention mesh, 478 points' : 'MediaPipe face mesh, 468 points';
   return {
     detector: { name: 'MediaPipe BlazeFace, short range', version },
@@ -75,16 +75,16 @@ export class FaceAnalyzer implements AsyncDisposable {
     this.#canonicalFace = canonicalFace;
   }
 
-  /** Converts and loads the networks, in about a quarter of a second. */
+  /** Loads the networks. Throws what `models` throws. */
   static async load(options: FaceAnalyzerOptions = {}): Promise<FaceAnalyzer> {
     const runtime = options.runtime ?? (await defaultRuntime());
-    const assets: FaceAssets = splitFaceAssets(options.assets ?? (await defaultAssets()));
     const refined = options.mesh === 'refined';
-    const mesh = refined ? assets.refinedMesh : assets.mesh;
-    const detector = await runtime.load(tfliteToOnnx(assets.detector, 'face detector'));
-    const network = await runtime.load(tfliteToOnnx(mesh, 'face mesh'));
-    const meshNetwork = { network, regions: refined ? regionPoints(mesh) : undefined };
-    return new FaceAnalyzer(detector, meshNetwork, assets.canonicalFace, measurements(refined));
+    const names = [FACE_MODELS.detector, refined ? FACE_MODELS.refinedMesh : FACE_MODELS.mesh] as const;
+    const files = [...names, FACE_MODELS.canonicalFace].map(options.models ?? readFaceModel);
+    const [detector, mesh, canonical] = (await Promise.all(files)) as [Uint8Array, Uint8Array, Uint8Array];
+    const face = readCanonicalFace(canonical);
+    const meshNetwork = { network: await runtime.load(mesh), regions: refined ? face.regions : undefined };
+    return new FaceAnalyzer(await runtime.load(detector), meshNetwork, face, measurements(refined));
   }
 
   /** The faces in a picture, the largest first; none is an empty list. */

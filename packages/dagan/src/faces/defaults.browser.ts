@@ -1,8 +1,8 @@
 // Stands in for `defaults.ts` in browsers, where nothing is installed.
 
-/** @throws TypeError always: a page brings the file */
-export async function defaultAssets(): Promise<Uint8Array> {
-  throw new TypeError('in a browser the face models must be given, as `assets`');
+/** @throws TypeError always: a page brings the files */
+export async function readFaceModel(): Promise<never> {
+  throw new TypeError('in a browser the face models must be given, as `models`');
 }
 
 /** @throws TypeError always: a page brings the runtime */

@@ -1,12 +1,15 @@
-// What the face analysis takes where nothing else is given: the models of the installed package, on ONNX Runtime's Node
-// package. In browsers `defaults.browser.ts` stands in for this module (`imports` of package.json).
-import { FACE_ASSETS } from './assets.js';
+// What the face analysis takes where nothing else is given: the files of @dagan/faces, on ONNX Runtime's Node package.
+// In browsers `defaults.browser.ts` stands in for this module (`imports` of package.json).
+import type { FaceModelFile } from './face-models.js';
 import type { NetworkRuntime } from './networks.js';
 
-/** The bytes of the file that `FACE_ASSETS` names. */
-export async function defaultAssets(): Promise<Uint8Array> {
-  const { readInstalled } = await import('./installed.js');
-  return readInstalled(FACE_ASSETS.package, FACE_ASSETS.file);
+/** The bytes of a file of @dagan/faces. @throws Error that names it if it is not there */
+export async function readFaceModel(file: FaceModelFile): Promise<Uint8Array> {
+  const [{ readFile }, { faceModelPath }] = await Promise.all([
+    import('node:fs/promises'),
+    import('../face-models.js'),
+  ]);
+  return readFile(faceModelPath(file));
 }
 
 /** ONNX Runtime with one thread. */

@@ -1,10 +1,10 @@
 // Who is in the picture: an embedding whose cosine tells the same person from others. By default `faceres`, a MobileNet
 // (Savchenko, "Efficient facial representations for age, gender and identity recognition in organizing photo albums
-// using multi-output ConvNet", 2019), from an npm package; or any ArcFace network (Deng et al., "ArcFace", 2019) as an
+// using multi-output ConvNet", 2019); or any ArcFace network (Deng et al., "ArcFace", 2019) as an
 // ONNX file of the user's.
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import type { Picture } from '../media/pictures/picture.js';
-import { tfjsToOnnx } from './conversion/tfjs-to-onnx.js';
+import { FACE_MODELS } from './face-models.js';
 import { type FaceMesh, regionOfMesh } from './mesh.js';
 import type { MeasuredBy, Network, NetworkRuntime } from './networks.js';
 import { type Region, sampleRegion } from './sampling.js';
@@ -32,16 +32,10 @@ export type IdentityNetworkOptions = {
   runtime?: NetworkRuntime;
 };
 
-/** The package and files of the default network; they are read as data. */
-const FACERES_ASSETS = {
-  package: '@vladmandic/human',
-  files: ['models/faceres.json', 'models/faceres.bin'],
-} as const;
-
 /**
- * Loads the default network, or the user's. The default is converted in memory, in about a tenth of a second.
+ * Loads the default network, or the user's.
  *
- * @throws Error that names the file and what is wrong with it if it is no ArcFace network, or the package to install
+ * @throws Error that names the file and what is wrong with it if it is no ArcFace network, or is not there
  */
 export async function loadIdentityNetwork({ file, runtime }: IdentityNetworkOptions = {}): Promise<IdentityNetwork> {
   const chosen = runtime ?? (await import('./onnx-runtime.js')).onnxRuntime();
@@ -66,18 +60,12 @@ const FACERES = { size: 224, margin: 1.4, output: 'global_pooling/Mean', dimensi
 const FACERES_MEAN = [103.939, 116.779, 123.68] as const;
 
 async function loadFaceres(runtime: NetworkRuntime): Promise<IdentityNetwork> {
-  const { readInstalled } = await import('./installed.js');
-  const { package: source, files } = FACERES_ASSETS;
-  const [description, weights] = await Promise.all(files.map((file) => readInstalled(source, file)));
+  const { readFaceModel } = await import('./defaults.js');
   const { size, margin, output, dimensions } = FACERES;
-  const model = tfjsToOnnx(new TextDecoder().decode(description), weights!, {
-    name: 'faceres',
-    outputs: [{ name: output, shape: ['n', dimensions] }],
-  });
-  const network = await runtime.load(model);
+  const network = await runtime.load(await readFaceModel(FACE_MODELS.identity));
   return {
-    name: `faceres (${source})`,
-    version: `sha256 ${await sha256(weights!)}`,
+    name: 'faceres',
+    version: '@vladmandic/human 3.3.6',
     dimensions,
     async embed(picture, face) {
       const region = regionOfMesh(face, margin);
@@ -112,7 +100,7 @@ const ARCFACE_POINTS: readonly (readonly [number, number])[] = [
 const ARCFACE_MESH: readonly (readonly number[])[] = [[33, 133], [263, 362], [1], [61], [291]];
 
 async function loadArcFace(file: string, runtime: NetworkRuntime): Promise<IdentityNetwork> {
-  const { readModelFile } = await import('./installed.js');
+  const { readModelFile } = await import('./model-file.js');
   const { name, bytes: model } = await readModelFile(file);
   let network: Network;
   let raw: boolean;

@@ -25,6 +25,7 @@ export {
   loadIdentityNetwork,
 } from './identity.js';
 export * from './landmarks.js';
+export { onnxRuntime } from './onnx-runtime.js';
 export * from './portable.js';
 export { type FaceRegion, regionRectangles } from './regions.js';
 export {

@@ -1,5 +1,5 @@
 // The pose of a head from where landmarks are seen in a picture, without their depth: the teacher of networks that estimate it.
-import type { CanonicalFace } from './assets.js';
+import type { CanonicalFace } from './face-models.js';
 
 /** Yaw, pitch and roll in degrees. */
 export type PoseAngles = readonly [yaw: number, pitch: number, roll: number];

@@ -1,16 +1,9 @@
 // Which pixels of a picture show a person, hair and shoulders included: MediaPipe's selfie segmentation.
-import { defaultRuntime } from '#faces/defaults';
+import { defaultRuntime, readFaceModel } from '#faces/defaults';
 import type { Picture } from '../media/pictures/picture.js';
 import { resizePicture } from '../media/pictures/resize.js';
-import { tfliteToOnnx } from './conversion/tflite-to-onnx.js';
+import { FACE_MODELS, type FaceModelReader } from './face-models.js';
 import type { MeasuredBy, Network, NetworkRuntime } from './networks.js';
-
-/** The package and file that hold the model; it is read as data. */
-export const PERSON_MODEL = {
-  package: '@mediapipe/selfie_segmentation',
-  version: '0.1.1675465747',
-  file: 'selfie_segmentation.tflite',
-} as const;
 
 /** Side of the pictures that the network sees, whatever their proportions were. */
 const SIZE = 256;
@@ -19,8 +12,8 @@ const SIZE = 256;
 const SURE = [0.2, 0.8] as const;
 
 export type PersonMaskOptions = {
-  /** The bytes of the model's file. Default: that of the installed package (Node). */
-  model?: Uint8Array;
+  /** Gives the file `personMask`. Default: that of @dagan/faces (Node). */
+  models?: FaceModelReader;
   /** What runs the network. Default: ONNX Runtime with one thread (Node). */
   runtime?: NetworkRuntime;
 };
@@ -43,14 +36,13 @@ export class PersonMask implements AsyncDisposable {
   /** What measures, for reports. */
   readonly measuredBy: MeasuredBy = {
     name: 'MediaPipe selfie segmentation, 256 x 256',
-    version: `${PERSON_MODEL.package} ${PERSON_MODEL.version}`,
+    version: '@mediapipe/selfie_segmentation 0.1.1675465747',
   };
 
-  /** @throws Error that names the package if it is not installed */
-  static async load({ model, runtime }: PersonMaskOptions = {}): Promise<PersonMask> {
-    const bytes = model ?? (await installedModel());
+  /** Loads the network. Throws what `models` throws. */
+  static async load({ models = readFaceModel, runtime }: PersonMaskOptions = {}): Promise<PersonMask> {
     const runs = runtime ?? (await defaultRuntime());
-    return new PersonMask(await runs.load(tfliteToOnnx(bytes, 'person mask')));
+    return new PersonMask(await runs.load(await models(FACE_MODELS.personMask)));
   }
 
   /** The mask of a picture, at 256 x 256 whatever its size. */
@@ -77,9 +69,4 @@ export class PersonMask implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-async function installedModel(): Promise<Uint8Array> {
-  const { readInstalled } = await import('./installed.js');
-  return readInstalled(PERSON_MODEL.package, PERSON_MODEL.file);
 }

@@ -6,7 +6,6 @@ export {
   type FaceAnalyzerOptions,
   type FaceMeasurement,
 } from './analyzer.js';
-export { FACE_ASSETS } from './assets.js';
 export type { FaceBox } from './detector.js';
 export {
   EXPRESSION_SIGNALS,
@@ -18,6 +17,7 @@ export {
   expressionUnits,
   neutralExpression,
 } from './expression.js';
+export { FACE_MODELS, type FaceModelFile, type FaceModelReader } from './face-models.js';
 export {
   ANALYSIS_SIDE,
   analysisSize,

@@ -1,5 +1,5 @@
 // The pose of the head: the rotation that takes the canonical face to a mesh.
-import type { CanonicalFace } from './assets.js';
+import type { CanonicalFace } from './face-models.js';
 import { type Matrix3, nearestRotation } from './geometry.js';
 
 /** Angles in degrees; all are 0 for a face that looks straight at the camera. */

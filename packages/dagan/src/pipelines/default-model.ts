@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DaganError } from '../errors.js';
 import { MANIFEST_NAME, WEIGHTS_NAME } from '../export/manifest.js';
-import { packageFolder } from './package-folder.js';
+import { packageFolder } from '../package-folder.js';
 
 /** The package that the default model comes in. */
 const PACKAGE = '@dagan/starter';

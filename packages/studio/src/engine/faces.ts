@@ -1,10 +1,10 @@
 // Faces for the page: the squares of a picture, the square of a clip, and which frame is most like the portrait.
 import { ClipFace, chooseFace, FaceWatch, facesFromLeft, frameFace, type Look, lookOf } from 'dagan/animation';
-import { ANALYSIS_SIDE, FaceAnalyzer, type FaceMesh } from 'dagan/faces/portable';
+import { ANALYSIS_SIDE, FaceAnalyzer, type FaceMesh, type FaceModelFile } from 'dagan/faces/portable';
 import { type ClipFraming, type FoundFaces, type Picture, type PictureInput, StudioEngineError } from './api.js';
 import { readPicture, shrink, sizeOf } from './pictures.js';
 import type { Runtime } from './runtime.js';
-import { FACE_ASSETS_URL } from './runtime-files.js';
+import { FACE_FILES } from './runtime-files.js';
 
 /** The face of a clip, as far as it has been seen. */
 type FollowedClip = {
@@ -106,19 +106,20 @@ export class StudioFaces {
   }
 }
 
-async function loadAnalyzer(runtime: Runtime): Promise<FaceAnalyzer> {
-  let assets: Uint8Array;
+const loadAnalyzer = (runtime: Runtime): Promise<FaceAnalyzer> =>
+  FaceAnalyzer.load({ mesh: 'refined', models: fetchModel, runtime: runtime.forFaces() });
+
+async function fetchModel(file: FaceModelFile): Promise<Uint8Array> {
   try {
-    const response = await fetch(FACE_ASSETS_URL);
+    const response = await fetch(FACE_FILES[file]!);
     if (!response.ok) throw new Error(`status ${response.status}`);
-    assets = new Uint8Array(await response.arrayBuffer());
+    return new Uint8Array(await response.arrayBuffer());
   } catch (error) {
     throw new StudioEngineError(
       'offline',
       `The networks that find faces could not be loaded (${(error as Error).message}): check the connection and try again.`,
     );
   }
-  return FaceAnalyzer.load({ mesh: 'refined', assets, runtime: runtime.forFaces() });
 }
 
 const noFace = (message: string): StudioEngineError => new StudioEngineError('no-face', message);

@@ -1,5 +1,8 @@
 // Where the page finds the files of ONNX Runtime and of the face models: the bundler puts them beside the page.
-import faceAssets from '@mediapipe/face_mesh/face_mesh_solution_packed_assets.data?url';
+import canonicalFace from '@dagan/faces/canonical-face.json?url';
+import faceDetector from '@dagan/faces/face-detector.onnx?url';
+import faceMesh from '@dagan/faces/face-mesh-refined.onnx?url';
+import type { FaceModelFile } from 'dagan/faces/portable';
 import asyncifyGlue from 'onnxruntime-web/ort-wasm-simd-threaded.asyncify.mjs?url';
 import asyncifyWasm from 'onnxruntime-web/ort-wasm-simd-threaded.asyncify.wasm?url';
 import jspiGlue from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.mjs?url';
@@ -19,5 +22,9 @@ export const RUNTIME_FILES: Readonly<Record<RuntimeBuild, { mjs: string; wasm: s
   asyncify: { mjs: here(asyncifyGlue), wasm: here(asyncifyWasm) },
 };
 
-/** The file that `FACE_ASSETS` of dagan/faces names. */
-export const FACE_ASSETS_URL = here(faceAssets);
+/** The files of @dagan/faces that the page needs, by their names there. */
+export const FACE_FILES: Readonly<Partial<Record<FaceModelFile, string>>> = {
+  'canonical-face.json': here(canonicalFace),
+  'face-detector.onnx': here(faceDetector),
+  'face-mesh-refined.onnx': here(faceMesh),
+};

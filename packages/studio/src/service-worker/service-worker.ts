@@ -11,7 +11,7 @@ const KEPT = 'dagan-studio-__STUDIO_VERSION__';
 const PREFIX = 'dagan-studio-';
 
 /** Large files, of which a browser uses one or none: builds of ONNX Runtime, the face networks. */
-const WHEN_USED = /\.wasm$|\.data$|\bort\b/;
+const WHEN_USED = /\.wasm$|\.onnx$|\bort\b/;
 
 /** Milliseconds for which the server is waited for where the page is kept. */
 const PATIENCE = 3000;

@@ -1,7 +1,7 @@
 // The surface that carries a portrait when its head moves: the face mesh without its openings, and around it rings of
 // points on hair, neck and background. It is the same for all portraits; only places differ.
-import { type CanonicalFace, splitFaceAssets } from '../../faces/assets.js';
-import { defaultAssets } from '../../faces/defaults.js';
+import { readFaceModel } from '../../faces/defaults.js';
+import { type CanonicalFace, FACE_MODELS, readCanonicalFace } from '../../faces/face-models.js';
 import { MESH_POINTS } from '../../faces/mesh.js';
 
 /** Points of the refined mesh: those of the face, and two irises of five. */
@@ -48,7 +48,7 @@ export type FaceSurface = {
 
 /** Reads the surface from the installed package of the face models. */
 export async function loadFaceSurface(): Promise<FaceSurface> {
-  return faceSurface(splitFaceAssets(await defaultAssets()).canonicalFace);
+  return faceSurface(readCanonicalFace(await readFaceModel(FACE_MODELS.canonicalFace)));
 }
 
 /** The surface of the canonical face. */

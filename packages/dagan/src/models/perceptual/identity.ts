@@ -2,15 +2,15 @@
 // representations for age, gender and identity recognition in organizing photo albums using multi-output ConvNet", 2019), in the
 // place of VGGFace, whose weights may not be passed on. It is the network that `faces/identity.ts` runs, here with gradients.
 import fs from 'node:fs';
-import { createRequire } from 'node:module';
-import path from 'node:path';
 import { F, nn, noGrad, type Tensor, tensor, tidy } from '@dagan/libtorch';
 import { toNumberArray } from '@dagan/libtorch/checkpoint';
+import { readOnnxConstants } from '@dagan/libtorch/onnx';
+import { faceModelPath } from '../../face-models.js';
 import { PerceptualNetworkError } from './inception-weights.js';
 import type { PerceptualNetwork } from './vgg19.js';
 
-const PACKAGE = '@vladmandic/human';
-const FILES = ['models/faceres.json', 'models/faceres.bin'] as const;
+/** Of @dagan/faces. */
+const FILE = 'face-identity.onnx';
 
 /** Channels after the stem and after each of 13 blocks, and whether a block halves the size. */
 const STEM = 32;
@@ -131,56 +131,40 @@ function faceOf(image: Tensor): Tensor {
   return F.upsampleBilinear(face, [SIZE, SIZE]).flip(1).mul(255).sub(mean);
 }
 
-/** TensorFlow.js's description of a network: its tensors lie one after the other in one file. */
-type Description = {
-  weightsManifest: { weights: { name: string; shape: number[]; dtype: string; quantization?: { dtype: string } }[] }[];
-};
-
 /**
- * The network with its weights, from the npm package that ships them; batch norms are folded into the convolutions.
+ * The network with its weights, from @dagan/faces; batch norms are folded into the convolutions.
  *
- * @param from module from which the package is looked for, as Node.js looks for any
- * @throws PerceptualNetworkError if the package is absent, or does not hold this network
+ * @throws PerceptualNetworkError if the file is absent, or does not hold this network
  */
-export function loadIdentityFeatures(from: string | URL = import.meta.url): IdentityFeatures {
-  const folder = (createRequire(from).resolve.paths(PACKAGE) ?? [])
-    .map((root) => path.join(root, PACKAGE))
-    .find((candidate) => FILES.every((file) => fs.existsSync(path.join(candidate, file))));
-  if (folder === undefined) {
-    throw new PerceptualNetworkError(
-      `the identity network takes its weights from the npm package ${PACKAGE}, which is not installed: npm install`,
-    );
+export function loadIdentityFeatures(): IdentityFeatures {
+  let path: string;
+  try {
+    path = faceModelPath(FILE);
+  } catch (error) {
+    throw new PerceptualNetworkError((error as Error).message);
   }
-  const weights = readWeights(folder);
   const network = new IdentityFeatures();
   try {
+    const weights = readWeights(path);
     noGrad(() => tidy(() => fill(network, weights)));
   } catch (error) {
     network.dispose();
-    throw new PerceptualNetworkError(`${folder} does not hold the network faceres: ${(error as Error).message}`);
+    throw new PerceptualNetworkError(`${path} does not hold the network faceres: ${(error as Error).message}`);
   }
   return network;
 }
 
-/** The floating-point tensors of the package's network, made where they are asked for. */
-function readWeights(folder: string): (name: string, shape: readonly number[]) => Tensor {
-  const [json, bin] = FILES.map((file) => fs.readFileSync(path.join(folder, file))) as [Buffer, Buffer];
-  const { weightsManifest } = JSON.parse(json.toString('utf8')) as Description;
-  const places = new Map<string, { shape: number[]; dtype: 'float16' | 'float32'; begin: number; end: number }>();
-  let begin = 0;
-  for (const { name, shape, dtype, quantization } of weightsManifest.flatMap(({ weights }) => weights)) {
-    const stored = quantization?.dtype ?? dtype;
-    const end = begin + shape.reduce((product, size) => product * size, stored === 'float16' ? 2 : 4);
-    if (stored === 'float16' || stored === 'float32') places.set(name, { shape, dtype: stored, begin, end });
-    begin = end;
-  }
-  if (begin !== bin.length) throw new PerceptualNetworkError(`${folder}: faceres.bin has another length than its list`);
+/** The constants of the file, made where they are asked for. */
+function readWeights(path: string): (name: string, shape: readonly number[]) => Tensor {
+  const constants = readOnnxConstants(fs.readFileSync(path));
   return (name, shape) => {
-    const place = places.get(name);
-    if (place?.shape.join() !== shape.join()) throw new RangeError(`${name} is not [${shape}]`);
-    const { dtype, begin, end } = place!;
-    const read = () => new Uint8Array(bin.subarray(begin, end));
-    const values = toNumberArray({ name, dtype, shape, byteLength: end - begin, read });
+    const constant = constants.get(`${name}/float16`) ?? constants.get(name);
+    const dtype = constant?.type;
+    if (constant?.shape.join() !== shape.join() || (dtype !== 'float16' && dtype !== 'float32')) {
+      throw new RangeError(`${name} is not [${shape}]`);
+    }
+    const bytes = new Uint8Array(constant!.bytes);
+    const values = toNumberArray({ name, dtype, shape, byteLength: bytes.length, read: () => bytes });
     return tensor(Float32Array.from(values), { shape: [...shape] });
   };
 }
@@ -188,17 +172,17 @@ function readWeights(folder: string): (name: string, shape: readonly number[]) =
 function fill(network: IdentityFeatures, weight: (name: string, shape: readonly number[]) => Tensor): void {
   const whole = ({ conv }: ConvRelu6, name: string): void => {
     const [to, from, height, width] = conv.weight.shape as [number, number, number, number];
-    conv.weight.copy_(weight(`${name}/convolution/merged_input`, [height, width, from, to]).permute(3, 2, 0, 1));
-    conv.bias!.copy_(weight(`${name}_bn/batchnorm_1/sub`, [to]));
+    conv.weight.copy_(weight(`${name}/convolution/merged_input`, [to, from, height, width]));
+    conv.bias!.copy_(weight(`${name}_bn/batchnorm_1/sub`, [to, 1, 1]).reshape(to));
   };
   whole(network.stem, 'conv1');
   for (const [i, { depthwise, pointwise }] of [...network.blocks].entries()) {
     const name = `conv_dw_${i + 1}`;
     const channels = depthwise.conv.weight.size(0);
-    const kernel = weight(`${name}/depthwise_kernel`, [3, 3, channels, 1]).permute(2, 3, 0, 1); // [C, 1, 3, 3]
-    const scale = weight(`${name}_bn/batchnorm_1/mul`, [channels]).reshape(channels, 1, 1, 1);
+    const kernel = weight(`${name}/depthwise_kernel`, [channels, 1, 3, 3]);
+    const scale = weight(`${name}_bn/batchnorm_1/mul`, [channels, 1, 1]).reshape(channels, 1, 1, 1);
     depthwise.conv.weight.copy_(kernel.mul(scale));
-    depthwise.conv.bias!.copy_(weight(`${name}_bn/batchnorm_1/sub`, [channels]));
+    depthwise.conv.bias!.copy_(weight(`${name}_bn/batchnorm_1/sub`, [channels, 1, 1]).reshape(channels));
     whole(pointwise, `conv_pw_${i + 1}`);
   }
 }

@@ -3,8 +3,8 @@
 // the original are not known but for there being a discriminator.
 import { readFileSync } from 'node:fs';
 import type { Tensor } from '@dagan/libtorch';
-import { splitFaceAssets } from '../../faces/assets.js';
-import { installedFaceAssets } from '../../faces/installed.js';
+import { faceModelPath } from '../../face-models.js';
+import { FACE_MODELS, readCanonicalFace } from '../../faces/face-models.js';
 import { TRAVELLING_POINTS } from '../../faces/landmarks.js';
 import { coarseEdges } from '../../geometry/coarse-mesh.js';
 import { discriminatorHingeLoss, generatorHingeLoss } from '../../losses/adversarial.js';
@@ -96,7 +96,7 @@ function standsOn(vertices: Made['vertices'], { landmarks }: FramePair): Tensor 
 
 /** Makes the mesh that of the face mesh's points that travel with pictures. */
 function putFace(mesh: FaceMesh): void {
-  const { points, triangles } = splitFaceAssets(readFileSync(installedFaceAssets())).canonicalFace;
+  const { points, triangles } = readCanonicalFace(readFileSync(faceModelPath(FACE_MODELS.canonicalFace)));
   const axis = (which: number): number[] => TRAVELLING_POINTS.map((point) => points[3 * point + which]!);
   const [x, y, z] = [axis(0), axis(1), axis(2)];
   const middle = (values: readonly number[]): number => (Math.min(...values) + Math.max(...values)) / 2;

@@ -3,8 +3,8 @@
 // need beside. The head's pose is taught by the face mesh.
 import { readFileSync } from 'node:fs';
 import { type Tensor, tensor } from '@dagan/libtorch';
-import { splitFaceAssets } from '../../faces/assets.js';
-import { installedFaceAssets } from '../../faces/installed.js';
+import { faceModelPath } from '../../face-models.js';
+import { FACE_MODELS, readCanonicalFace } from '../../faces/face-models.js';
 import { LandmarkPose } from '../../faces/landmark-pose.js';
 import { TRAVELLING_POINTS } from '../../faces/landmarks.js';
 import { ThinPlateSpline } from '../../geometry/thin-plate-spline.js';
@@ -127,7 +127,7 @@ const projected = ({ value, jacobian }: SpaceKeypoints): Keypoints => ({
 });
 
 function landmarkPose(): LandmarkPose {
-  return new LandmarkPose(splitFaceAssets(readFileSync(installedFaceAssets())).canonicalFace, TRAVELLING_POINTS);
+  return new LandmarkPose(readCanonicalFace(readFileSync(faceModelPath(FACE_MODELS.canonicalFace))), TRAVELLING_POINTS);
 }
 
 export const OSFV_TRAINING: SystemTraining = {

@@ -1,6 +1,7 @@
 // Turns TensorFlow.js graph models into ONNX models that compute the same; the pictures in them become channels first.
+import { encodeOnnx, type OnnxValue } from '@dagan/libtorch/onnx';
 import { widen } from './half-precision.js';
-import { encodeOnnx, type OnnxAttribute, type OnnxInitializer, type OnnxNode, type OnnxValue } from './onnx-writer.js';
+import { OnnxParts } from './onnx-parts.js';
 
 /** The parts of a `model.json` that are read. */
 type Description = {
@@ -55,8 +56,7 @@ class Conversion {
   readonly #sources: ReadonlyMap<string, GraphNode>;
   readonly #weights: ReadonlyMap<string, Weight>;
   readonly #inputs: OnnxValue[] = [];
-  readonly #initializers: OnnxInitializer[] = [];
-  readonly #nodes: OnnxNode[] = [];
+  readonly #parts = new OnnxParts();
   readonly #done = new Set<string>();
   readonly #name: string;
 
@@ -68,8 +68,8 @@ class Conversion {
 
   run(outputs: readonly OnnxValue[]) {
     for (const output of outputs) this.#visit(output.name);
-    const [inputs, initializers, nodes] = [this.#inputs, this.#initializers, this.#nodes];
-    return { name: this.#name, opset: OPSET, inputs, outputs, initializers, nodes };
+    const { initializers, nodes } = this.#parts;
+    return { name: this.#name, opset: OPSET, inputs: this.#inputs, outputs, initializers, nodes };
   }
 
   /** Converts what a value is computed from, and then the value. */
@@ -88,7 +88,7 @@ class Conversion {
     const elementwise = ELEMENTWISE[op];
     if (elementwise) {
       const values = input.map((from) => (this.#weights.has(from) ? this.#channelConstant(from) : from));
-      this.#node(elementwise, values, name);
+      this.#parts.node(elementwise, values, name);
     } else if (op === 'Placeholder') {
       const [n, height, width, channels] = node.attr!.shape!.shape!.dim.map(({ size }) => Number(size));
       this.#inputs.push({ name, shape: [n! > 0 ? n! : 'n', channels!, height!, width!] });
@@ -97,7 +97,7 @@ class Conversion {
     } else if (op === 'Mean') {
       const axes = this.#weight(second).data;
       if (axes.join() !== '1,2' || node.attr?.keep_dims?.b) throw this.#unknown(`Mean over the axes ${axes.join()}`);
-      this.#node('ReduceMean', [first], name, { axes: { ints: [2, 3] }, keepdims: { int: 0 } });
+      this.#parts.node('ReduceMean', [first], name, { axes: { ints: [2, 3] }, keepdims: { int: 0 } });
     } else {
       throw this.#unknown(op);
     }
@@ -122,8 +122,8 @@ class Conversion {
         }
       }
     }
-    this.#initializers.push({ name: kernel, shape: [out, perGroup, height, width], data: turned });
-    this.#node('Conv', [input, kernel], name, {
+    this.#parts.constant([out, perGroup, height, width], turned, kernel);
+    this.#parts.node('Conv', [input, kernel], name, {
       kernel_shape: { ints: [height, width] },
       strides: { ints: [strideY, strideX] },
       dilations: { ints: [dilationY, dilationX] },
@@ -138,7 +138,7 @@ class Conversion {
     const { shape, data } = this.#weight(name);
     if (shape.length > 1 || !(data instanceof Float32Array)) throw this.#unknown(`the constant ${name} [${shape}]`);
     if (!this.#done.has(name)) {
-      this.#initializers.push({ name, shape: shape.length === 0 ? [] : [shape[0]!, 1, 1], data });
+      this.#parts.constant(shape.length === 0 ? [] : [shape[0]!, 1, 1], data, name);
       this.#done.add(name);
     }
     return name;
@@ -148,10 +148,6 @@ class Conversion {
     const weight = this.#weights.get(name);
     if (!weight) throw new TypeError(`${this.#name}: '${name}' is no constant`);
     return weight;
-  }
-
-  #node(operator: string, inputs: string[], output: string, attributes?: Record<string, OnnxAttribute>): void {
-    this.#nodes.push({ operator, inputs, outputs: [output], attributes });
   }
 
   #unknown(what: string): TypeError {

@@ -1,6 +1,6 @@
 // Turns TensorFlow Lite models into ONNX models that compute the same; the pictures in them become channels first.
+import { encodeOnnx, type OnnxModel, type OnnxNode } from '@dagan/libtorch/onnx';
 import { OnnxParts } from './onnx-parts.js';
-import { encodeOnnx, type OnnxModel, type OnnxNode } from './onnx-writer.js';
 import { type FlatTable, readTflite, type TfliteModel, type TfliteOperator } from './tflite-reader.js';
 import { addCutOut, addRegionMatrix, addTransformedPoints } from './tflite-regions.js';
 

@@ -1,13 +1,6 @@
 // The face models as the npm package @mediapipe/face_mesh 0.4.1657299874 ships them: four files in one.
 import { BinaryReader, type WireType } from '@bufbuild/protobuf/wire';
 
-/** The package and file that hold the models; it is read as data. */
-export const FACE_ASSETS = {
-  package: '@mediapipe/face_mesh',
-  version: '0.4.1657299874',
-  file: 'face_mesh_solution_packed_assets.data',
-} as const;
-
 /** The models of the file. */
 export type FaceAssets = {
   /** Mesh of 478 points with a second look at lips and eyes, TensorFlow Lite. */
@@ -17,17 +10,7 @@ export type FaceAssets = {
   /** Detector of faces that fill a good part of the picture, TensorFlow Lite. */
   detector: Uint8Array;
   /** The face whose pose is zero. */
-  canonicalFace: CanonicalFace;
-};
-
-/** A mean face in centimetres: x to the right as it is seen, y up, z towards the viewer. */
-export type CanonicalFace = {
-  /** 468 x 3. */
-  points: Float64Array;
-  /** How much each of the 468 points counts in finding the pose; most are 0. */
-  weights: Float64Array;
-  /** The surface between the points, eyes and mouth included: three points for each of the 898 triangles. */
-  triangles: Uint16Array;
+  canonicalFace: { points: number[]; weights: number[]; triangles: number[] };
 };
 
 /** Where each model begins in the file, as its loader script says; the last number is the file's length. */
@@ -46,8 +29,7 @@ export function splitFaceAssets(file: Uint8Array): FaceAssets {
     file.subarray(start, BOUNDS[index + 1]),
   ) as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
   if (file.length !== BOUNDS[4]) {
-    const { package: name, version, file: path } = FACE_ASSETS;
-    throw new TypeError(`${path} of ${name} has ${file.length} bytes, not the ${BOUNDS[4]} of version ${version}`);
+    throw new TypeError(`the file of face models has ${file.length} bytes, not ${BOUNDS[4]}: it is of another version`);
   }
   return { refinedMesh, mesh, detector, canonicalFace: readCanonicalFace(metadata) };
 }
@@ -56,15 +38,15 @@ export function splitFaceAssets(file: Uint8Array): FaceAssets {
  * Reads the message `GeometryPipelineMetadata`: 1 is the mesh, of which 3 are the vertices and 4 the triangles; 2 are
  * weighted points.
  */
-function readCanonicalFace(metadata: Uint8Array): CanonicalFace {
+function readCanonicalFace(metadata: Uint8Array): FaceAssets['canonicalFace'] {
   const vertices: number[] = [];
-  const corners: number[] = [];
+  const triangles: number[] = [];
   const weighted: [index: number, weight: number][] = [];
   readFields(metadata, {
     1: (reader) =>
       readFields(reader.bytes(), {
         3: (inner) => vertices.push(inner.float()),
-        4: (inner) => corners.push(inner.uint32()),
+        4: (inner) => triangles.push(inner.uint32()),
       }),
     2: (reader) => {
       const point: [number, number] = [0, 0];
@@ -79,12 +61,10 @@ function readCanonicalFace(metadata: Uint8Array): CanonicalFace {
       weighted.push(point);
     },
   });
-  const count = vertices.length / VERTEX;
-  const points = new Float64Array(count * 3);
-  for (let i = 0; i < count; i++) points.set(vertices.slice(i * VERTEX, i * VERTEX + 3), i * 3);
-  const weights = new Float64Array(count);
+  const points = vertices.filter((_, at) => at % VERTEX < 3);
+  const weights: number[] = new Array(vertices.length / VERTEX).fill(0);
   for (const [index, weight] of weighted) weights[index] = weight;
-  return { points, weights, triangles: Uint16Array.from(corners) };
+  return { points, weights, triangles };
 }
 
 function readFields(bytes: Uint8Array, fields: Record<number, (reader: BinaryReader, wire: WireType) => void>): void {
