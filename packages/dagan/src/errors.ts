@@ -76,6 +76,10 @@ export type ProblemValues = {
   'several-models': { path: string; names: readonly string[] };
   /** Published weights that need a depth network, or its second half. */
   'depth-files-missing': { missing: readonly ('encoder' | 'decoder')[] };
+  /** Landmarks of a face are to move a model, in a picture that shows none. */
+  'no-mesh': Record<never, never>;
+  /** A network is to find what only the face mesh does. */
+  'mesh-alone': Record<never, never>;
   /** Keypoints of the face mesh, or motion by parts of the face, for a model whose keypoints have no names. */
   'unnamed-keypoints': Record<never, never>;
   'no-attention': Record<never, never>;

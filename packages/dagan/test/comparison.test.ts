@@ -16,6 +16,7 @@ import {
 } from '../src/evaluation/index.js';
 import type { AnimationModel } from '../src/models/animation-model.js';
 import { modelOperations, prepareForInference, systemOf } from '../src/models/index.js';
+import { PLANE } from '../src/tensors/motion-space.js';
 import { checkAnyTraining } from '../src/training/animation/objectives.js';
 import { anyPreset } from '../src/training/index.js';
 import { dagan } from './cli-run.js';
@@ -27,7 +28,7 @@ describe('the systems', () => {
   test('are DaGAN, the first-order model and every small training that begins with random weights', () => {
     const names = comparedSystems();
     assert.deepEqual(names.slice(0, 2), ['dagan', 'fomm']);
-    for (const name of ['x2face', 'monkey-net', 'osfv']) assert.ok(names.includes(name), name);
+    for (const name of ['x2face', 'monkey-net', 'osfv', 'neuralhead-ff']) assert.ok(names.includes(name), name);
     assert.ok(!names.some((name) => name.includes('identity')), 'a second stage is no system');
   });
 
@@ -55,7 +56,7 @@ describe('the systems', () => {
       using model = systemOf(config).build(config);
       return model.parameters().reduce((sum, { numel }) => sum + numel, 0);
     };
-    for (const name of ['x2face', 'monkey-net', 'osfv']) {
+    for (const name of ['x2face', 'monkey-net', 'osfv', 'neuralhead-ff']) {
       const growth = parameters(name, 16) / parameters(name, 8);
       assert.ok(growth > 2.5 && growth < 4.5, `${name}: ${growth} times the weights at twice the width`);
     }
@@ -75,6 +76,7 @@ describe('the systems', () => {
   test('take as many operations as their convolutions and products have', () => {
     // A model that is one convolution per step, of known sizes.
     const model = {
+      motion: PLANE,
       source: () => ({ keypoints: null, disparity: null, kernel: F.conv2d(rand([1, 3, 8, 8]), rand([5, 3, 3, 3])) }),
       driving: () => ({ keypoints: F.linear(rand([2, 7]), rand([4, 7])) }),
       generate: () => F.conv3d(rand([1, 2, 4, 4, 4]), rand([6, 2, 3, 3, 3]), null, { padding: 1 }).flatten(1),

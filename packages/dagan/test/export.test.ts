@@ -253,7 +253,7 @@ test('what the networks see on the way to a frame is the same in both engines, a
     const expected = await seen(libtorch);
     for (const engine of [onnx, threads]) {
       const actual = await seen(engine);
-      assert.ok(differenceOf(actual.deformation.data, expected.deformation.data) < 1e-3, name);
+      assert.ok(differenceOf(actual.deformation!.data, expected.deformation!.data) < 1e-3, name);
       if (expected.occlusion) assert.ok(differenceOf(actual.occlusion!.data, expected.occlusion.data) < 1e-3, name);
       assert.equal(actual.attention === null, expected.attention === null, name);
       if (expected.attention) {

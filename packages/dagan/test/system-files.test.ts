@@ -151,7 +151,7 @@ for (const [system, model] of Object.entries(EXPORTED)) {
       assert.ok(furthest(head.canonical, wanted.head!.canonical) < 1e-4, `canonical keypoints ${i}`);
       assert.ok(furthest(head.angles, wanted.head!.angles) < 1e-2, `degrees ${i}`);
     }
-    assert.ok(furthest(actual!.deformation.data, expected!.deformation.data) < 1e-3, 'deformation');
+    assert.ok(furthest(actual!.deformation!.data, expected!.deformation!.data) < 1e-3, 'deformation');
     const range = expected!.prediction.reduce((most, value) => Math.max(most, value)); // down to about 0
     assert.ok(furthest(actual!.prediction, expected!.prediction) < 1e-3 * range, 'prediction');
     for (const [i, { data }] of actual!.pictures.entries()) {

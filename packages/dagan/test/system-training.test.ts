@@ -4,11 +4,10 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { cat, manualSeed, setThreads, type Tensor, tidy, zeros } from '@dagan/libtorch';
+import { manualSeed, setThreads, type Tensor, tidy, zeros } from '@dagan/libtorch';
 import { TRAVELLING_POINTS } from '../src/faces/landmarks.js';
-import { createPicture, type Picture, writePicture } from '../src/media/index.js';
+import { writePicture } from '../src/media/index.js';
 import { loadModel } from '../src/models/files/model-file.js';
-import { pictureToTensor } from '../src/tensors/pictures.js';
 import { checkAnyTraining } from '../src/training/animation/objectives.js';
 import type { FramePair } from '../src/training/animation/pair.js';
 import type { SystemTrainingConfig } from '../src/training/animation/system-config.js';
@@ -16,12 +15,14 @@ import { SYSTEM_PRESETS } from '../src/training/animation/system-presets.js';
 import { SystemTrainee } from '../src/training/animation/system-trainee.js';
 import type { Learned } from '../src/training/run/training-stage.js';
 import { dagan } from './cli-run.js';
+import { faceClip, facePairs } from './face-clip.js';
 import { temporaryFolder } from './media-fixtures.js';
 
 setThreads(1); // the networks are so small that two wait for each other
 
 const PLACE = { device: 'cpu', group: null } as const;
 const SIDE = 64;
+const CLIP = faceClip(SIDE);
 const few = { blockExpansion: 8, maxFeatures: 32, numBlocks: 3 };
 
 /** Small trainings for pictures of 64 x 64. */
@@ -69,39 +70,8 @@ const SMALL: Readonly<Record<string, SystemTrainingConfig>> = {
   },
 };
 
-/** A face of sorts at a place: an oval with two eyes and a mouth before a slope of colours. */
-function face(dx: number, dy: number, mouth: number): Picture {
-  const picture = createPicture(SIDE, SIDE);
-  for (let y = 0; y < SIDE; y++) {
-    for (let x = 0; x < SIDE; x++) {
-      const [u, v] = [(x - SIDE / 2 - dx) / 18, (y - SIDE / 2 - dy) / 24];
-      const soft = (distance: number): number => 1 / (1 + Math.exp(8 * (distance - 1)));
-      const skin = soft(Math.hypot(u, v));
-      const dark = Math.max(
-        soft(Math.hypot((Math.abs(u) - 0.4) * 6, (v + 0.25) * 7)),
-        soft(Math.hypot(u * 3, ((v - 0.5) * 8) / mouth)),
-      );
-      const colours = [
-        0.8 * skin + (0.2 + (0.2 * x) / SIDE) * (1 - skin),
-        0.6 * skin + 0.3 * (1 - skin),
-        0.5 * skin + ((0.6 * y) / SIDE) * (1 - skin),
-      ];
-      for (const [channel, value] of colours.entries()) {
-        picture.data[3 * (y * SIDE + x) + channel] = Math.round(255 * value * (1 - 0.8 * dark * skin));
-      }
-    }
-  }
-  return picture;
-}
-
-const CLIP = [face(0, 0, 0.6), face(6, 2, 1), face(-5, 0, 1.6), face(2, -4, 1)];
-
 /** Every frame of the clip rebuilt from the one before it. */
-function pairs(): FramePair {
-  const frames: Tensor[] = CLIP.map((picture) => pictureToTensor(picture));
-  const [source, driving] = [cat(frames, 0), cat([...frames.slice(1), frames[0]!], 0)];
-  return { source, driving };
-}
+const pairs = (): FramePair => facePairs(CLIP);
 
 async function* once(batch: FramePair): AsyncGenerator<FramePair> {
   yield { source: batch.source.clone(), driving: batch.driving.clone() };

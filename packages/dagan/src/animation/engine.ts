@@ -16,8 +16,8 @@ export type Analysis = {
 /** A generated frame, with what the generator saw on the way to it. */
 export type Inspection = {
   picture: Picture;
-  /** Where in the portrait each place comes from, (x, y) with -1 and 1 at its borders: [height, width, 2]. */
-  deformation: MotionField;
+  /** Where in the portrait each place comes from, (x, y) with -1 and 1 at its borders: [height, width, 2]; null if the model has no such field. */
+  deformation: MotionField | null;
   /** 1 where the warped portrait is used, 0 where it has to be painted; null if the model has no occlusion map. */
   occlusion: ScalarMap | null;
   /** Where places of the portrait's depth look in the frame (`attentionRow`); null if the model has no attention. */
@@ -32,7 +32,13 @@ export type Inspection = {
   tensors: ReadonlyMap<string, TensorValues> | null;
 };
 
-export type SourceOptions = { keypoints?: KeypointSet; others?: readonly Picture[]; face?: FaceMesh };
+export type SourceOptions = {
+  keypoints?: KeypointSet;
+  others?: readonly Picture[];
+  /** Of each of the others. */
+  othersKeypoints?: readonly KeypointSet[];
+  face?: FaceMesh;
+};
 
 export type InspectOptions = { withTensors?: boolean; driving?: Picture };
 
@@ -61,12 +67,13 @@ export type Engine = {
   /**
    * Takes a portrait as the one to animate; replaces the one before.
    *
-   * @param options.keypoints taken for the portrait's instead of those that the network finds
+   * @param options.keypoints taken for the portrait's instead of those that the network finds; needed where points of the face mesh
+   *   move the model (`motion.meshPoints`), and then those of the others too
    * @param options.others further portraits of the same person, for engines that merge several
    * @param options.face the face in the portrait, where it is known: there may be others in it
    */
   setSource(portrait: Picture, options?: SourceOptions): Promise<Analysis>;
-  /** Keypoints of driving frames, as the portrait has them that was taken before, if one was. */
+  /** Keypoints of driving frames (a TypeError where the face mesh finds them: `MeshGuidedEngine`), as the portrait has them that was taken before, if one was. */
   drive(frames: readonly Picture[], options?: DriveOptions): Promise<Analysis[]>;
   /** The portrait with the keypoints given; they are already transferred to it. */
   generate(keypoints: readonly KeypointSet[]): Promise<Picture[]>;

@@ -1,10 +1,14 @@
-// Named keypoints from the face mesh: models whose keypoints stand on landmarks of the face can be driven by the mesh itself, which
-// is more exact than any detector that has learned to find them, and needs no network of the model's per frame.
+// Keypoints from the face mesh: models whose keypoints stand on landmarks of the face can be driven by the mesh itself, which is more
+// exact than any detector that has learned to find them, and needs no network of the model's per frame. Models that points of the mesh
+// move (`MotionSpace.meshPoints`) have no such network and are driven so alone.
+
+import { DaganError } from '../errors.js';
 import { FACE_LANDMARKS, type FaceLandmark } from '../faces/landmarks.js';
 import type { FaceMesh } from '../faces/mesh.js';
 import type { Picture } from '../media/pictures/picture.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
-import type { Analysis, DriveOptions, Engine, Inspection, SourceOptions } from './engine.js';
+import type { MotionSpace } from '../tensors/motion-space.js';
+import type { Analysis, DriveOptions, Engine, Inspection, InspectOptions, SourceOptions } from './engine.js';
 
 /** Which keypoint stands on which landmark (`ModelConfig.semanticKeypoints`). */
 export type KeypointNames = Readonly<Record<string, number>>;
@@ -17,20 +21,37 @@ export type MeshFinder = {
 /** Pixels (from the corner of the first) as keypoints have them: -1 and 1 are the centres of the outermost ones. */
 const coordinate = (pixels: number, side: number): number => (2 * (pixels - 0.5)) / (side - 1) - 1;
 
-/** Where the named keypoints of a face are; the others are not numbers. */
-export function keypointsOfMesh(
+/** On which point of the mesh keypoints stand; of those that stand on none it is undefined. */
+type MeshPlaces = readonly (number | undefined)[];
+
+/** Where the keypoints of a face are that stand on points of the mesh; the others are not numbers. */
+function placesOfMesh(
   { points }: Pick<FaceMesh, 'points'>,
   { width, height }: Pick<Picture, 'width' | 'height'>,
+  places: MeshPlaces,
+): Float32Array {
+  return Float32Array.from({ length: 2 * places.length }, (_, i) => {
+    const point = places[i >> 1];
+    if (point === undefined) return Number.NaN;
+    return i % 2 === 0 ? coordinate(points[3 * point]!, width) : coordinate(points[3 * point + 1]!, height);
+  });
+}
+
+/** Where the named keypoints of a face are; the others are not numbers. */
+export function keypointsOfMesh(
+  mesh: Pick<FaceMesh, 'points'>,
+  picture: Pick<Picture, 'width' | 'height'>,
   names: KeypointNames,
   count: number,
 ): Float32Array {
-  const value = new Float32Array(2 * count).fill(Number.NaN);
-  for (const [name, keypoint] of Object.entries(names)) {
-    const point = FACE_LANDMARKS[name as FaceLandmark];
-    value[2 * keypoint] = coordinate(points[3 * point]!, width);
-    value[2 * keypoint + 1] = coordinate(points[3 * point + 1]!, height);
-  }
-  return value;
+  return placesOfMesh(mesh, picture, namedPlaces(names, count));
+}
+
+function namedPlaces(names: KeypointNames, count: number): MeshPlaces {
+  const points = new Map(
+    Object.entries(names).map(([name, keypoint]) => [keypoint, FACE_LANDMARKS[name as FaceLandmark]]),
+  );
+  return Array.from({ length: count }, (_, keypoint) => points.get(keypoint));
 }
 
 /** Whether every keypoint of a set is known. */
@@ -43,49 +64,71 @@ function placed({ value, jacobian }: KeypointSet, others: Float32Array): Keypoin
 }
 
 /**
- * An engine that puts named keypoints on the face mesh, wherever there is a face; where there is none they are the network's. It
- * disposes of the engine that it stands before.
+ * An engine that puts keypoints on the face mesh, wherever there is a face: named ones, or those of a model that points of the mesh
+ * move. Where there is none they are the network's; a model that has no network for it stays as it was in the frame before. It disposes
+ * of the engine that it stands before.
  */
 export class MeshGuidedEngine implements Engine {
   readonly description: string;
   readonly size: number;
   readonly batchSize: number;
   readonly keypointNames: KeypointNames;
+  readonly motion?: MotionSpace;
+  readonly mergesPortraits?: boolean;
   /** The face in the frame before. */
   #mesh: FaceMesh | undefined;
-  /** In a set; 0 until the network has found one. */
+  /** Named keypoints in a set; 0 until the network has found one. */
   #count = 0;
+  /** Where the mesh points were that moved the frame before, or else the portrait's. */
+  #last: Float32Array | undefined;
 
   constructor(
     readonly engine: Engine,
     readonly faces: MeshFinder,
   ) {
-    const names = engine.keypointNames ?? {};
-    if (Object.keys(names).length === 0) {
+    const { keypointNames: names = {}, motion, mergesPortraits } = engine;
+    if (Object.keys(names).length === 0 && !motion?.meshPoints) {
       throw new TypeError('the keypoints of this model have no names, so the mesh cannot say where they are');
     }
     this.keypointNames = names;
     this.description = `${engine.description}, keypoints of the face mesh`;
     this.size = engine.size;
     this.batchSize = engine.batchSize;
+    if (motion) this.motion = motion;
+    if (mergesPortraits !== undefined) this.mergesPortraits = mergesPortraits;
   }
 
-  async setSource(portrait: Picture, { face }: SourceOptions = {}): Promise<Analysis> {
+  /** @throws DaganError if points of the mesh move the model and a portrait shows no face */
+  async setSource(portrait: Picture, { others = [], face }: SourceOptions = {}): Promise<Analysis> {
     this.#mesh = undefined;
+    const { meshPoints } = this.motion ?? {};
+    if (meshPoints) {
+      const sets: KeypointSet[] = [];
+      for (const picture of [portrait, ...others]) {
+        const mesh = await this.faces.track(picture, picture === portrait ? face : undefined);
+        if (!mesh) throw new DaganError('no-mesh', 'there is no face in a portrait whose landmarks move it', {});
+        sets.push({ value: placesOfMesh(mesh, picture, meshPoints), jacobian: null });
+      }
+      const [keypoints, ...othersKeypoints] = sets;
+      this.#last = keypoints!.value;
+      return this.engine.setSource(portrait, { keypoints: keypoints!, others, othersKeypoints });
+    }
     const mesh = await this.faces.track(portrait, face);
-    if (!mesh) return this.engine.setSource(portrait);
+    if (!mesh) return this.engine.setSource(portrait, { others });
     // Of the portraits after the first it is known whether the mesh tells all keypoints; then no network needs to find any.
     const told = keypointsOfMesh(mesh, portrait, this.keypointNames, this.#count);
-    if (isWhole(told)) return this.engine.setSource(portrait, { keypoints: { value: told, jacobian: null } });
+    if (isWhole(told)) return this.engine.setSource(portrait, { others, keypoints: { value: told, jacobian: null } });
     const [seen] = await this.engine.drive([portrait]);
     this.#count = seen!.keypoints.value.length / 2;
     const keypoints = placed(seen!.keypoints, keypointsOfMesh(mesh, portrait, this.keypointNames, this.#count));
-    return this.engine.setSource(portrait, { keypoints });
+    return this.engine.setSource(portrait, { others, keypoints });
   }
 
   async drive(frames: readonly Picture[], { faces, withDisparity }: DriveOptions = {}): Promise<Analysis[]> {
     const meshes = await (faces ?? this.#follow(frames));
     this.#mesh = meshes.at(-1);
+    const { meshPoints } = this.motion ?? {};
+    if (meshPoints) return meshes.map((mesh, i) => this.#told(mesh, frames[i]!, meshPoints));
     const find = () =>
       meshes.map((mesh, i) => mesh && keypointsOfMesh(mesh, frames[i]!, this.keypointNames, this.#count));
     if (!withDisparity) {
@@ -99,6 +142,13 @@ export class MeshGuidedEngine implements Engine {
     return analyses.map((analysis, i) =>
       found[i] ? { ...analysis, keypoints: placed(analysis.keypoints, found[i]) } : analysis,
     );
+  }
+
+  /** @throws DaganError for a first frame without a face where there is no portrait either */
+  #told(mesh: FaceMesh | undefined, frame: Picture, points: readonly number[]): Analysis {
+    if (mesh) this.#last = placesOfMesh(mesh, frame, points);
+    if (!this.#last) throw new DaganError('no-mesh', 'there is no face whose landmarks could be found', {});
+    return { keypoints: { value: this.#last, jacobian: null }, disparity: null };
   }
 
   /** The face of each frame, from one to the next. */
@@ -116,7 +166,7 @@ export class MeshGuidedEngine implements Engine {
     return this.engine.generate(keypoints);
   }
 
-  inspect(keypoints: KeypointSet, options?: { withTensors?: boolean }): Promise<Inspection> {
+  inspect(keypoints: KeypointSet, options?: InspectOptions): Promise<Inspection> {
     return this.engine.inspect(keypoints, options);
   }
 

@@ -6,6 +6,7 @@ import { MediaError } from '../media/errors.js';
 import type { ThreadFailure } from '../threads/messages.js';
 import { Thread } from '../threads/thread.js';
 import type { AugmentationOptions } from './augmentation.js';
+import { identitiesOf } from './dataset.js';
 import { type ClipLandmarks, expressionsOf, landmarksOf } from './face-cues.js';
 import { readMeshes } from './face-meshes.js';
 import type { BatchOrder, MadeBatch, WorkerSetup } from './loader-messages.js';
@@ -67,13 +68,15 @@ type BatchOrigin = {
  * Two frames of the same person each: [N, 3, H, W] in [0, 1], float32 on the CPU; and, where meshes are known, `regions`
  * [N, 1, H, W], 1 in mouth and eyes of the driving frame and 0 elsewhere, and `landmarks` [N, 2, P, 3]: x, y of the
  * `TRAVELLING_POINTS` in source and driving frame, -1 and 1 at the centres of the outermost pixels, and 1 where the point was seen,
- * else three zeros. Disposing of it frees the tensors.
+ * else three zeros. `person` [N] numbers whom the pairs show, in the order of the identities' names, after whom the portraits come.
+ * Disposing of it frees the tensors.
  */
 export type FramePairBatch = {
   source: Tensor;
   driving: Tensor;
   regions?: Tensor;
   landmarks?: Tensor;
+  person?: Tensor;
 } & BatchOrigin;
 
 /** Three frames at equal distance, in time's order or against it; like a `FramePairBatch` otherwise. */
@@ -133,8 +136,8 @@ export function openTripletLoader(
 
 const WORKER = new URL('./loader-worker.js', import.meta.url);
 
-/** The tensors of a batch: of each frame of the samples, and what is told of the faces. */
-type BatchTensors = { frames: Tensor[]; regions?: Tensor; landmarks?: Tensor };
+/** The tensors of a batch: of each frame of the samples, what is told of the faces, and whose they are. */
+type BatchTensors = { frames: Tensor[]; regions?: Tensor; landmarks?: Tensor; person?: Tensor };
 
 type Pending = { samples: Sample[]; data: Promise<MadeBatch> };
 
@@ -143,6 +146,8 @@ class Loader<Batch> implements BatchLoader<Batch> {
   readonly #sequence: SampleSequence;
   readonly #options: Required<Pick<LoaderOptions, 'batchSize' | 'rank' | 'worldSize' | 'prefetch' | 'size'>>;
   readonly #portraits: PreparedPortraits['portraits'];
+  /** Whom clips show, sorted. */
+  readonly #people: readonly string[];
   /** In a sample. */
   readonly #frames: number;
   readonly #workers: Thread<BatchOrder, MadeBatch>[];
@@ -183,6 +188,7 @@ class Loader<Batch> implements BatchLoader<Batch> {
       portraits: portraits && { count: portraits.prepared.portraits.length, share: portraits.share },
     });
     this.#portraits = portraits?.prepared.portraits ?? [];
+    this.#people = identitiesOf(dataset);
     this.epochLength = this.#sequence.epochLength;
     this.#fingerprint = this.#sequence.fingerprint;
     if (state && !(Number.isSafeInteger(state.samples) && state.samples >= 0)) {
@@ -254,22 +260,28 @@ class Loader<Batch> implements BatchLoader<Batch> {
     this.#pending.shift();
     this.#order();
     this.#delivered++;
-    const tensors = this.#tensors(made);
+    const tensors = this.#tensors(made, samples);
     return this.#batchOf(tensors, {
       names: samples.map((one) => ('portrait' in one ? this.#portraits[one.portrait]!.name : one.clip.name)),
       frames: samples.map((one) => ('portrait' in one ? [] : one.frames)),
       [Symbol.dispose]() {
-        for (const each of [...tensors.frames, tensors.regions, tensors.landmarks]) each?.dispose();
+        for (const each of [...tensors.frames, tensors.regions, tensors.landmarks, tensors.person]) each?.dispose();
       },
     });
   }
 
-  #tensors({ frames, regions, landmarks }: MadeBatch): BatchTensors {
+  #tensors({ frames, regions, landmarks }: MadeBatch, samples: readonly Sample[]): BatchTensors {
+    // Three frames teach depth, which is nobody's.
+    const pairs = this.#frames === 2 ? samples : [];
+    const person = pairs.map((sample) =>
+      'portrait' in sample ? this.#people.length + sample.portrait : this.#people.indexOf(sample.clip.identity),
+    );
     const { batchSize, size } = this.#options;
     return {
       frames: frames.map((values) => tensor(values, { shape: [batchSize, 3, size, size] })),
       ...(regions && { regions: tensor(regions, { shape: [batchSize, 1, size, size] }) }),
       ...(landmarks && { landmarks: tensor(landmarks, { shape: [batchSize, 2, TRAVELLING_POINTS.length, 3] }) }),
+      ...(person.length > 0 && { person: tensor(person) }),
     };
   }
 }

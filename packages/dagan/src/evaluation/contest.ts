@@ -3,8 +3,11 @@
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { LibtorchEngine } from '../animation/engines/libtorch.js';
+import { MeshGuidedEngine } from '../animation/mesh-keypoints.js';
 import type { FramePairBatch } from '../data/loader.js';
+import { FaceAnalyzer } from '../faces/analyzer.js';
 import { loadModel } from '../models/files/model-file.js';
+import { systemOf } from '../models/files/systems.js';
 import type { PerceptualNetwork } from '../models/perceptual/vgg19.js';
 import type { AnimationTrainingConfig } from '../training/animation/config.js';
 import { type DepthFiles, startingDepth } from '../training/animation/start-weights.js';
@@ -106,10 +109,13 @@ export async function measureEntrants(
   { size, output }: { size: number; output: string },
 ): Promise<ContestResult | null> {
   const parameters: number[] = [];
+  const mesh = entrants.some(({ config }) => systemOf(config.model).meshPoints);
+  await using faces = mesh ? await FaceAnalyzer.load({ mesh: 'refined' }) : null;
   const contestants = entrants.map(({ label, folder }): Contestant => {
     const { model, metadata } = loadModel({ checkpoint: join(folder, 'model.safetensors') });
     parameters.push(model.parameters().reduce((sum, { numel }) => sum + numel, 0));
-    const engine = new LibtorchEngine(model, { size, device: place.device });
+    const own = new LibtorchEngine(model, { size, device: place.device });
+    const engine = faces && own.motion.meshPoints ? new MeshGuidedEngine(own, faces) : own;
     const facts = { model: label, steps: metadata.training_steps ?? '', weights: `sha256 ${metadata.sha256}` };
     return modelContestant(engine, { name: label, identity: `${metadata.sha256} ${place.device}`, facts });
   });

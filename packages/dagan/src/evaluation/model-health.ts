@@ -15,6 +15,7 @@ import {
 import { contains } from '../faces/geometry.js';
 import { type FaceMesh, MESH_POINTS } from '../faces/mesh.js';
 import type { Picture } from '../media/pictures/picture.js';
+import type { MotionField } from '../tensors/values.js';
 import type { EvaluationCase } from './cases.js';
 import { drivingFrames, readFrame } from './frame-source.js';
 import { type AttentionUse, attentionUse } from './metrics/attention-use.js';
@@ -71,7 +72,9 @@ export async function modelHealth(
       frames++;
       const [driving] = await engine.drive([picture]);
       const seen = await engine.inspect(driving!.keypoints, { withTensors: true });
-      field = addFieldTransfers(field, fieldTransferOf(seen, picture, face, portrait));
+      if (seen.deformation) {
+        field = addFieldTransfers(field, fieldTransferOf(seen.deformation, picture, face, portrait));
+      }
       const mask = seen.tensors?.get('mask');
       if (mask) masks.push(maskShares(mask));
       const attention = attentionOf(seen, picture, face, portrait);
@@ -92,7 +95,7 @@ export async function modelHealth(
 
 /** The motion field at the points of the mesh. */
 function fieldTransferOf(
-  { deformation: { width, height, data } }: Inspection,
+  { width, height, data }: MotionField,
   { width: side }: Picture,
   face: FaceMesh,
   portrait: FaceMesh,

@@ -130,7 +130,13 @@ const manifest = fields<Manifest>({
   format: oneOf(MANIFEST_FORMAT),
   architecture: text,
   config: (value, path) => mapping(value, path),
-  motion: optional(fields<MotionSpace>({ dimensions: oneOf(1, 2, 3), matrices: oneOf('jacobians', 'covariances') })),
+  motion: optional(
+    fields<MotionSpace>({
+      dimensions: oneOf(1, 2, 3),
+      matrices: oneOf('jacobians', 'covariances'),
+      meshPoints: optional(listOf(wholeNumber(0, 477))),
+    }),
+  ),
   keypoints: wholeNumber(1, 2 ** 20),
   precision: oneOf(...EXPORT_PRECISIONS),
   size: optional(wholeNumber(1, 16384)),

@@ -20,8 +20,8 @@ export type DrivingState = { readonly keypoints: Keypoints; readonly disparity: 
 /** A generated frame. */
 export type Frame = {
   readonly prediction: Tensor; // [N, 3, H, W] in [0, 1]
-  /** Where in the portrait each place comes from, (x, y); of motion in space what is seen of it in the plane. */
-  readonly deformation: Tensor; // [N, h, w, 2]
+  /** Where in the portrait each place comes from, (x, y), of motion in space what is seen of it in the plane; null without such a field. */
+  readonly deformation: Tensor | null; // [N, h, w, 2]
   /** 1 where the moved portrait is used, 0 where it is painted anew; null if the system does not say. */
   readonly occlusionMap: Tensor | null; // [N, 1, h, w]
 };
@@ -71,10 +71,11 @@ export type AnimationModel = nn.Module & {
    *
    * @param image [1, 3, H, W]
    * @param others further portraits of the same person, each [1, 3, H, W], for models that merge several
+   * @param landmarks of each portrait, [1, K, 2], for models that are moved by points of the face mesh (`motion.meshPoints`)
    */
-  source(image: Tensor, others?: readonly Tensor[]): SourceState;
+  source(image: Tensor, others?: readonly Tensor[], landmarks?: readonly Tensor[]): SourceState;
   /**
-   * What moves, in driving frames.
+   * What moves, in driving frames; a TypeError in models that points of the face mesh move, which are not looked for here.
    *
    * @param source the portrait, for systems that see the driver's motion in the portrait's own shape; null where there is none
    *   yet, then each frame is its own portrait

@@ -20,6 +20,8 @@ export type SystemNames = {
 export type System = {
   /** `architecture` in files, `system` in configurations. */
   readonly name: string;
+  /** Points of the face mesh that move its models (`MotionSpace.meshPoints`), so that training must be told of them. */
+  readonly meshPoints?: readonly number[];
   /** Whether a tensor of this name, ours, tells that a file holds this system. */
   readonly owns: (tensor: string) => boolean;
   readonly names: SystemNames;

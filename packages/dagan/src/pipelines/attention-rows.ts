@@ -52,7 +52,7 @@ export class AttentionRows {
   async #inspect(keypoints: KeypointSet, places: readonly Place[]) {
     const { attention, deformation, tensors } = await this.#engine.inspect(keypoints, { withTensors: true });
     const { width, height } = attention!;
-    const { data: origins } = resizeFieldValues(deformation, width, height);
+    const { data: origins } = resizeFieldValues(deformation!, width, height); // what attends warps first
     const rows = places.map((place): AttentionRow => {
       const warped = attentionRow(attention!, cellOf(place, width, height));
       return { warped, source: carryToSource(warped, origins) };

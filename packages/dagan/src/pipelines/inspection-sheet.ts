@@ -28,6 +28,8 @@ export function inspectionSheet(found: ReadonlyMap<string, TensorValues>): Pictu
   add('source', picture);
   add('driving', picture);
   add('embedded_face', picture);
+  add('source_drawing', picture);
+  add('driving_drawing', picture);
   add('deformed', picture);
   add('prediction', picture);
   add('source_disp0', heat);

@@ -8,6 +8,11 @@ export type MotionSpace = {
    * heatmap, which is taken over as the driver has it.
    */
   readonly matrices: 'jacobians' | 'covariances';
+  /**
+   * Points of the face mesh (of 478), where these are what moves: keypoint i stands on point i. No network of the model finds them,
+   * so pictures come with them.
+   */
+  readonly meshPoints?: readonly number[];
 };
 
 /** Keypoints in the plane, as in DaGAN and the first-order model. */

@@ -116,8 +116,8 @@ export type Insight = {
   disparity: ScalarMap | null;
   /** 1 where the warped portrait is used, 0 where the network has to paint; null if the model has none. */
   occlusion: ScalarMap | null;
-  /** Which place of the portrait each place comes from, (x, y) with -1 and 1 at its borders: [side, side, 2]. */
-  deformation: Float32Array;
+  /** Which place of the portrait each place comes from, (x, y) with -1 and 1 at its borders: [side, side, 2]; null without such a field. */
+  deformation: Float32Array | null;
 };
 
 /** One generated frame. */

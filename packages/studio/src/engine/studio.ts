@@ -227,7 +227,7 @@ export class Studio {
 
     const picture = order.pasteBack ? (await this.#pasteBack(portrait)).paste(animated) : animated;
     // Buffers are handed over to the page: it gets copies of what is still of use here.
-    const shown = seen && structuredClone({ occlusion: seen.occlusion, deformation: seen.deformation.data });
+    const shown = seen && structuredClone({ occlusion: seen.occlusion, deformation: seen.deformation?.data ?? null });
     return {
       picture,
       ...structuredClone({ driving, keypoints }),
@@ -260,7 +260,7 @@ export class Studio {
     if (!this.#last || !this.#currentModel().facts.hasAttention) return null;
     this.#last.seen ??= await this.#currentModel().engine.inspect(this.#last.keypoints);
     const { attention, deformation } = this.#last.seen;
-    if (!attention) return null;
+    if (!attention || !deformation) return null;
     const { width, height } = deformation;
     const along = (at: number, length: number): number => Math.min(length - 1, Math.max(0, Math.floor(at * length)));
     const frame = attentionRow(attention, along(y, height) * width + along(x, width));

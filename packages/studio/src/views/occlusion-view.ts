@@ -18,6 +18,7 @@ export class OcclusionView implements View {
     if (!frame?.insight) return;
     const { occlusion, deformation } = frame.insight;
     if (occlusion) show(this.#occlusion, heatPicture(occlusion, [0, 1]));
+    if (!deformation) return;
     const side = Math.round(Math.sqrt(deformation.length / 2));
     show(this.#motion, motionPicture(side, side, deformation, 0.3));
   }

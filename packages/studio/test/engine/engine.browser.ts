@@ -52,7 +52,7 @@ for (const [precision, threads] of [
     expect(furthest(frame.keypoints.jacobian!, expected.jacobians)).toBeLessThan(1e-2);
     expect(furthest(frame.insight!.disparity!.data, expected.disparity)).toBeLessThan(1e-3);
     expect(furthest(frame.insight!.occlusion!.data, expected.occlusion)).toBeLessThan(1e-3);
-    expect(furthest(frame.insight!.deformation, expected.deformation)).toBeLessThan(1e-3);
+    expect(furthest(frame.insight!.deformation!, expected.deformation)).toBeLessThan(1e-3);
     expect(psnr(frame.picture, await picture(`${precision}-picture`))).toBeGreaterThan(40);
 
     const { frame: looks, portrait: carried } = (await engine.attention({ x: 0.5, y: 0.25 }))!;

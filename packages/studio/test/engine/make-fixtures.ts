@@ -121,7 +121,7 @@ async function animate(name: string) {
     keypoints: numbers(keypoints.value),
     jacobians: numbers(keypoints.jacobian!),
     occlusion: numbers(occlusion!.data),
-    deformation: numbers(deformation.data),
+    deformation: numbers(deformation!.data),
     /** Of the place at half of the width and a quarter of the height. */
     attention: numbers(
       attentionRow(attention!, (occlusion!.height / 4) * occlusion!.width + occlusion!.width / 2).data,

@@ -12,6 +12,7 @@ import {
 } from '../../tensors/keypoint-set.js';
 import type { MotionSpace } from '../../tensors/motion-space.js';
 import { pictureToTensor, tensorToMaps, tensorToPictures, tensorToValues } from '../../tensors/pictures.js';
+import type { MotionField } from '../../tensors/values.js';
 import type { Analysis, Engine, Inspection, InspectOptions, SourceOptions } from '../engine.js';
 import { EngineThreads, type LoadedEngine, shareThreads } from './engine-threads.js';
 import type { LibtorchEngineOptions } from './options.js';
@@ -104,14 +105,19 @@ export class LibtorchEngine implements Engine {
     return this.#model.mergesPortraits ?? false;
   }
 
-  async setSource(portrait: Picture, { keypoints, others = [] }: SourceOptions = {}): Promise<Analysis> {
+  async setSource(
+    portrait: Picture,
+    { keypoints, others = [], othersKeypoints = [] }: SourceOptions = {},
+  ): Promise<Analysis> {
     if (others.length > 0 && !this.mergesPortraits) throw new TypeError('this model takes one portrait');
+    const told = this.motion.meshPoints ? [...(keypoints ? [keypoints] : []), ...othersKeypoints] : [];
     this.#disposeSource();
     const state = this.#compute(() =>
       tidy(() => {
         const found = this.#model.source(
           this.#input([portrait]),
           others.map((other) => this.#input([other])),
+          told.map((set) => this.#moving([set]).value),
         );
         return keypoints ? { ...found, keypoints: this.#moving([keypoints]) } : found;
       }),
@@ -153,13 +159,13 @@ export class LibtorchEngine implements Engine {
       tidy(() => {
         const frame = this.#model.generate(source, this.#moving([keypoints]));
         const { deformation, occlusionMap, prediction } = frame;
-        const [, height, width] = deformation.shape as [number, number, number, number];
         const attention = this.#model.attention(source, frame);
-        const found = driving ? this.#model.driving(this.#input([driving]), source) : null;
+        const finds = driving && !this.motion.meshPoints;
+        const found = finds ? this.#model.driving(this.#input([driving]), source) : null;
         const seen = withTensors ? this.#model.seen(source, found, frame) : null;
         return {
           picture: tensorToPictures(prediction)[0]!,
-          deformation: { width, height, data: tensorToValues(deformation).data },
+          deformation: deformation && fieldOf(deformation),
           occlusion: occlusionMap ? tensorToMaps(occlusionMap)[0]! : null,
           attention: attention && {
             ...{ width: attention.width, height: attention.height },
@@ -216,6 +222,11 @@ export class LibtorchEngine implements Engine {
     if (this.#source) for (const value of tensorsIn(this.#source)) value.dispose();
     this.#source = null;
   }
+}
+
+/** A motion field [1, h, w, 2]. */
+function fieldOf(deformation: Tensor): MotionField {
+  return { width: deformation.size(2), height: deformation.size(1), data: tensorToValues(deformation).data };
 }
 
 /** All tensors in a state, however deep they lie. */

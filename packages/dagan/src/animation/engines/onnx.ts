@@ -210,10 +210,10 @@ export class OnnxEngine implements Engine {
     const feeds = chosen(generate, { ...this.#portrait, ...this.#keypoints([keypoints]) });
     const outputs = (await generate.run(feeds)) as Tensors;
     const { prediction, deformation, occlusion_map: occlusion, attention_key: key } = outputs;
-    const [, height, width] = deformation!.dims as [number, number, number, number];
+    const [, height, width] = (deformation?.dims ?? []) as number[];
     return {
       picture: valuesToPictures(values(prediction!))[0]!,
-      deformation: { width, height, data: deformation!.data as Float32Array },
+      deformation: deformation ? { width: width!, height: height!, data: deformation.data as Float32Array } : null,
       occlusion: occlusion ? valuesToMaps(values(occlusion))[0]! : null,
       attention:
         query && key

@@ -3,6 +3,7 @@
 import { CheckpointError, type CheckpointFile, type TensorRecord } from '@dagan/libtorch/checkpoint';
 import { MESHG_LIKE_NAMES } from '../meshg-like/names.js';
 import { MONKEY_NET_NAMES } from '../monkey-net/names.js';
+import { NEURALHEAD_NAMES } from '../neuralhead/names.js';
 import { OSFV_NAMES } from '../osfv/names.js';
 import type { NameRow, SystemNames } from '../system.js';
 import { X2FACE_NAMES } from '../x2face/names.js';
@@ -40,7 +41,7 @@ const ROWS: readonly NameRow[] = [
 ];
 
 /** The names of the other systems. A row that one of them adds must not match what another calls differently. */
-const OTHERS: readonly SystemNames[] = [X2FACE_NAMES, MONKEY_NET_NAMES, MESHG_LIKE_NAMES];
+const OTHERS: readonly SystemNames[] = [X2FACE_NAMES, MONKEY_NET_NAMES, MESHG_LIKE_NAMES, NEURALHEAD_NAMES];
 
 /** Systems of whose tensors some are called here as DaGAN's are, and otherwise where they are published. */
 const ALIKE: readonly SystemNames[] = [OSFV_NAMES];

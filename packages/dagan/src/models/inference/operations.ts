@@ -12,7 +12,10 @@ import {
 } from '@dagan/libtorch';
 import type { AnimationModel } from '../animation-model.js';
 
-/** Operations of each step; a portrait takes `source` once, every frame `drive` and `generate`. */
+/**
+ * Operations of each step; a portrait takes `source` once, every frame `drive` and `generate`. The face mesh, which drives some models, is
+ * not counted.
+ */
 export type ModelOperations = { source: number; drive: number; generate: number };
 
 /**
@@ -24,6 +27,13 @@ export function modelOperations(model: AnimationModel, size: number): ModelOpera
   return noGrad(() =>
     tidy(() => {
       const picture = rand([1, 3, size, size]);
+      const { meshPoints } = model.motion;
+      if (meshPoints) {
+        const landmarks = rand([1, meshPoints.length, 2]).mul(2).sub(1);
+        const source = counting(() => model.source(picture, [], [landmarks]));
+        const generate = counting(() => model.generate(source.result, { value: landmarks, jacobian: null }));
+        return { source: source.operations, drive: 0, generate: generate.operations };
+      }
       const source = counting(() => model.source(picture));
       const drive = counting(() => model.driving(picture, source.result));
       const generate = counting(() => model.generate(source.result, drive.result.keypoints));

@@ -4,8 +4,10 @@ import { FACE_LANDMARKS } from '../../faces/landmarks.js';
 import type { DeformationOptions } from '../../geometry/thin-plate-spline.js';
 import type { KeypointDistanceOptions } from '../../losses/keypoint-distance.js';
 import type { ObjectiveWeights } from '../../losses/objective.js';
+import type { SystemConfig } from '../../models/animation-model.js';
 import type { ModelConfig } from '../../models/config/config.js';
 import type { DiscriminatorConfig } from '../../models/discriminator.js';
+import { systemOf } from '../../models/files/systems.js';
 import { TrainingSetupError } from '../run/setup-error.js';
 import { checkTrainingPlan, checkWhole, type TrainingPlan } from '../run/training-plan.js';
 import { checkReshape, type ReshapeOptions } from './reshape.js';
@@ -127,8 +129,9 @@ export function weighsRegions({ weights, regionWeight = 1 }: RegionUse): boolean
 }
 
 /** Whether batches must say where mouth, eyes and landmarks are. */
-export function needsFaceCues(config: CueUse): boolean {
-  const { weights, guided = 0 } = config;
+export function needsFaceCues(config: CueUse & { model: SystemConfig }): boolean {
+  const { weights, guided = 0, model } = config;
+  if (systemOf(model).meshPoints) return true;
   return weights.landmark > 0 || weights.meshMotion > 0 || weights.headPose > 0 || guided > 0 || weighsRegions(config);
 }
 

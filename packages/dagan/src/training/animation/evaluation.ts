@@ -60,17 +60,18 @@ export async function evaluateReconstruction(
     tidy(() =>
       noGrad(() => {
         const { source, driving, landmarks } = batchOn(batch, place.device);
-        const { prediction, deformation } = objective.reconstruct({ source, driving }).generated;
+        const pair = { source, driving, ...(landmarks && { landmarks }) };
+        const { prediction, deformation } = objective.reconstruct(pair).generated;
         const difference = prediction.to({ dtype: 'float32' }).sub(driving);
         const absolute = difference.abs().mean([1, 2, 3]).toFloat32Array(); // [N]
         const copied = source.sub(driving).abs().mean([1, 2, 3]).toFloat32Array(); // [N]
         const squared = difference.square().mean([1, 2, 3]).toFloat32Array(); // [N]
-        if (landmarks) {
+        if (landmarks && deformation) {
           told = true;
           const [to, from] = [landmarks.select(1, 1), landmarks.select(1, 0)]; // [N, P, 3]
           fields.add(flattened(fieldTransfer(deformation, to, from, TRAVELLING_POINTS)));
           if (guides) {
-            const field = objective.move!({ source, driving, landmarks }, 1).generated.deformation;
+            const field = objective.move!(pair, 1).generated.deformation!;
             guided.add(flattened(fieldTransfer(field, to, from, TRAVELLING_POINTS)));
           }
         }

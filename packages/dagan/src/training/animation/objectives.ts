@@ -1,8 +1,10 @@
 // How the systems beside DaGAN are trained: the one list that training goes by.
 import type { SystemConfig } from '../../models/animation-model.js';
 import { systemOf } from '../../models/files/systems.js';
+import type { NeuralHeadConfig } from '../../models/neuralhead/config.js';
 import { TrainingSetupError } from '../run/setup-error.js';
 import { type AnimationTrainingConfig, checkTrainingConfig } from './config.js';
+import { landmarkTraining } from './landmark-objective.js';
 import { MESHG_LIKE_TRAINING } from './meshg-like-objective.js';
 import { MONKEY_NET_TRAINING } from './monkey-net-objective.js';
 import { OSFV_TRAINING } from './osfv-objective.js';
@@ -15,6 +17,10 @@ const TRAININGS: Readonly<Record<string, SystemTraining>> = {
   x2face: X2FACE_TRAINING,
   'monkey-net': MONKEY_NET_TRAINING,
   osfv: OSFV_TRAINING,
+  'neuralhead-ff': landmarkTraining(({ config }) => {
+    const { numEmbedderBlocks: numBlocks, blockExpansion, maxFeatures } = config as NeuralHeadConfig;
+    return { numBlocks, blockExpansion, maxFeatures };
+  }),
   'meshg-like': MESHG_LIKE_TRAINING,
 };
 

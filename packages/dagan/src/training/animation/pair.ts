@@ -14,21 +14,24 @@ export type FramePair = {
    * the outermost pixels.
    */
   landmarks?: Tensor; // [N, 2, P, 3]
+  /** The number of whom they show, among the people of the training. */
+  person?: Tensor; // [N]
 };
 
 export type PairField = keyof FramePair;
 
 /**
  * What a tensor of a pair lies over, pixel by pixel: whatever moves pixels must move all that lies over the same frame alike.
- * `points` are coordinates in both frames, which go the other way.
+ * `points` are coordinates in both frames, which go the other way; `none` lies over nothing and stays.
  */
-export type PairLayer = 'source' | 'driving' | 'points';
+export type PairLayer = 'source' | 'driving' | 'points' | 'none';
 
 const LAYERS = {
   source: 'source',
   driving: 'driving',
   regions: 'driving',
   landmarks: 'points',
+  person: 'none',
 } as const satisfies Record<PairField, PairLayer>;
 
 /** Makes a new pair out of each tensor that a pair has; its first dimension is N. Whatever else it carries is left out. */
@@ -52,9 +55,14 @@ export function joinPairs(first: FramePair, ...others: readonly FramePair[]): Fr
 }
 
 /** Some pairs from the beginning of a batch mapped, the others as they are to the last bit. */
-export function mapFirst(pair: FramePair, count: number, f: (value: Tensor, layer: PairLayer) => Tensor): FramePair {
+export function mapFirst(
+  pair: FramePair,
+  count: number,
+  f: (value: Tensor, layer: Exclude<PairLayer, 'none'>) => Tensor,
+): FramePair {
   const rest = narrowPair(pair, count, pair.source.size(0) - count);
-  return joinPairs(mapPair(narrowPair(pair, 0, count), f), rest);
+  const moved = mapPair(narrowPair(pair, 0, count), (value, layer) => (layer === 'none' ? value : f(value, layer)));
+  return joinPairs(moved, rest);
 }
 
 /** A map of places of both frames, [N, M, 2] -> [N, M, 2], through which they are sampled. */

@@ -44,7 +44,7 @@ export function frameSheet({ source, driving }: FramePair, { prediction, deforma
   return tidy(() => {
     const count = Math.min(SHEET_ROWS, prediction.size(0));
     const first = (value: Tensor) => value.detach().narrow(0, 0, count).to({ dtype: 'float32' }).contiguous();
-    const fields = first(deformation).unbind(0); // [h, w, 2] each
+    const fields = deformation && first(deformation).unbind(0); // [h, w, 2] each
     const seen = occlusionMap && tensorToMaps(first(occlusionMap)).map((map) => heatPicture(map, [0, 1]));
     return pictureSheet(
       [
@@ -52,7 +52,9 @@ export function frameSheet({ source, driving }: FramePair, { prediction, deforma
         ['driving', tensorToPictures(first(driving))],
         ['prediction', tensorToPictures(first(prediction))],
         ...(seen ? ([['occlusion', seen]] as const) : []),
-        ['motion', fields.map((field) => motionPicture(field.size(1), field.size(0), field.toFloat32Array()))],
+        ...(fields
+          ? ([['motion', fields.map((f) => motionPicture(f.size(1), f.size(0), f.toFloat32Array()))]] as const)
+          : []),
       ],
       driving.size(3),
     );

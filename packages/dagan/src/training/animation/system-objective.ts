@@ -33,6 +33,8 @@ export type ObjectiveSetup = {
   /** Null only if the perceptual term has weight 0. */
   perceptual: PerceptualNetwork | null;
   device: string;
+  /** People in the data, of each of whom a judge may know something. */
+  people: number;
 };
 
 /** How a system is trained. */

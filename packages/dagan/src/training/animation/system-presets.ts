@@ -3,6 +3,7 @@ import { TRAVELLING_POINTS } from '../../faces/landmarks.js';
 import { OBJECTIVE_WEIGHTS, type ObjectiveTerm, type ObjectiveWeights } from '../../losses/objective.js';
 import type { MeshGLikeConfig } from '../../models/meshg-like/meshg-like.js';
 import { MONKEY_NET_PUBLISHED, type MonkeyNetConfig } from '../../models/monkey-net/monkey-net.js';
+import { NEURALHEAD_PAPER, type NeuralHeadConfig } from '../../models/neuralhead/config.js';
 import { OSFV_VOX_256, type OsfvConfig } from '../../models/osfv/config.js';
 import { X2FACE_PUBLISHED, type X2FaceConfig } from '../../models/x2face/x2face.js';
 import type { AnimationTrainingConfig } from './config.js';
@@ -194,6 +195,45 @@ const meshgLikeSmall: SystemTrainingConfig = {
   weights: only({ perceptual: 10, pixel: 100, warp: 100, landmark: 300 }),
 };
 
+/**
+ * The paper's losses with one portrait for each frame, where it takes eight; the paper's rates are 5e-5 and, for the discriminator, which
+ * takes two steps for each of the generator's, 2e-4. Both learn at one rate here, step by step.
+ */
+const neuralHead: SystemTrainingConfig = {
+  ...COMMON,
+  name: 'neuralhead-ff',
+  model: NEURALHEAD_PAPER,
+  steps: 450_000,
+  batchSize: 16,
+  phases: [{ size: 256, share: 1 }],
+  learningRate: 5e-5,
+  schedule: { kind: 'milestones', at: [0.9], factor: 0.1 },
+  weights: only({ perceptual: 10, identity: 1, generatorAdversarial: 1, featureMatching: 10 }),
+};
+
+const smallNeuralHead: NeuralHeadConfig = {
+  system: 'neuralhead-ff',
+  ...{ blockExpansion: 16, maxFeatures: 128, numEmbedderBlocks: 5, numDownBlocks: 3, numBottleneckBlocks: 2 },
+};
+
+/** Without discriminator and identity network, and with pixels instead. */
+const smallLandmarks = {
+  steps: 20_000,
+  batchSize: 8,
+  phases: [{ size: 128, share: 1 }],
+  learningRate: 5e-4,
+  schedule: { kind: 'cosine', warmup: 200, floor: 0.05 },
+  clipNorm: 100,
+  weights: only({ perceptual: 10, pixel: 100 }),
+} as const satisfies Partial<SystemTrainingConfig>;
+
+const neuralHeadSmall: SystemTrainingConfig = {
+  ...neuralHead,
+  ...smallLandmarks,
+  name: 'neuralhead-ff-small',
+  model: smallNeuralHead,
+};
+
 /** `-identity` is the second stage of X2Face; `-small` fits two processors. */
 export const SYSTEM_PRESETS = {
   x2face,
@@ -206,6 +246,8 @@ export const SYSTEM_PRESETS = {
   'osfv-small': osfvSmall,
   'meshg-like': meshgLike,
   'meshg-like-small': meshgLikeSmall,
+  'neuralhead-ff': neuralHead,
+  'neuralhead-ff-small': neuralHeadSmall,
 } as const satisfies Record<string, SystemTrainingConfig>;
 
 /** Second stages, which refine a model that `--init` brings. */

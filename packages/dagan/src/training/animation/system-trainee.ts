@@ -37,11 +37,17 @@ export class SystemTrainee implements Trainee<FramePair> {
   readonly #descent: Descent;
   readonly #judge: { optimizer: optim.Adam; descent: Descent } | null;
 
-  /** New networks with random weights, the same in all ranks. @param perceptual null only if the perceptual term has weight 0 */
+  /**
+   * New networks with random weights, the same in all ranks.
+   *
+   * @param perceptual null only if the perceptual term has weight 0
+   * @param people in the data; those of pairs that are numbered beyond, such as portraits that move, are dealt out to them
+   */
   constructor(
     readonly config: SystemTrainingConfig,
     readonly perceptual: PerceptualNetwork | null,
     readonly place: TrainingPlace,
+    people = 1,
   ) {
     const { device, group } = place;
     this.model = systemOf(config.model).build(config.model).to({ device, memoryFormat: 'channels_last' });
@@ -52,7 +58,7 @@ export class SystemTrainee implements Trainee<FramePair> {
         `pictures of ${size} pixels do not fit ${config.name}: its model takes multiples of ${sizeMultiple}`,
       );
     }
-    this.objective = trainingOf(config.model).objective(this.model, { config, perceptual, device });
+    this.objective = trainingOf(config.model).objective(this.model, { config, perceptual, device, people });
     const { judge } = this.objective;
     joinRanks(judge ? [this.model, judge] : [this.model], [this.model], place);
     freeze(this.model, config.freeze);

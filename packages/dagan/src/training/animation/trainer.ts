@@ -34,7 +34,7 @@ export async function trainAnimation(run: AnimationRun): Promise<TrainingOutcome
     sizeAt: (step) => phaseOf(config, step).size,
     create: (size) =>
       isSystemTraining(config)
-        ? new SystemTrainee(config, perceptual, place)
+        ? new SystemTrainee(config, perceptual, place, run.data.people)
         : new AnimationTrainee(config, size, perceptual, place),
     start: (trainee) => {
       start?.(trainee);

@@ -29,12 +29,17 @@ export type BatchProvider<Batch> = {
   training(request: BatchRequest, state?: unknown): Promise<BatchSource<Batch>>;
   /** The held-out samples, the same in every call, each in one rank; null if there are none. */
   heldOut(request: BatchRequest): AsyncIterable<Batch> | null;
+  /** How many people there are to learn from, where that is known. */
+  readonly people?: number;
 };
 
 /** The tensors of a batch on a device, as convolutions like them; everything else is left out. The caller frees them. */
 export function batchOn<Batch extends object>(batch: Batch, device: string): Batch {
   const entries = Object.entries(batch).filter((entry): entry is [string, Tensor] => entry[1] instanceof Tensor);
-  const moved = entries.map(([name, value]) => [name, value.to({ device, memoryFormat: 'channels_last' })]);
+  const moved = entries.map(([name, value]) => [
+    name,
+    value.to({ device, ...(value.ndim === 4 ? { memoryFormat: 'channels_last' as const } : {}) }),
+  ]);
   return Object.fromEntries(moved) as Batch;
 }
 

@@ -169,6 +169,7 @@ async function datasetBatches<Batch extends Disposable>(
     };
   };
   return {
+    people: identitiesOf(training).length,
     training: async (request, state) => {
       const { batchSize, rank, worldSize } = request;
       // Kept as large as they may be shown, so that what is enlarged is not blurred.
