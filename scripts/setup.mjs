@@ -36,15 +36,13 @@ function installNpmPackages() {
   if (!holdsPackages(JSON.parse(lockText))) {
     say('installing npm packages');
     // The scripts need the development packages, whatever NODE_ENV and npm's settings leave out.
-    const run = spawnSync(
-      'npm',
-      ['ci', '--include=dev', '--include=optional', '--ignore-scripts', '--no-audit', '--no-fund'],
-      {
-        cwd: root,
-        encoding: 'utf8',
-        stdio: ['ignore', 'pipe', 'pipe'],
-      },
-    );
+    // On Windows npm is a script, which takes a shell.
+    const run = spawnSync('npm ci --include=dev --include=optional --ignore-scripts --no-audit --no-fund', {
+      cwd: root,
+      encoding: 'utf8',
+      shell: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     if (run.error || run.status !== 0) {
       stop(
         `npm ci failed:\n${npmErrors(run)}\nCheck that npm works and that its registry can be reached, then run this again.`,

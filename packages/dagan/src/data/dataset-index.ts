@@ -1,6 +1,7 @@
 // What is written down about the clips of a data set: index.json, and lists of clips as text or CSV.
 import { readFile } from 'node:fs/promises';
-import { extname, isAbsolute, posix } from 'node:path';
+import { extname } from 'node:path';
+import { nameBelow } from '../media/below.js';
 import { MediaError, systemCode, toMediaError } from '../media/errors.js';
 
 /** What an index or a list says of a clip. */
@@ -36,7 +37,7 @@ export async function readClipIndex(path: string): Promise<Map<string, ClipFacts
     const file = field('file', 'string');
     if (!file) throw new MediaError(path, `entry ${number} has no 'file', the path of its clip below the root`);
     const identity = field('identity', 'string') ?? field('id', 'string');
-    facts.set(posix.normalize(file), { identity, tier: field('tier', 'string'), motion: field('motion', 'number') });
+    facts.set(nameBelow(file) ?? file, { identity, tier: field('tier', 'string'), motion: field('motion', 'number') });
   }
   return facts;
 }
@@ -63,8 +64,8 @@ export async function readClipList(path: string): Promise<ListedClip[]> {
     const line = index + 1;
     const fields = table ? csvFields(content) : [content];
     const given = (fields[file] ?? '').trim();
-    const name = posix.normalize(given).replace(/\/$/, '');
-    if (given === '' || isAbsolute(name) || name.split('/')[0] === '..' || name === '.') {
+    const name = nameBelow(given);
+    if (name === undefined) {
       throw new MediaError(path, `line ${line}: '${given}' is not a path below the data set's root`);
     }
     if (seen.has(name)) throw new MediaError(path, `line ${line}: ${name} is listed twice`);

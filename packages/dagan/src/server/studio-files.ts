@@ -3,6 +3,7 @@ import type { Stats } from 'node:fs';
 import { lstat, realpath, stat } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join, sep } from 'node:path';
+import { nameBelow } from '../media/below.js';
 import { CompressedFiles, type FileToSend, refuse, sendFile } from './send-file.js';
 
 export type StudioFolders = {
@@ -56,7 +57,9 @@ export class StudioFiles {
       const folder = isModel ? this.#model : this.#page;
       const name = isModel ? path.slice('/model/'.length) : path === '/' ? 'index.html' : path.slice(1);
       if (isModel && !this.#modelFiles.has(name)) return undefined;
-      const found = await realpath(join(folder, name));
+      const below = nameBelow(name);
+      if (below === undefined) return undefined;
+      const found = await realpath(join(folder, below));
       if (!found.startsWith(folder + sep)) return undefined;
       const facts = await stat(found);
       // Files in assets/ carry a hash of what they hold in their names.

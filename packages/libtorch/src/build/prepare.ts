@@ -11,6 +11,8 @@ export type PrepareOptions = {
   onStep?: (text: string) => void;
   /** Told of what slows things down. */
   onWarning?: (text: string) => void;
+  /** `process.platform` of the machine. */
+  platform?: NodeJS.Platform;
 };
 
 /** The addon cannot be prepared. The message says what is missing and which command installs it. */
@@ -31,7 +33,14 @@ export async function prepareAddon({
   install = true,
   onStep = () => {},
   onWarning = () => {},
+  platform = process.platform,
 }: PrepareOptions = {}): Promise<string> {
+  if (platform === 'win32') {
+    throw new PrepareError(
+      'LibTorch is not used on Windows: exported models, the default one among them, run without it; for the rest use Linux, ' +
+        'for instance inside Windows (WSL)',
+    );
+  }
   let found = look();
   const wanted = [...found.required, ...found.advised].filter((name) => !isInstalled(name));
   if (wanted.length > 0) {
