@@ -145,6 +145,19 @@ for (const [system, config] of Object.entries(SMALL)) {
   });
 }
 
+for (const [system, config] of Object.entries(SMALL)) {
+  test(`${system} learns in bfloat16 by about the losses that it has in float32`, () => {
+    const batch = pairs();
+    const [exact, mixed] = (['float32', 'bfloat16'] as const).map((precision) => {
+      manualSeed(6);
+      using trainee = new SystemTrainee({ ...config, precision }, null, PLACE);
+      return take(trainee, batch, 1).losses;
+    });
+    assert.deepEqual(Object.keys(mixed!), Object.keys(exact!));
+    assert.ok(Math.abs(mixed!.total! / exact!.total! - 1) < 0.05, `${mixed!.total} instead of ${exact!.total}`);
+  });
+}
+
 function copied(state: ReadonlyMap<string, Tensor>): Map<string, ArrayLike<unknown>> {
   return tidy(() => new Map([...state].map(([name, value]) => [name, value.contiguous().toTypedArray().slice()])));
 }

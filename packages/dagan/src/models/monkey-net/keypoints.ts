@@ -47,7 +47,9 @@ export function everyFourthPixel(image: Tensor): Tensor {
 }
 
 /** Means and covariances of heatmaps [N, K, h, w], of which a softmax with temperature is taken. */
-export function gaussianOf(logits: Tensor): GaussianKeypoints {
+export const gaussianOf = (logits: Tensor): GaussianKeypoints => exactly(logits, () => momentsOf(logits));
+
+function momentsOf(logits: Tensor): GaussianKeypoints {
   const [n, k, height, width] = logits.shape as [number, number, number, number];
   const heatmap = logits
     .reshape(n, k, height * width)

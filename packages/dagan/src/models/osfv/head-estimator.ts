@@ -2,6 +2,7 @@
 // bent to be where they are.
 import { arange, cat, F, nn, type Tensor } from '@dagan/libtorch';
 import { HALF_TURN } from '../../geometry/head-rotation.js';
+import { exactly, widened } from '../../tensors/precision.js';
 import type { OsfvConfig } from './config.js';
 import type { SpaceKeypoints } from './keypoint-detector.js';
 
@@ -140,7 +141,11 @@ export class HeadEstimator extends nn.Module {
     for (const block of this.block5) x = block.forward(x);
     x = this.block6.forward(this.norm5.forward(this.conv5.forward(x)).relu());
     for (const block of this.block7) x = block.forward(x);
-    const features = x.mean([2, 3]); // [N, 32 C]
+    const features = widened(x.mean([2, 3])); // [N, 32 C]
+    return exactly(features, () => this.#headOf(features));
+  }
+
+  #headOf(features: Tensor): Head {
     // The published networks have learned yaw where the layer is called roll, and the other way around.
     const bins = {
       yaw: this.fcRoll.forward(features),
@@ -186,7 +191,16 @@ export function keypointsOfHead(
   canonical: SpaceKeypoints,
   { angles, translation, expression }: Pick<Head, 'angles' | 'translation' | 'expression'>,
 ): SpaceKeypoints {
-  const rotation = rotationOf(angles); // [N, 3, 3]
+  return exactly(angles, () => turnedBy(rotationOf(angles), canonical, translation, expression));
+}
+
+/** @param rotation [N, 3, 3] */
+function turnedBy(
+  rotation: Tensor,
+  canonical: SpaceKeypoints,
+  translation: Tensor,
+  expression: Tensor,
+): SpaceKeypoints {
   const turned = canonical.value.matmul(rotation.transpose(1, 2)); // [N, K, 3]
   return {
     value: turned.add(translation.unsqueeze(1)).add(expression),
