@@ -319,6 +319,34 @@ test('resizing follows its formula when shrinking, enlarging and both at once', 
   }
 });
 
+test('enlarged by Lanczos a picture is nearer to the original than bilinearly, and edges stay within black and white', () => {
+  const original = createPicture(96, 80);
+  for (let i = 0; i < 96 * 80; i++) {
+    const wave = Math.sin((i % 96) / 1.3) * Math.cos(Math.floor(i / 96) / 1.5);
+    original.data.fill(128 + 90 * wave, 3 * i, 3 * i + 3);
+  }
+  const small = resizePicture(original, 48, 40);
+  const [sharp, plain] = (['lanczos', 'bilinear'] as const).map((enlarge) =>
+    psnr(resizePicture(small, 96, 80, { enlarge }), original),
+  );
+  assert.ok(sharp! > plain! + 0.5, `${sharp} dB and ${plain} dB`);
+  assert.deepEqual(resizePicture(original, 31, 80, { enlarge: 'lanczos' }), resizePicture(original, 31, 80));
+  const edge = createPicture(16, 1);
+  edge.data.fill(255, 24);
+  const row = resizePicture(edge, 64, 1, { enlarge: 'lanczos' }).data;
+  assert.ok(
+    row.subarray(0, 90).every((value) => value < 40),
+    'black stays dark',
+  );
+  assert.ok(
+    row.subarray(102).every((value) => value > 215),
+    'white stays light',
+  );
+  const flat = createPicture(20, 20);
+  flat.data.fill(255);
+  assert.ok(resizePicture(flat, 47, 90, { enlarge: 'lanczos' }).data.every((value) => value === 255));
+});
+
 test('resizing to the same size copies, and a flat picture stays flat at any size', () => {
   const picture = scene(31, 17, 5);
   const same = resizePicture(picture, 31, 17);

@@ -79,7 +79,8 @@ export class PasteBack {
   addTo(result: Picture, animated: Picture, portrait = this.#portrait): void {
     const { left, top, side } = this.#square;
     const { width, height } = this.#portrait;
-    const large = resizePicture(this.#match.length > 0 ? recolor(animated, this.#match) : animated, side, side);
+    const even = this.#match.length > 0 ? recolor(animated, this.#match) : animated;
+    const large = resizePicture(even, side, side, { enlarge: 'lanczos' });
     if (portrait.width !== width || portrait.height !== height) {
       throw new RangeError(
         `portraits must be of one size, ${width} x ${height}, not ${portrait.width} x ${portrait.height}`,

@@ -33,7 +33,7 @@ export type ComposedFrame = {
 export const squareComposer = (side: number): Composer => ({
   width: side,
   height: side,
-  frame: ({ result }) => resizePicture(result, side, side),
+  frame: ({ result }) => resizePicture(result, side, side, { enlarge: 'lanczos' }),
 });
 
 /** The animated square in the whole portrait. @param still the portrait's square as the networks make it without motion */

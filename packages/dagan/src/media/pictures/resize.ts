@@ -14,6 +14,15 @@ export type PictureTransform = {
   fit?: 'fill' | 'cover';
 };
 
+/** How a picture becomes larger. */
+export type ResizeOptions = {
+  /**
+   * `bilinear` (default), or `lanczos`: sharper, for what is looked at. Along an axis that becomes shorter both are the
+   * triangle.
+   */
+  enlarge?: 'bilinear' | 'lanczos';
+};
+
 /**
  * Resizes with a triangle filter: bilinear interpolation when enlarging, and the same triangle widened by the scale (an
  * area-weighted average, so nothing aliases) when shrinking. Per axis, with `scale = in / out`:
@@ -21,10 +30,18 @@ export type PictureTransform = {
  *     centre(o)   = (o + 0.5) * scale
  *     weight(o,i) = max(0, 1 - |i + 0.5 - centre(o)| / max(1, scale)), divided by the sum over the i inside the picture
  *
+ * With `lanczos` the weight of an axis that becomes longer is sinc(d) sinc(d / 3) for d = |i + 0.5 - centre(o)| < 3, else 0
+ * (Duchon 1979).
+ *
  * Rows first, then columns, in float64; the result is rounded half up. A picture that has the size already is copied bit
  * for bit.
  */
-export function resizePicture(picture: Picture, width: number, height: number): Picture {
+export function resizePicture(
+  picture: Picture,
+  width: number,
+  height: number,
+  { enlarge = 'bilinear' }: ResizeOptions = {},
+): Picture {
   checkPicture(picture);
   const result = createPicture(width, height);
   checkPicture(result);
@@ -32,8 +49,8 @@ export function resizePicture(picture: Picture, width: number, height: number): 
     result.data.set(picture.data);
     return result;
   }
-  const columns = triangleWeights(picture.width, width);
-  const rows = triangleWeights(picture.height, height);
+  const columns = weightsOf(picture.width, width, enlarge);
+  const rows = weightsOf(picture.height, height, enlarge);
   const source = picture.data;
   const sourceStride = picture.width * 3;
   const target = result.data;
@@ -55,9 +72,10 @@ export function resizePicture(picture: Picture, width: number, height: number): 
         green += weight * line[from + 1]!;
         blue += weight * line[from + 2]!;
       }
-      target[to] = red;
-      target[to + 1] = green;
-      target[to + 2] = blue;
+      // Lanczos reaches beyond black and white beside edges.
+      target[to] = Math.min(255, Math.max(0, red));
+      target[to + 1] = Math.min(255, Math.max(0, green));
+      target[to + 2] = Math.min(255, Math.max(0, blue));
     }
   }
   return result;
@@ -88,9 +106,19 @@ function addRows(line: Float64Array, source: Uint8Array, from: number, weights: 
 
 type Weights = { first: Int32Array; count: Int32Array; weight: Float64Array; taps: number };
 
-function triangleWeights(input: number, output: number): Weights {
+/** sinc(d) sinc(d / 3), the window of which ends at 3. */
+const LANCZOS_REACH = 3;
+
+function lanczos(distance: number): number {
+  if (distance === 0) return 1;
+  const x = Math.PI * distance;
+  return distance < LANCZOS_REACH ? (LANCZOS_REACH * Math.sin(x) * Math.sin(x / LANCZOS_REACH)) / x ** 2 : 0;
+}
+
+function weightsOf(input: number, output: number, enlarge: 'bilinear' | 'lanczos'): Weights {
   const scale = input / output;
-  const reach = Math.max(1, scale);
+  const sharp = enlarge === 'lanczos' && scale < 1;
+  const reach = sharp ? LANCZOS_REACH : Math.max(1, scale);
   const taps = Math.ceil(2 * reach) + 1;
   const weights: Weights = {
     first: new Int32Array(output),
@@ -104,7 +132,8 @@ function triangleWeights(input: number, output: number): Weights {
     const last = Math.min(input, Math.ceil(centre + reach));
     const values: number[] = [];
     for (let i = first; i < last && values.length < taps; i++) {
-      values.push(Math.max(0, 1 - Math.abs(i + 0.5 - centre) / reach));
+      const distance = Math.abs(i + 0.5 - centre);
+      values.push(sharp ? lanczos(distance) : Math.max(0, 1 - distance / reach));
     }
     const sum = values.reduce((total, value) => total + value, 0);
     weights.first[o] = first;
