@@ -3,31 +3,9 @@
 import { Command, CommanderError } from 'commander';
 import { codeOf } from '../errors.js';
 import { VERSION } from '../version.js';
-import { ablateCommand } from './ablate.js';
-import { animateCommand } from './animate.js';
-import { attentionCommand } from './attention.js';
-import { averageCommand } from './average.js';
-import { benchCommand } from './bench.js';
-import { compareCommand } from './compare.js';
-import { completionCommand } from './completion.js';
 import { withConfig } from './config.js';
-import { depthCommand } from './depth.js';
-import { runDoctor } from './doctor.js';
 import { describeError, EXIT, exitCodeFor, UsageError } from './errors.js';
-import { evaluateCommand } from './evaluate.js';
-import { exportCommand } from './export.js';
-import { importCommand } from './import.js';
-import { infoCommand } from './info.js';
-import { inspectCommand } from './inspect.js';
-import { keypointsCommand } from './keypoints.js';
-import { modelsCommand } from './models.js';
-import { motionCommand } from './motion.js';
-import { preprocessCommand } from './preprocess.js';
 import { printJson } from './report.js';
-import { serveCommand } from './serve.js';
-import { setupCommand } from './setup.js';
-import { studioCommand } from './studio.js';
-import { trainCommand } from './train.js';
 
 const EXAMPLES = `
 Examples:
@@ -36,37 +14,47 @@ Examples:
   dagan import vox-adv.pth.tar --depth-encoder encoder.pth --depth-decoder depth.pth -o model.safetensors
   dagan help animate`;
 
-function program(): Command {
-  const doctor = new Command('doctor')
+/** The commands by name. Each is loaded when it is asked for: one of them needs a part of the program alone. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  animate: async () => (await import('./animate.js')).animateCommand(),
+  motion: async () => (await import('./motion.js')).motionCommand(),
+  inspect: async () => (await import('./inspect.js')).inspectCommand(),
+  depth: async () => (await import('./depth.js')).depthCommand(),
+  attention: async () => (await import('./attention.js')).attentionCommand(),
+  keypoints: async () => (await import('./keypoints.js')).keypointsCommand(),
+  import: async () => (await import('./import.js')).importCommand(),
+  export: async () => (await import('./export.js')).exportCommand(),
+  average: async () => (await import('./average.js')).averageCommand(),
+  info: async () => (await import('./info.js')).infoCommand(),
+  models: async () => (await import('./models.js')).modelsCommand(),
+  bench: async () => (await import('./bench.js')).benchCommand(),
+  studio: async () => (await import('./studio.js')).studioCommand(),
+  serve: async () => (await import('./serve.js')).serveCommand(),
+  preprocess: async () => (await import('./preprocess.js')).preprocessCommand(),
+  train: async () => (await import('./train.js')).trainCommand(),
+  evaluate: async () => (await import('./evaluate.js')).evaluateCommand(),
+  ablate: async () => (await import('./ablate.js')).ablateCommand(),
+  compare: async () => (await import('./compare.js')).compareCommand(),
+  setup: async () => (await import('./setup.js')).setupCommand(),
+  completion: async () => (await import('./completion.js')).completionCommand(),
+  doctor: async () => doctorCommand(),
+};
+
+function doctorCommand(): Command {
+  return new Command('doctor')
     .description('report what this machine offers: LibTorch, processor, GPUs, codecs, weights')
     .option('--json', 'say it as JSON')
     .action(async (options: { json?: boolean }) => {
+      const { runDoctor } = await import('./doctor.js');
       process.exitCode = await runDoctor(options);
     });
-  const commands = [
-    animateCommand(),
-    motionCommand(),
-    inspectCommand(),
-    depthCommand(),
-    attentionCommand(),
-    keypointsCommand(),
-    importCommand(),
-    exportCommand(),
-    averageCommand(),
-    infoCommand(),
-    modelsCommand(),
-    benchCommand(),
-    studioCommand(),
-    serveCommand(),
-    preprocessCommand(),
-    trainCommand(),
-    evaluateCommand(),
-    ablateCommand(),
-    compareCommand(),
-    setupCommand(),
-    completionCommand(),
-    doctor,
-  ];
+}
+
+/** @param name of the command that is asked for; with any other word all commands are there, as for help */
+async function program(name: string | undefined): Promise<Command> {
+  const alone = name !== undefined && name !== 'completion' && Object.hasOwn(COMMANDS, name);
+  const loading = alone ? [COMMANDS[name]!] : Object.values(COMMANDS);
+  const commands = await Promise.all(loading.map((load) => load()));
   const root = new Command('dagan')
     .description('Animates a portrait by a driving video, guided by face depth (DaGAN, CVPR 2022).')
     .version(VERSION, '-V, --version', 'print the version')
@@ -116,8 +104,9 @@ async function main(): Promise<void> {
   stopOn('SIGTERM', 143);
   stopOn('SIGHUP', 129);
   try {
-    const root = program();
-    await root.parseAsync(withConfig(process.argv.slice(2), root), { from: 'user' });
+    const words = process.argv.slice(2);
+    const root = await program(words[0]);
+    await root.parseAsync(withConfig(words, root), { from: 'user' });
   } catch (error) {
     // Ctrl-C reaches the codec processes too; their end must not be reported before the signal itself has been handled.
     await new Promise((resolve) => setImmediate(resolve));

@@ -111,7 +111,12 @@ export async function compileAddon(options: CompileOptions = {}): Promise<Compil
   const flags = [...compileFlags(libtorch, defines), ...words(env.CXXFLAGS)];
   const linking = [...linkFlags(libtorch), ...words(env.LDFLAGS)];
 
-  const flagsKey = hash([compiler.command.join(' '), compiler.version, ...flags, await identity(libtorch)]);
+  const flagsKey = hash([
+    compiler.command.join(' '),
+    compiler.version,
+    ...withoutPlaces(flags),
+    await identity(libtorch),
+  ]);
   const objects = join(out, flagsKey);
   const units = await translationUnits(sources, objects);
   const key = hash([flagsKey, ...linking, ...units.map((unit) => basename(unit.object))]);
@@ -271,15 +276,34 @@ export function languageStandard(version: string): 'c++17' | 'c++20' {
   return isNewer(version, '2.11') ? 'c++20' : 'c++17';
 }
 
-function compileFlags(libtorch: LibTorch, defines: readonly string[]): string[] {
+/** Where npm put a package of headers, and which one it is. */
+type HeaderPackage = { directory: string; version: string };
+
+/** The npm packages whose headers the sources include. */
+function headerPackages(): HeaderPackage[] {
   const require = createRequire(import.meta.url);
-  const nodeAddonApi = dirname(require.resolve('node-addon-api/package.json'));
-  const nodeApiHeaders = join(dirname(require.resolve('node-api-headers/package.json')), 'include');
+  const packages = [
+    ['node-addon-api', ''],
+    ['node-api-headers', 'include'],
+  ] as const;
+  return packages.map(([name, folder]) => {
+    const described = require.resolve(`${name}/package.json`);
+    const { version } = require(described) as { version: string };
+    return { directory: join(dirname(described), folder), version: `${name} ${version}` };
+  });
+}
+
+/** Flags with versions of packages in place of their directories: objects stay current when a checkout is moved or copied. */
+function withoutPlaces(flags: readonly string[]): string[] {
+  const versions = new Map(headerPackages().map(({ directory, version }) => [directory, version]));
+  return flags.map((flag) => versions.get(flag) ?? flag);
+}
+
+function compileFlags(libtorch: LibTorch, defines: readonly string[]): string[] {
   // As system headers, other people's warnings stay silent. The compiler's own directories must keep their place in its order.
   const own = ['/usr/include', '/usr/local/include'];
-  const includes = [nodeAddonApi, nodeApiHeaders, ...libtorch.includeDirs].filter(
-    (directory) => !own.includes(directory),
-  );
+  const packages = headerPackages().map(({ directory }) => directory);
+  const includes = [...packages, ...libtorch.includeDirs].filter((directory) => !own.includes(directory));
   return [
     `-std=${languageStandard(libtorch.version)}`,
     '-O2',
