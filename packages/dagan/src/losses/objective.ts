@@ -21,7 +21,7 @@ export const OBJECTIVE_WEIGHTS = {
   equivarianceJacobian: 10,
   /** L_D, of source and driving frame. */
   keypointDistance: 10,
-  /** Keypoints of both frames that landmarks of the face lead. */
+  /** Keypoints of both frames that landmarks of the face lead; of a landmark transformer the change of landmarks between them. */
   landmark: 0,
   /** The motion field at points of the face mesh. */
   meshMotion: 0,

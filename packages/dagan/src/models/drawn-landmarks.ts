@@ -108,6 +108,12 @@ function squaredDistance([column, row]: Place, [x, y]: Place, [toX, toY]: Place)
   return where(squared.eq(squared), squared, FAR);
 }
 
+/** @throws TypeError if there are not as many sets of landmarks as portraits */
+export function requireLandmarks(portraits: readonly Tensor[], landmarks: readonly Tensor[]): void {
+  if (landmarks.length === portraits.length) return;
+  throw new TypeError(`${portraits.length} portraits come with the landmarks of ${landmarks.length}`);
+}
+
 /** @throws TypeError, as models without a network that finds landmarks do where one is asked to */
 export function askTheMesh(): never {
   throw new TypeError('landmarks of the face mesh move this model, and it has no network that finds them');

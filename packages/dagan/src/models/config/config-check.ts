@@ -64,7 +64,7 @@ export const oneOf =
   };
 
 /** Null, or what `check` lets pass. */
-const nullable =
+export const nullable =
   <T>(check: Check<T>): Check<T | null> =>
   (value, path) =>
     value === null ? null : check(value, path);

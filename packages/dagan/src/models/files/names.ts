@@ -1,6 +1,7 @@
 // Names of tensors, translated once: where a file is read. Behind this door every tensor is called as our networks call it,
 // whoever wrote the file.
 import { CheckpointError, type CheckpointFile, type TensorRecord } from '@dagan/libtorch/checkpoint';
+import { MARIONETTE_NAMES } from '../marionette/names.js';
 import { MESHG_LIKE_NAMES } from '../meshg-like/names.js';
 import { MONKEY_NET_NAMES } from '../monkey-net/names.js';
 import { NEURALHEAD_NAMES } from '../neuralhead/names.js';
@@ -41,7 +42,13 @@ const ROWS: readonly NameRow[] = [
 ];
 
 /** The names of the other systems. A row that one of them adds must not match what another calls differently. */
-const OTHERS: readonly SystemNames[] = [X2FACE_NAMES, MONKEY_NET_NAMES, MESHG_LIKE_NAMES, NEURALHEAD_NAMES];
+const OTHERS: readonly SystemNames[] = [
+  X2FACE_NAMES,
+  MONKEY_NET_NAMES,
+  MESHG_LIKE_NAMES,
+  NEURALHEAD_NAMES,
+  MARIONETTE_NAMES,
+];
 
 /** Systems of whose tensors some are called here as DaGAN's are, and otherwise where they are published. */
 const ALIKE: readonly SystemNames[] = [OSFV_NAMES];

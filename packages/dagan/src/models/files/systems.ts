@@ -3,6 +3,7 @@ import type { SystemConfig } from '../animation-model.js';
 import { ConfigError } from '../config/config-check.js';
 import type { NamedShapes, System } from '../system.js';
 import { DAGAN } from './dagan-system.js';
+import { MARIONETTE } from './marionette-system.js';
 import { MESHG_LIKE } from './meshg-like-system.js';
 import { MONKEY_NET } from './monkey-net-system.js';
 import { NEURALHEAD } from './neuralhead-system.js';
@@ -10,7 +11,7 @@ import { OSFV } from './osfv-system.js';
 import { X2FACE } from './x2face-system.js';
 
 /** DaGAN, whose files do not say which system they hold, comes last. */
-export const SYSTEMS: readonly System[] = [X2FACE, MONKEY_NET, OSFV, MESHG_LIKE, NEURALHEAD, DAGAN];
+export const SYSTEMS: readonly System[] = [X2FACE, MONKEY_NET, OSFV, MESHG_LIKE, NEURALHEAD, MARIONETTE, DAGAN];
 
 /** The system of a configuration. @throws ConfigError for one that is not known */
 export function systemOf({ system = DAGAN.name }: SystemConfig): System {

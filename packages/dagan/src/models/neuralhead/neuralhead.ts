@@ -5,7 +5,7 @@ import { nn, type Tensor } from '@dagan/libtorch';
 import type { Keypoints } from '../../tensors/keypoint-set.js';
 import type { MotionSpace } from '../../tensors/motion-space.js';
 import type { AnimationModel, NamedTensorList } from '../animation-model.js';
-import { askTheMesh, drawLandmarks, LANDMARK_MOTION } from '../drawn-landmarks.js';
+import { askTheMesh, drawLandmarks, LANDMARK_MOTION, requireLandmarks } from '../drawn-landmarks.js';
 import { NEURALHEAD_PAPER, type NeuralHeadConfig } from './config.js';
 import { Embedder, LandmarkGenerator } from './generator.js';
 
@@ -64,9 +64,7 @@ export class NeuralHead extends nn.Module implements AnimationModel {
    */
   source(image: Tensor, others: readonly Tensor[] = [], landmarks: readonly Tensor[] = []): NeuralHeadSource {
     const portraits = [image, ...others];
-    if (landmarks.length !== portraits.length) {
-      throw new TypeError(`${portraits.length} portraits come with the landmarks of ${landmarks.length}`);
-    }
+    requireLandmarks(portraits, landmarks);
     const embeddings = portraits.map((portrait, k) =>
       this.embedder.forward(portrait, drawLandmarks(landmarks[k]!, [portrait.size(2), portrait.size(3)])),
     );
@@ -81,8 +79,13 @@ export class NeuralHead extends nn.Module implements AnimationModel {
   }
 
   /** A frame for each set of landmarks [N, 68, 2]; one source may serve them all. */
-  generate({ image, style }: NeuralHeadSource, { value }: Keypoints): NeuralHeadFrame {
-    const drawing = drawLandmarks(value, [image.size(2), image.size(3)]);
+  generate(source: NeuralHeadSource, { value }: Keypoints): NeuralHeadFrame {
+    return this.paint(source, value);
+  }
+
+  /** The same of landmarks as a tensor. */
+  paint({ image, style }: NeuralHeadSource, landmarks: Tensor): NeuralHeadFrame {
+    const drawing = drawLandmarks(landmarks, [image.size(2), image.size(3)]);
     const prediction = this.landmarkGenerator.forward(drawing, style);
     return { drawing, prediction, deformation: null, occlusionMap: null };
   }

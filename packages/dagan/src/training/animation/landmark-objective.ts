@@ -7,12 +7,14 @@ import { TRAVELLING_POINTS } from '../../faces/landmarks.js';
 import { discriminatorHingeLoss, generatorHingeLoss } from '../../losses/adversarial.js';
 import { featureDifferences } from '../../losses/feature-matching.js';
 import { identityContentLoss } from '../../losses/identity.js';
+import type { ObjectiveTerm } from '../../losses/objective.js';
 import { perceptualLoss } from '../../losses/perceptual.js';
 import { pixelLoss } from '../../losses/pixel.js';
 import { ImagePyramid } from '../../losses/pyramid.js';
-import type { AnimationModel, Frame } from '../../models/animation-model.js';
+import type { AnimationModel, Frame, SourceState } from '../../models/animation-model.js';
 import type { Judgement } from '../../models/discriminator.js';
 import { LANDMARK_POINTS } from '../../models/drawn-landmarks.js';
+import type { LandmarkTransformer } from '../../models/marionette/landmark-transformer.js';
 import { type IdentityFeatures, loadIdentityFeatures } from '../../models/perceptual/identity.js';
 import { ProjectionDiscriminator, type ProjectionDiscriminatorConfig } from '../../models/projection-discriminator.js';
 import type { FramePair } from './pair.js';
@@ -24,14 +26,22 @@ const PLACES = LANDMARK_POINTS.map((point) => TRAVELLING_POINTS.indexOf(point));
 /** A frame, and the drawing that it was painted from, [N, 3, H, W]. */
 type LandmarkFrame = Frame & { readonly drawing: Tensor };
 
+/** A model that points of the face mesh move, which it sees as a drawing. */
+export type LandmarkModel = AnimationModel & {
+  /** A frame for each set of landmarks [N, 68, 2] as they are. */
+  paint(source: SourceState, landmarks: Tensor): LandmarkFrame;
+  /** Puts landmarks into a portrait's shape; it learns beside the rest, from landmarks alone. */
+  readonly landmarkTransformer?: LandmarkTransformer | null;
+};
+
 class LandmarkObjective implements SystemObjective {
   readonly judge: ProjectionDiscriminator | null;
-  readonly #model: AnimationModel;
+  readonly #model: LandmarkModel;
   readonly #setup: ObjectiveSetup;
   readonly #identity: IdentityFeatures | null;
   readonly #pyramid: ImagePyramid;
 
-  constructor(model: AnimationModel, setup: ObjectiveSetup, widths: Omit<ProjectionDiscriminatorConfig, 'people'>) {
+  constructor(model: LandmarkModel, setup: ObjectiveSetup, widths: Omit<ProjectionDiscriminatorConfig, 'people'>) {
     const { config, device, people } = setup;
     const { weights } = config;
     this.#model = model;
@@ -45,18 +55,26 @@ class LandmarkObjective implements SystemObjective {
   }
 
   reconstruct(pair: FramePair): Frame {
-    return this.#made(pair);
+    const { portrait, to } = this.#told(pair);
+    return this.#model.generate(portrait, { value: to, jacobian: null });
   }
 
   judged(pair: FramePair): Judged {
     const { weights } = this.#setup.config;
-    const frame = this.#made(pair);
+    const { portrait, from, to } = this.#told(pair);
+    const frame = this.#model.paint(portrait, to);
     const { prediction, drawing } = frame;
     const [fake, real] = [this.#pyramid.forward(prediction), this.#pyramid.forward(pair.driving)];
     const terms: Judged['terms'] = {};
     if (weights.pixel > 0) terms.pixel = pixelLoss(fake, real);
     if (weights.perceptual > 0) terms.perceptual = perceptualLoss(this.#setup.perceptual!, fake, real);
     if (this.#identity) terms.identity = identityContentLoss(this.#identity, prediction, pair.driving);
+    const { landmarkTransformer } = this.#model;
+    if (weights.landmark > 0) {
+      terms.landmark = landmarkTransformer
+        ? differences(landmarkTransformer, from, to)
+        : zeros([], { device: to.device });
+    }
     if (!this.judge) return { frame, terms, judgeLoss: null };
     const judge = this.judge;
     const people = pair.person ?? zeros([pair.driving.size(0)], { device: this.#setup.device });
@@ -73,14 +91,22 @@ class LandmarkObjective implements SystemObjective {
     this.#pyramid.dispose();
   }
 
-  #made({ source, landmarks }: FramePair): LandmarkFrame {
+  #told({ source, landmarks }: FramePair): { portrait: SourceState; from: Tensor; to: Tensor } {
     if (!landmarks) {
       throw new TypeError('the model is moved by landmarks but the batch does not say where they are');
     }
     const [from, to] = [landmarksOf(landmarks, 0), landmarksOf(landmarks, 1)];
-    const portrait = this.#model.source(source, [], [from]);
-    return this.#model.generate(portrait, { value: to, jacobian: null }) as LandmarkFrame;
+    return { portrait: this.#model.source(source, [], [from]), from, to };
   }
+}
+
+/** The landmark transformer's loss over the pairs whose landmarks are all known, []; 0 where there are none. */
+function differences(transformer: LandmarkTransformer, from: Tensor, to: Tensor): Tensor {
+  const sums = tidy(() => from.add(to).sum([1, 2]).toFloat32Array());
+  const known = [...sums.keys()].filter((pair) => !Number.isNaN(sums[pair]!));
+  if (known.length === 0) return zeros([], { device: from.device });
+  const rows = tensor(known, { dtype: 'int64' }).to({ device: from.device });
+  return transformer.loss(from.indexSelect(0, rows), to.indexSelect(0, rows));
 }
 
 /** The 68 landmarks of one frame of a batch of pairs [N, 2, P, 3] -> [N, 68, 2]; those that were not seen are not numbers. */
@@ -96,9 +122,10 @@ export function landmarksOf(landmarks: Tensor, frame: 0 | 1): Tensor {
 /** A training of one of these systems. @param widthsOf of the discriminator for a model, as wide as its own networks */
 export function landmarkTraining(
   widthsOf: (model: AnimationModel) => Omit<ProjectionDiscriminatorConfig, 'people'>,
+  more: readonly ObjectiveTerm[] = [],
 ): SystemTraining {
   return {
-    terms: ['pixel', 'perceptual', 'identity', 'generatorAdversarial', 'featureMatching'],
-    objective: (model, setup) => new LandmarkObjective(model, setup, widthsOf(model)),
+    terms: ['pixel', 'perceptual', 'identity', 'generatorAdversarial', 'featureMatching', ...more],
+    objective: (model, setup) => new LandmarkObjective(model as LandmarkModel, setup, widthsOf(model)),
   };
 }

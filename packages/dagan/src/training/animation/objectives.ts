@@ -1,6 +1,7 @@
 // How the systems beside DaGAN are trained: the one list that training goes by.
 import type { SystemConfig } from '../../models/animation-model.js';
 import { systemOf } from '../../models/files/systems.js';
+import type { MarionetteConfig } from '../../models/marionette/config.js';
 import type { NeuralHeadConfig } from '../../models/neuralhead/config.js';
 import { TrainingSetupError } from '../run/setup-error.js';
 import { type AnimationTrainingConfig, checkTrainingConfig } from './config.js';
@@ -21,6 +22,13 @@ const TRAININGS: Readonly<Record<string, SystemTraining>> = {
     const { numEmbedderBlocks: numBlocks, blockExpansion, maxFeatures } = config as NeuralHeadConfig;
     return { numBlocks, blockExpansion, maxFeatures };
   }),
+  marionette: landmarkTraining(
+    ({ config }) => {
+      const { numDownBlocks, blockExpansion, maxFeatures } = config as MarionetteConfig;
+      return { numBlocks: numDownBlocks + 1, blockExpansion, maxFeatures };
+    },
+    ['landmark'],
+  ),
   'meshg-like': MESHG_LIKE_TRAINING,
 };
 

@@ -1,6 +1,7 @@
 // Trainings of the systems beside DaGAN by name: the published sizes, and small ones that two processors finish.
 import { TRAVELLING_POINTS } from '../../faces/landmarks.js';
 import { OBJECTIVE_WEIGHTS, type ObjectiveTerm, type ObjectiveWeights } from '../../losses/objective.js';
+import { LANDMARK_TRANSFORMER, MARIONETTE_PAPER, type MarionetteConfig } from '../../models/marionette/config.js';
 import type { MeshGLikeConfig } from '../../models/meshg-like/meshg-like.js';
 import { MONKEY_NET_PUBLISHED, type MonkeyNetConfig } from '../../models/monkey-net/monkey-net.js';
 import { NEURALHEAD_PAPER, type NeuralHeadConfig } from '../../models/neuralhead/config.js';
@@ -234,6 +235,27 @@ const neuralHeadSmall: SystemTrainingConfig = {
   model: smallNeuralHead,
 };
 
+/** The paper's losses; one portrait and one rate, as with NeuralHead-FF. */
+const marionette: SystemTrainingConfig = { ...neuralHead, name: 'marionette', model: MARIONETTE_PAPER };
+
+const smallMarionette: MarionetteConfig = {
+  ...MARIONETTE_PAPER,
+  ...{ blockExpansion: 16, maxFeatures: 128, numDownBlocks: 3, numAttentionBlocks: 2 },
+};
+
+const marionetteSmall: SystemTrainingConfig = {
+  ...marionette,
+  ...smallLandmarks,
+  name: 'marionette-small',
+  model: smallMarionette,
+};
+
+/** With the landmark transformer, which learns at the same time from landmarks alone. */
+function withTransformer(training: SystemTrainingConfig, model: MarionetteConfig, name: string): SystemTrainingConfig {
+  const transforming: MarionetteConfig = { ...model, landmarkTransformer: LANDMARK_TRANSFORMER };
+  return { ...training, name, model: transforming, weights: { ...training.weights, landmark: 10 } };
+}
+
 /** `-identity` is the second stage of X2Face; `-small` fits two processors. */
 export const SYSTEM_PRESETS = {
   x2face,
@@ -248,6 +270,10 @@ export const SYSTEM_PRESETS = {
   'meshg-like-small': meshgLikeSmall,
   'neuralhead-ff': neuralHead,
   'neuralhead-ff-small': neuralHeadSmall,
+  marionette,
+  'marionette-small': marionetteSmall,
+  'marionette-lt': withTransformer(marionette, MARIONETTE_PAPER, 'marionette-lt'),
+  'marionette-lt-small': withTransformer(marionetteSmall, smallMarionette, 'marionette-lt-small'),
 } as const satisfies Record<string, SystemTrainingConfig>;
 
 /** Second stages, which refine a model that `--init` brings. */
