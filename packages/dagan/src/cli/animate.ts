@@ -1,6 +1,6 @@
 // `dagan animate`: a portrait and a driving clip in, an animated clip out; or many of both; or a portrait whose head turns.
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { MOTION_PARTS, type MotionControls } from '../animation/controls.js';
+import { Command, Option } from 'commander';
+import type { MotionControls } from '../animation/controls.js';
 import { DIRECTIONS } from '../animation/motion-template.js';
 import { animateClip, type ClipSettings } from '../pipelines/animate-clip.js';
 import { animateClips, type PairOutcome } from '../pipelines/animate-clips.js';
@@ -27,6 +27,7 @@ import {
   faceSelection,
   frameRate,
   keypointsOption,
+  motionParts,
   referenceFrame,
   wholeNumber,
   withFace,
@@ -300,15 +301,4 @@ function tellOutcome(outcome: PairOutcome, reporter: Reporter): void {
     const driver = pair.driving === undefined ? '' : ` with ${pair.driving}`;
     reporter.warn(`${place} ${pair.portrait}${driver}: ${describeError(outcome.error)}`);
   }
-}
-
-/** Reads `pose=1,mouth=1.2`. */
-function motionParts(text: string): NonNullable<MotionControls['parts']> {
-  const parts = text.split(',').map((item) => {
-    const [name, value = ''] = item.split('=').map((word) => word.trim());
-    const part = MOTION_PARTS.find((known) => known === name);
-    if (!part) throw new InvalidArgumentError(`It must name parts with their strengths: ${MOTION_PARTS.join(', ')}.`);
-    return [part, amount(0, 4)(value)] as const;
-  });
-  return Object.fromEntries(parts);
 }

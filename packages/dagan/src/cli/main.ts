@@ -18,6 +18,7 @@ Examples:
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   animate: async () => (await import('./animate.js')).animateCommand(),
   motion: async () => (await import('./motion.js')).motionCommand(),
+  live: async () => (await import('./live.js')).liveCommand(),
   inspect: async () => (await import('./inspect.js')).inspectCommand(),
   depth: async () => (await import('./depth.js')).depthCommand(),
   attention: async () => (await import('./attention.js')).attentionCommand(),

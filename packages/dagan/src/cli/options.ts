@@ -1,6 +1,7 @@
 // Options that several commands share, and how their values are read.
 import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { MOTION_PARTS, type MotionControls } from '../animation/controls.js';
 import type { EngineChoice } from '../pipelines/choose-engine.js';
 import type { KeypointSource } from '../pipelines/choose-keypoints.js';
 import type { ModelChoice, ModelFileChoice } from '../pipelines/choose-model.js';
@@ -172,6 +173,17 @@ export function faceSelection(text: string): FaceSelection {
     throw new InvalidArgumentError('It must be all, or different numbers from 1 on, such as 1,3.');
   }
   return numbers;
+}
+
+/** Reads `pose=1,mouth=1.2`. */
+export function motionParts(text: string): NonNullable<MotionControls['parts']> {
+  const parts = text.split(',').map((item) => {
+    const [name, value = ''] = item.split('=').map((word) => word.trim());
+    const part = MOTION_PARTS.find((known) => known === name);
+    if (!part) throw new InvalidArgumentError(`It must name parts with their strengths: ${MOTION_PARTS.join(', ')}.`);
+    return [part, amount(0, 4)(value)] as const;
+  });
+  return Object.fromEntries(parts);
 }
 
 /** Reads `auto`, `first` or the number of a frame. */

@@ -22,6 +22,8 @@ export class Reporter {
   readonly #quiet: boolean;
   readonly #json: boolean;
   readonly #terminal = process.stderr.isTTY === true;
+  /** When a status was said last. */
+  #stated = -Infinity;
   /** The progress line on the terminal, which other lines must not run into. */
   #line = '';
 
@@ -106,6 +108,17 @@ export class Reporter {
       },
       end: () => this.#clear(),
     };
+  }
+
+  /** How something that goes on stands: a line that rewrites itself on a terminal, now and then one elsewhere. */
+  status(text: string, values: object): void {
+    const now = performance.now();
+    const interval = this.#json ? INTERVAL.json : this.#terminal ? INTERVAL.terminal : INTERVAL.plain;
+    if (this.#quiet || now - this.#stated < interval) return;
+    this.#stated = now;
+    if (this.#json) printJson({ type: 'status', message: text, ...values });
+    else if (this.#terminal) this.#rewrite(text);
+    else this.#print(text);
   }
 
   #print(text: string): void {

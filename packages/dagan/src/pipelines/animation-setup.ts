@@ -3,7 +3,7 @@ import type { MotionControls } from '../animation/controls.js';
 import type { Engine } from '../animation/engine.js';
 import { type ContentSigner, openContentSigner } from '../media/provenance/content-credentials.js';
 import type { MediaMetadata } from '../media/provenance/provenance.js';
-import { chooseEngine, type EngineChoice } from './choose-engine.js';
+import { chooseEngine, type EngineChoice, type EngineUse } from './choose-engine.js';
 import { type KeypointSource, requireControls, withKeypointsOf } from './choose-keypoints.js';
 import type { Teller } from './events.js';
 import type { FaceFinder } from './find-faces.js';
@@ -32,14 +32,15 @@ export type Setup = {
  * Opens the engine.
  *
  * @param composite whether outputs show more than what the networks paint
+ * @param use what the engine is for
  * @throws DaganError, CheckpointError or ExportedModelError if there is none, or it cannot do what is asked for
  */
 export async function openSetup(
   choice: EngineChoice,
   { keypoints, controls = {}, turn, provenance: says = true, signing }: SetupOptions,
-  { faces, tell, composite }: { faces: FaceFinder; tell: Teller; composite: boolean },
+  { faces, tell, composite, use }: { faces: FaceFinder; tell: Teller; composite: boolean } & EngineUse,
 ): Promise<Setup> {
-  const { engine: chosen, metadata: model } = await chooseEngine(choice, tell);
+  const { engine: chosen, metadata: model } = await chooseEngine(choice, tell, { use });
   try {
     requireControls(turn ? { ...controls, angles: anglesAt(turn, 0) } : controls, chosen);
     const engine = await withKeypointsOf(keypoints, chosen, () => faces.analyzer());

@@ -46,9 +46,10 @@ export type EngineUse = {
   /**
    * `clip`, the default: several engines beside each other, each with a frame of its own. `figure`: one engine that has
    * all threads, and LibTorch where it has been set up, as figures show more of its networks. `inspection`: the same, and
-   * LibTorch computes as the model was trained, for the numbers on the way.
+   * LibTorch computes as the model was trained, for the numbers on the way. `live`: one engine that has all threads, by what a
+   * clip takes, in a thread of its own.
    */
-  use?: 'clip' | 'figure' | 'inspection';
+  use?: 'clip' | 'figure' | 'inspection' | 'live';
 };
 
 /**
@@ -80,7 +81,10 @@ export async function chooseEngine(
 }
 
 /** One engine rather than several beside each other. */
-const alone = (use: EngineUse['use']): { batchSize?: number } => (use === 'clip' ? {} : { batchSize: 1 });
+function alone(use: EngineUse['use']): { batchSize?: number; ownThread?: boolean } {
+  if (use === 'clip') return {};
+  return use === 'live' ? { ownThread: true } : { batchSize: 1 };
+}
 
 /** @throws DaganError if LibTorch has not been set up */
 export function requireLibtorch({ checkpoint = defaultCheckpoint() ?? 'a model' }: ModelFileChoice): void {
@@ -97,7 +101,8 @@ export function exportForFigure(choice: EngineChoice): string | undefined {
 
 function runtimeFor(choice: EngineChoice, use: EngineUse['use']): 'libtorch' | 'onnx' {
   const { engine = 'auto', checkpoint, device = 'auto', precision = 'auto' } = choice;
-  if (use === 'clip') return runtimeOfExported({ engine, checkpoint, device, precision }, cudaDevices);
+  if (use === 'clip' || use === 'live')
+    return runtimeOfExported({ engine, checkpoint, device, precision }, cudaDevices);
   return engine !== 'auto' ? engine : isBuilt() ? 'libtorch' : 'onnx';
 }
 

@@ -3,6 +3,7 @@ export { DaganError, type InputRole, type ProblemCode, type ProblemValues } from
 export * from './animate-clip.js';
 export * from './animate-clips.js';
 export * from './animate-faces.js';
+export * from './animate-live.js';
 export type { StageTimes } from './animation-setup.js';
 export * from './attention-rows.js';
 export * from './bench/benchmark.js';

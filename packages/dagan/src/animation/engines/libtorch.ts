@@ -39,9 +39,9 @@ export async function openLibtorchEngine(
 ): Promise<LoadedEngine> {
   // Asked for in any case: the addon's settings for the whole process are made where it is loaded first.
   const most = getThreads();
-  const shares = shareThreads(threads ?? most);
-  const { device = 'cpu', batchSize } = options;
-  if (device !== 'cpu' || batchSize !== undefined || shares.length === 1) {
+  const { device = 'cpu', batchSize, ownThread = false } = options;
+  const shares = ownThread ? [threads ?? most] : shareThreads(threads ?? most);
+  if (device !== 'cpu' || batchSize !== undefined || (shares.length === 1 && !ownThread)) {
     const { model, metadata } = loadModel(files);
     const { config } = model;
     return { engine: new LibtorchEngine(model, options), facts: { config, metadata } };

@@ -20,9 +20,9 @@ export async function loadOnnxRuntimeEngine(folder: string, options: OnnxRuntime
 
 /** The same, with what the manifest says of the model. */
 export async function openOnnxRuntimeEngine(folder: string, options: OnnxRuntimeOptions = {}): Promise<LoadedEngine> {
-  const { threads = availableParallelism(), provider = 'cpu', batchSize } = options;
-  const shares = shareThreads(threads);
-  if (provider !== 'cpu' || batchSize !== undefined || shares.length === 1) {
+  const { threads = availableParallelism(), provider = 'cpu', batchSize, ownThread = false } = options;
+  const shares = ownThread ? [threads] : shareThreads(threads);
+  if (provider !== 'cpu' || batchSize !== undefined || (shares.length === 1 && !ownThread)) {
     return { engine: await loadOnnxEngine(folder, { ...options, threads }), facts: factsOf(folder) };
   }
   const setups = shares.map((share) => ({ runtime: 'onnx', folder, options: { ...options, threads: share } }) as const);

@@ -15,6 +15,8 @@ export type LibtorchEngineOptions = {
   device?: string;
   /** Frames that are computed together; several make better use of the weights that each layer has to read. */
   batchSize?: number;
+  /** One engine that has all threads, in a thread of its own: the program goes on while it computes. Default false. */
+  ownThread?: boolean;
 };
 
 /** Where ONNX Runtime can compute, by the names that its package gives. */
@@ -27,6 +29,8 @@ export type OnnxRuntimeOptions = {
   size?: number;
   /** Frames that one engine computes together; if not given, as many engines as are of use have one frame each. */
   batchSize?: number;
+  /** One engine that has all threads, in a thread of its own: the program goes on while it computes. Default false. */
+  ownThread?: boolean;
   /** Threads of the processor; one per processor if not given. */
   threads?: number;
   /** Where to compute; which ones there are depends on system and package. */
