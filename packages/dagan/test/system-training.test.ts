@@ -77,11 +77,11 @@ async function* once(batch: FramePair): AsyncGenerator<FramePair> {
   yield { source: batch.source.clone(), driving: batch.driving.clone() };
 }
 
-/** Takes some steps, the later the smaller. */
-function take(trainee: SystemTrainee, batch: FramePair, steps: number): Learned {
+/** Takes some steps, the later the smaller. @param rate of the first */
+function take(trainee: SystemTrainee, batch: FramePair, steps: number, rate = 3e-3): Learned {
   let learned: Learned | undefined;
   for (let step = 0; step < steps; step++) {
-    learned = trainee.learn(batch, { step, learningRate: 3e-3 * (1 - step / steps) + 1e-4, drawing: false });
+    learned = trainee.learn(batch, { step, learningRate: rate * (1 - step / steps) + 1e-4, drawing: false });
   }
   return learned!;
 }
@@ -98,15 +98,19 @@ for (const system of ['x2face', 'monkey-net', 'meshg-like']) {
   });
 }
 
-test('osfv: the losses of a clip fall, those of heads and keypoints too', () => {
+test('osfv learns a clip by heart', async () => {
   manualSeed(1);
-  using trainee = new SystemTrainee(SMALL.osfv!, null, PLACE);
-  const batch = pairs();
-  const [first, last] = [take(trainee, batch, 1), take(trainee, batch, 12)].map(({ losses }) => losses);
-  for (const term of ['total', 'pixel', 'expression']) {
-    assert.ok(last![term]! < 0.8 * first![term]!, `${term}: from ${first![term]} to ${last![term]}`);
-  }
-  assert.deepEqual(Object.keys(first!).sort(), ['equivarianceValue', 'expression', 'keypointPrior', 'pixel', 'total']);
+  const side = SIDE / 2; // volumes take their time
+  const config = { ...SMALL.osfv!, phases: [{ size: side, share: 1 }], averageDecay: 0.9 };
+  using trainee = new SystemTrainee(config, null, PLACE);
+  const batch = facePairs(faceClip(side));
+  // The linear layers of its heads sum up hundreds of features: at a higher rate their keypoints jump about.
+  const { losses } = take(trainee, batch, 120, 1e-3);
+  const { result } = await trainee.evaluate(once(batch));
+  assert.ok(result.copied! > 0.04, `copying the source already gives ${result.copied}`);
+  assert.ok(result.l1! < 0.02, `an L1 of ${result.l1}`);
+  assert.deepEqual(Object.keys(losses).sort(), ['equivarianceValue', 'expression', 'keypointPrior', 'pixel', 'total']);
+  assert.ok(losses.expression! < 2 && losses.keypointPrior! < 1, 'without scattering its keypoints');
 });
 
 test('osfv: the discriminator learns with hinge losses, and the mesh teaches the pose of the head', () => {

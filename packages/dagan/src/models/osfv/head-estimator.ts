@@ -118,6 +118,8 @@ export class HeadEstimator extends nn.Module {
     this.fcYaw = new nn.Linear(32 * width, numBins);
     this.fcT = new nn.Linear(32 * width, 3);
     this.fcExp = new nn.Linear(32 * width, 3 * numKeypoints);
+    // An untrained head stands where its canonical keypoints are: usual weights would scatter them far outside of the picture.
+    for (const layer of [this.fcT, this.fcExp]) for (const weight of layer.parameters()) weight.detach().zero_();
     this.#keypoints = numKeypoints;
   }
 
