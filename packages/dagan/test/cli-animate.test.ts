@@ -37,8 +37,15 @@ const faceless = [...quick, '--crop', 'none', '--reference-frame', 'first'];
 const folder = await temporaryFolder();
 saveModel(join(folder, 'quick.safetensors'), formulaModel(SMALL_WITHOUT_DEPTH), { name: 'quick' });
 saveModel(join(folder, 'deep.safetensors'), formulaModel(SMALL));
-const names15 = Object.fromEntries(FACE_LANDMARK_NAMES.map((name, keypoint) => [name, keypoint]));
-const named = { ...SMALL_WITHOUT_DEPTH, numKeypoints: 15, estimateJacobian: false, semanticKeypoints: names15 };
+const namedKeypoints = Object.fromEntries(FACE_LANDMARK_NAMES.map((name, keypoint) => [name, keypoint]));
+const { generator } = SMALL_WITHOUT_DEPTH;
+const named = {
+  ...SMALL_WITHOUT_DEPTH,
+  numKeypoints: FACE_LANDMARK_NAMES.length,
+  estimateJacobian: false,
+  semanticKeypoints: namedKeypoints,
+  generator: { ...generator, denseMotion: { ...generator.denseMotion, maskFalloff: 3 } },
+};
 saveModel(join(folder, 'named.safetensors'), formulaModel(named));
 await writePicture(join(folder, 'face.png'), scene(90, 70, 3));
 await makeMp4(join(folder, 'talk.mp4'), { width: 96, height: 64, frames: 20, sound: 'aac' });

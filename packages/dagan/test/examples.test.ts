@@ -37,7 +37,7 @@ test('every example is short, says how it is run, and is in the list', () => {
 
 test('animate-clip: a portrait and a clip become an animated clip that says what it is', async () => {
   const said = await example('animate-clip', [portrait, clip, output('animated.mp4'), '4']);
-  assert.match(said, /notice engine: ONNX Runtime/);
+  assert.match(said, /notice engine: (ONNX Runtime|LibTorch) /);
   assert.match(said, /animated\.mp4: 4 frames of 256 x 256/);
   await using made = await openClip(output('animated.mp4'));
   assert.equal(made.frameCount, 4);

@@ -12,6 +12,7 @@ import {
   fillByFormula,
   fnv1a,
   formulaTensor,
+  Generator,
   KeypointDetector,
   keypointsToGaussian,
   MODEL_PRESETS,
@@ -21,6 +22,7 @@ import {
   sparseMotions,
 } from '../src/models/index.js';
 import type { ResidualDecoder } from '../src/models/residual-decoder.js';
+import { stretchOf } from '../src/models/stretch.js';
 import { coordinateGrid } from '../src/tensors/grid.js';
 import type { Keypoints } from '../src/tensors/keypoint-set.js';
 import { occlude, warp } from '../src/tensors/warp.js';
@@ -235,41 +237,107 @@ test(
 );
 
 test(
-  'with a mask prior a keypoint moves what is next to it before anything has been learned',
+  'with a falloff every place moves with the keypoints next to it before anything has been learned, and what is far stays',
   computing(() => {
     const motion = { blockExpansion: 8, maxFeatures: 16, numBlocks: 2, scaleFactor: 0.5, keypointVariance: 0.002 };
-    const [driving, source] = [
-      tensor([
-        [
-          [0, 0.1],
-          [0, -0.1],
-        ],
-      ]),
-      tensor([
-        [
-          [0.3, 0.1],
-          [-0.3, -0.1],
-        ],
-      ]),
-    ];
-    const pullAt = (maskPrior: number, row: number): number => {
+    // Lips that part, and a temple that moves to the right.
+    const source = tensor([
+      [
+        [0, 0.3],
+        [0, 0.32],
+        [-0.5, -0.3],
+      ],
+    ]); // [1, 3, 2]
+    const driving = tensor([
+      [
+        [0, 0.25],
+        [0, 0.45],
+        [-0.3, -0.3],
+      ],
+    ]);
+    const fieldOf = (maskFalloff: number): Tensor => {
       using network = new DenseMotionNetwork(
-        { ...motion, maskPrior, alignCorners: true },
-        { numKeypoints: 2, estimateOcclusionMap: false },
+        { ...motion, maskFalloff, alignCorners: true },
+        { numKeypoints: 3, estimateOcclusionMap: false },
       ).eval();
-      for (const weight of [network.mask.weight, network.mask.bias!]) weight.detach().zero_(); // an even mask
-      const small = network.shrink(noise(64, { seed: 3 }));
-      const { deformation } = network.forward(
-        small,
-        { value: driving, jacobian: null },
-        { value: source, jacobian: null },
-      );
-      return deformation.select(0, 0).select(0, row).select(0, 16).select(0, 0).item();
+      network.mask.weight.detach().zero_(); // nothing learned
+      const small = network.shrink(noise(128, { seed: 3 }));
+      const keypoints = (value: Tensor) => ({ value, jacobian: null });
+      return network.forward(small, keypoints(driving), keypoints(source)).deformation; // [1, 64, 64, 2]
     };
-    // Both pull as much where the mask is even; with the prior each pulls what is next to it its own way.
-    assert.ok(Math.abs(pullAt(0, 17) - pullAt(0, 13)) < 0.02);
-    assert.ok(pullAt(4, 17) > 0.15, `${pullAt(4, 17)}`);
-    assert.ok(pullAt(4, 14) < -0.15, `${pullAt(4, 14)}`);
+    const farFromGoals = (field: Tensor): number => {
+      const found = F.gridSample(field.permute(0, 3, 1, 2), driving.unsqueeze(1), { alignCorners: true }); // [1, 2, 1, 3]
+      return found.squeeze(2).transpose(1, 2).sub(source).abs().amax().item();
+    };
+    const field = fieldOf(3);
+    assert.ok(farFromGoals(field) < 0.02, `${farFromGoals(field)}`);
+    assert.ok(farFromGoals(fieldOf(0)) > 0.05, 'an even mask moves all keypoints alike');
+    const corner = [...field.select(1, 0).select(1, 0).toFloat32Array()];
+    for (const value of corner) assert.ok(Math.abs(value + 1) < 0.02, `${corner}`);
+  }),
+);
+
+test(
+  'a field that moves nothing, or all alike, stretches nothing, up to its borders; one that spreads the source fourfold, by a doubling more',
+  computing(() => {
+    const identity = coordinateGrid(8, 12, { dtype: 'float32', device: 'cpu' }).unsqueeze(0); // [1, 8, 12, 2]
+    for (const field of [identity, identity.add(0.3), identity.mul(0.8)]) {
+      assert.equal(stretchOf(field).amax().item(), 0);
+    }
+    const spread = stretchOf(identity.mul(0.5));
+    assert.deepEqual(spread.shape, [1, 1, 8, 12]);
+    assert.ok(largestDifference(spread, ones([1, 1, 8, 12])) < 1e-4);
+    const folded = stretchOf(identity.mul(tensor([-1, 1])));
+    assert.ok(folded.amin().item() > 3, 'what is turned over is not to be seen');
+  }),
+);
+
+test(
+  'with a stretch penalty what lips show when they part is occluded, and nothing of the moved source is seen or kept there',
+  computing(() => {
+    const source = tensor([
+      [
+        [0, 0.3],
+        [0, 0.32],
+        [-0.5, -0.3],
+      ],
+    ]); // [1, 3, 2]
+    const driving = tensor([
+      [
+        [0, 0.2],
+        [0, 0.5],
+        [-0.5, -0.3],
+      ],
+    ]);
+    const motion = { ...narrow(MODEL_PRESETS.fomm).generator.denseMotion, maskFalloff: 3, alignCorners: true };
+    const mapsOf = (stretchPenalty: number, decoder: 'shuffle' | 'residual') => {
+      const config = {
+        ...narrow(MODEL_PRESETS.fomm).generator,
+        decoder,
+        keepsPixels: true,
+        denseMotion: { ...motion, stretchPenalty },
+      };
+      using generator = new Generator(config, 3).eval();
+      const { mask, occlusion } = generator.denseMotionNetwork;
+      for (const weight of [mask.weight, occlusion!.weight]) weight.detach().zero_(); // nothing learned
+      occlusion!.bias!.detach().fill_(3); // all is seen
+      const keypoints = (value: Tensor) => ({ value, jacobian: null });
+      const { occlusionMap, keptPixels } = noGrad(() =>
+        generator.forward(generator.encodeSource(noise(128, { seed: 3 }), null), keypoints(driving), keypoints(source)),
+      );
+      const at = (map: Tensor, x: number, y: number): number =>
+        F.gridSample(map, tensor([[[[x, y]]]]), { alignCorners: true }).item();
+      return {
+        between: at(occlusionMap!, 0, 0.35),
+        away: at(occlusionMap!, 0.6, -0.6),
+        kept: at(keptPixels!, 0, 0.35),
+      };
+    };
+    for (const decoder of ['shuffle', 'residual'] as const) {
+      const [hidden, plain] = [mapsOf(3, decoder), mapsOf(0, decoder)];
+      assert.ok(hidden.between < 0.1 && hidden.kept < 0.1, `${decoder}: ${JSON.stringify(hidden)}`);
+      assert.ok(hidden.away > 0.9 && plain.between > 0.9 && plain.kept > 0.1, `${decoder}: ${JSON.stringify(plain)}`);
+    }
   }),
 );
 

@@ -22,7 +22,7 @@ import {
   zeros,
 } from '@dagan/libtorch';
 import { openCheckpoint } from '@dagan/libtorch/checkpoint';
-import { TRAVELLING_POINTS } from '../src/faces/landmarks.js';
+import { FACE_LANDMARKS, TRAVELLING_POINTS } from '../src/faces/landmarks.js';
 import { ThinPlateSpline } from '../src/geometry/index.js';
 import { OBJECTIVE_WEIGHTS, type ObjectiveWeights } from '../src/losses/index.js';
 import { DaGAN, loadModel } from '../src/models/index.js';
@@ -546,6 +546,32 @@ describe('a step', () => {
     assert.ok(largestDifference(sourceKeypoints.value.select(1, 3), tensor([0.5, -0.5]).expand(2, 2)) > 0.05);
   });
 
+  test('leaves a frozen detector alone where every keypoint has its landmark, and paints the same', () => {
+    const { numKeypoints } = tinyConfig().model;
+    const names = Object.keys(FACE_LANDMARKS).slice(0, numKeypoints);
+    const semanticKeypoints = Object.fromEntries(names.map((name, keypoint) => [name, keypoint]));
+    const model = { ...tinyConfig().model, estimateJacobian: false, semanticKeypoints };
+    const asked = stateOf({ model, guided: 1 });
+    const spared = stateOf({
+      model,
+      guided: 1,
+      freeze: ['keypoint_detector'],
+      weights: { ...OBJECTIVE_WEIGHTS, landmark: 0 },
+    });
+    spared.model.loadStateDict(asked.model.stateDict());
+    for (const state of [asked, spared]) state.model.eval();
+    spared.model.keypointDetector.forward = () => assert.fail('nobody needs what it finds');
+    const landmarks = landmarksAt(0.5, -0.5);
+    const painted = ({ step }: typeof asked): Tensor =>
+      noGrad(() => step.objective.reconstruct({ ...batch, landmarks }, 1).generated.prediction);
+    assert.ok(largestDifference(painted(asked), painted(spared)) < 1e-6);
+    const unseen = landmarks.mul(tensor([1, 1, 0]));
+    assert.throws(
+      () => spared.step.objective.reconstruct({ ...batch, landmarks: unseen }, 1),
+      /nobody needs what it finds/,
+    );
+  });
+
   test('teaches painting also where pixels of the source are kept', () => {
     const none = Object.fromEntries(Object.keys(OBJECTIVE_WEIGHTS).map((name) => [name, 0])) as ObjectiveWeights;
     const state = stateOf({ weights: { ...none, painted: 1 }, learningRate: 2e-3 });
@@ -781,7 +807,12 @@ describe('a configuration', () => {
       const preset = trainingPreset(name);
       const { model, weights } = preset;
       const row = name === 'starter-fomm-256' ? 'fomm' : name;
-      assert.equal(model.numKeypoints, name === 'debug' ? 5 : row.startsWith('fomm') ? 10 : 15, name);
+      const published = row.startsWith('fomm') ? 10 : 15;
+      assert.equal(
+        model.numKeypoints,
+        { debug: 5, 'starter-256': 35, 'starter-fomm-256': 35 }[name] ?? published,
+        name,
+      );
       assert.equal(weights.keypointDistance, row.startsWith('fomm') || name === 'starter-256' ? 0 : 10, name);
       assert.equal(model.depthGuidedKeypoints, !/^(baseline|fomm)(-cam)?$/.test(row), name);
       assert.equal(model.generator.attention !== 'none', !/^(baseline|fomm)(-fdn)?$/.test(row), name);

@@ -35,23 +35,34 @@ export function checkAngles({ angles }: MotionControls, { dimensions }: MotionSp
   );
 }
 
-/** Which landmarks belong to which part; all others are the head's. The chin goes with the mouth that it opens. */
-const PART_OF: Readonly<Record<string, MotionPart>> = {
-  upperLip: 'mouth',
-  lowerLip: 'mouth',
-  rightMouthCorner: 'mouth',
-  leftMouthCorner: 'mouth',
-  chin: 'mouth',
-  rightUpperLid: 'eyes',
-  leftUpperLid: 'eyes',
-  rightLowerLid: 'eyes',
-  leftLowerLid: 'eyes',
-  rightBrow: 'brows',
-  leftBrow: 'brows',
+/** Landmarks of each part; all others are the head's. Jaw and cheeks go with the mouth that moves them. */
+const LANDMARKS_OF: Readonly<Record<Exclude<MotionPart, 'pose'>, readonly string[]>> = {
+  mouth: [
+    ...['upperLip', 'lowerLip', 'rightMouthCorner', 'leftMouthCorner', 'chin', 'upperLipRim', 'lowerLipRim'],
+    ...bothSides('UpperLip', 'LowerLip', 'UpperLipRim', 'LowerLipRim', 'Jaw', 'Cheek'),
+  ],
+  eyes: bothSides('UpperLid', 'LowerLid'),
+  brows: bothSides('Brow', 'InnerBrow'),
 };
+
+const PART_OF = new Map(
+  MOTION_PARTS.flatMap((part) => (part === 'pose' ? [] : LANDMARKS_OF[part].map((name) => [name, part] as const))),
+);
 
 /** Landmarks that only the head moves. */
 const HEAD = ['noseTip', 'rightTemple', 'leftTemple', 'forehead'] as const;
+
+/** Values of landmarks of both sides of the face, by the name without the side. */
+function ofBothSides<Value>(values: Readonly<Record<string, Value>>): Record<string, Value> {
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([name, value]) => bothSides(name).map((full) => [full, value])),
+  );
+}
+
+/** Names of landmarks of both sides of the face. */
+function bothSides(...names: readonly string[]): string[] {
+  return names.flatMap((name) => [`right${name}`, `left${name}`]);
+}
 
 const at = (value: Float32Array, keypoint: number): Point => [value[2 * keypoint]!, value[2 * keypoint + 1]!];
 
@@ -91,7 +102,7 @@ export function controlledMotion(
     head.map((keypoint) => at(reference, keypoint)),
     head.map((keypoint) => at(driving, keypoint)),
   );
-  const partOf = new Map(Object.entries(names).map(([name, keypoint]) => [keypoint, PART_OF[name]]));
+  const partOf = new Map(Object.entries(names).map(([name, keypoint]) => [keypoint, PART_OF.get(name)]));
   const lids = lidScales(portrait, reference, names);
   const result = new Float32Array(way.length);
   for (let keypoint = 0; keypoint < way.length / 2; keypoint++) {
@@ -129,6 +140,22 @@ const LEAST_OPEN = 0.015;
 /** How far things move at most, in heights of the face: mouths open, brows rise, corners are drawn. */
 const FULL = { mouth: 0.14, lids: 1, brows: 0.05, smile: 0.05 } as const;
 
+/** How far landmarks go down, as a share of how far the lips part: the lower jaw turns down, and the upper lip rises. */
+const OPENS: Readonly<Record<string, number>> = {
+  ...{ lowerLip: 0.8, lowerLipRim: 0.8, chin: 0.8, upperLip: -0.2, upperLipRim: -0.2 },
+  ...ofBothSides({ LowerLip: 0.65, LowerLipRim: 0.65, Jaw: 0.55, Cheek: 0.1, UpperLip: -0.15, UpperLipRim: -0.15 }),
+};
+
+/** How far landmarks of each side go outwards and up, as shares of how far a smile draws the corners of the mouth outwards. */
+const SMILES: Readonly<Record<string, readonly [outwards: number, up: number]>> = {
+  MouthCorner: [1, 0.6],
+  UpperLip: [0.45, 0.15],
+  LowerLip: [0.45, 0.15],
+  UpperLipRim: [0.4, 0.15],
+  LowerLipRim: [0.4, 0.15],
+  Cheek: [0.4, 0.4],
+};
+
 /**
  * A portrait's keypoints with a constant change of its expression.
  *
@@ -152,18 +179,19 @@ export function retargeted(
   const opening = (retarget.mouth ?? 0) * FULL.mouth * size;
   const gap = gapOf(value, 'upperLip', 'lowerLip', names);
   const opens = Math.max(opening, -gap); // a mouth closes no further than to its lips
-  move('lowerLip', down, 0.8 * opens);
-  move('chin', down, 0.8 * opens);
-  move('upperLip', down, -0.2 * opens);
+  for (const [name, share] of Object.entries(OPENS)) move(name, down, share * opens);
   const lids = (retarget.lids ?? 0) * FULL.lids;
   for (const side of ['right', 'left']) {
     const eye = gapOf(value, `${side}UpperLid`, `${side}LowerLid`, names);
     move(`${side}UpperLid`, down, -lids * eye * (lids > 0 ? 0.4 : 0.85));
     move(`${side}LowerLid`, down, lids * eye * (lids > 0 ? 0.1 : 0.15));
-    move(`${side}Brow`, down, -(retarget.brows ?? 0) * FULL.brows * size);
+    const brows = (retarget.brows ?? 0) * FULL.brows * size;
+    for (const name of ['Brow', 'InnerBrow']) move(`${side}${name}`, down, -brows);
     const smile = (retarget.smile ?? 0) * FULL.smile * size;
-    move(`${side}MouthCorner`, right, (side === 'right' ? -1 : 1) * smile);
-    move(`${side}MouthCorner`, down, -0.6 * smile);
+    for (const [name, [outwards, up]] of Object.entries(SMILES)) {
+      move(`${side}${name}`, right, (side === 'right' ? -1 : 1) * outwards * smile);
+      move(`${side}${name}`, down, -up * smile);
+    }
   }
   return { value: changed, jacobian };
 }

@@ -118,10 +118,11 @@ function listenToKeys(remote: LiveRemote, reporter: Reporter): () => void {
   if (!stdin.isTTY) return () => {};
   const onKeys = (keys: Buffer): void => {
     for (const key of keys.toString('latin1').toLowerCase()) {
-      if (key === '\x03' && !remote.running) process.kill(process.pid, 'SIGINT');
-      else if (key === 'q' || key === '\x03') remote.stop();
+      const ends = key === 'q' || key === '\x03';
+      if (ends && !remote.running) process.kill(process.pid, 'SIGINT');
+      else if (ends) remote.stop();
       else if (key === 'm') remote.mirror = !remote.mirror;
-      else if (key === 'r') {
+      else if (key === 'r' && remote.running) {
         remote.resetReference();
         reporter.notice('the face of this moment is the reference');
       }

@@ -111,15 +111,17 @@ export async function measureEntrants(
   const parameters: number[] = [];
   const mesh = entrants.some(({ config }) => systemOf(config.model).meshPoints);
   await using faces = mesh ? await FaceAnalyzer.load({ mesh: 'refined' }) : null;
-  const contestants = entrants.map(({ label, folder }): Contestant => {
+  const contestants: Contestant[] = [];
+  const enter = ({ label, folder }: Entrant): Contestant => {
     const { model, metadata } = loadModel({ checkpoint: join(folder, 'model.safetensors') });
     parameters.push(model.parameters().reduce((sum, { numel }) => sum + numel, 0));
     const own = new LibtorchEngine(model, { size, device: place.device });
     const engine = faces && own.motion.meshPoints ? new MeshGuidedEngine(own, faces) : own;
     const facts = { model: label, steps: metadata.training_steps ?? '', weights: `sha256 ${metadata.sha256}` };
     return modelContestant(engine, { name: label, identity: `${metadata.sha256} ${place.device}`, facts });
-  });
+  };
   try {
+    for (const entrant of entrants) contestants.push(enter(entrant));
     const by = (protocol: 'self' | 'cross') =>
       evaluate({
         ...evaluation,

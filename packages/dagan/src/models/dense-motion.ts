@@ -1,11 +1,12 @@
 // Dense motion (Section 3.3, Eq. 7-8): keypoint pairs -> sparse motions -> one motion field and an occlusion map.
-import { cat, eye, F, nn, type Tensor } from '@dagan/libtorch';
+import { cat, eye, F, nn, type Tensor, tidy } from '@dagan/libtorch';
 import { coordinateGrid } from '../tensors/grid.js';
 import type { Keypoints } from '../tensors/keypoint-set.js';
 import { exactly, matching } from '../tensors/precision.js';
 import { AntiAliasDownsample } from './anti-alias.js';
 import { Hourglass, type HourglassConfig } from './hourglass.js';
-import { keypointsToGaussian } from './keypoints.js';
+import { keypointsToGaussian, squaredDistances } from './keypoints.js';
+import { stretchOf } from './stretch.js';
 
 export type DenseMotionConfig = HourglassConfig & {
   /** The motion field is computed at this scale of the picture. */
@@ -25,10 +26,17 @@ export type DenseMotionConfig = HourglassConfig & {
    */
   affine?: boolean;
   /**
-   * How much is added to the motion mask's score of a keypoint where it stands, less around it as its heatmap says: each moves what
-   * is next to it from the first step on, so that lips part. Default 0, as published.
+   * How steeply a keypoint's say in the motion mask falls with the distance d from it: as `d^(-2 maskFalloff)`. What is learned is
+   * added to the scores of this inverse distance weighting (Shepard, 1968), so that every place moves with the keypoints next to it
+   * from the first step on, be they near or far. Default 0, as published.
    */
-  maskPrior?: number;
+  maskFalloff?: number;
+  /**
+   * How much the occlusion map's score falls with every doubling by which the field stretches the source beyond twice its area. What the
+   * map hides is then hidden from a decoder that looks at the moved source, too, and none of its pixels are kept there. Default 0, as
+   * published.
+   */
+  stretchPenalty?: number;
 };
 
 /** What the network found, with the pictures behind it. */
@@ -45,6 +53,12 @@ export type DenseMotion = {
 
 const KERNEL = 7;
 
+/** Where the square of the distance is below this, nearer than a pixel of 256, a keypoint's say grows no more. */
+const NEAREST = 5e-5;
+
+/** At this distance from a keypoint, on the picture from -1 to 1, the background begins with as much say as it. */
+const REACH = 0.3;
+
 export class DenseMotionNetwork extends nn.Module {
   readonly hourglass: Hourglass;
   readonly mask: nn.Conv2d;
@@ -53,7 +67,8 @@ export class DenseMotionNetwork extends nn.Module {
   readonly #variance: number;
   readonly #alignCorners: boolean;
   readonly #affine: boolean;
-  readonly #maskPrior: number;
+  readonly #maskFalloff: number;
+  readonly #stretchPenalty: number;
 
   constructor(config: DenseMotionConfig, { numKeypoints, estimateOcclusionMap }: DenseMotionOptions) {
     super();
@@ -61,12 +76,15 @@ export class DenseMotionNetwork extends nn.Module {
     this.hourglass = new Hourglass(motions * (3 + 1), config);
     const same = { padding: (KERNEL - 1) / 2 };
     this.mask = new nn.Conv2d(this.hourglass.outChannels, motions, KERNEL, same);
+    const { maskFalloff = 0 } = config;
+    if (maskFalloff > 0) startBackground(this.mask.bias!, -2 * maskFalloff * Math.log(REACH));
     this.occlusion = estimateOcclusionMap ? new nn.Conv2d(this.hourglass.outChannels, 1, KERNEL, same) : null;
     this.down = config.scaleFactor === 1 ? null : new AntiAliasDownsample(3, config.scaleFactor);
     this.#variance = config.keypointVariance;
     this.#alignCorners = config.alignCorners ?? false;
     this.#affine = config.affine ?? false;
-    this.#maskPrior = config.maskPrior ?? 0;
+    this.#maskFalloff = maskFalloff;
+    this.#stretchPenalty = config.stretchPenalty ?? 0;
   }
 
   /** The source as this network sees it, [N, 3, H, W] -> [N, 3, h, w]. It depends on the source alone. */
@@ -98,10 +116,16 @@ export class DenseMotionNetwork extends nn.Module {
     const features = matching(this.hourglass.forward(input), this.mask);
     return exactly(features, () => {
       const [scores, visible] = this.#heads(features);
-      const mask = (this.#maskPrior ? scores.add(withBackground(near).mul(this.#maskPrior)) : scores).softmax(1);
+      const mask = (this.#maskFalloff ? scores.add(this.#closeness(driving, size)) : scores).softmax(1);
       const deformation = motions.mul(mask.unsqueeze(4)).sum([1]); // [N, h, w, 2]
-      return { mask, sparseDeformed, deformation, occlusionMap: visible?.sigmoid() ?? null };
+      const shown = this.#stretchPenalty ? visible?.sub(stretchOf(deformation).mul(this.#stretchPenalty)) : visible;
+      return { mask, sparseDeformed, deformation, occlusionMap: shown?.sigmoid() ?? null };
     });
+  }
+
+  /** Scores of inverse distance weighting, 0 for the background: [N, K + 1, h, w]. */
+  #closeness(driving: Keypoints, size: readonly [number, number]): Tensor {
+    return withBackground(squaredDistances(driving, size).add(NEAREST).log().mul(-this.#maskFalloff));
   }
 
   /**
@@ -116,6 +140,11 @@ export class DenseMotionNetwork extends nn.Module {
     const motions = this.mask.weight.size(0);
     return [both.narrow(1, 0, motions), both.narrow(1, motions, 1)];
   }
+}
+
+/** Lets the background, first of the motions, compete with keypoints that are out of reach from the start. */
+function startBackground(bias: Tensor, score: number): void {
+  tidy(() => bias.detach().select(0, 0).fill_(score));
 }
 
 /** Maps of keypoints with an empty one for the background first: [N, K, h, w] -> [N, K + 1, h, w]. */

@@ -71,6 +71,8 @@ export class Generator extends nn.Module {
   readonly attention: CrossModalAttention | null;
   readonly decoder: ResidualDecoder | SpadeDecoder | ShuffleDecoder;
   readonly #grid: WarpOptions;
+  /** Whether the decoder sees nothing of the moved source where it is occluded. */
+  readonly #hides: boolean;
 
   constructor(config: GeneratorConfig, numKeypoints: number) {
     super();
@@ -81,6 +83,7 @@ export class Generator extends nn.Module {
     const encoder = () => new nn.ModuleList(channels.slice(1).map((out, i) => new DownBlock(channels[i]!, out)));
     this.denseMotionNetwork = new DenseMotionNetwork(config.denseMotion, { numKeypoints, estimateOcclusionMap });
     this.#grid = { alignCorners: config.denseMotion.alignCorners };
+    this.#hides = (config.denseMotion.stretchPenalty ?? 0) > 0;
     this.first = new SameBlock(3, channels[0]!, 7);
     this.downBlocks = encoder();
     const attends = config.attention !== 'none';
@@ -137,7 +140,9 @@ export class Generator extends nn.Module {
   }
 
   #paint(features: Tensor, deformed: Tensor, occlusionMap: Tensor | null): Painted {
-    if (!(this.decoder instanceof SpadeDecoder)) return this.decoder.forward(features, deformed);
+    if (!(this.decoder instanceof SpadeDecoder)) {
+      return this.decoder.forward(features, deformed, this.#hides ? occlusionMap : null);
+    }
     // The published SPADE decoder sees the warped picture without its occluded parts.
     const visible = occlusionMap ? occlude(deformed, occlusionMap) : deformed;
     return { prediction: this.decoder.forward(features, visible), keptPixels: null, painted: null };

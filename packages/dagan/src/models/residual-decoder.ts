@@ -1,6 +1,7 @@
 // The generator's decoder as in the paper: residual blocks on the refined features, then up to the picture.
 import { cat, F, nn, type Tensor } from '@dagan/libtorch';
 import { matching } from '../tensors/precision.js';
+import { occlude } from '../tensors/warp.js';
 import { ResidualBlock, UpBlock } from './blocks.js';
 import { BlockwiseConv2d } from './inference/subpixel-conv.js';
 
@@ -51,8 +52,11 @@ export class ResidualDecoder extends nn.Module {
     this.blockwise = new BlockwiseConv2d(this.final, ...(this.kept ? [this.kept] : []));
   }
 
-  /** @param deformed the source moved by the deformation, [N, 3, H, W]; looked at only if its pixels may be kept */
-  forward(features: Tensor, deformed: Tensor): Painted {
+  /**
+   * @param deformed the source moved by the deformation, [N, 3, H, W]; looked at only if its pixels may be kept
+   * @param occlusionMap where they may be, [N, 1, h, w]; everywhere if not given
+   */
+  forward(features: Tensor, deformed: Tensor, occlusionMap: Tensor | null = null): Painted {
     let x = matching(features, this.upBlocks.at(0).conv);
     for (const block of this.bottleneck) x = block.forward(x);
     for (const block of this.upBlocks) x = block.forward(x);
@@ -60,9 +64,7 @@ export class ResidualDecoder extends nn.Module {
     if (!this.kept)
       return { prediction: (this.blockwise ?? this.final).forward(x).sigmoid(), keptPixels: null, painted: null };
     const both = this.blockwise?.forward(x) ?? this.#both(x, this.kept); // [N, 4, H, W]
-    const exact = both.to({ dtype: deformed.dtype }).sigmoid();
-    const [painted, keptPixels] = [exact.narrow(1, 0, 3), exact.narrow(1, 3, 1)];
-    return { prediction: painted.add(deformed.sub(painted).mul(keptPixels)), keptPixels, painted };
+    return mixed(both.to({ dtype: deformed.dtype }).sigmoid(), deformed, occlusionMap);
   }
 
   /** The last convolutions in one go: processors compute at least eight channels at once, so that one costs what four do. */
@@ -70,4 +72,17 @@ export class ResidualDecoder extends nn.Module {
     const [weight, bias] = [cat([this.final.weight, kept.weight]), cat([this.final.bias!, kept.bias!])];
     return F.conv2d(x, weight, bias, { padding: this.final.padding });
   }
+}
+
+/**
+ * The frame where pixels may be kept.
+ *
+ * @param both what was painted and the share of kept pixels, [N, 4, H, W] from 0 to 1
+ * @param deformed the source moved by the deformation, [N, 3, H, W]
+ * @param occlusionMap where its pixels may be kept, [N, 1, h, w]; everywhere if null
+ */
+export function mixed(both: Tensor, deformed: Tensor, occlusionMap: Tensor | null): Painted {
+  const [painted, share] = [both.narrow(1, 0, 3), both.narrow(1, 3, 1)];
+  const keptPixels = occlusionMap ? occlude(share, occlusionMap) : share;
+  return { prediction: painted.add(deformed.sub(painted).mul(keptPixels)), keptPixels, painted };
 }

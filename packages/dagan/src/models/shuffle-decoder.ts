@@ -3,8 +3,9 @@
 // whose pixels it may keep (Siarohin et al., CVPR 2021).
 import { cat, F, nn, type Tensor } from '@dagan/libtorch';
 import { matching } from '../tensors/precision.js';
+import { occlude } from '../tensors/warp.js';
 import { ResidualBlock, SameBlock, UpBlock } from './blocks.js';
-import type { Painted } from './residual-decoder.js';
+import { mixed, type Painted } from './residual-decoder.js';
 
 export type ShuffleDecoderOptions = {
   /** Channels of the features at a quarter of the picture's size, and at half of it. */
@@ -35,15 +36,18 @@ export class ShuffleDecoder extends nn.Module {
     this.final = new nn.Conv2d(half, SHUFFLED, 3, { padding: 1 });
   }
 
-  /** @param deformed the source moved by the deformation, [N, 3, H, W] */
-  forward(features: Tensor, deformed: Tensor): Painted {
+  /**
+   * @param deformed the source moved by the deformation, [N, 3, H, W]
+   * @param occlusionMap where `deformed` is to be seen, [N, 1, h, w]; everywhere if not given
+   */
+  forward(features: Tensor, deformed: Tensor, occlusionMap: Tensor | null = null): Painted {
+    const visible = occlusionMap ? occlude(deformed, occlusionMap) : deformed;
     let x = matching(features, this.up.conv);
     for (const block of this.bottleneck) x = block.forward(x); // [N, C, H / 4, W / 4]
-    const seen = this.look.forward(matching(deformed, this.look)).relu(); // [N, 16, H / 2, W / 2]
+    const seen = this.look.forward(matching(visible, this.look)).relu(); // [N, 16, H / 2, W / 2]
     x = this.refine.forward(cat([this.up.forward(x), seen], 1)); // [N, C', H / 2, W / 2]
     const both = F.pixelShuffle(this.final.forward(matching(x, this.final)), 2); // [N, 4, H, W]
     const exact = both.to({ dtype: deformed.dtype }).sigmoid();
-    const [painted, keptPixels] = [exact.narrow(1, 0, 3), exact.narrow(1, 3, 1)];
-    return { prediction: painted.add(deformed.sub(painted).mul(keptPixels)), keptPixels, painted };
+    return mixed(exact, deformed, occlusionMap);
   }
 }

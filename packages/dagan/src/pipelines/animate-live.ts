@@ -175,12 +175,13 @@ class LiveLoop {
   async run(): Promise<Omit<LiveResult, 'width' | 'height'>> {
     const { camera, motion, remote, options } = this.#parts;
     const { signal, mostFrames = Infinity, seconds = Infinity } = options;
-    remote.running = true;
     const still = await this.#generated(motion.still);
     this.#started = this.#shown = performance.now();
     const stop = (): void => remote.stop();
+    signal?.throwIfAborted(); // while everything was opened
     signal?.addEventListener('abort', stop);
     const ending = Number.isFinite(seconds) ? setTimeout(stop, 1000 * seconds) : undefined;
+    remote.running = true;
     try {
       await this.#show(still); // until a face is there
       while (!this.#ended) {

@@ -154,7 +154,8 @@ const modelConfig = fields<ModelConfig>({
       keypointVariance: positive,
       alignCorners: optional(flag),
       affine: optional(flag),
-      maskPrior: optional(positive),
+      maskFalloff: optional(positive),
+      stretchPenalty: optional(positive),
     }),
   }),
 });
@@ -192,6 +193,9 @@ export function checkModelConfig(value: unknown): ModelConfig {
     throw new ConfigError(
       `generator.numDownBlocks must be 2 for the ${generator.decoder === 'spade' ? 'SPADE' : 'shuffle'} decoder, not ${generator.numDownBlocks}`,
     );
+  }
+  if (generator.denseMotion.stretchPenalty && !generator.estimateOcclusionMap) {
+    throw new ConfigError('generator.denseMotion.stretchPenalty needs generator.estimateOcclusionMap');
   }
   if (generator.decoder === 'spade' && generator.keepsPixels) {
     throw new ConfigError('generator.keepsPixels must be false for the SPADE decoder');

@@ -17,6 +17,7 @@ import { LANDMARK_POINTS } from '../../models/drawn-landmarks.js';
 import type { LandmarkTransformer } from '../../models/marionette/landmark-transformer.js';
 import { type IdentityFeatures, loadIdentityFeatures } from '../../models/perceptual/identity.js';
 import { ProjectionDiscriminator, type ProjectionDiscriminatorConfig } from '../../models/projection-discriminator.js';
+import { TrainingSetupError } from '../run/setup-error.js';
 import type { FramePair } from './pair.js';
 import type { Judged, ObjectiveSetup, SystemObjective, SystemTraining } from './system-objective.js';
 
@@ -44,6 +45,11 @@ class LandmarkObjective implements SystemObjective {
   constructor(model: LandmarkModel, setup: ObjectiveSetup, widths: Omit<ProjectionDiscriminatorConfig, 'people'>) {
     const { config, device, people } = setup;
     const { weights } = config;
+    if (weights.landmark > 0 && !model.landmarkTransformer) {
+      throw new TrainingSetupError(
+        `the loss 'landmark' has weight ${weights.landmark}, but this model has no landmark transformer that would learn by it: set it to 0, or train marionette-lt`,
+      );
+    }
     this.#model = model;
     this.#setup = setup;
     const judges = weights.generatorAdversarial > 0 || weights.featureMatching > 0;
@@ -71,9 +77,7 @@ class LandmarkObjective implements SystemObjective {
     if (this.#identity) terms.identity = identityContentLoss(this.#identity, prediction, pair.driving);
     const { landmarkTransformer } = this.#model;
     if (weights.landmark > 0) {
-      terms.landmark = landmarkTransformer
-        ? differences(landmarkTransformer, from, to)
-        : zeros([], { device: to.device });
+      terms.landmark = differences(landmarkTransformer!, from, to);
     }
     if (!this.judge) return { frame, terms, judgeLoss: null };
     const judge = this.judge;

@@ -86,7 +86,7 @@ export class AnimationObjective {
 
   /** The pair as far as its motion, with the moved source for a prediction. See `reconstruct`. */
   move(pair: FramePair, guided = 0): AnimationSeen {
-    return this.#inPrecision(() => this.#moved(pair, this.#keypoints(pair), guided));
+    return this.#inPrecision(() => this.#moved(pair, this.#found(pair, guided), guided));
   }
 
   /**
@@ -96,16 +96,43 @@ export class AnimationObjective {
    */
   reconstruct(pair: FramePair, guided = 0): AnimationSeen {
     return this.#inPrecision(() => {
-      const found = this.#keypoints(pair);
+      const found = this.#found(pair, guided);
       if (!this.paints) return this.#moved(pair, found, guided);
       const { generator } = this.model;
       const { from, to } = this.#led(pair, found, guided);
-      const encoded = generator.encodeSource(pair.source, found.sourceDisparity);
+      const disparity = found.sourceDisparity ?? (generator.attention && this.#disparity(pair.source));
+      const encoded = generator.encodeSource(pair.source, disparity);
       return { ...found, generated: generator.forward(encoded, to, from) };
     });
   }
 
-  #keypoints({ source, driving }: FramePair): Found {
+  /**
+   * Depth and keypoints of both frames. A detector that neither learns nor is asked, because every keypoint has its landmark, is
+   * left alone, and so is the depth that guides it.
+   */
+  #found(pair: FramePair, guided: number): Found {
+    const { freeze, weights, model } = this.config;
+    const idle = freeze.includes('keypoint_detector') && weights.landmark === 0 && !model.estimateJacobian;
+    return (idle && guided === 1 ? this.#byLandmarks(pair) : null) ?? this.#detected(pair);
+  }
+
+  /** Keypoints on their landmarks; null unless each has one, and all were seen. */
+  #byLandmarks({ landmarks }: FramePair): Found | null {
+    const led = ledKeypoints(this.config.model).sort((a, b) => a.keypoint - b.keypoint);
+    if (!landmarks || led.length < this.config.model.numKeypoints) return null;
+    const places = stack(
+      led.map(({ landmark }) => landmarks.select(2, landmark)),
+      2,
+    ); // [N, 2, K, 3]
+    if (places.narrow(3, 2, 1).amin().item() < 1) return null;
+    const [sourceKeypoints, drivingKeypoints] = [0, 1].map((frame) => ({
+      value: places.select(1, frame).narrow(2, 0, 2), // [N, K, 2]
+      jacobian: null,
+    })) as [Keypoints, Keypoints];
+    return { sourceDisparity: null, drivingDisparity: null, sourceKeypoints, drivingKeypoints };
+  }
+
+  #detected({ source, driving }: FramePair): Found {
     const { keypointDetector } = this.model;
     const [sourceDisparity, drivingDisparity] = [this.#disparity(source), this.#disparity(driving)];
     const sourceKeypoints = keypointDetector.forward(source, sourceDisparity);

@@ -33,16 +33,15 @@ function host(name: ModelName): AnimationTrainingConfig {
 }
 
 /**
- * A model for small processors: all its weights take less than 30 MB in 16 bits, and a frame some 13 GFLOP. Its keypoints are
+ * A model for small processors: all its weights take less than 30 MB in 16 bits, and a frame some 16 GFLOP. Its keypoints are
  * offsets (Eq. 7) around one affine map, and stand on landmarks of the face.
  */
 function starterModel(wide: ModelConfig): ModelConfig {
   return {
     ...wide,
+    numKeypoints: FACE_LANDMARK_NAMES.length,
     estimateJacobian: false,
-    semanticKeypoints: Object.fromEntries(
-      FACE_LANDMARK_NAMES.slice(0, wide.numKeypoints).map((name, keypoint) => [name, keypoint]),
-    ),
+    semanticKeypoints: Object.fromEntries(FACE_LANDMARK_NAMES.map((name, keypoint) => [name, keypoint])),
     depth: wide.depth && { ...wide.depth, width: 0.5, scaleFactor: 0.5 },
     keypointDetector: { ...wide.keypointDetector, blockExpansion: 24, maxFeatures: 192 },
     generator: {
@@ -61,7 +60,8 @@ function starterModel(wide: ModelConfig): ModelConfig {
         affine: true,
         // Half of a lip: what is next to it may go the other way.
         keypointVariance: 0.002,
-        maskPrior: 4,
+        maskFalloff: 3,
+        stretchPenalty: 3,
       },
     },
   };
@@ -83,7 +83,7 @@ function starter(wide: AnimationTrainingConfig, name: string): AnimationTraining
       { size: 256, share: 0.2, adversarial: false },
     ],
     augmentation: { zoom: 0.2, brightness: 0.35, contrast: 0.3, saturation: 0.25 },
-    // A few dozen people have too few faces (measured: the log in docs/training.md).
+    // A few dozen people have too few faces (measured: docs/training-log.md).
     reshape: { share: 0.75, sigmaAffine: 0.1, sigmaSpline: 0.003 },
     // Heads that tilt are rare in clips of a few seconds, and were not followed.
     sway: { share: 0.5 },
