@@ -184,6 +184,7 @@ test('what cannot be a job is refused with a code, and leaves nothing behind', a
     [changed('options', '{"checkpoint": "/etc/passwd"}'), 400, 'bad-options'],
     [changed('options', '{"background": "/etc/passwd"}'), 400, 'bad-options'],
     [changed('options', '{"size": 100000}'), 400, 'bad-options'],
+    [changed('options', '{"crop": {"left": 0, "top": 0, "side": 100000}}'), 400, 'bad-options'],
     [changed('options', '{"start": 5, "end": 5}'), 400, 'bad-options'],
     [both, 413, 'too-large'],
   ];
@@ -231,6 +232,10 @@ test('a job that fails says why with a code, and without names of folders', asyn
     [state, error?.code, (error!.values as { path: string }).path],
     ['failed', 'square-outside', 'portrait.png'],
   );
+  const huge = await client.send(form('talk.mp4', { ...PLAIN, crop: { left: 0, top: 0, side: 361 } }));
+  const { error: refused } = await client.finished(huge.id);
+  assert.equal(refused?.code, 'square-outside');
+  assert.match(refused!.message, /far larger than the picture, which is 90 x 70; its side is at most 360$/);
   const broken = form('talk.mp4');
   broken.set('portrait', new Blob(['no picture']), 'face.png');
   const damaged = await client.finished((await client.send(broken)).id);

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { chooseEngine } from '../pipelines/choose-engine.js';
 import type { JobView } from '../server/jobs/job.js';
@@ -34,6 +35,9 @@ type ServeOptions = CommonOptions &
   };
 
 const PORT = 8348;
+
+/** Milliseconds that running jobs have to stop when the server ends. */
+const LONGEST_END = 5000;
 
 /** Where jobs are kept if no folder is named: with the user's other data that programs write. */
 const FOLDER = join(process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'dagan', 'jobs');
@@ -88,7 +92,9 @@ async function runServe(options: ServeOptions): Promise<void> {
     onFault: (message) => reporter.warn(message),
   });
   try {
-    const { url } = await startServer({ studio, jobs, token, host: options.host, port: options.port });
+    const server = await startServer({ studio, jobs, token, host: options.host, port: options.port });
+    const { url } = server;
+    endOrderly(() => Promise.all([server.close(), jobs.close()]));
     reporter.notice(`jobs are kept in ${options.folder}`);
     if (options.json) printJson({ type: 'result', url });
     else process.stdout.write(`${url}\n`);
@@ -96,6 +102,18 @@ async function runServe(options: ServeOptions): Promise<void> {
   } catch (error) {
     await jobs.close();
     throw error;
+  }
+}
+
+/** On Ctrl-C and SIGTERM ends the work before the process ends, so that jobs which run wait again. Once more ends it at once. */
+function endOrderly(end: () => Promise<unknown>): void {
+  for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const]) {
+    process.removeAllListeners(signal);
+    process.once(signal, async () => {
+      process.stderr.write('dagan: stopped\n');
+      await Promise.race([end().catch(() => {}), sleep(LONGEST_END)]);
+      process.exit(code);
+    });
   }
 }
 

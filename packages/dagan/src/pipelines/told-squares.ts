@@ -21,6 +21,9 @@ type Input = { path: string; role: InputRole; width: number; height: number };
 /** Squares of fewer pixels give a blurred result. */
 const SMALL_SQUARE = 128;
 
+/** A square's side is at most so many times the picture's longer one: more would be nothing but repeated edges. */
+const MOST_SIDES = 4;
+
 export class ToldSquares {
   readonly #tell: Teller;
 
@@ -48,7 +51,7 @@ export class ToldSquares {
     return square;
   }
 
-  /** The square that was asked for. @throws DaganError if it lies outside */
+  /** The square that was asked for. @throws DaganError if it lies outside, or is far larger than the picture */
   given(input: Input, crop: Exclude<CropChoice, { kind: 'auto' }>): Square {
     const { path, width, height } = input;
     if (crop.kind === 'none') {
@@ -61,6 +64,11 @@ export class ToldSquares {
     const name = `the square ${square.left},${square.top},${square.side}`;
     if (outside === 1) {
       const message = `${path}: ${name} lies outside the picture, which is ${width} x ${height}`;
+      throw new DaganError('square-outside', message, { ...input, square });
+    }
+    const most = MOST_SIDES * Math.max(width, height);
+    if (square.side > most) {
+      const message = `${path}: ${name} is far larger than the picture, which is ${width} x ${height}; its side is at most ${most}`;
       throw new DaganError('square-outside', message, { ...input, square });
     }
     if (outside > 0) {

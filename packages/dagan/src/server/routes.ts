@@ -66,7 +66,11 @@ export function routes(queue: JobQueue, token: string | undefined): Hono<Binding
     const path = queue.result(context.req.param('id'));
     const { incoming, outgoing } = context.env;
     outgoing.setHeader('Content-Disposition', `attachment; filename="${path.replace(/^.*[/\\]/, '')}"`);
-    await sendFile({ path, facts: await stat(path), fixed: false }, incoming, outgoing);
+    const facts = await stat(path);
+    await sendFile({ path, facts, fixed: false }, incoming, outgoing).catch((error: unknown) => {
+      if (!outgoing.headersSent) throw error;
+      queue.tellFault(error); // the answer has begun: no other can be given
+    });
     return RESPONSE_ALREADY_SENT;
   });
   return app;

@@ -6,6 +6,7 @@ import { extname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { brotliCompress, gzip, constants as zlib } from 'node:zlib';
+import { systemCode } from '../media/errors.js';
 
 /** Types of files by what their names end in. */
 export const TYPES: Readonly<Record<string, string>> = {
@@ -88,7 +89,7 @@ export async function sendFile(
   if (packed && encoding === 'br') {
     response.writeHead(200, { 'Content-Length': packed.size, 'Content-Encoding': 'br' });
     if (request.method === 'HEAD') response.end();
-    else await pipeline(createReadStream(packed.path), response);
+    else await stream(packed.path, {}, response);
     return;
   }
   if (compressed && encoding && COMPRESSIBLE.includes(extname(path))) {
@@ -101,7 +102,17 @@ export async function sendFile(
   if (part) response.setHeader('Content-Range', `bytes ${start}-${end}/${size}`);
   response.writeHead(part ? 206 : 200, { 'Content-Length': end - start + 1 });
   if (request.method === 'HEAD' || size === 0) response.end();
-  else await pipeline(createReadStream(path, { start, end }), response);
+  else await stream(path, { start, end }, response);
+}
+
+/** Sends bytes of a file. Whoever asked may have had enough before the end; that is no fault. */
+async function stream(path: string, part: { start?: number; end?: number }, response: ServerResponse): Promise<void> {
+  try {
+    await pipeline(createReadStream(path, part), response);
+  } catch (error) {
+    response.destroy();
+    if (systemCode(error) !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
+  }
 }
 
 /** An answer in words. */

@@ -1,8 +1,9 @@
 // Jobs on disk: a folder for each, with its files and `job.json`, which is written whole or not at all. What was asked for is
 // there again when the server starts anew.
 import { randomUUID } from 'node:crypto';
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join, resolve, sep } from 'node:path';
 import { DaganError } from '../../errors.js';
 import { systemCode, toMediaError } from '../../media/errors.js';
@@ -14,15 +15,31 @@ const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 const STATE = 'job.json';
 
-/** Holds the number of the process that serves the folder. */
+/** Says who serves the folder. */
 const LOCK = 'lock';
+
+/** Who serves a folder: containers have their own numbers of processes, and a process may serve several folders. */
+type Holder = { host: string; pid: number; nonce: string };
+
+/** Milliseconds after which a lock is touched again, and after which one of another machine counts as left behind. */
+const TOUCHING = 10_000;
+const LEFT_BEHIND = 60_000;
+
+/** Nonces of the folders that this process serves. */
+const held = new Set<string>();
 
 export class JobFolder {
   readonly path: string;
-  readonly #release = (): void => rmSync(join(this.path, LOCK), { force: true });
+  readonly #nonce: string;
+  readonly #touching: NodeJS.Timeout;
+  readonly #release = (): void => {
+    if (this.#isOurs()) rmSync(join(this.path, LOCK), { force: true });
+  };
 
-  private constructor(path: string) {
+  private constructor(path: string, nonce: string) {
     this.path = path;
+    this.#nonce = nonce;
+    this.#touching = setInterval(() => this.#touch(), TOUCHING).unref();
     process.on('exit', this.#release);
   }
 
@@ -36,8 +53,7 @@ export class JobFolder {
     await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
       throw toMediaError(path, error, 'cannot be made');
     });
-    await lock(folder);
-    return new JobFolder(folder);
+    return new JobFolder(folder, lock(folder));
   }
 
   /** The folder of a job, or a file in it. @param id of `create`, or as it was asked for: what is no name of a job is refused */
@@ -90,33 +106,73 @@ export class JobFolder {
   /** Lets others have the folder. */
   close(): void {
     process.off('exit', this.#release);
+    clearInterval(this.#touching);
     this.#release();
+    held.delete(this.#nonce);
+  }
+
+  #isOurs(): boolean {
+    return holderOf(join(this.path, LOCK))?.nonce === this.#nonce;
+  }
+
+  /** Shows other machines that the folder is still served. */
+  #touch(): void {
+    try {
+      if (this.#isOurs()) utimesSync(join(this.path, LOCK), new Date(), new Date());
+    } catch {
+      // The folder is gone, or cannot be reached now: the jobs will tell.
+    }
   }
 }
 
-/** Takes the folder's lock; one that a process left behind which is no more does not count. */
-async function lock(folder: string): Promise<void> {
+/** Takes the folder's lock, and gives its nonce; one that a process left behind which is no more does not count. */
+function lock(folder: string): string {
   const path = join(folder, LOCK);
-  const take = (): void => writeFileSync(path, `${process.pid}`, { flag: 'wx' });
+  const holder: Holder = { host: hostname(), pid: process.pid, nonce: randomUUID() };
+  const take = (): void => writeFileSync(path, JSON.stringify(holder), { flag: 'wx' });
   try {
     take();
   } catch (error) {
     if (systemCode(error) !== 'EEXIST') throw toMediaError(folder, error, 'cannot be written to');
-    const holder = Number(await readFile(path, 'utf8').catch(() => ''));
-    if (isAlive(holder)) {
-      throw new DaganError('folder-in-use', `${folder}: process ${holder} serves its jobs`, {
+    const other = holderOf(path);
+    if (isHeld(path, other)) {
+      const elsewhere = other && other.host !== holder.host ? ` on ${other.host}` : '';
+      const name = other ? `process ${other.pid}${elsewhere}` : 'another process';
+      throw new DaganError('folder-in-use', `${folder}: ${name} serves its jobs`, {
         path: folder,
-        process: holder,
+        process: other?.pid ?? 0,
       });
     }
-    await rm(path, { force: true });
+    rmSync(path, { force: true });
     take();
+  }
+  held.add(holder.nonce);
+  return holder.nonce;
+}
+
+/** Who holds a lock; undefined if it is not there, or does not say. */
+function holderOf(path: string): Holder | undefined {
+  try {
+    const { host, pid, nonce } = JSON.parse(readFileSync(path, 'utf8')) as Partial<Holder>;
+    return host !== undefined && pid !== undefined && nonce !== undefined ? { host, pid, nonce } : undefined;
+  } catch {
+    return undefined;
   }
 }
 
-/** Whether another process of this number runs. In containers the number of one that has ended is often this one's own. */
+/** Whether whoever took a lock still serves the folder. Of other machines only the time of the file tells. */
+function isHeld(path: string, holder: Holder | undefined): boolean {
+  if (holder?.host !== hostname()) {
+    const touched = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    return Date.now() - touched < LEFT_BEHIND;
+  }
+  // In containers the number of a process that has ended is often this one's own.
+  return holder.pid === process.pid ? held.has(holder.nonce) : isAlive(holder.pid);
+}
+
+/** Whether a process of this number runs on this machine. */
 function isAlive(id: number): boolean {
-  if (!Number.isInteger(id) || id <= 0 || id === process.pid) return false;
+  if (!Number.isInteger(id) || id <= 0) return false;
   try {
     process.kill(id, 0);
     return true;

@@ -12,7 +12,7 @@ export const RESULT_FORMATS = ['mp4', 'webm', 'mov', 'mkv', 'gif', 'webp', 'png'
 
 const amount = (least: number, most: number) => z.number().min(least).max(most).optional();
 const crop = z
-  .union([z.enum(['auto', 'none']), z.strictObject({ left: z.int(), top: z.int(), side: z.int().min(16) })])
+  .union([z.enum(['auto', 'none']), z.strictObject({ left: z.int(), top: z.int(), side: z.int().min(16).max(16384) })])
   .optional();
 const faceNumber = z.int().min(1).max(1000).optional();
 const frameNumber = z.int().min(0).optional();

@@ -49,6 +49,9 @@ const INTERVAL = 250;
 /** How often it is looked for jobs that are no longer kept, in milliseconds. */
 const CLEANING = 10 * 60e3;
 
+/** Why jobs stop that are begun again. */
+const SERVER_ENDS = new Error('the server ends');
+
 /** What is known of a job beside what is written. */
 type Entry = {
   job: Job;
@@ -57,6 +60,10 @@ type Entry = {
   stop?: AbortController;
   /** Resolves when it no longer runs. */
   ended?: Promise<void>;
+  /** Resolves when its last change is on disk, or could not be written. */
+  written?: Promise<void>;
+  /** Resolves when nothing is kept of it any more. */
+  removed?: Promise<void>;
 };
 
 export class JobQueue {
@@ -176,15 +183,15 @@ export class JobQueue {
     const entry = this.#entry(id);
     if (entry.job.state === 'queued') await this.#change(entry, { state: 'cancelled' });
     entry.stop?.abort(new Error('cancelled'));
-    await entry.ended;
+    await entry.ended?.catch(() => {}); // told already
     return this.#view(entry);
   }
 
   /** Stops a job and removes all that is kept of it. @throws RequestProblem if there is no such job */
   async remove(id: string): Promise<void> {
-    await this.cancel(id);
-    this.#entries.delete(id);
-    await this.folder.remove(id);
+    const entry = this.#entry(id);
+    entry.removed ??= this.cancel(id).then(() => this.#discard(entry));
+    await entry.removed;
   }
 
   /** Tells whoever runs the server of a fault. */
@@ -192,12 +199,12 @@ export class JobQueue {
     this.#options.onFault?.(error instanceof Error ? error.message : String(error));
   }
 
-  /** Stops all work. What ran is begun again when the folder is opened anew. */
+  /** Stops all work. What ran waits again, as if it had not been begun, for the folder to be opened anew. */
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#cleaning);
     const running = [...this.#entries.values()].filter(({ stop }) => stop);
-    for (const { stop } of running) stop?.abort(new Error('the server ends'));
+    for (const { stop } of running) stop?.abort(SERVER_ENDS);
     await Promise.allSettled(running.map(({ ended }) => ended));
     this.folder.close();
   }
@@ -236,13 +243,9 @@ export class JobQueue {
     const { id, files, options, attempts } = entry.job;
     const path = (name: string): string => this.folder.place(id, name);
     const late = AbortSignal.timeout(this.limits.time);
-    await this.#change(entry, {
-      state: 'running',
-      started: new Date().toISOString(),
-      attempts: attempts + 1,
-      notices: [],
-    });
     try {
+      const started = new Date().toISOString();
+      await this.#change(entry, { state: 'running', started, attempts: attempts + 1, notices: [] });
       const result = await animateClip({
         ...this.#options.model,
         ...settingsOf(options),
@@ -255,8 +258,10 @@ export class JobQueue {
       const { size: bytes } = await stat(path(files.result));
       await this.#change(entry, { state: 'done', result: { ...result, bytes } });
     } catch (error) {
-      if (this.#closed) return; // it stays running on disk, and is begun again
-      if (cancelled.aborted) await this.#change(entry, { state: 'cancelled' });
+      // Ctrl-C ends the codec processes too; the signal itself must have been handled before their end is judged.
+      await new Promise((resolve) => setImmediate(resolve));
+      if (cancelled.reason === SERVER_ENDS) await this.#change(entry, { state: 'queued', attempts });
+      else if (cancelled.aborted) await this.#change(entry, { state: 'cancelled' });
       else await this.#change(entry, { state: 'failed', error: late.aborted ? this.#late() : this.#errorOf(error) });
     }
   }
@@ -293,16 +298,32 @@ export class JobQueue {
     };
   }
 
-  /** Changes a job, on disk first. Of a finished one the files that were sent are no longer needed. */
+  /** Changes a job, and tells of it when that is on disk. Where it cannot be written, the work goes on all the same. */
   async #change(entry: Entry, change: Partial<Job>): Promise<void> {
     const finished = change.state !== undefined && isFinished({ state: change.state });
     entry.job = { ...entry.job, ...change, ...(finished && { finished: new Date().toISOString() }) };
-    await this.folder.write(entry.job);
-    if (finished) {
-      const { portrait, driving } = entry.job.files;
-      await this.folder.remove(entry.job.id, [portrait, ...(driving === undefined ? [] : [driving])]);
-    }
+    const { job } = entry;
+    entry.written = Promise.resolve(entry.written)
+      .then(() => this.#store(job))
+      .catch((error: unknown) => this.tellFault(error));
+    await entry.written;
     this.#tellState(entry);
+  }
+
+  /** Writes a job. Of a finished one the files that were sent are no longer needed. */
+  async #store(job: Job): Promise<void> {
+    await this.folder.write(job);
+    if (!isFinished(job)) return;
+    const { portrait, driving } = job.files;
+    await this.folder.remove(job.id, [portrait, ...(driving === undefined ? [] : [driving])]);
+  }
+
+  /** Removes all that is kept of a job which has ended, when what is being written of it has been. */
+  async #discard(entry: Entry): Promise<void> {
+    const { id } = entry.job;
+    this.#entries.delete(id);
+    await entry.written;
+    await this.folder.remove(id);
   }
 
   #tellState(entry: Entry): void {
@@ -313,10 +334,11 @@ export class JobQueue {
 
   async #removeOld(): Promise<void> {
     const before = Date.now() - this.limits.keep;
-    for (const [id, { job }] of this.#entries) {
+    for (const entry of this.#entries.values()) {
+      const { job } = entry;
       if (!isFinished(job) || Date.parse(job.finished ?? job.created) > before) continue;
-      this.#entries.delete(id);
-      await this.folder.remove(id);
+      entry.removed ??= this.#discard(entry);
+      await entry.removed;
     }
   }
 

@@ -42,8 +42,9 @@ export async function receiveJob(request: IncomingMessage, queue: JobQueue): Pro
   if (Number(request.headers['content-length'] ?? 0) > queue.limits.upload) throw tooLarge(queue);
   const giveBack = queue.reserve();
   const { folder } = queue;
-  const id = await folder.create();
+  let id: string | undefined;
   try {
+    id = await folder.create();
     const { files, fields } = await receive(request, queue, id);
     const { portrait, driving } = files;
     const template = fields.get('driving');
@@ -61,7 +62,7 @@ export async function receiveJob(request: IncomingMessage, queue: JobQueue): Pro
       files: { portrait: portrait.stored, driving: driving?.stored, result: `result.${options.format}` },
     });
   } catch (error) {
-    await folder.remove(id);
+    if (id !== undefined) await folder.remove(id);
     throw error;
   } finally {
     giveBack();
@@ -110,9 +111,11 @@ async function receive(request: IncomingMessage, queue: JobQueue, id: string): P
       }
       parser.on('error', (error) => reject(new RequestProblem('bad-request', `no form: ${(error as Error).message}`)));
       parser.on('finish', resolve);
-      request.once('close', () => {
-        if (!request.complete) reject(new RequestProblem('bad-request', 'the form did not arrive whole'));
-      });
+      const closed = (): void => {
+        if (!request.readableEnded) reject(new RequestProblem('bad-request', 'the form did not arrive whole'));
+      };
+      request.once('close', closed);
+      if (request.destroyed) closed(); // it was gone before anybody listened
       request.pipe(parser);
     });
     await Promise.all(saving);

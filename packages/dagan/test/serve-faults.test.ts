@@ -1,0 +1,131 @@
+// `dagan serve` when something goes wrong around a job: full disks, clients that go away, servers that end or share a folder.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { saveModel, writePicture } from '../src/index.js';
+import { JobQueue, type JobQueueOptions, type JobView, startServer } from '../src/server/index.js';
+import { formulaModel, SMALL_WITHOUT_DEPTH, startDagan } from './cli-run.js';
+import { makeMp4, scene, temporaryFolder } from './media-fixtures.js';
+
+const folder = await temporaryFolder();
+const path = (...parts: string[]): string => join(folder, ...parts);
+saveModel(path('quick.safetensors'), formulaModel(SMALL_WITHOUT_DEPTH), { name: 'quick' });
+await writePicture(path('face.png'), scene(90, 70, 3));
+await makeMp4(path('talk.mp4'), { width: 96, height: 64, frames: 3 });
+await makeMp4(path('long.mp4'), { width: 64, height: 64, frames: 1500 });
+
+const model = { checkpoint: path('quick.safetensors'), threads: 1 };
+
+function send(url: string, driving: string, signal?: AbortSignal): Promise<Response> {
+  const body = new FormData();
+  body.append('portrait', new Blob([readFileSync(path('face.png'))]), 'face.png');
+  body.append('driving', new Blob([readFileSync(path(driving))]), driving);
+  body.append('options', JSON.stringify({ crop: 'none', referenceFrame: 'first', size: 64 }));
+  return fetch(new URL('/v1/jobs', url), { method: 'POST', body, signal });
+}
+
+async function serve(name: string, limits: JobQueueOptions['limits'] = {}) {
+  const faults: string[] = [];
+  const onFault = (message: string): unknown => faults.push(message);
+  const jobs = await JobQueue.open({ model, folder: path(name), limits, onFault });
+  const { url, close } = await startServer({ jobs });
+  after(async () => {
+    await close();
+    await jobs.close();
+  });
+  const begin = async (driving: string): Promise<string> => ((await (await send(url, driving)).json()) as JobView).id;
+  return { jobs, url, faults, begin };
+}
+
+/** Waits until a job is told to be in a state, or to make frames. */
+async function reach(jobs: JobQueue, id: string, wanted: 'working' | 'done'): Promise<void> {
+  for await (const { event, data } of jobs.events(id, new AbortController().signal)) {
+    if (event === 'progress' ? wanted === 'working' && data.done > 0 : event === 'job' && data.state === wanted) return;
+  }
+  assert.fail(`it is not ${wanted}`);
+}
+
+test('a job whose state cannot be written is stopped and removed all the same, also by two at once', async () => {
+  const { jobs, url, faults, begin } = await serve('full');
+  const id = await begin('long.mp4');
+  await reach(jobs, id, 'working');
+  const state = path('full', id, 'job.json');
+  rmSync(state);
+  mkdirSync(join(state, 'in-the-way'), { recursive: true });
+  const cancelled = await fetch(new URL(`/v1/jobs/${id}/cancel`, url), { method: 'POST' });
+  assert.equal(((await cancelled.json()) as JobView).state, 'cancelled');
+  assert.equal(faults.length, 1, faults.join());
+  const remove = (): Promise<void> => jobs.remove(id);
+  await Promise.all([remove(), remove()]);
+  assert.deepEqual([existsSync(path('full', id)), jobs.list()], [false, []]);
+});
+
+test('a request whose folder cannot be made, or whose client goes away meanwhile, gives its place back', async () => {
+  const { jobs, url, begin } = await serve('places', { waiting: 1 });
+  const create = jobs.folder.create.bind(jobs.folder);
+  jobs.folder.create = () => Promise.reject(new Error('no space'));
+  assert.equal((await send(url, 'talk.mp4')).status, 500);
+  const stop = new AbortController();
+  jobs.folder.create = async () => {
+    stop.abort();
+    await sleep(200);
+    return create();
+  };
+  await assert.rejects(send(url, 'talk.mp4', stop.signal));
+  jobs.folder.create = create;
+  await sleep(500);
+  await reach(jobs, await begin('talk.mp4'), 'done');
+});
+
+test('a download that is ended early is no fault', async () => {
+  const { jobs, url, faults, begin } = await serve('early');
+  const id = await begin('talk.mp4');
+  await reach(jobs, id, 'done');
+  writeFileSync(jobs.result(id), Buffer.alloc(50e6));
+  const stop = new AbortController();
+  const answer = await fetch(new URL(`/v1/jobs/${id}/result`, url), { signal: stop.signal });
+  await answer.body!.getReader().read();
+  stop.abort();
+  await sleep(200);
+  assert.deepEqual(faults, []);
+  assert.equal((await fetch(new URL('/v1/health', url))).status, 200);
+});
+
+test('a server that is ended in order leaves its job waiting, and no attempt counts', async () => {
+  const words = ['serve', '--port', '0', '--folder', 'ended', '--checkpoint', 'quick.safetensors', '--threads', '1'];
+  const { child, result } = startDagan(folder, words);
+  after(() => child.kill('SIGKILL'));
+  const [url] = (await once(child.stdout!, 'data')) as [string];
+  const { id } = (await (await send(url.trim(), 'long.mp4')).json()) as JobView;
+  const job = (): JobView => JSON.parse(readFileSync(path('ended', id, 'job.json'), 'utf8')) as JobView;
+  for (let i = 0; i < 500 && job().state !== 'running'; i++) await sleep(20);
+  assert.deepEqual([job().state, job().attempts], ['running', 1]);
+  child.kill('SIGTERM');
+  assert.equal((await result).code, 143);
+  assert.deepEqual([job().state, job().attempts, existsSync(path('ended', 'lock'))], ['queued', 0, false]);
+});
+
+test('a folder has one server: in this process, in others, and on other machines', async () => {
+  const place = path('shared');
+  const lock = join(place, 'lock');
+  const open = (): Promise<JobQueue> => JobQueue.open({ folder: place });
+  const first = await open();
+  await assert.rejects(open(), /process \d+ serves its jobs/);
+  await first.close();
+  const left = (host: string, pid: number): void => writeFileSync(lock, JSON.stringify({ host, pid, nonce: 'other' }));
+  left(hostname(), process.pid); // of a process that has ended, in a container of the same number
+  const second = await open();
+  await first.close();
+  assert.ok(existsSync(lock), "another queue's lock stays");
+  await second.close();
+  left('elsewhere', process.pid);
+  await assert.rejects(open(), /process \d+ on elsewhere serves its jobs/);
+  const past = new Date(Date.now() - 61_000);
+  utimesSync(lock, past, past);
+  await (await open()).close();
+  assert.ok(!existsSync(lock));
+});
