@@ -8,7 +8,6 @@ import { DaganError } from '../errors.js';
 import { meshInSquare } from '../faces/mesh.js';
 import { readPicture } from '../media/pictures/images.js';
 import type { Picture } from '../media/pictures/picture.js';
-import { containerOf } from '../media/process/clip-writer.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import type { AnimationResult, ClipSettings, Listening } from './animate-clip.js';
 import { openSetup, type StageTimes, tellOfWidth, timedEngine } from './animation-setup.js';
@@ -19,7 +18,7 @@ import type { Driver, DriverFrame, DriverOptions, DriverTools } from './driver.j
 import { Teller } from './events.js';
 import { FaceFinder, type FaceSelection, type FramedPortrait } from './find-faces.js';
 import { openDriver } from './open-driver.js';
-import { checkOutput, createOutput, isPictureOutput } from './output.js';
+import { checkOutput, createOutput, isVideoOutput } from './output.js';
 import { checkTarget, guardInputs, isClipInput, isPictureName } from './pairs.js';
 import { atMost } from './portrait.js';
 
@@ -89,7 +88,7 @@ export async function animateFaces(options: AnimateFacesOptions): Promise<FacesR
   const faceSeconds = (performance.now() - started) / 1000 - stages.source - stages.drive - stages.generate;
   const paste = new PasteFaces(canvas, acts);
   await using background = await Background.open(settings.background ?? { kind: 'moving' });
-  const isVideo = !isPictureOutput(output) && !['gif', 'webp', 'folder'].includes(containerOf(output));
+  const isVideo = isVideoOutput(output);
   if (isVideo) tellOfWidth(canvas, tell);
   const { width, height } = canvas;
   const frameRate = drivers.length > 1 ? rateOf(drivers) : drivers[0]!.frameRate;

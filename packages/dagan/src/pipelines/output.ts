@@ -3,7 +3,13 @@ import { extname } from 'node:path';
 import { MediaError } from '../media/errors.js';
 import { writePicture } from '../media/pictures/images.js';
 import type { Picture } from '../media/pictures/picture.js';
-import { type ClipWriterOptions, createClipWriter, holdsAlpha, WITHOUT_ALPHA } from '../media/process/clip-writer.js';
+import {
+  type ClipWriterOptions,
+  containerOf,
+  createClipWriter,
+  holdsAlpha,
+  WITHOUT_ALPHA,
+} from '../media/process/clip-writer.js';
 
 /** What frames are added to. Nothing is seen under its path before `finish`. */
 export type Output = AsyncDisposable & {
@@ -15,6 +21,10 @@ export type Output = AsyncDisposable & {
 /** Whether a name is that of a picture, and of no clip. */
 export const isPictureOutput = (path: string): boolean =>
   ['.png', '.jpg', '.jpeg'].includes(extname(path).toLowerCase());
+
+/** Whether it is a video, which may have sound and whose sides are even. */
+export const isVideoOutput = (path: string): boolean =>
+  !isPictureOutput(path) && !['gif', 'webp', 'folder'].includes(containerOf(path));
 
 /**
  * Checks the name of an output: pictures take one frame, and few kinds of file are transparent.

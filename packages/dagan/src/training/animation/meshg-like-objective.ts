@@ -14,11 +14,12 @@ import { perceptualLoss } from '../../losses/perceptual.js';
 import { pixelLoss } from '../../losses/pixel.js';
 import { ImagePyramid } from '../../losses/pyramid.js';
 import type { AnimationModel } from '../../models/animation-model.js';
-import { MultiScaleDiscriminator } from '../../models/discriminator.js';
+import type { MultiScaleDiscriminator } from '../../models/discriminator.js';
 import type { FaceMesh } from '../../models/meshg-like/face-mesh.js';
 import type { MeshFrame } from '../../models/meshg-like/generator.js';
 import type { MeshGLike } from '../../models/meshg-like/meshg-like.js';
 import type { FramePair } from './pair.js';
+import { patchJudge } from './patch-judge.js';
 import type { Judged, ObjectiveSetup, SystemObjective, SystemTraining } from './system-objective.js';
 
 type Made = { vertices: Record<'source' | 'driving', Tensor>; frame: MeshFrame };
@@ -30,15 +31,9 @@ class MeshGLikeObjective implements SystemObjective {
   readonly #pyramid: ImagePyramid;
 
   constructor(model: MeshGLike, setup: ObjectiveSetup) {
-    const { weights } = setup.config;
     this.#model = model;
     this.#setup = setup;
-    const { blockExpansion } = model.config.generator;
-    const judges = weights.generatorAdversarial > 0 || weights.featureMatching > 0;
-    const widths = { blockExpansion: blockExpansion / 2, maxFeatures: 8 * blockExpansion };
-    this.judge = judges
-      ? new MultiScaleDiscriminator({ ...widths, keypoints: 0, spectralNorm: true }).to({ device: setup.device })
-      : null;
+    this.judge = patchJudge(setup, model.config.generator.blockExpansion);
     this.#pyramid = new ImagePyramid().to({ device: setup.device });
     putFace(model.mesh);
   }

@@ -16,13 +16,14 @@ import { perceptualLoss } from '../../losses/perceptual.js';
 import { pixelLoss } from '../../losses/pixel.js';
 import { ImagePyramid, type Pyramid } from '../../losses/pyramid.js';
 import type { AnimationModel } from '../../models/animation-model.js';
-import { MultiScaleDiscriminator } from '../../models/discriminator.js';
+import type { MultiScaleDiscriminator } from '../../models/discriminator.js';
 import type { VolumeFrame } from '../../models/osfv/generator.js';
 import { type Head, keypointsOfHead } from '../../models/osfv/head-estimator.js';
 import type { SpaceKeypoints } from '../../models/osfv/keypoint-detector.js';
 import type { Osfv } from '../../models/osfv/osfv.js';
 import type { Keypoints } from '../../tensors/keypoint-set.js';
 import type { FramePair } from './pair.js';
+import { patchJudge } from './patch-judge.js';
 import type { Judged, ObjectiveSetup, SystemObjective, SystemTraining } from './system-objective.js';
 
 type Made = { canonical: SpaceKeypoints; head: Head; keypoints: SpaceKeypoints; frame: VolumeFrame };
@@ -38,13 +39,7 @@ class OsfvObjective implements SystemObjective {
     const { weights } = setup.config;
     this.#model = model;
     this.#setup = setup;
-    const { blockExpansion } = model.config.generator;
-    const judges = weights.generatorAdversarial > 0 || weights.featureMatching > 0;
-    // As wide as the generator: the published widths for the published model.
-    const widths = { blockExpansion: blockExpansion / 2, maxFeatures: 8 * blockExpansion };
-    this.judge = judges
-      ? new MultiScaleDiscriminator({ ...widths, keypoints: 0, spectralNorm: true }).to({ device: setup.device })
-      : null;
+    this.judge = patchJudge(setup, model.config.generator.blockExpansion);
     this.#pyramid = new ImagePyramid().to({ device: setup.device });
     this.#teacher = weights.headPose > 0 ? landmarkPose() : null;
   }
