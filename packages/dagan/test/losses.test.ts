@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  cat,
   eye,
   full,
   grad,
@@ -15,10 +16,12 @@ import {
   tidy,
   zeros,
 } from '@dagan/libtorch';
+import { type FaceLandmark, landmarkPlace, MOUTH_AND_EYES, TRAVELLING_POINTS } from '../src/faces/landmarks.js';
 import { ThinPlateSpline } from '../src/geometry/index.js';
 import {
   discriminatorLoss,
   edgeAwareSmoothness,
+  enlargedParts,
   equivarianceJacobianLoss,
   equivarianceValueLoss,
   featureMatchingLoss,
@@ -332,6 +335,40 @@ test('a motion field must take the points of the mesh to where they are in the s
   const [gradient] = grad([loss], [field]);
   assert.ok(gradient!.abs().sum().item() > 0);
   assert.equal(meshMotionLoss(field, zeros([1, 2, 4, 3]), weights).item(), 0);
+});
+
+test('mouth and eyes are cut out and enlarged where their landmarks are', () => {
+  const [height, width] = [64, 64];
+  const landmarks = zeros([1, TRAVELLING_POINTS.length, 3]);
+  const put = (name: FaceLandmark, x: number, y: number): void => {
+    landmarks.select(1, landmarkPlace(name)).copy_(tensor([[x, y, 1]]));
+  };
+  put('rightMouthCorner', -0.25, 0.5);
+  put('leftMouthCorner', 0.25, 0.5);
+  put('upperLip', 0, 0.45);
+  put('lowerLip', 0, 0.55);
+  // A picture whose colours are its coordinates.
+  const picture = cat([coordinateGrid(height, width), zeros([height, width, 1])], 2)
+    .permute(2, 0, 1)
+    .unsqueeze(0)
+    .contiguous()
+    .requiresGrad_(); // [1, 3, 64, 64]
+  const parts = enlargedParts(picture, landmarks, MOUTH_AND_EYES);
+  assert.deepEqual(parts.shape, [3, 3, 96, 96]);
+  const mouth = parts.select(0, 0);
+  const corner = (row: number, column: number): number[] =>
+    [0, 1].map((channel) => mouth.select(0, channel).select(0, row).select(0, column).item());
+  // 0.8 times the half unit between the corners of the mouth, around their middle.
+  for (const [at, expected] of [
+    [corner(0, 0), [-0.4, 0.1]],
+    [corner(95, 95), [0.4, 0.9]],
+  ] as const) {
+    for (const axis of [0, 1] as const) assertRelative(at[axis]!, expected[axis], 1e-4);
+  }
+  // Eyes were not seen: the middle of the picture, and no smaller than a twentieth of it.
+  assertRelative(parts.select(0, 1).select(0, 0).select(0, 0).select(0, 95).item(), 0.1, 1e-4);
+  const [gradient] = grad([mouth.sum()], [picture]);
+  assert.ok(gradient!.abs().sum().item() > 0);
 });
 
 test('structural similarity is what its definition gives, window by window', () => {

@@ -43,6 +43,7 @@ const LOSS_NAMES: Readonly<
         ObjectiveTerm,
         | 'pixel'
         | 'painted'
+        | 'perceptualParts'
         | 'warp'
         | 'landmark'
         | 'meshMotion'

@@ -513,7 +513,26 @@ describe('a step', () => {
     );
     assert.ok(Math.max(...off) < 0.6 * losses[0]!, `${losses[0]}, then ${off}`);
     const { step } = stateOf({ weights, model: ledModel });
-    assert.throws(() => step.run(batch, transform), /landmark or meshMotion has a weight but the batch does not say/);
+    assert.throws(() => step.run(batch, transform), /landmark has a weight but the batch does not say/);
+  });
+
+  test('compares mouth and eyes by themselves, and nothing else', () => {
+    const none = Object.fromEntries(Object.keys(OBJECTIVE_WEIGHTS).map((name) => [name, 0])) as ObjectiveWeights;
+    const weights = { ...none, perceptualParts: 1 };
+    const seeing = { ...batch, landmarks: landmarksAt(0.5, -0.5) };
+    const lossOn = (driving: Tensor): number =>
+      stateOf({ weights }).step.run({ ...seeing, driving }, transform).losses.perceptualParts!;
+    const plain = lossOn(batch.driving);
+    assert.ok(plain > 0.01, `${plain}`);
+    const painted = (row: number, column: number): Tensor => {
+      const changed = batch.driving.clone();
+      changed.narrow(2, row, 8).narrow(3, column, 8).fill_(1);
+      return changed;
+    };
+    // All landmarks are in the upper right quarter; keypoints of the driving frame depend on all of it.
+    const change = (row: number, column: number): number => Math.abs(lossOn(painted(row, column)) - plain) / plain;
+    assert.ok(change(12, 44) > 10 * change(50, 4), `${change(12, 44)}, ${change(50, 4)}`);
+    assert.throws(() => stateOf({ weights }).step.run(batch, transform), /perceptualParts has a weight but the batch/);
   });
 
   test('teaches the motion field where points of the mesh went', () => {

@@ -5,7 +5,7 @@ import type { ObjectiveWeights } from '../losses/objective.js';
 import type { SystemConfig } from '../models/animation-model.js';
 import { systemOf } from '../models/files/systems.js';
 import { type PerceptualNetworkName, perceptualNetwork } from '../models/perceptual/perceptual-network.js';
-import { type AnimationTrainingConfig, needsFaceCues } from '../training/animation/config.js';
+import { type AnimationTrainingConfig, needsFaceCues, needsPerceptualNetwork } from '../training/animation/config.js';
 import { checkAnyTraining } from '../training/animation/objectives.js';
 import { TRAINING_PRESETS } from '../training/animation/presets.js';
 import {
@@ -179,7 +179,7 @@ function withDepth(config: AnimationTrainingConfig, depth: StartingDepth): Anima
 }
 
 function perceptualOf({ perceptual, vgg }: AnimationOptions, { weights }: AnyTraining) {
-  if (weights.perceptual === 0) return null;
+  if (!needsPerceptualNetwork({ weights })) return null;
   if (perceptual === 'default' && vgg !== undefined) throw new UsageError('--vgg goes with --perceptual vgg19');
   if (perceptual === 'vgg19' && vgg === undefined) {
     throw new UsageError("--perceptual vgg19 needs --vgg FILE, torchvision's weights of VGG-19");

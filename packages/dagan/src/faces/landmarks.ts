@@ -189,3 +189,12 @@ export const TRAVELLING_WEIGHTS: readonly number[] = TRAVELLING.map(({ weight })
 export function landmarkPlace(name: FaceLandmark): number {
   return TRAVELLING_POINTS.indexOf(FACE_LANDMARKS[name]);
 }
+
+/** Mouth and eyes: landmarks in their middles, the first two at their ends; and how far they reach from there, in distances of these. */
+export const MOUTH_AND_EYES = (
+  [
+    [0.8, 'rightMouthCorner', 'leftMouthCorner', 'upperLip', 'lowerLip'],
+    [1, 'rightOuterEyeCorner', 'rightInnerEyeCorner', 'rightUpperLid', 'rightLowerLid'],
+    [1, 'leftOuterEyeCorner', 'leftInnerEyeCorner', 'leftUpperLid', 'leftLowerLid'],
+  ] as const
+).map(([reach, ...names]) => ({ reach, points: names.map(landmarkPlace) as [number, number, ...number[]] }));

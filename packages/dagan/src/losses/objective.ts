@@ -5,6 +5,8 @@ import { type Tensor, tidy } from '@dagan/libtorch';
 export const OBJECTIVE_WEIGHTS = {
   /** L_P, of every layer and scale. */
   perceptual: 10,
+  /** The same of mouth and eyes by themselves, enlarged. */
+  perceptualParts: 0,
   /** Pixels of every scale. */
   pixel: 0,
   /** Pixels of what was painted, also where it was not needed, at every scale; for models that keep pixels. */

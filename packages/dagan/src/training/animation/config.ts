@@ -128,11 +128,16 @@ export function weighsRegions({ weights, regionWeight = 1 }: RegionUse): boolean
   return regionWeight !== 1 && (weights.pixel > 0 || weights.warp > 0);
 }
 
+/** Whether frames are compared by a network that knows pictures. */
+export const needsPerceptualNetwork = ({ weights }: Pick<AnimationTrainingConfig, 'weights'>): boolean =>
+  weights.perceptual > 0 || weights.perceptualParts > 0;
+
 /** Whether batches must say where mouth, eyes and landmarks are. */
 export function needsFaceCues(config: CueUse & { model: SystemConfig }): boolean {
   const { weights, guided = 0, model } = config;
   if (systemOf(model).meshPoints) return true;
-  return weights.landmark > 0 || weights.meshMotion > 0 || weights.headPose > 0 || guided > 0 || weighsRegions(config);
+  const located = [weights.perceptualParts, weights.landmark, weights.meshMotion, weights.headPose, guided];
+  return located.some((weight) => weight > 0) || weighsRegions(config);
 }
 
 /** @throws TrainingSetupError if the phases are not the whole run */

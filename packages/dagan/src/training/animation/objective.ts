@@ -1,8 +1,9 @@
 // What the animation networks and the discriminator are judged by (Section 3.5, Eq. 10): one batch -> the terms of both losses.
 import { noGrad, stack, type Tensor, tensor } from '@dagan/libtorch';
-import { type FaceLandmark, landmarkPlace, TRAVELLING_WEIGHTS } from '../../faces/landmarks.js';
+import { type FaceLandmark, landmarkPlace, MOUTH_AND_EYES, TRAVELLING_WEIGHTS } from '../../faces/landmarks.js';
 import type { ThinPlateSpline } from '../../geometry/thin-plate-spline.js';
 import { discriminatorLoss, generatorAdversarialLoss } from '../../losses/adversarial.js';
+import { enlargedParts } from '../../losses/enlarged-parts.js';
 import { equivarianceJacobianLoss, equivarianceValueLoss } from '../../losses/equivariance.js';
 import { featureMatchingLoss } from '../../losses/feature-matching.js';
 import { keypointDistanceLoss } from '../../losses/keypoint-distance.js';
@@ -20,7 +21,7 @@ import type { PerceptualNetwork } from '../../models/perceptual/vgg19.js';
 import type { Painted } from '../../models/residual-decoder.js';
 import type { Keypoints } from '../../tensors/keypoint-set.js';
 import { inPrecision } from '../loop/mixed-precision.js';
-import { type AnimationTrainingConfig, weighsRegions } from './config.js';
+import { type AnimationTrainingConfig, needsPerceptualNetwork, weighsRegions } from './config.js';
 import type { FramePair } from './pair.js';
 
 /** Everything that the networks made of a pair. Disparities are null for models without depth. */
@@ -53,9 +54,9 @@ export class AnimationObjective {
     readonly config: AnimationTrainingConfig,
     readonly device: string,
   ) {
-    if (!perceptual && config.weights.perceptual > 0) {
+    if (!perceptual && needsPerceptualNetwork(config)) {
       throw new TypeError(
-        'the perceptual term has a weight but there is no perceptual network: bring one, or set its weight to 0',
+        'a perceptual term has a weight but there is no perceptual network: bring one, or set its weight to 0',
       );
     }
     this.#pyramid = new ImagePyramid().to({ device });
@@ -68,7 +69,7 @@ export class AnimationObjective {
       ...weights,
       ...(!model.estimateJacobian && { equivarianceJacobian: 0 }),
       ...(!(this.useDiscriminator && this.paints) && { generatorAdversarial: 0, featureMatching: 0 }),
-      ...(!this.paints && { perceptual: 0, pixel: 0 }),
+      ...(!this.paints && { perceptual: 0, perceptualParts: 0, pixel: 0 }),
       ...(!(this.paints && keepsPixels(model.generator)) && { painted: 0 }),
     };
   }
@@ -173,9 +174,20 @@ export class AnimationObjective {
       const { weights, config } = this;
       const { driving, landmarks } = pair;
       const { sourceKeypoints, drivingKeypoints } = seen;
+      const located = (['perceptualParts', 'landmark', 'meshMotion'] as const).find((name) => weights[name] > 0);
+      if (located && !landmarks) {
+        throw new TypeError(`${located} has a weight but the batch does not say where landmarks are`);
+      }
       const fake = this.paints ? this.#pyramid.forward(seen.generated.prediction) : null;
       const terms: Partial<Record<ObjectiveTerm, Tensor>> = {};
       if (weights.perceptual > 0) terms.perceptual = perceptualLoss(this.perceptual!, fake!, real);
+      if (weights.perceptualParts > 0) {
+        const parts = [seen.generated.prediction, driving].map((image) =>
+          enlargedParts(image, landmarks!.select(1, 1), MOUTH_AND_EYES),
+        );
+        const [ofFake, ofReal] = parts.map((part): Pyramid => new Map([[1, part]]));
+        terms.perceptualParts = perceptualLoss(this.perceptual!, ofFake!, ofReal!);
+      }
       if (weights.pixel > 0) terms.pixel = pixelLoss(fake!, real, importance);
       const { painted } = seen.generated;
       if (weights.painted > 0 && painted) {
@@ -201,9 +213,6 @@ export class AnimationObjective {
         terms.keypointDistance = keypointDistanceLoss(sourceKeypoints, config.keypointDistance).add(
           keypointDistanceLoss(drivingKeypoints, config.keypointDistance),
         );
-      }
-      if ((weights.landmark > 0 || weights.meshMotion > 0) && !landmarks) {
-        throw new TypeError('landmark or meshMotion has a weight but the batch does not say where landmarks are');
       }
       if (weights.landmark > 0) {
         const led = ledKeypoints(config.model);
