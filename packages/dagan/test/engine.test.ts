@@ -7,7 +7,9 @@ import { CheckpointError } from '@dagan/libtorch/checkpoint';
 import { shareThreads } from '../src/animation/engines/engine-threads.js';
 import { LibtorchEngine, loadLibtorchEngine } from '../src/animation/engines/index.js';
 import { type Analysis, animate, type Engine } from '../src/animation/index.js';
+import { ResizedEngine } from '../src/animation/resized-engine.js';
 import type { Picture } from '../src/media/pictures/picture.js';
+import { resizePicture } from '../src/media/pictures/resize.js';
 import { MODEL_PRESETS, type ModelConfig, saveModel } from '../src/models/index.js';
 import { type KeypointSet, keypointsToTensors, tensorsToKeypoints } from '../src/tensors/keypoint-set.js';
 import { pictureToTensor, tensorToMaps, tensorToPictures } from '../src/tensors/pictures.js';
@@ -72,6 +74,35 @@ test('pictures, keypoints and maps go to tensors and back unchanged', () => {
       [4, 3, 12],
     ],
   );
+});
+
+test('an engine before another one changes the size of pictures and of nothing else', async () => {
+  const inner = engineOf(MODEL_PRESETS.dagan);
+  const engine = new ResizedEngine(inner, 2 * SIZE);
+  try {
+    assert.equal(engine.size, 2 * SIZE);
+    assert.match(engine.description, /networks for 128 x 128 pixels/);
+    const [portrait, driving] = [picture(1, 2 * SIZE), picture(2, 2 * SIZE)];
+    const { keypoints, disparity } = await engine.setSource(portrait);
+    assert.deepEqual([disparity!.width, disparity!.height], [2 * SIZE, 2 * SIZE]);
+    const [driven] = await engine.drive([driving], { withDisparity: true });
+    assert.equal(driven!.disparity!.width, 2 * SIZE);
+    const [frame] = await engine.generate([driven!.keypoints]);
+    const seen = await engine.inspect(driven!.keypoints, { withTensors: true, driving });
+    assert.deepEqual(seen.picture, frame);
+    assert.deepEqual(seen.tensors!.get('prediction')!.shape, [1, 3, SIZE, SIZE], 'as the networks have it');
+    const small = (big: Picture): Picture => resizePicture(big, SIZE, SIZE);
+    assert.deepEqual((await inner.setSource(small(portrait))).keypoints, keypoints);
+    const [expected] = await inner.generate([(await inner.drive([small(driving)]))[0]!.keypoints]);
+    assert.deepEqual(frame, resizePicture(expected!, 2 * SIZE, 2 * SIZE, { enlarge: 'lanczos' }));
+    await assert.rejects(engine.setSource(small(portrait)), /works on 256 x 256 pictures, this one is 128 x 128/);
+    const twin = engine.twin();
+    await twin.setSource(driving);
+    assert.deepEqual((await engine.generate([keypoints]))[0]!.width, 2 * SIZE, 'a twin has a portrait of its own');
+    twin.dispose();
+  } finally {
+    engine.dispose();
+  }
 });
 
 test('colours out of range are cut, not wrapped', () => {

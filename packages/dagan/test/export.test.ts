@@ -417,7 +417,7 @@ test('a model may be exported for one size, which makes smaller graphs that take
   const fixed = await exported('dagan', { size: SIZE });
   const manifest = readManifest(fixed);
   assert.equal(manifest.size, SIZE);
-  assert.deepEqual(manifest.graphs.drive.inputs, [{ name: 'image', shape: ['batch', 3, SIZE, SIZE] }]);
+  assert.deepEqual(manifest.graphs.drive!.inputs, [{ name: 'image', shape: ['batch', 3, SIZE, SIZE] }]);
   const [engine, free] = [
     await loadOnnxRuntimeEngine(fixed, { threads: 1 }),
     await loadOnnxRuntimeEngine(await exported('dagan'), { size: SIZE, threads: 1 }),

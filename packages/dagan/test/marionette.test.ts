@@ -19,6 +19,7 @@ import { learnByHeart } from './by-heart.js';
 import { dagan } from './cli-run.js';
 import { assertClose } from './compare.js';
 import { faceClip, facePairs, landmarksOfFrame } from './face-clip.js';
+import { assertExported } from './landmark-export.js';
 import { temporaryFolder } from './media-fixtures.js';
 import { noise } from './small-models.js';
 
@@ -195,4 +196,18 @@ test('files bring both forms back, and the command animates with several portrai
   const driver = portraitPath.replace('portrait.png', 'driving.mp4');
   const checkpoint = ['--checkpoint', 'lt.safetensors', '--precision', 'float32'];
   await run('animate', portraitPath, driver, ...checkpoint, '--portraits', portraitPath, '--end', '2', '-o', 'out.mp4');
+});
+
+test('graphs give the same frames, with and without the landmark transformer', async () => {
+  const folder = await temporaryFolder();
+  for (const config of [SMALL, SMALL_LT]) {
+    manualSeed(3);
+    using model = settled(config);
+    const load = (): Marionette => {
+      const copy = new Marionette(config);
+      tidy(() => copy.loadStateDict(model.stateDict()));
+      return copy;
+    };
+    await assertExported(load, join(folder, 'exported'), SIDE);
+  }
 });

@@ -7,6 +7,7 @@ import { cat, manualSeed, noGrad, setThreads, type Tensor, tensor, tidy } from '
 import { LibtorchEngine } from '../src/animation/engines/libtorch.js';
 import { MeshGuidedEngine } from '../src/animation/mesh-keypoints.js';
 import { MotionTransfer } from '../src/animation/motion.js';
+import { exportModel } from '../src/export/export-model.js';
 import { FaceAnalyzer } from '../src/faces/analyzer.js';
 import { MIRRORED_POINTS, TRAVELLING_POINTS } from '../src/faces/landmarks.js';
 import { createPicture, readPicture } from '../src/media/index.js';
@@ -23,6 +24,7 @@ import { learnByHeart } from './by-heart.js';
 import { dagan } from './cli-run.js';
 import { assertClose } from './compare.js';
 import { faceClip, facePairs, landmarksOfFrame } from './face-clip.js';
+import { assertExported } from './landmark-export.js';
 import { temporaryFolder } from './media-fixtures.js';
 import { noise } from './small-models.js';
 
@@ -214,17 +216,17 @@ test('the face mesh drives it: landmarks of the portrait and the driver, relativ
   }
 });
 
-test('the command tells, animates with several portraits, inspects, and says what cannot be', async () => {
+test('the command tells, animates at the size of the training with several portraits, inspects, exports, and says what cannot be', async () => {
   const folder = await temporaryFolder();
   using model = settled();
-  saveModel(join(folder, 'model.safetensors'), model, { name: 'small' });
+  saveModel(join(folder, 'model.safetensors'), model, { name: 'small', training_size: '64' });
   const { model: back } = loadModel({ checkpoint: join(folder, 'model.safetensors') });
   assert.deepEqual(back.config, SMALL);
   back.dispose();
   const run = async (...words: string[]): Promise<string> => {
     const { code, stdout, stderr } = await dagan(folder, words);
     assert.equal(code, 0, stderr);
-    return stdout;
+    return stdout + stderr;
   };
   assert.match(
     await run('info', 'model.safetensors'),
@@ -232,7 +234,9 @@ test('the command tells, animates with several portraits, inspects, and says wha
   );
   const checkpoint = ['--checkpoint', 'model.safetensors', '--precision', 'float32'];
   const animate = ['animate', portraitPath, portraitPath.replace('portrait.png', 'driving.mp4'), ...checkpoint];
-  await run(...animate, '--portraits', portraitPath, '--end', '2', '-o', 'out.mp4');
+  const told = await run(...animate, '--portraits', portraitPath, '--end', '2', '-o', 'out.mp4');
+  assert.match(told, /networks for 64 x 64 pixels, keypoints of the face mesh/);
+  assert.match(told, /2 frames of 256 x 256/);
   await run('inspect', portraitPath, portraitPath, ...checkpoint, '-o', 'seen.safetensors');
   const refused = async (expected: RegExp, ...words: string[]): Promise<void> => {
     const { code, stderr } = await dagan(folder, words);
@@ -241,5 +245,27 @@ test('the command tells, animates with several portraits, inspects, and says wha
   };
   await refused(/face mesh.*leave --keypoints out/, ...animate, '--keypoints', 'network', '-o', 'no.mp4');
   await refused(/have no names/, ...animate, '--mouth', '0.5', '-o', 'no.mp4');
-  await refused(/neuralhead-ff cannot be exported/, 'export', '--checkpoint', 'model.safetensors', '-o', 'exported');
+  await run('export', '--checkpoint', 'model.safetensors', '-o', 'exported');
+  assert.match(
+    await run('info', 'exported'),
+    /source\.onnx.*\n.*image \[1, 3, 64, 64\], source_keypoints \[1, 68, 2\].*\n.*style/,
+  );
+  const shown = [...animate.slice(0, 3), '--checkpoint', 'exported'];
+  assert.match(await run(...shown, '--end', '2', '-o', 'exported.mp4'), /ONNX.*64 x 64 pixels/);
+  await refused(/one portrait/, ...shown, '--portraits', portraitPath, '-o', 'no.mp4');
+});
+
+test('graphs give the same frames, and a system without them says so', async () => {
+  const folder = await temporaryFolder();
+  manualSeed(3);
+  using model = settled();
+  const load = (): NeuralHead => {
+    const copy = new NeuralHead(SMALL);
+    tidy(() => copy.loadStateDict(model.stateDict()));
+    return copy;
+  };
+  await assertExported(load, join(folder, 'exported'), SIDE);
+  const unfinished = Object.defineProperty(load(), 'sourceTensors', { value: undefined });
+  await assert.rejects(exportModel(unfinished, join(folder, 'no')), /neuralhead-ff cannot be exported/);
+  unfinished.dispose();
 });

@@ -25,6 +25,7 @@ import { openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { FACE_LANDMARKS, TRAVELLING_POINTS } from '../src/faces/landmarks.js';
 import { ThinPlateSpline } from '../src/geometry/index.js';
 import { OBJECTIVE_WEIGHTS, type ObjectiveWeights } from '../src/losses/index.js';
+import { trainedSize } from '../src/models/files/model-file.js';
 import { DaGAN, loadModel } from '../src/models/index.js';
 import type { ResidualDecoder } from '../src/models/residual-decoder.js';
 import { coordinateGrid } from '../src/tensors/grid.js';
@@ -245,6 +246,7 @@ describe('a run', () => {
   test('leaves the averaged model as a file that animates', () => {
     const { model, metadata } = loadModel({ checkpoint: join(whole, 'model.safetensors') });
     assert.equal(metadata.training_steps, '12');
+    assert.equal(trainedSize(metadata), 64);
     assert.deepEqual(model.config, tinyConfig().model);
     const { tensors } = new CheckpointFolder(join(whole, 'checkpoints'), 1).newest()!;
     const state = model.stateDict();

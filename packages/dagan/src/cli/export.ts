@@ -17,9 +17,10 @@ type ExportCommandOptions = CommonOptions &
   ModelFileChoice & { output: string; precision: ExportPrecision; weights?: WeightType; size?: number };
 
 const EXAMPLES = `
-The folder gets model.safetensors with all weights, the graphs source.onnx, drive.onnx and generate.onnx, and
-manifest.json. ONNX Runtime runs it where LibTorch is not, also in browsers: \`dagan animate --checkpoint FOLDER\` does.
-Commands that need LibTorch take the folder too, and run the weights in it. What goes in and comes out: docs/export.md.
+The folder gets model.safetensors with all weights, the graphs source.onnx, drive.onnx (but of models that the face mesh
+moves) and generate.onnx, and manifest.json. ONNX Runtime runs it where LibTorch is not, also in browsers, as
+\`dagan animate --checkpoint FOLDER\` does. Commands that need LibTorch take the folder too, and run the weights in it.
+What goes in and comes out: docs/export.md.
 
 Examples:
   dagan export --checkpoint model.safetensors -o exported/

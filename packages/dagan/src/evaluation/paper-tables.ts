@@ -60,6 +60,7 @@ export const PAPER_ROWS: Readonly<Record<string, PaperRow>> = {
     label: 'MarioNETte',
     figures: { table1: [0.755, 0.744, 23.244, 3.13, 0.825], table3: [0.52, 3.41, 0.71] },
   },
+  'marionette-lt': { label: 'MarioNETte+LT', figures: {} },
   'monkey-net': { label: 'Monkey-Net', figures: { table2: [0.049, 1.878, 0.199] } },
   fomm: {
     label: 'FOMM',

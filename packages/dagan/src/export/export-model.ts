@@ -2,19 +2,20 @@
 import { createHash } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { computeInHalf, storedAs, toOnnx } from '@dagan/libtorch';
+import { computeInHalf, type Graph, storedAs, toOnnx } from '@dagan/libtorch';
 import { CheckpointError, openCheckpoint } from '@dagan/libtorch/checkpoint';
 import { encodeOnnx, type OnnxExternalData, type OnnxModel, type OnnxValue } from '@dagan/libtorch/onnx';
 import { DaganError } from '../errors.js';
 import { WholeFiles } from '../media/files.js';
 import type { AnimationModel } from '../models/animation-model.js';
 import { DaGAN } from '../models/dagan.js';
-import { type ModelMetadata, saveModel } from '../models/files/model-file.js';
+import { type ModelMetadata, saveModel, trainedSize } from '../models/files/model-file.js';
 import { systemOf } from '../models/files/systems.js';
 import { digestOf } from './exported-folder.js';
 import { STEPS, type Step, traceDagan, traceSystem } from './graphs.js';
 import { halfNodes } from './half.js';
 import {
+  type BySteps,
   type ExportPrecision,
   type GraphFile,
   MANIFEST_FORMAT,
@@ -37,15 +38,19 @@ export type ExportOptions = {
   exportedBy?: string;
 };
 
-/** Side of the pictures of other systems than DaGAN, whose graphs are for one size, where none is asked for. */
+/**
+ * Side of the pictures of other systems than DaGAN, whose graphs are for one size, where none is asked for and the model does not say
+ * which it was trained for.
+ */
 const USUAL_SIZE = 256;
 
 /** Metadata that describe a file and not the weights. */
 const OF_THE_FILE = new Set(['format', 'architecture', 'config']);
 
 /**
- * Writes `model.safetensors`, `source.onnx`, `drive.onnx`, `generate.onnx` and then `manifest.json` into a folder, which is
- * made if need be. The model is changed (`prepareForInference`) and can afterwards be used, but neither trained nor saved.
+ * Writes `model.safetensors`, `source.onnx`, `drive.onnx` (but of models that points of the face mesh move),
+ * `generate.onnx` and then `manifest.json` into a folder, which is made if need be. The model is changed
+ * (`prepareForInference`) and can afterwards be used, but neither trained nor saved.
  *
  * @throws RangeError if the model's networks cannot halve pictures of this size as often as they do; TraceError if an
  *   operator has no form in ONNX; DaganError if the model's system has none; CheckpointError if float16 cannot hold the weights;
@@ -61,7 +66,8 @@ export async function exportModel(
     throw new DaganError('not-exportable', `models of the system ${system} cannot be exported`, { system });
   }
   const multiple = model.sizeMultiple;
-  const fixed = model instanceof DaGAN ? size : (size ?? Math.ceil(USUAL_SIZE / multiple) * multiple);
+  const usual = trainedSize(metadata) ?? USUAL_SIZE;
+  const fixed = model instanceof DaGAN ? size : (size ?? Math.ceil(usual / multiple) * multiple);
   if (size !== undefined && !(size > 0 && size % multiple === 0)) {
     throw new RangeError(`the size of this model's pictures must be a multiple of ${multiple}, not ${size}`);
   }
@@ -88,9 +94,11 @@ async function writeExport(
   const graphs = encodableSteps(model, part, { precision, size });
   const files: Partial<Record<Step, GraphFile>> = {};
   for (const step of STEPS) {
-    const { inputs, outputs } = graphs[step];
-    const bytes = encodeOnnx(graphs[step]);
-    const file = `${step}.onnx`;
+    const graph = graphs[step];
+    if (!graph) continue;
+    const { inputs, outputs } = graph;
+    const bytes = encodeOnnx(graph);
+    const file = nameOf(step);
     await whole.write(join(folder, file), bytes);
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     files[step] = { file, bytes: bytes.length, sha256, inputs: describe(inputs), outputs: describe(outputs) };
@@ -100,7 +108,7 @@ async function writeExport(
     architecture: systemOf(model.config).name,
     config: model.config as Manifest['config'],
     ...(model instanceof DaGAN ? {} : { motion: model.motion }),
-    keypoints: keypointsIn(graphs.drive.outputs),
+    keypoints: keypointsIn(graphs.generate.inputs),
     precision,
     ...(size === undefined ? {} : { size }),
     multiple: model.sizeMultiple,
@@ -112,6 +120,7 @@ async function writeExport(
   };
   await whole.write(join(folder, MANIFEST_NAME), new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`));
   await whole.commit();
+  for (const step of STEPS) if (!graphs[step]) await rm(join(folder, nameOf(step)), { force: true }); // of another model
   return manifest;
 }
 
@@ -130,23 +139,30 @@ function encodableSteps(
   model: AnimationModel,
   path: string,
   { precision, size }: { precision: ExportPrecision; size?: number },
-): Record<Step, OnnxModel> {
+): BySteps<OnnxModel> {
   using file = openCheckpoint(path);
   const external = new Map<string, OnnxExternalData>();
   for (const { name, offset, byteLength } of file.tensors.values()) {
     external.set(name, { file: WEIGHTS_NAME, offset: offset!, length: byteLength });
   }
-  const graphs = model instanceof DaGAN ? traceDagan(model, { size }) : traceSystem(model, model.sourceTensors!, size!);
-  const encodable = (step: Step): OnnxModel => {
-    const graph = precision === 'float16' ? computeInHalf(graphs[step], halfNodes(graphs[step])) : graphs[step];
+  const { source, drive, generate } =
+    model instanceof DaGAN ? traceDagan(model, { size }) : traceSystem(model, model.sourceTensors!, size!);
+  const encodable = (recorded: Graph, step: Step): OnnxModel => {
+    const graph = precision === 'float16' ? computeInHalf(recorded, halfNodes(recorded)) : recorded;
     return toOnnx(storedAs(graph, file.tensors), { name: `dagan ${step}`, external });
   };
-  return { source: encodable('source'), drive: encodable('drive'), generate: encodable('generate') };
+  return {
+    source: encodable(source, 'source'),
+    ...(drive && { drive: encodable(drive, 'drive') }),
+    generate: encodable(generate, 'generate'),
+  };
 }
 
-/** K of the outputs of the step `drive`. */
-function keypointsIn(outputs: readonly OnnxValue[]): number {
-  return Number(outputs.find(({ name }) => name === 'keypoints')!.shape[1]);
+const nameOf = (step: Step): string => `${step}.onnx`;
+
+/** K of the inputs of the step `generate`. */
+function keypointsIn(inputs: readonly OnnxValue[]): number {
+  return Number(inputs.find(({ name }) => name === 'keypoints')!.shape[1]);
 }
 
 const describe = (values: readonly OnnxValue[]) => values.map(({ name, shape }) => ({ name, shape }));

@@ -1,10 +1,11 @@
 // The model's three steps as graphs, recorded from its networks: source, drive and generate.
 import { type FreeDimension, type Graph, recordPreparation, type Tensor, trace, zeros } from '@dagan/libtorch';
-import type { AnimationModel, SourceTensors } from '../models/animation-model.js';
+import type { AnimationModel, SourceState, SourceTensors } from '../models/animation-model.js';
 import { sizeMultiple } from '../models/config/config.js';
 import type { DaGAN } from '../models/dagan.js';
 import { prepareForInference } from '../models/inference/inference.js';
 import type { Keypoints } from '../tensors/keypoint-set.js';
+import type { BySteps } from './manifest.js';
 
 /** The steps, in the order in which they are used. */
 export const STEPS = ['source', 'drive', 'generate'] as const;
@@ -111,37 +112,46 @@ export function traceDagan(model: DaGAN, { size }: { size?: number } = {}): Reco
  * | source | image [1, 3, H, W] | the system's tensors |
  * | drive | image [N, 3, H, W], and of the system's tensors those that motion is seen with | keypoints [N, K, D], jacobians [N, K, D, D], head_angles [N, 3] |
  * | generate | keypoints, jacobians; source_keypoints, source_jacobians and the system's tensors, as far as they matter | prediction [N, 3, H, W], deformation [N, h, w, 2], occlusion_map [N, 1, h, w] |
+ *
+ * Models that points of the face mesh move are told them: `source` takes the portrait's (`source_keypoints` [1, K, 2]), and there
+ * is no `drive`.
  */
 export function traceSystem(
   model: AnimationModel,
   { tensorsOf, sourceOf }: SourceTensors,
   size: number,
-): Record<Step, Graph> {
+): BySteps<Graph> {
   const batch: FreeDimension = { name: 'batch', low: 2, high: 3 };
   const picture = (count: number): Tensor => zeros([count, 3, size, size]);
+  const { meshPoints } = model.motion;
+  const portrait = (): Record<string, Tensor> => ({
+    image: picture(1),
+    ...(meshPoints && { source_keypoints: zeros([1, meshPoints.length, 2]) }),
+  });
+  const sourceFrom = ({ image, source_keypoints: told }: Readonly<Record<string, Tensor>>): SourceState =>
+    model.source(image!, [], told ? [told] : []);
   using preparation = recordPreparation(model, () => prepareForInference(model));
-  const source = trace(
-    { inputs: () => ({ image: picture(1) }), body: ({ image }) => tensorsOf(model.source(image!)) },
-    { preparation },
-  );
-  const drive = trace(
-    {
-      inputs: ({ batch: count }) => {
-        const state = model.source(picture(1));
-        return { image: picture(count!), source_keypoints: state.keypoints.value, ...tensorsOf(state) };
-      },
-      body: ({ image, source_keypoints: value, ...tensors }) => {
-        const state = sourceOf(tensors, { value: value!, jacobian: null });
-        const { keypoints } = model.driving(image!, state);
-        return present({ ...named(keypoints), head_angles: keypoints.head?.angles ?? null });
-      },
-    },
-    { dimensions: [batch], preparation },
-  );
+  const source = trace({ inputs: portrait, body: (inputs) => tensorsOf(sourceFrom(inputs)) }, { preparation });
+  const drive = meshPoints
+    ? undefined
+    : trace(
+        {
+          inputs: ({ batch: count }) => {
+            const state = model.source(picture(1));
+            return { image: picture(count!), source_keypoints: state.keypoints.value, ...tensorsOf(state) };
+          },
+          body: ({ image, source_keypoints: value, ...tensors }) => {
+            const state = sourceOf(tensors, { value: value!, jacobian: null }, size);
+            const { keypoints } = model.driving(image!, state);
+            return present({ ...named(keypoints), head_angles: keypoints.head?.angles ?? null });
+          },
+        },
+        { dimensions: [batch], preparation },
+      );
   const generate = trace(
     {
       inputs: ({ batch: count }) => {
-        const state = model.source(picture(1));
+        const state = sourceFrom(portrait());
         const { value, jacobian } = state.keypoints;
         const repeated = (tensor: Tensor): Tensor => tensor.repeat(count!, ...tensor.shape.slice(1).map(() => 1));
         return present({
@@ -153,7 +163,7 @@ export function traceSystem(
         });
       },
       body: ({ keypoints, jacobians, source_keypoints: value, source_jacobians: jacobian, ...tensors }) => {
-        const state = sourceOf(tensors, { value: value!, jacobian: jacobian ?? null });
+        const state = sourceOf(tensors, { value: value!, jacobian: jacobian ?? null }, size);
         const { prediction, deformation, occlusionMap } = model.generate(state, {
           value: keypoints!,
           jacobian: jacobians ?? null,
@@ -163,7 +173,7 @@ export function traceSystem(
     },
     { dimensions: [batch], preparation },
   );
-  return { source, drive, generate };
+  return { source, ...(drive && { drive }), generate };
 }
 
 const named = ({ value, jacobian }: Keypoints): Record<string, Tensor | null> => ({

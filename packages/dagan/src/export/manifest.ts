@@ -58,7 +58,10 @@ export type GraphFile = ExportedFile & {
   outputs: readonly TensorDescription[];
 };
 
-/** The three steps' graphs and what they are. */
+/** Something for each step; models that points of the face mesh move have no step `drive`. */
+export type BySteps<T> = { source: T; drive?: T; generate: T };
+
+/** The steps' graphs and what they are. */
 export type Manifest = {
   format: typeof MANIFEST_FORMAT;
   /** Name of the system. */
@@ -76,7 +79,7 @@ export type Manifest = {
   multiple: number;
   /** Version of the ONNX operators. */
   opset: number;
-  graphs: { source: GraphFile; drive: GraphFile; generate: GraphFile };
+  graphs: BySteps<GraphFile>;
   weights: WeightsFile;
   /** What the file of weights says of them: name, licence, training, and as `sha256` a hash of names and values. */
   metadata: Readonly<Record<string, string>>;
@@ -142,7 +145,7 @@ const manifest = fields<Manifest>({
   size: optional(wholeNumber(1, 16384)),
   multiple: wholeNumber(1, 16384),
   opset: wholeNumber(16, 1000),
-  graphs: fields<Manifest['graphs']>({ source: graphFile, drive: graphFile, generate: graphFile }),
+  graphs: fields<Manifest['graphs']>({ source: graphFile, drive: optional(graphFile), generate: graphFile }),
   weights: fields<WeightsFile>({
     file: fileName('.safetensors'),
     bytes: wholeNumber(1, MOST_BYTES),
@@ -160,6 +163,9 @@ const manifest = fields<Manifest>({
  */
 export function checkManifest(value: unknown): Manifest {
   const checked = manifest(value, '');
+  if (!checked.graphs.drive && !checked.motion?.meshPoints) {
+    throw new TypeError('graphs.drive is missing, though no points of the face mesh move this model');
+  }
   if (checked.architecture === DAGAN) return { ...checked, config: checkModelConfig(checked.config) };
   const { system } = checked.config;
   if (system === checked.architecture) return checked;

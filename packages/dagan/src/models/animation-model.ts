@@ -43,7 +43,8 @@ export type NamedTensorList = readonly (readonly [name: string, value: Tensor | 
  */
 export type SourceTensors = {
   tensorsOf(source: SourceState): Record<string, Tensor>;
-  sourceOf(tensors: Readonly<Record<string, Tensor>>, keypoints: Keypoints): SourceState;
+  /** @param side of the pictures in pixels */
+  sourceOf(tensors: Readonly<Record<string, Tensor>>, keypoints: Keypoints, side: number): SourceState;
 };
 
 /**

@@ -9,11 +9,12 @@ import type { ModelFacts } from '../animation/engines/engine-threads.js';
 import { LibtorchEngine, openLibtorchEngine } from '../animation/engines/libtorch.js';
 import { openOnnxRuntimeEngine } from '../animation/engines/onnx-runtime.js';
 import { EXECUTION_PROVIDERS } from '../animation/engines/options.js';
+import { ResizedEngine } from '../animation/resized-engine.js';
 import { DaganError } from '../errors.js';
 import { exportModel } from '../export/export-model.js';
 import { ExportedModelError, readManifest } from '../export/exported-folder.js';
 import { type ExportPrecision, MANIFEST_FORMAT, MANIFEST_NAME } from '../export/manifest.js';
-import { identifyModel, type ModelIdentity, weightsHash } from '../models/files/model-file.js';
+import { identifyModel, type ModelIdentity, metadataIn, trainedSize, weightsHash } from '../models/files/model-file.js';
 import type { Precision } from '../models/inference/inference.js';
 import { VERSION } from '../version.js';
 import {
@@ -69,16 +70,21 @@ export async function chooseEngine(
   applyThreads(choice);
   const device = chooseDevice(choice.device);
   const precision = choosePrecision(choice.precision, device);
-  const settings = { size: NETWORK_SIZE, precision, device, ...alone(use), asTrained: use === 'inspection' };
+  const settings = { precision, device, ...alone(use), asTrained: use === 'inspection' };
   const files = chooseModelFiles(choice);
   if (files) {
-    const { engine, facts } = await openLibtorchEngine(files, settings);
-    return { engine, ...facts, precision };
+    const size = trainedSize(metadataIn(files.checkpoint)) ?? NETWORK_SIZE;
+    const { engine, facts } = await openLibtorchEngine(files, { ...settings, size });
+    return { engine: forAnimations(engine), ...facts, precision };
   }
   const { model, metadata } = chooseModel(choice, tell);
   const { config } = model;
-  return { engine: new LibtorchEngine(model, settings), config, metadata, precision };
+  return { engine: new LibtorchEngine(model, { ...settings, size: NETWORK_SIZE }), config, metadata, precision };
 }
+
+/** The engine for pictures of the side that animations have, whatever its networks were trained for. */
+const forAnimations = (engine: Engine): Engine =>
+  engine.size === NETWORK_SIZE ? engine : new ResizedEngine(engine, NETWORK_SIZE);
 
 /** One engine rather than several beside each other. */
 function alone(use: EngineUse['use']): { batchSize?: number; ownThread?: boolean } {
@@ -170,10 +176,10 @@ async function onnxEngine(
   }
   try {
     const { engine, facts } = await openOnnxRuntimeEngine(folder, {
-      ...{ size: manifest.size ?? NETWORK_SIZE, threads, provider },
+      ...{ size: manifest.size ?? trainedSize(manifest.metadata) ?? NETWORK_SIZE, threads, provider },
       ...alone(use),
     });
-    return { engine, ...facts, precision: manifest.precision };
+    return { engine: forAnimations(engine), ...facts, precision: manifest.precision };
   } catch (error) {
     if (provider !== 'cuda' || !(error instanceof ExportedModelError) || error.cause === undefined) throw error;
     const refusal = (error.cause as Error).message.trim();

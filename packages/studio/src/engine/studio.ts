@@ -153,7 +153,7 @@ export class Studio {
     this.#portrait = {
       engine: driven,
       analysis,
-      motion: new MotionTransfer(analysis.keypoints, { names: driven.keypointNames }),
+      motion: new MotionTransfer(analysis.keypoints, { names: driven.keypointNames, space: driven.motion }),
       whole,
       square: {
         left: Math.round(square.left * scale),
@@ -178,10 +178,12 @@ export class Studio {
    * seen of another clip is forgotten.
    */
   async setReference({ frame, square }: Pick<DrivingFrame, 'frame' | 'square'>): Promise<void> {
-    const { engine } = this.#currentModel();
-    const { picture } = readSquare(frame, square, engine.size);
-    const [found] = await (this.#portrait?.engine ?? engine).drive([picture]);
-    this.#portrait?.motion.reset(found!.keypoints);
+    const { size } = this.#currentModel().engine;
+    const { picture } = readSquare(frame, square, size);
+    if (this.#portrait) {
+      const [found] = await this.#portrait.engine.drive([picture]);
+      this.#portrait.motion.reset(found!.keypoints);
+    }
     this.#watch = undefined;
   }
 
@@ -323,13 +325,17 @@ export class Studio {
     return { engine, facts };
   }
 
-  /** The face mesh before the engine, where the model's keypoints have names and the networks that find faces can be had. */
+  /**
+   * The face mesh before the engine, where points of it move the model, or where its keypoints have names and the networks that find
+   * faces can be had.
+   */
   async #guided(engine: OnnxEngine): Promise<Engine> {
-    if (Object.keys(engine.keypointNames).length === 0) return engine;
+    const { meshPoints } = engine.motion;
+    if (Object.keys(engine.keypointNames).length === 0 && !meshPoints) return engine;
     try {
       return new MeshGuidedEngine(engine, await this.#faces.analyzer());
     } catch (error) {
-      if (error instanceof StudioEngineError && error.code === 'offline') return engine;
+      if (error instanceof StudioEngineError && error.code === 'offline' && !meshPoints) return engine;
       throw error;
     }
   }
@@ -368,7 +374,7 @@ export class Studio {
 function abilities(manifest: Manifest): Pick<LoadedModel, 'hasDepth' | 'hasAttention' | 'hasOcclusion' | 'hasNames'> {
   const { graphs } = manifest;
   const gives = (step: keyof Manifest['graphs'], name: string): boolean =>
-    graphs[step].outputs.some((output) => output.name === name);
+    graphs[step]?.outputs.some((output) => output.name === name) ?? false;
   return {
     hasDepth: gives('drive', 'disparity') || gives('source', 'disparity'),
     hasAttention: gives('generate', 'attention_key'),
@@ -380,10 +386,13 @@ function abilities(manifest: Manifest): Pick<LoadedModel, 'hasDepth' | 'hasAtten
 /** Runs all networks once: drivers that cannot do it fail here and not in the middle of a clip. @throws Error */
 async function tryOut(engine: OnnxEngine): Promise<void> {
   const { size } = engine;
+  const { meshPoints } = engine.motion;
   const data = Uint8Array.from({ length: 3 * size * size }, (_, i) => (i * 37) % 251);
+  const picture = { width: size, height: size, data };
+  const value = meshPoints && Float32Array.from({ length: 2 * meshPoints.length }, (_, i) => Math.sin(i) / 2);
   try {
-    const { keypoints } = await engine.setSource({ width: size, height: size, data });
-    const [found] = await engine.drive([{ width: size, height: size, data }]);
+    const { keypoints } = await engine.setSource(picture, value && { keypoints: { value, jacobian: null } });
+    const [found] = meshPoints ? [{ keypoints }] : await engine.drive([picture]);
     await engine.generate([found!.keypoints]);
     if (!keypoints.value.every(Number.isFinite)) throw new Error('its results are not numbers');
   } catch (error) {

@@ -3,7 +3,7 @@
 import { sizeOfName } from '@dagan/libtorch/onnx';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { withCode } from '../../errors.js';
-import { daganConfig, type Manifest, type TensorDescription } from '../../export/manifest.js';
+import { type BySteps, daganConfig, type Manifest, type TensorDescription } from '../../export/manifest.js';
 import type { Picture } from '../../media/pictures/picture.js';
 import type { KeypointSet } from '../../tensors/keypoint-set.js';
 import { type MotionSpace, PLANE } from '../../tensors/motion-space.js';
@@ -48,12 +48,15 @@ const USUAL_SIZE = 256;
 
 type Tensors = Record<string, Tensor>;
 
+/** The steps' graphs, ready to run. */
+type Sessions = Readonly<BySteps<InferenceSession>>;
+
 export class OnnxEngine implements Engine {
   #portrait: Tensors | null = null;
   readonly #isTwin: boolean;
   readonly #runtime: Pick<OnnxRuntime, 'Tensor'>;
   readonly #model: Manifest;
-  readonly #sessions: Readonly<Record<keyof Manifest['graphs'], InferenceSession>>;
+  readonly #sessions: Sessions;
 
   private constructor(
     readonly description: string,
@@ -61,7 +64,7 @@ export class OnnxEngine implements Engine {
     readonly batchSize: number,
     runtime: Pick<OnnxRuntime, 'Tensor'>,
     model: Manifest,
-    sessions: Readonly<Record<keyof Manifest['graphs'], InferenceSession>>,
+    sessions: Sessions,
     isTwin = false,
   ) {
     this.#isTwin = isTwin;
@@ -114,11 +117,13 @@ export class OnnxEngine implements Engine {
     if (!(side > 0 && side % manifest.multiple === 0)) {
       throw new RangeError(`the size of this model's pictures must be a multiple of ${manifest.multiple}, not ${side}`);
     }
-    const sessions: Partial<Record<keyof Manifest['graphs'], InferenceSession>> = {};
+    const sessions: Partial<BySteps<InferenceSession>> = {};
     try {
       // The largest first: what loading it takes beside itself is free again for the others.
       for (const step of ['generate', 'drive', 'source'] as const) {
-        const { file, inputs } = manifest.graphs[step];
+        const graph = manifest.graphs[step];
+        if (!graph) continue;
+        const { file, inputs } = graph;
         const freeDimensionOverrides = knownSizes(inputs, { height: side, width: side });
         sessions[step] = await load(file, { ...session, freeDimensionOverrides });
       }
@@ -127,7 +132,7 @@ export class OnnxEngine implements Engine {
       throw error;
     }
     const words = description ?? `ONNX Runtime, ${manifest.precision}`;
-    return new OnnxEngine(words, side, batchSize, runtime, manifest, sessions as Required<typeof sessions>);
+    return new OnnxEngine(words, side, batchSize, runtime, manifest, sessions as Sessions);
   }
 
   get keypointNames(): Readonly<Record<string, number>> {
@@ -138,10 +143,11 @@ export class OnnxEngine implements Engine {
     return this.#model.motion ?? PLANE;
   }
 
+  /** @throws TypeError if points of the face mesh move the model and the portrait's are not given */
   async setSource(portrait: Picture, { keypoints: given }: { keypoints?: KeypointSet } = {}): Promise<Analysis> {
     this.#release();
-    const { image, found, encoded } = await this.#look(portrait);
     const own = given && this.#keypoints([given]);
+    const { image, found, encoded } = await this.#look(portrait, own);
     const { keypoints, jacobians } = own ?? found;
     this.#portrait = {
       ...encoded,
@@ -156,10 +162,15 @@ export class OnnxEngine implements Engine {
     };
   }
 
-  /** A portrait in both of its steps, in the order in which one needs the other. */
-  async #look(portrait: Picture): Promise<{ image: Tensor; found: Tensors; encoded: Tensors }> {
+  /** A portrait in both of its steps, in the order in which one needs the other; without `drive` from keypoints that are known. */
+  async #look(portrait: Picture, own?: Tensors): Promise<{ image: Tensor; found: Tensors; encoded: Tensors }> {
     const { drive, source } = this.#sessions;
     const image = this.#input([portrait]);
+    if (!drive) {
+      if (!own) return meshIsNeeded();
+      const encoded = (await source.run(chosen(source, { image, source_keypoints: own.keypoints }))) as Tensors;
+      return { image, found: own, encoded };
+    }
     if (this.#seesWithPortrait) {
       const encoded = (await source.run({ image })) as Tensors;
       return { image, found: (await drive.run(chosen(drive, { ...encoded, image }))) as Tensors, encoded };
@@ -170,11 +181,13 @@ export class OnnxEngine implements Engine {
 
   /** Whether a driver is seen in the shape of the portrait. */
   get #seesWithPortrait(): boolean {
-    return this.#sessions.drive.inputNames.length > 1;
+    return (this.#sessions.drive?.inputNames.length ?? 0) > 1;
   }
 
+  /** @throws TypeError if points of the face mesh move the model */
   async drive(frames: readonly Picture[], { withDisparity = false } = {}): Promise<Analysis[]> {
     const { drive } = this.#sessions;
+    if (!drive) return meshIsNeeded();
     if (this.#seesWithPortrait && !this.#portrait) return this.#driveAlone(frames);
     const image = this.#input(frames);
     const wanted = drive.outputNames.filter((name) => withDisparity || name !== 'disparity');
@@ -312,6 +325,10 @@ export class OnnxEngine implements Engine {
     for (const tensor of Object.values(this.#portrait ?? {})) tensor.dispose();
     this.#portrait = null;
   }
+}
+
+function meshIsNeeded(): never {
+  throw new TypeError('landmarks of the face mesh move this model, and it has no network that finds them');
 }
 
 /** Sizes of the dimensions that follow from the pictures' size. */

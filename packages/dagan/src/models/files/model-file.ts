@@ -118,6 +118,17 @@ function fill(model: AnimationModel, tensors: NamedTensors, parts: readonly Part
   return [...tensors.keys()].filter((name) => !own.some(({ prefix }) => name.startsWith(prefix)));
 }
 
+/** Side of the pictures that a model was trained for, in pixels, where its file or the manifest of its export says it. */
+export function trainedSize({ training_size: side }: ModelMetadata): number | undefined {
+  return side !== undefined && /^[1-9]\d{1,4}$/.test(side) ? Number(side) : undefined;
+}
+
+/** What the file of a model says of it. @throws CheckpointError if it cannot be read */
+export function metadataIn(path: string): ModelMetadata {
+  using file = openCheckpoint(path);
+  return metadataOf(file);
+}
+
 /** What the file of a model says of it. */
 function metadataOf({ metadata }: CheckpointFile): ModelMetadata {
   if (metadata.format === MODEL_FORMAT) return metadata;

@@ -4,7 +4,7 @@
 import { nn, type Tensor } from '@dagan/libtorch';
 import type { Keypoints } from '../../tensors/keypoint-set.js';
 import type { MotionSpace } from '../../tensors/motion-space.js';
-import type { AnimationModel, NamedTensorList } from '../animation-model.js';
+import type { AnimationModel, NamedTensorList, SourceTensors } from '../animation-model.js';
 import { askTheMesh, drawLandmarks, LANDMARK_MOTION, requireLandmarks } from '../drawn-landmarks.js';
 import { blockWidths, downBlocks, type LandmarkBlock } from '../landmark-blocks.js';
 import { ImageAttention, type Tokens, tokensOf } from './blender.js';
@@ -13,19 +13,23 @@ import { FrameDecoder } from './decoder.js';
 import { LandmarkTransformer } from './landmark-transformer.js';
 import { TargetEncoder } from './target-encoder.js';
 
-/** What is computed once per person. */
-export type MarionetteSource = {
-  /** The first portrait, [N, 3, H, W]. */
-  image: Tensor;
+/** Of a person, what frames are painted with. */
+export type MarionetteFeatures = {
+  /** Height and width of the portraits, and so of frames. */
+  size: readonly [height: number, width: number];
   /** The means of all portraits' features, from the largest map to the smallest, [N, C_i, h_i, w_i]. */
   maps: readonly Tensor[];
   /** What attention looks into. */
   tokens: Tokens;
-  /** By which the first portrait's features were warped, [N, 2, H / 2, W / 2]. */
-  flow: Tensor;
   /** The first portrait's landmarks. */
   keypoints: Keypoints;
   disparity: null;
+};
+
+/** What is computed once per person. */
+export type MarionetteSource = MarionetteFeatures & {
+  /** By which the first portrait's features were warped, [N, 2, H / 2, W / 2]. */
+  flow: Tensor;
 };
 
 export type MarionetteFrame = {
@@ -73,6 +77,21 @@ export class Marionette extends nn.Module implements AnimationModel {
     return {};
   }
 
+  get sourceTensors(): SourceTensors {
+    return {
+      tensorsOf: ({ maps, tokens: { values, places } }: MarionetteSource) => ({
+        ...Object.fromEntries(maps.map((map, i) => [`map${i}`, map])),
+        ...{ token_values: values, token_places: places },
+      }),
+      sourceOf: ({ token_values: values, token_places: places, ...maps }, keypoints, side): MarionetteFeatures => ({
+        size: [side, side],
+        maps: Array.from({ length: this.config.numDownBlocks }, (_, i) => maps[`map${i}`]!),
+        tokens: { values: values!, places: places! },
+        ...{ keypoints, disparity: null },
+      }),
+    };
+  }
+
   /**
    * @param image the portrait whose pose motion begins from, [N, 3, H, W] in [0, 1]
    * @param others of the same person, each likewise
@@ -81,9 +100,10 @@ export class Marionette extends nn.Module implements AnimationModel {
    */
   source(image: Tensor, others: readonly Tensor[] = [], landmarks: readonly Tensor[] = []): MarionetteSource {
     const portraits = [image, ...others];
+    const size = [image.size(2), image.size(3)] as const;
     requireLandmarks(portraits, landmarks);
     const targets = portraits.map((portrait, k) =>
-      this.targetEncoder.forward(portrait, drawLandmarks(landmarks[k]!, [portrait.size(2), portrait.size(3)])),
+      this.targetEncoder.forward(portrait, drawLandmarks(landmarks[k]!, size)),
     );
     // Moving features is linear in them, so that the mean may be taken before.
     const maps = targets[0]!.maps.slice(0, -1).map((_, i) =>
@@ -94,7 +114,7 @@ export class Marionette extends nn.Module implements AnimationModel {
     );
     const tokens = tokensOf(targets.map(({ maps }) => maps.at(-1)!));
     const keypoints = { value: landmarks[0]!, jacobian: null };
-    return { image, maps, tokens, flow: targets[0]!.flow, keypoints, disparity: null };
+    return { size, maps, tokens, flow: targets[0]!.flow, keypoints, disparity: null };
   }
 
   /** @throws TypeError always: the face mesh finds what moves this model */
@@ -103,13 +123,13 @@ export class Marionette extends nn.Module implements AnimationModel {
   }
 
   /** A frame for each set of landmarks [N, 68, 2], which the landmark transformer puts into the portrait's shape if there is one. */
-  generate(source: MarionetteSource, { value }: Keypoints): MarionetteFrame {
+  generate(source: MarionetteFeatures, { value }: Keypoints): MarionetteFrame {
     return this.paint(source, this.landmarkTransformer?.forward(source.keypoints.value, value) ?? value);
   }
 
   /** A frame for each set of landmarks [N, 68, 2] as they are; one source may serve them all. */
-  paint({ image, maps, tokens }: MarionetteSource, landmarks: Tensor): MarionetteFrame {
-    const drawing = drawLandmarks(landmarks, [image.size(2), image.size(3)]);
+  paint({ size, maps, tokens }: MarionetteFeatures, landmarks: Tensor): MarionetteFrame {
+    const drawing = drawLandmarks(landmarks, size);
     let x = drawing.mul(2).sub(1);
     for (const block of this.driverEncoder) x = block.forward(x);
     for (const block of this.blender) x = block.forward(x, tokens);
@@ -121,9 +141,9 @@ export class Marionette extends nn.Module implements AnimationModel {
   }
 
   /** Drawings of both sides' landmarks, as the networks see them, the flow that takes the portrait's pose out, and the frame. */
-  seen({ image, flow, keypoints }: MarionetteSource, _: null, frame: MarionetteFrame): NamedTensorList {
+  seen({ size, flow, keypoints }: MarionetteSource, _: null, frame: MarionetteFrame): NamedTensorList {
     return [
-      ['source_drawing', drawLandmarks(keypoints.value, [image.size(2), image.size(3)])],
+      ['source_drawing', drawLandmarks(keypoints.value, size)],
       ['driving_drawing', frame.drawing],
       ['target_flow', flow],
       ['prediction', frame.prediction],

@@ -4,22 +4,26 @@
 import { nn, type Tensor } from '@dagan/libtorch';
 import type { Keypoints } from '../../tensors/keypoint-set.js';
 import type { MotionSpace } from '../../tensors/motion-space.js';
-import type { AnimationModel, NamedTensorList } from '../animation-model.js';
+import type { AnimationModel, NamedTensorList, SourceTensors } from '../animation-model.js';
 import { askTheMesh, drawLandmarks, LANDMARK_MOTION, requireLandmarks } from '../drawn-landmarks.js';
 import { NEURALHEAD_PAPER, type NeuralHeadConfig } from './config.js';
 import { Embedder, LandmarkGenerator } from './generator.js';
 
-/** What is computed once per person. */
-export type NeuralHeadSource = {
-  /** The first portrait, [N, 3, H, W]. */
-  image: Tensor;
-  /** The mean of the portraits' embeddings, [N, E]. */
-  embedding: Tensor;
+/** Of a person, what frames are painted with. */
+export type NeuralHeadStyle = {
+  /** Height and width of the portraits, and so of frames. */
+  size: readonly [height: number, width: number];
   /** Of the adaptive norms, [N, S]. */
   style: Tensor;
   /** The first portrait's landmarks. */
   keypoints: Keypoints;
   disparity: null;
+};
+
+/** What is computed once per person. */
+export type NeuralHeadSource = NeuralHeadStyle & {
+  /** The mean of the portraits' embeddings, [N, E]. */
+  embedding: Tensor;
 };
 
 export type NeuralHeadFrame = {
@@ -56,6 +60,15 @@ export class NeuralHead extends nn.Module implements AnimationModel {
     return {};
   }
 
+  get sourceTensors(): SourceTensors {
+    return {
+      tensorsOf: ({ style }: NeuralHeadSource) => ({ style }),
+      sourceOf: ({ style }, keypoints, side): NeuralHeadStyle => ({
+        ...{ size: [side, side], style: style!, keypoints, disparity: null },
+      }),
+    };
+  }
+
   /**
    * @param image the portrait whose pose motion begins from, [N, 3, H, W] in [0, 1]
    * @param others of the same person, each likewise
@@ -64,13 +77,14 @@ export class NeuralHead extends nn.Module implements AnimationModel {
    */
   source(image: Tensor, others: readonly Tensor[] = [], landmarks: readonly Tensor[] = []): NeuralHeadSource {
     const portraits = [image, ...others];
+    const size = [image.size(2), image.size(3)] as const;
     requireLandmarks(portraits, landmarks);
     const embeddings = portraits.map((portrait, k) =>
-      this.embedder.forward(portrait, drawLandmarks(landmarks[k]!, [portrait.size(2), portrait.size(3)])),
+      this.embedder.forward(portrait, drawLandmarks(landmarks[k]!, size)),
     );
     const embedding = embeddings.reduce((sum, each) => sum.add(each)).div(embeddings.length);
     const keypoints = { value: landmarks[0]!, jacobian: null };
-    return { image, embedding, style: this.landmarkGenerator.style(embedding), keypoints, disparity: null };
+    return { size, embedding, style: this.landmarkGenerator.style(embedding), keypoints, disparity: null };
   }
 
   /** @throws TypeError always: the face mesh finds what moves this model */
@@ -79,13 +93,13 @@ export class NeuralHead extends nn.Module implements AnimationModel {
   }
 
   /** A frame for each set of landmarks [N, 68, 2]; one source may serve them all. */
-  generate(source: NeuralHeadSource, { value }: Keypoints): NeuralHeadFrame {
+  generate(source: NeuralHeadStyle, { value }: Keypoints): NeuralHeadFrame {
     return this.paint(source, value);
   }
 
   /** The same of landmarks as a tensor. */
-  paint({ image, style }: NeuralHeadSource, landmarks: Tensor): NeuralHeadFrame {
-    const drawing = drawLandmarks(landmarks, [image.size(2), image.size(3)]);
+  paint({ size, style }: NeuralHeadStyle, landmarks: Tensor): NeuralHeadFrame {
+    const drawing = drawLandmarks(landmarks, size);
     const prediction = this.landmarkGenerator.forward(drawing, style);
     return { drawing, prediction, deformation: null, occlusionMap: null };
   }
@@ -95,9 +109,9 @@ export class NeuralHead extends nn.Module implements AnimationModel {
   }
 
   /** Drawings of both sides' landmarks, the embedding, its style and the frame. */
-  seen({ image, embedding, style, keypoints }: NeuralHeadSource, _: null, frame: NeuralHeadFrame): NamedTensorList {
+  seen({ size, embedding, style, keypoints }: NeuralHeadSource, _: null, frame: NeuralHeadFrame): NamedTensorList {
     return [
-      ['source_drawing', drawLandmarks(keypoints.value, [image.size(2), image.size(3)])],
+      ['source_drawing', drawLandmarks(keypoints.value, size)],
       ['driving_drawing', frame.drawing],
       ['embedding', embedding],
       ['style', style],

@@ -117,6 +117,8 @@ export class Progress<Batch extends object> {
 
   #export(path: string, step: number): void {
     const { stage, trainee } = this.learning;
-    trainee.export(path, { name: stage.config.name, training_steps: `${step}`, ...this.metadata });
+    const { name, steps } = stage.config;
+    const facts = { name, training_steps: `${step}`, training_size: `${stage.sizeAt(steps - 1)}` };
+    trainee.export(path, { ...facts, ...this.metadata });
   }
 }
