@@ -62,7 +62,7 @@ export const TARGETS = {
   },
 
   async exported(folder) {
-    const [{ formulaModel, SMALL_WITHOUT_DEPTH }, { exportModel, readManifest, exportedFiles, readExportedFile }] =
+    const [{ formulaModel, SMALL_WITHOUT_DEPTH }, { exportModel, readManifest, exportedFiles, checkExportedFile }] =
       await Promise.all([built('dagan/dist/test/cli-run.js'), built('dagan/dist/src/export/index.js')]);
     const whole = join(folder, 'whole');
     await exportModel(formulaModel(SMALL_WITHOUT_DEPTH), whole);
@@ -76,7 +76,7 @@ export const TARGETS = {
       await keep(name, changed);
       await writeFile(join(copy, name), changed);
       try {
-        for (const file of exportedFiles(readManifest(copy))) await readExportedFile(copy, file);
+        for (const file of exportedFiles(readManifest(copy))) checkExportedFile(copy, file);
       } finally {
         await writeFile(join(copy, name), bytes);
       }

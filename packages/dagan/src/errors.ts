@@ -76,8 +76,8 @@ export type ProblemValues = {
   'several-models': { path: string; names: readonly string[] };
   /** Published weights that need a depth network, or its second half. */
   'depth-files-missing': { missing: readonly ('encoder' | 'decoder')[] };
-  /** Landmarks of a face are to move a model, in a picture that shows none. */
-  'no-mesh': Record<never, never>;
+  /** Landmarks of a face are to move a model, in a picture that shows none: a portrait (counted from 0), or a file. */
+  'no-mesh': { portrait?: number; path?: string };
   /** A network is to find what only the face mesh does. */
   'mesh-alone': Record<never, never>;
   /** Keypoints of the face mesh, or motion by parts of the face, for a model whose keypoints have no names. */

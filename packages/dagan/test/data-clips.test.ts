@@ -176,6 +176,7 @@ test('a root that is missing, bare or comes with a broken index is refused with 
     ['[{"file": "a"}, {"id": "x"}]', /entry 1 has no 'file'/],
     ['[null]', /entry 0 has no 'file'/],
     ['[{"file": "a", "motion": "much"}]', /entry 0: 'motion' must be a number, not "much"/],
+    [`[{"file": "a", "motion": "${'much'.repeat(2000)}"}]`, /^.{0,400}'motion' must be a number, not "much.{0,100}$/],
   ] as const) {
     await writeFile(index, content);
     assert.match(await refusal(root, {}, index), reason);

@@ -490,6 +490,7 @@ test('broken exports are refused with the file and what is wrong with it', async
   const cases: [string, RegExp][] = [
     ['{', /manifest\.json: .*JSON.*export the model again/],
     [`${text.slice(0, 20)}&${text.slice(20)}`, /^[^\n]*manifest\.json: [^\n]*; export the model again$/],
+    [altered(['architecture'], 'x'.repeat(5000)), /manifest\.json: config\.system must be "x{50,80}\.\.\., .{0,200}$/],
     ['[]', /manifest\.json: the configuration must be a mapping/],
     [altered(['format'], 'other'), /format must be "dagan-onnx-2", not "other"/],
     [altered(['keypoints'], undefined), /keypoints is missing/],

@@ -5,9 +5,13 @@ import { execFile } from 'node:child_process';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import type { EncodedPacketSink } from 'mediabunny';
 import sharp from 'sharp';
+import { UNEDITED } from '../src/media/formats/edit-list.js';
 import { gifFrame, gifFrames, gifHeader, gifTrailer } from '../src/media/formats/gif-blocks.js';
+import { PacketTimes } from '../src/media/formats/packet-times.js';
 import {
   type Clip,
   createClipWriter,
@@ -173,20 +177,53 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
 test('an open clip hands out other frames than it was opened for, otherwise cut, and then its own again', async () => {
   await writeScene(file('parts.mp4'), 20);
   await writeScene(file('parts/'), 6);
-  for (const [name, start, end] of [
-    ['parts.mp4', 4, 18],
-    ['parts', 1, 6],
+  await writeScene(file('parts.webm'), 340, { width: 16, height: 16 }); // no index: 300 frames are looked at on opening
+  for (const [name, start, end, later] of [
+    ['parts.mp4', 4, 18, 15],
+    ['parts', 1, 6, 4],
+    ['parts.webm', 4, 18, 335],
   ] as const) {
     await using clip = await openClip(file(name), { start, end });
-    for (const part of [{ every: 3 }, { start: 2, end: 5, transform: { size: [32, 24] } }, { start: 0 }] as const) {
+    for (const part of [
+      { every: 3 },
+      { start: 2, end: 5, transform: { size: [32, 24] } },
+      { start: later, end: later + 2 },
+      { start: 0 },
+    ] as const) {
       const own = await all(clip.frames(part));
       const { frames } = await readAll(file(name), { start, end, ...part });
       assert.deepEqual(own, frames, `${name} ${JSON.stringify(part)}`);
     }
     assert.deepEqual(await all(clip.frames()), (await readAll(file(name), { start, end })).frames);
     await assert.rejects(all(clip.frames({ start: 5, end: 5 })), RangeError);
-    await assert.rejects(all(clip.frames({ start: 99, end: 100 })), MediaError);
+    await assert.rejects(all(clip.frames({ start: 999, end: 1000 })), MediaError);
   }
+});
+
+test('whatever frames of a clip are asked for, its packets are gone through once', async () => {
+  const packets = Array.from({ length: 25_000 }, (_, i) => ({ timestamp: i / 25 }));
+  let read = 0;
+  const sink = {
+    async *packets(from = packets[0]!) {
+      for (const packet of packets.slice(packets.indexOf(from))) {
+        read += packet === from && from !== packets[0] ? 0 : 1;
+        yield packet;
+      }
+    },
+  };
+  const times = new PacketTimes(sink as unknown as EncodedPacketSink, UNEDITED, true);
+  const upTo = (start: number, end?: number) => times.upTo({ path: 'hours.mp4', start, end });
+  assert.equal((await upTo(0, 10)).complete, false);
+  const opened = read;
+  for (const start of [22_000, 22_010, 100, 0]) {
+    const { shown, complete } = await upTo(start, start + 10);
+    assert.deepEqual([shown[start]!.time, complete], [start / 25, false]);
+  }
+  assert.ok(opened < read && read < 22_100, `${read} packets`);
+  const all = await upTo(24_990);
+  assert.deepEqual([all.shown.length, all.complete, read], [25_000, true, 25_000]);
+  await upTo(24_000);
+  assert.equal(read, 25_000);
 });
 
 test('a new iteration over a clip ends the one before it', async () => {
@@ -528,6 +565,27 @@ test('a program that ends with clips open ends at once, quietly, and leaves no h
   const thrown = run(process.execPath, ['--input-type=module', '-e', `${script}\nthrow new Error('unexpected');`]);
   await assert.rejects(thrown, /unexpected/);
   assert.deepEqual(await names(inner), []);
+});
+
+test('of a program that is killed no half-written file is left', async () => {
+  await makeMp4(file('killed.mp4'), { frames: 60 });
+  const inner = file('killed');
+  await mkdir(inner);
+  const media = new URL('../src/media/index.js', import.meta.url).href;
+  for (const name of ['out.mp4', 'out.gif', 'frames/']) {
+    const script = `
+      import { createClipWriter, openClip } from ${JSON.stringify(media)};
+      const clip = await openClip(${JSON.stringify(file('killed.mp4'))});
+      const writer = await createClipWriter(${JSON.stringify(join(inner, name))}, { width: 64, height: 48, frameRate: 25 });
+      let added = 0;
+      for await (const { picture } of clip.frames()) { await writer.add(picture); if (++added === 6) break; }
+      process.kill(process.pid, 'SIGKILL');`;
+    const words = ['--input-type=module', '-e', script];
+    await assert.rejects(promisify(execFile)(process.execPath, words), { signal: 'SIGKILL' });
+    const patience = Date.now() + 20_000;
+    while ((await names(inner)).length > 0 && Date.now() < patience) await setTimeout(50);
+    assert.deepEqual(await names(inner), [], name);
+  }
 });
 
 test('frames arrive one after the other as pictures of their own', async () => {

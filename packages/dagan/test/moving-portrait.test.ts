@@ -2,8 +2,12 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { cropPicture, readPicture, saveModel, writePicture } from '../src/index.js';
-import { type AnimateClipOptions, animateClip } from '../src/pipelines/index.js';
+import { fileURLToPath } from 'node:url';
+import { manualSeed } from '@dagan/libtorch';
+import { createClipWriter, cropPicture, readPicture, saveModel, writePicture } from '../src/index.js';
+import { createPicture, type Picture } from '../src/media/index.js';
+import { NeuralHead } from '../src/models/neuralhead/neuralhead.js';
+import { type AnimateClipOptions, animateClip, type PipelineEvent } from '../src/pipelines/index.js';
 import { writeMotion } from '../src/pipelines/motion-file.js';
 import { formulaModel, SMALL_WITHOUT_DEPTH } from './cli-run.js';
 import { inspect, makeMp4, names, readAll, scene, temporaryFolder } from './media-fixtures.js';
@@ -85,4 +89,61 @@ test('pasted back, what lies outside of the square is that of each frame', async
     const outside = { left: 0, top: 0, width: 16, height: 64 }; // the square is 64 x 64 in the middle of 96 x 64
     assert.deepEqual(cropPicture(picture, outside).data, cropPicture(given[k]!.picture, outside).data, name);
   }
+});
+
+const example = (name: string): string => fileURLToPath(new URL(`../../../../examples/${name}`, import.meta.url));
+
+async function writeClip(name: string, pictures: readonly Picture[]): Promise<string> {
+  const { width, height } = pictures[0]!;
+  await using writer = await createClipWriter(path(name), { width, height, frameRate: 25 });
+  for (const picture of pictures) await writer.add(picture);
+  await writer.finish();
+  return path(name);
+}
+
+test('where a portrait that the face mesh drives shows no face, the last frame that does stays', async () => {
+  manualSeed(1);
+  using landmarks = new NeuralHead({
+    ...{ system: 'neuralhead-ff', blockExpansion: 16, maxFeatures: 32 },
+    ...{ numEmbedderBlocks: 3, numDownBlocks: 2, numBottleneckBlocks: 1 },
+  }).eval();
+  saveModel(path('landmarks.safetensors'), landmarks, { name: 'landmarks' });
+  const { frames } = await readAll(example('driving.mp4'), { end: 30 });
+  const [a, b, c] = [frames[0]!.picture, frames[14]!.picture, frames[29]!.picture] as [Picture, Picture, Picture];
+  const black = createPicture(a.width, a.height);
+  const portrait = await writeClip('faded.mp4', [black, a, b, black, black, c]);
+  for (const model of ['landmarks', 'named']) {
+    const told: PipelineEvent[] = [];
+    const options: Partial<AnimateClipOptions> = {
+      ...{ checkpoint: path(`${model}.safetensors`), keypoints: 'mesh', pasteBack: true },
+      crop: { kind: 'auto' },
+      onEvent: (event) => void told.push(event),
+    };
+    await animateClip(order(portrait, example('portrait.png'), `${model}/`, options)); // one picture drives all along
+    const made = await framesOf(model);
+    assert.equal(made.length, 6);
+    const same = (i: number, k: number): boolean => made[i]!.equals(made[k]!);
+    assert.ok(same(0, 1), `${model}: the first frame with a face stands for those before it`);
+    assert.ok(same(2, 3) && same(3, 4), `${model}: the last frame with a face stays`);
+    assert.ok(!same(1, 2) && !same(4, 5), `${model}: frames with a face move on`);
+    const absent = told.filter((event) => event.type === 'warning' && event.code === 'face-absent');
+    assert.equal(absent.length, 1);
+    assert.match((absent[0] as { message: string }).message, /faded\.mp4: 3 frames do not show the face \(0, 3 to 4\)/);
+  }
+});
+
+test('a portrait without any face is named where landmarks of one are needed', async () => {
+  const landmarks = { checkpoint: path('landmarks.safetensors'), keypoints: 'mesh' } as const;
+  const black = createPicture(96, 96);
+  const clip = await writeClip('black.mp4', [black, black, black]);
+  await writePicture(path('black.png'), black);
+  for (const [portrait, told] of [
+    [clip, /black\.mp4: none of its 3 frames shows a face/],
+    [path('black.png'), /black\.png: shows no face/],
+  ] as const) {
+    await assert.rejects(animateClip(order(portrait, example('portrait.png'), 'none/', landmarks)), {
+      ...{ name: 'DaganError', code: 'no-mesh', message: told },
+    });
+  }
+  assert.ok(!(await names(folder)).includes('none'), 'nothing is written');
 });

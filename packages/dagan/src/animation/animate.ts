@@ -21,8 +21,10 @@ export type AnimateOptions = MotionOptions & DrivingOptions;
 export type DrivingFrame = {
   /** Seconds at which it is shown; smoothing goes by it. */
   timestamp?: number;
-  /** The portrait's own frame at that time, of the engine's size, where the portrait is a clip. */
+  /** The portrait's own frame at that time, of the engine's size, where the portrait is a clip; the same again while it rests. */
   portrait?: Picture;
+  /** The face in it, where it is known. */
+  portraitFace?: FaceMesh;
 };
 
 /** A driving frame as a picture; `watch` may tell frames by their numbers. */
@@ -117,9 +119,11 @@ export async function* animateBy<Input extends DrivingFrame>(
     space: engine.motion,
     ...options,
   });
+  let shown: Picture | undefined;
   for await (const batch of driven) {
-    const portrait = batch[0]?.input.portrait;
-    if (portrait) motion.portrait = (await engine.setSource(portrait)).keypoints;
+    const { portrait, portraitFace: face } = batch[0]?.input ?? {};
+    if (portrait && portrait !== shown) motion.portrait = (await engine.setSource(portrait, { face })).keypoints;
+    shown = portrait;
     const keypoints = batch.map(({ input, driving, hasFace, angles }) =>
       angles ? motion.turned(angles) : motion.next(driving.keypoints, input.timestamp, hasFace),
     );

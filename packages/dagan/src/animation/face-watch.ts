@@ -76,8 +76,15 @@ export class FaceWatch {
   }
 }
 
-/** What is to be said of frames without the face; undefined if there are none. */
-export function tellAbsences(absences: readonly Absence[]): string | undefined {
+/**
+ * What is to be said of frames without the face; undefined if there are none.
+ *
+ * @param instead what is seen there
+ */
+export function tellAbsences(
+  absences: readonly Absence[],
+  instead = 'so the portrait rests there',
+): string | undefined {
   if (absences.length === 0) return undefined;
   const held = absences.reduce((sum, { first, end }) => sum + end - first, 0);
   const named = ({ first, end }: Absence): string => (end - first === 1 ? `${first}` : `${first} to ${end - 1}`);
@@ -86,5 +93,5 @@ export function tellAbsences(absences: readonly Absence[]): string | undefined {
   const what = held === 1 ? '1 frame does not show the face' : `${held} frames do not show the face`;
   const cut = absences.find(({ sight }) => sight === 'another');
   const another = cut ? `; at frame ${cut.first} somebody else comes into the picture, or a cut` : '';
-  return `${what} (${listed}${more}), so the portrait rests there${another}`;
+  return `${what} (${listed}${more}), ${instead}${another}`;
 }

@@ -104,16 +104,20 @@ export class MeshGuidedEngine implements Engine {
     const { meshPoints } = this.motion ?? {};
     if (meshPoints) {
       const sets: KeypointSet[] = [];
-      for (const picture of [portrait, ...others]) {
-        const mesh = await this.faces.track(picture, picture === portrait ? face : undefined);
-        if (!mesh) throw new DaganError('no-mesh', 'there is no face in a portrait whose landmarks move it', {});
+      for (const [number, picture] of [portrait, ...others].entries()) {
+        const mesh = number === 0 ? await this.#faceOf(picture, face) : await this.faces.track(picture);
+        if (!mesh) {
+          throw new DaganError('no-mesh', 'there is no face in a portrait whose landmarks move it', {
+            portrait: number,
+          });
+        }
         sets.push({ value: placesOfMesh(mesh, picture, meshPoints), jacobian: null });
       }
       const [keypoints, ...othersKeypoints] = sets;
       this.#last = keypoints!.value;
       return this.engine.setSource(portrait, { keypoints: keypoints!, others, othersKeypoints });
     }
-    const mesh = await this.faces.track(portrait, face);
+    const mesh = await this.#faceOf(portrait, face);
     if (!mesh) return this.engine.setSource(portrait, { others });
     // Of the portraits after the first it is known whether the mesh tells all keypoints; then no network needs to find any.
     const told = keypointsOfMesh(mesh, portrait, this.keypointNames, this.#count);
@@ -122,6 +126,11 @@ export class MeshGuidedEngine implements Engine {
     this.#count = seen!.keypoints.value.length / 2;
     const keypoints = placed(seen!.keypoints, keypointsOfMesh(mesh, portrait, this.keypointNames, this.#count));
     return this.engine.setSource(portrait, { others, keypoints });
+  }
+
+  /** The face of a portrait, looked at closely; the one that is known where that finds none. */
+  async #faceOf(portrait: Picture, known?: FaceMesh): Promise<FaceMesh | undefined> {
+    return (await this.faces.track(portrait, known)) ?? known;
   }
 
   async drive(frames: readonly Picture[], { faces, withDisparity }: DriveOptions = {}): Promise<Analysis[]> {

@@ -8,6 +8,7 @@ import { defaultCheckpoint } from '../pipelines/default-model.js';
 import { chooseFigureEngine } from '../pipelines/figure-engine.js';
 import { inspectPair } from '../pipelines/inspect.js';
 import { inspectionSheet } from '../pipelines/inspection-sheet.js';
+import { namingPortraits } from '../pipelines/naming-portraits.js';
 import { checkWritable, guardInputs } from '../pipelines/pairs.js';
 import { readCentre } from '../pipelines/squares.js';
 import { VERSION } from '../version.js';
@@ -86,7 +87,7 @@ async function runInspect(source: string, driving: string, options: InspectOptio
   };
   await using figure = await chooseFigureEngine(options, reporter.tell, { use: 'inspection' });
   const { engine, config, metadata, precision } = figure;
-  const found = await inspectPair(engine, pictures);
+  const found = await namingPortraits([source, ...portraits], inspectPair(engine, pictures));
   const tensors = [...found].map(([name, { shape, data }]) => ({ name, dtype: 'float32' as const, shape, data }));
   writeSafetensors(output, tensors, {
     made_by: `dagan ${VERSION}`,

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { nameBelow } from '../media/below.js';
-import { MediaError, systemCode, toMediaError } from '../media/errors.js';
+import { MediaError, shown, systemCode, toMediaError } from '../media/errors.js';
 
 /** What an index or a list says of a clip. */
 export type ClipFacts = { identity?: string; tier?: string; motion?: number };
@@ -30,7 +30,7 @@ export async function readClipIndex(path: string): Promise<Map<string, ClipFacts
       const value: unknown = entry?.[name];
       if (value === undefined || value === null) return undefined;
       if (typeof value !== type) {
-        throw new MediaError(path, `entry ${number}: '${name}' must be a ${type}, not ${JSON.stringify(value)}`);
+        throw new MediaError(path, `entry ${number}: '${name}' must be a ${type}, not ${shown(value)}`);
       }
       return value as Type extends 'string' ? string : number;
     };

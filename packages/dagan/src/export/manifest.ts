@@ -1,4 +1,5 @@
 // What stands beside exported graphs: manifest.json. Needs neither LibTorch nor Node.
+import { shown } from '../media/errors.js';
 import type { SystemConfig } from '../models/animation-model.js';
 import type { ModelConfig } from '../models/config/config.js';
 import {
@@ -169,7 +170,9 @@ export function checkManifest(value: unknown): Manifest {
   if (checked.architecture === DAGAN) return { ...checked, config: checkModelConfig(checked.config) };
   const { system } = checked.config;
   if (system === checked.architecture) return checked;
-  throw new TypeError(`config.system must be ${checked.architecture}, as architecture says, not ${system}`);
+  throw new TypeError(
+    `config.system must be ${shown(checked.architecture)}, as architecture says, not ${shown(system)}`,
+  );
 }
 
 /** The configuration of a DaGAN or first-order model; null for other systems. */

@@ -12,10 +12,27 @@ export class MediaError extends Error {
   readonly reason: string;
 
   constructor(path: string, reason: string, options?: ErrorOptions) {
-    super(`${path}: ${reason}`, options);
+    const brief = briefly(reason);
+    super(`${path}: ${brief}`, options);
     this.path = path;
-    this.reason = reason;
+    this.reason = brief;
   }
+}
+
+/** The most characters of a message beside its path: what a damaged file holds may be quoted in it, of any length. */
+const LONGEST_REASON = 800;
+
+/** A text of which too much is left out in the middle. */
+function briefly(text: string): string {
+  if (text.length <= LONGEST_REASON) return text;
+  const half = LONGEST_REASON / 2;
+  return `${text.slice(0, half)} ... ${text.slice(-half)}`;
+}
+
+/** A value from a file in a message: as JSON, and no more than its beginning. */
+export function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 60)}...` : text;
 }
 
 const SYSTEM_REASONS: Record<string, string> = {
@@ -49,7 +66,7 @@ export function systemCode(error: unknown): string | undefined {
 
 /** An error's whole message in one line: JSON's quotes the text, with its line breaks. */
 export const oneLine = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').trim();
+  briefly((error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').trim());
 
 /** What libvips says before the reason, once for each place that it sought in vain. */
 const NO_REASON = /^([\w ]+: )?source: bad seek|^\W*$/;

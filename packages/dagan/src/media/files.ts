@@ -11,6 +11,11 @@ process.on('exit', () => {
   for (const part of unfinished) rmSync(part, { recursive: true, force: true, maxRetries: 3 }); // an encoder may still be filling it
 });
 
+/** Takes a `part` over that another process has begun: it is removed should this one end, as it does when that one was killed. */
+export function adoptPart(part: string): void {
+  unfinished.add(part);
+}
+
 /** Bytes that a name made here may have, however short the final one is. */
 const SHORT_NAME = 64;
 

@@ -1,7 +1,7 @@
 // A portrait and what drives it in, an animated clip out, from files to a file: find the faces, decode, animate, compose,
 // encode, frame by frame. All that `animate` of the command line does, for any program.
 
-import { animateBy, type DrivenFrame } from '../animation/animate.js';
+import { animateBy } from '../animation/animate.js';
 import type { Analysis, Engine } from '../animation/engine.js';
 import type { Playback } from '../animation/motion-template.js';
 import type { TransferOptions } from '../animation/transfer.js';
@@ -13,16 +13,18 @@ import type { EngineChoice } from './choose-engine.js';
 import type { KeypointSource } from './choose-keypoints.js';
 import { NETWORK_SIZE } from './choose-model.js';
 import { type Composer, sideBySideComposer, squareComposer, wholeComposer } from './compose.js';
-import type { Driver, DriverFrame, ReferenceFrame } from './driver.js';
+import type { Driver, ReferenceFrame } from './driver.js';
 import { type PipelineEvent, Teller } from './events.js';
 import { FaceFinder } from './find-faces.js';
 import { expectedFrames } from './frame-rate.js';
 import type { HeadTurn } from './head-turn.js';
 import { requireMerging } from './merging.js';
+import { beside, type SeenFrame } from './moving-portrait.js';
+import { namingPortraits } from './naming-portraits.js';
 import { openDriver } from './open-driver.js';
 import { checkOutput, createOutput, isVideoOutput } from './output.js';
 import { checkTarget, guardInputs, type Pair } from './pairs.js';
-import { Portrait, type PortraitFrame } from './portrait.js';
+import { Portrait } from './portrait.js';
 import type { CropChoice } from './told-squares.js';
 
 /** How a portrait is animated. */
@@ -160,16 +162,17 @@ export class ClipAnimator implements AsyncDisposable {
     const { engine, metadata, signer, model } = await opening;
     signal?.throwIfAborted();
     let started = performance.now();
-    const framing = { crop, whole: pasteBack, most: settings.size, withLook: driver.searches, signal };
+    const framing = { crop, whole: pasteBack, most: settings.size, withLook: driver.searches, engine, signal };
     const ready = await face.ready(this.#faces, framing);
     const reference = await driver.look(ready.look);
     const faceSeconds = (performance.now() - started) / 1000;
 
     const stages: StageTimes = { source: 0, drive: 0, generate: 0 };
     const timed = timedEngine(engine, stages);
-    const { square: source, canvas } = ready.first;
+    const { square: source, canvas, face: mesh } = ready.first;
     const others = await this.#others(onWarning);
-    const analysis = await timed.setSource(source, { others, face: ready.face });
+    const paths = [portrait, ...(settings.portraits ?? [])];
+    const analysis = await namingPortraits(paths, timed.setSource(source, { others, face: mesh }));
     const anchor = await driver.anchor(engine, analysis, { reference, model });
     const isVideo = isVideoOutput(output);
     const compose = await this.#composer(engine, { canvas, square: ready.place, source, analysis, isVideo });
@@ -205,6 +208,9 @@ export class ClipAnimator implements AsyncDisposable {
     }
     signal?.throwIfAborted();
     await writer.finish();
+    const absences = ready.held?.absences ?? [];
+    if (absences.length > 0)
+      this.#tell.warn('face-absent', `${portrait}: ${ready.held!.told}`, { path: portrait, absences });
     const seconds = (performance.now() - started) / 1000;
     return { frames: writer.frameCount, width, height, seconds, faceSeconds, stages };
   }
@@ -277,35 +283,6 @@ export class ClipAnimator implements AsyncDisposable {
 
 /** A portrait that is ready: whole, its square in it, that square at the networks' size, and what was found in it. */
 type Staged = { canvas: Picture; square: Square; source: Picture; analysis: Analysis; isVideo: boolean };
-
-/** What is seen in one frame of the output: what drives, and of a portrait that moves its own frame. */
-type SeenFrame = DriverFrame & { portrait?: Picture; canvas?: Picture };
-
-/** Frames that drive beside those of a portrait that moves, until one of them ends. One picture drives all along. */
-async function* beside(
-  driven: AsyncIterable<readonly DrivenFrame<DriverFrame>[]>,
-  portraits: AsyncGenerator<PortraitFrame>,
-  { frameRate, isStill }: { frameRate: number; isStill: boolean },
-): AsyncGenerator<DrivenFrame<SeenFrame>[]> {
-  const duration = 1 / frameRate;
-  let number = 0;
-  try {
-    for await (const batch of driven) {
-      for (const frame of batch) {
-        const times = isStill ? Infinity : frame.input.times;
-        for (let i = 0; i < times; i++) {
-          const next = await portraits.next();
-          if (next.done) return;
-          const { square: portrait, canvas } = next.value;
-          const input = { ...frame.input, portrait, canvas, times: 1, timestamp: number++ * duration, duration };
-          yield [{ ...frame, input }];
-        }
-      }
-    }
-  } finally {
-    await portraits.return(undefined);
-  }
-}
 
 /** How many frames come out, as far as known. */
 function expected(driver: Driver, { clip }: Portrait, frameRate: number | undefined): number | undefined {

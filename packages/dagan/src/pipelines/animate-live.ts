@@ -20,6 +20,7 @@ import { NETWORK_SIZE } from './choose-model.js';
 import { type Composer, squareComposer, wholeComposer } from './compose.js';
 import { Teller } from './events.js';
 import { FaceFinder } from './find-faces.js';
+import { namingPortraits } from './naming-portraits.js';
 import { checkTarget, guardInputs } from './pairs.js';
 import { Portrait } from './portrait.js';
 import type { CropChoice } from './told-squares.js';
@@ -112,11 +113,11 @@ export async function animateLive(options: AnimateLiveOptions): Promise<LiveResu
   const { pasteBack = false, size = NETWORK_SIZE, crop = { kind: 'auto' } } = settings;
   await using face = await Portrait.open(portrait, onWarning);
   const framing = { crop, whole: pasteBack, most: settings.size, withLook: false, signal };
-  const { first, place, face: mesh } = await face.ready(faces, framing);
+  const { first, place } = await face.ready(faces, framing);
   const setup = await openSetup(settings, settings, { faces, tell, composite: pasteBack, use: 'live' });
   const { engine, metadata } = setup;
   try {
-    const analysis = await engine.setSource(first.square, { face: mesh });
+    const analysis = await namingPortraits([portrait], engine.setSource(first.square, { face: first.face }));
     const [still] = await engine.generate([analysis.keypoints]);
     const compose = pasteBack ? wholeComposer(first.canvas, place, still!) : squareComposer(size);
     const { width, height } = compose;

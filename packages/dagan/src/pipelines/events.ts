@@ -28,7 +28,7 @@ export type NoticeValues = {
   'other-faces': { path: string; role: InputRole; face: number; faces: number };
   /** The face is missing in a part of the clip, 0 to 1. */
   'face-missing': { path: string; missing: number };
-  /** Some frames do not show the face, and the portrait rests in them. */
+  /** Some frames do not show the face. Of a driver: the portrait rests there; of a portrait that moves: other frames stay there. */
   'face-absent': { path: string; absences: readonly Absence[] };
   /** The face is only so many pixels high. */
   'small-face': { path: string; height: number };

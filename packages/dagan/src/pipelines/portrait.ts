@@ -1,26 +1,22 @@
 // The portrait: a picture, or a clip, whose own motion goes on while it is driven.
 import { cutSquare, padCut, planCut } from '../animation/crop.js';
+import type { Engine } from '../animation/engine.js';
+import { MeshGuidedEngine } from '../animation/mesh-keypoints.js';
 import type { Look } from '../animation/reference-frame.js';
+import { DaganError } from '../errors.js';
 import type { Square } from '../faces/framing.js';
-import { type FaceMesh, meshInSquare } from '../faces/mesh.js';
+import { meshInSquare } from '../faces/mesh.js';
 import { MediaError } from '../media/errors.js';
 import { readPicture } from '../media/pictures/images.js';
 import type { Picture } from '../media/pictures/picture.js';
 import { resizePicture } from '../media/pictures/resize.js';
-import { type Clip, openClip } from '../media/process/clip.js';
+import { type Clip, type ClipFrame, openClip } from '../media/process/clip.js';
 import { NETWORK_SIZE } from './choose-model.js';
 import type { FaceFinder } from './find-faces.js';
 import { atRate } from './frame-rate.js';
+import { firstWithFace, HeldFrames, type PortraitFrame } from './held-frames.js';
 import { isClipName } from './pairs.js';
 import type { CropChoice } from './told-squares.js';
-
-/** One frame of a portrait. */
-export type PortraitFrame = {
-  /** What the networks see: the square, at their size. */
-  square: Picture;
-  /** The whole picture where that is wanted, else the square. */
-  canvas: Picture;
-};
 
 export type FramingOptions = {
   crop: CropChoice;
@@ -29,20 +25,22 @@ export type FramingOptions = {
   most?: number;
   /** Whether how the face looks is asked for. */
   withLook: boolean;
+  /** What will get a clip's frames; where the face mesh drives it, those without the face are held (`HeldFrames`). */
+  engine?: Engine;
   signal?: AbortSignal;
 };
 
 /** A portrait whose face was found. */
 export type ReadyPortrait = {
-  /** Its first frame, or the only one. */
+  /** Its first frame, or the only one; of a clip whose frames are held the first with the face. */
   first: PortraitFrame;
   /** Where the square lies in the canvas, in its pixels. */
   place: Square;
   look: Look | undefined;
-  /** The face in the square of a picture, where it was found. */
-  face: FaceMesh | undefined;
   /** The frames of a clip from the first on, at a constant rate; a picture has none. */
   frames: ((rate: number) => AsyncGenerator<PortraitFrame>) | undefined;
+  /** Knows which frames of a clip did not show the face and were held. */
+  held?: HeldFrames;
 };
 
 /** A portrait that was read; of a clip the first frame. */
@@ -77,32 +75,56 @@ export class Portrait implements AsyncDisposable {
    *
    * @throws DaganError if there is no face
    */
-  async ready(faces: FaceFinder, { crop, whole, most, withLook, signal }: FramingOptions): Promise<ReadyPortrait> {
+  async ready(faces: FaceFinder, options: FramingOptions): Promise<ReadyPortrait> {
+    const { crop, whole, most, withLook } = options;
     const canvas = whole ? atMost(this.#picture, most) : this.#picture;
-    if (!this.clip) {
-      const { square: place, look, mesh } = await faces.portrait(this.path, canvas, { crop, withLook });
-      const face = mesh && meshInSquare(mesh, place, NETWORK_SIZE);
-      const first = { square: cutSquare(canvas, place, NETWORK_SIZE), canvas };
-      return { first, place, look, face, frames: undefined };
-    }
-    const clip = this.clip;
+    if (this.clip) return this.#readyClip(this.clip, canvas, faces, options);
+    const { square: place, look, mesh } = await faces.portrait(this.path, canvas, { crop, withLook });
+    const face = mesh && meshInSquare(mesh, place, NETWORK_SIZE);
+    return { first: { square: cutSquare(canvas, place, NETWORK_SIZE), canvas, face }, place, look, frames: undefined };
+  }
+
+  async #readyClip(
+    clip: Clip,
+    canvas: Picture,
+    faces: FaceFinder,
+    { crop, whole, withLook, engine, signal }: FramingOptions,
+  ): Promise<ReadyPortrait> {
     const framed = await faces.clip(clip, {}, { crop, withLook, signal, role: 'portrait' });
     const cut = planCut(framed.square, clip.sourceWidth, clip.sourceHeight, NETWORK_SIZE);
     const place = scaled(framed.square, canvas.width / this.#picture.width);
     const { width, height } = canvas;
     const look = framed.face?.firstLook();
+    const transform = whole ? { size: [width, height] as const } : cut.transform;
     const frameOf = (picture: Picture): PortraitFrame => {
       const square = whole ? cutSquare(picture, place, NETWORK_SIZE) : padCut(picture, cut);
       return { square, canvas: whole ? picture : square };
     };
-    async function* frames(rate: number): AsyncGenerator<PortraitFrame> {
-      const transform = whole ? { size: [width, height] as const } : cut.transform;
-      for await (const { picture, times } of atRate(clip.frames({ transform }), rate)) {
-        for (let i = 0; i < times; i++) yield frameOf(picture);
+    async function* numbered(): AsyncGenerator<ClipFrame & { number: number }> {
+      let number = 0;
+      for await (const frame of clip.frames({ transform })) {
+        signal?.throwIfAborted();
+        yield { ...frame, number: number++ };
       }
     }
-    const first = { square: cutSquare(canvas, place, NETWORK_SIZE), canvas };
-    return { first, place, look, face: undefined, frames };
+    async function* looked(): AsyncGenerator<PortraitFrame> {
+      for await (const { picture } of numbered()) yield frameOf(picture);
+    }
+    const start = engine instanceof MeshGuidedEngine ? await firstWithFace(looked(), engine.faces) : undefined;
+    if (start && !start.found && engine!.motion?.meshPoints) {
+      const message = `${this.path}: none of its ${start.looked} frames shows a face, and landmarks of a face move this model`;
+      throw new DaganError('no-mesh', message, { path: this.path });
+    }
+    const held = start?.found && new HeldFrames((engine as MeshGuidedEngine).faces, start.found);
+    async function* frames(rate: number): AsyncGenerator<PortraitFrame> {
+      for await (const { picture, times, number } of atRate(numbered(), rate)) {
+        const own = frameOf(picture);
+        const frame = held ? await held.next(own, number) : own;
+        for (let i = 0; i < times; i++) yield frame;
+      }
+    }
+    const first = start?.found?.frame ?? { square: cutSquare(canvas, place, NETWORK_SIZE), canvas };
+    return { first, place, look, frames, held };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

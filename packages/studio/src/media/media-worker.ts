@@ -68,8 +68,12 @@ async function openerOf(file: File): Promise<Pick<OpenClip, 'open' | 'dispose'>>
   const input = videoInput(mediabunny, new mediabunny.BlobSource(file));
   const read = async (from: number, to: number): Promise<Uint8Array> =>
     new Uint8Array(await file.slice(from, to).arrayBuffer());
-  const open = ({ start = 0, end, every }: Partial<FrameOrder> = {}): Promise<FrameReader> =>
-    openVideoFrames(mediabunny, input, read, { path: file.name, start, end, every }, events);
+  let known: FrameReader | undefined;
+  const open = async ({ start = 0, end, every }: Partial<FrameOrder> = {}): Promise<FrameReader> => {
+    const job = { path: file.name, start, end, every };
+    known = await (known?.part?.(job) ?? openVideoFrames(mediabunny, input, read, job, events));
+    return known;
+  };
   return { open, dispose: () => input.dispose() };
 }
 

@@ -1,6 +1,6 @@
 // Frames of video files: mediabunny demuxes and decodes, our code converts the pixels. Runs in Node and in browsers; whoever
 // calls brings the library and opens the file.
-import type { EncodedPacketSink, Input, InputVideoTrack, Source, VideoSample } from 'mediabunny';
+import type { Input, InputTrack, InputVideoTrack, Source, VideoSample } from 'mediabunny';
 import { firstLine, MediaError } from '../errors.js';
 import { resizePicture } from '../pictures/resize.js';
 import { SampleConverter, yuvColor } from '../pictures/sample.js';
@@ -9,15 +9,9 @@ import { hdrTransfer } from '../pictures/tone-map.js';
 import type { DecodeJob, SoundRange } from '../process/messages.js';
 import type { Mediabunny } from './codecs.js';
 import { type Edit, isShown, type ReadBytes, readEdits, UNEDITED } from './edit-list.js';
+import { PacketTimes, type Shown } from './packet-times.js';
 import type { FrameReader, ReaderEvents, ReaderFrame } from './reader.js';
 import { unknownCoding } from './transport-stream.js';
-
-/** Packets looked at on opening: all of a usual clip where the file has an index, a few where it must be read through. */
-const SCAN_INDEXED = 20_000;
-const SCAN_UNINDEXED = 300;
-
-/** Packets may be stored this far from their place in time (twice H.264's largest reorder depth). */
-const REORDER = 32;
 
 /** A file as the library's input, of any kind but playlists: they would make reading one file fetch others. */
 export function videoInput(mb: Mediabunny, source: Source): Input {
@@ -38,14 +32,41 @@ export async function openVideoFrames(
   job: DecodeJob,
   events: ReaderEvents,
 ): Promise<FrameReader> {
-  const { path, start } = job;
+  const { path } = job;
   const track = await videoTrack(mb, input, read, path);
   const [width, height] = [await track.getDisplayWidth(), await track.getDisplayHeight()];
   checkReadableSize(path, width, height);
 
   const indexed = await isIndexed(mb, input);
-  const edits = indexed ? await readEdits(read, path, track.id) : UNEDITED;
-  const { shown, complete } = await scan(new mb.EncodedPacketSink(track), job, indexed, edits);
+  const editsOf = async ({ id }: InputTrack): Promise<readonly Edit[]> =>
+    indexed ? readEdits(read, path, id) : UNEDITED;
+  const soundTrack = await input.getPrimaryAudioTrack();
+  const edits = await editsOf(track);
+  return openPart(job, {
+    ...{ mb, track, width, height, indexed, edits, events },
+    times: new PacketTimes(new mb.EncodedPacketSink(track), edits, indexed),
+    soundEdits: soundTrack ? await editsOf(soundTrack) : undefined,
+  });
+}
+
+/** What is known of a file whatever frames are asked for. */
+type Opened = {
+  mb: Mediabunny;
+  track: InputVideoTrack;
+  width: number;
+  height: number;
+  indexed: boolean;
+  edits: readonly Edit[];
+  times: PacketTimes;
+  /** The edits of its sound, if it has any. */
+  soundEdits: readonly Edit[] | undefined;
+  events: ReaderEvents;
+};
+
+async function openPart(job: DecodeJob, file: Opened): Promise<FrameReader> {
+  const { path, start } = job;
+  const { mb, track, width, height, indexed, edits, events, soundEdits } = file;
+  const { shown, complete } = await file.times.upTo(job);
   const first = shown[start];
   if (first === undefined) {
     const count = shown.length;
@@ -81,12 +102,9 @@ export async function openVideoFrames(
     every: job.every ?? 1,
   };
 
-  let sound: SoundRange | undefined;
-  const soundTrack = await input.getPrimaryAudioTrack();
-  if (soundTrack) {
-    const edits = indexed ? await readEdits(read, path, soundTrack.id) : UNEDITED;
-    sound = { path, start: firstTime, end: endTime, fromBeginning: start === 0, duration, edits };
-  }
+  const sound: SoundRange | undefined = soundEdits && {
+    ...{ path, start: firstTime, end: endTime, fromBeginning: start === 0, duration, edits: soundEdits },
+  };
   return {
     info: {
       kind: 'video',
@@ -99,6 +117,7 @@ export async function openVideoFrames(
       sound,
     },
     frames: () => new FrameIteration(mb, track, range).run(),
+    part: (other) => openPart(other, file),
   };
 }
 
@@ -130,43 +149,6 @@ const notDecoded = (coding: string): string =>
 
 async function isIndexed(mb: Mediabunny, input: Input): Promise<boolean> {
   return (await input.getFormat()) instanceof mb.IsobmffInputFormat;
-}
-
-/** A frame that is shown: when, in the presentation and in the file, and by which of the edits. */
-type Shown = { time: number; stored: number; edit: Edit };
-
-type Times = {
-  /** The frames that are shown, in that order: all of them, or those at the beginning. */
-  shown: Shown[];
-  /** Whether these are all there are. */
-  complete: boolean;
-};
-
-/** Reads the times of the packets, without their data, as far as needed for the range and for the frame rate. */
-async function scan(sink: EncodedPacketSink, job: DecodeJob, indexed: boolean, edits: readonly Edit[]): Promise<Times> {
-  const wanted = Math.max(job.start, job.end ?? 0) + REORDER + 1;
-  // Several edits can show anything at any time, so that all packets must be known; an index tells them quickly.
-  const most = edits.length > 1 ? Infinity : Math.max(wanted, indexed ? SCAN_INDEXED : SCAN_UNINDEXED);
-  const stored: number[] = [];
-  let complete = true;
-  try {
-    for await (const packet of sink.packets(undefined, undefined, { metadataOnly: true })) {
-      stored.push(packet.timestamp);
-      if (stored.length >= most) {
-        complete = false;
-        break;
-      }
-    }
-  } catch (error) {
-    if (stored.length === 0) throw new MediaError(job.path, `is damaged: ${firstLine(error)}`, { cause: error });
-    complete = false;
-  }
-  stored.sort((a, b) => a - b);
-  const shown = edits.flatMap((edit) =>
-    stored.filter((time) => isShown(time, edit)).map((time) => ({ time: time + edit.shift, stored: time, edit })),
-  );
-  if (!complete) shown.length = Math.min(shown.length, Math.max(1, shown.length - REORDER));
-  return { shown, complete };
 }
 
 /** A stretch of the file that is decoded in one go. */

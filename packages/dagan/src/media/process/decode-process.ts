@@ -85,7 +85,7 @@ class Dispenser {
 
   async #handOut(run: number, part?: DecodePart): Promise<void> {
     if (run !== this.#run) return;
-    const reader = part ? await openReader({ ...this.#job, ...part }) : this.#reader;
+    const reader = part ? await this.#part({ ...this.#job, ...part }) : this.#reader;
     const { transform = {} } = part ?? this.#job;
     for await (const { picture, timestamp, duration } of reader.frames()) {
       if (run !== this.#run) return;
@@ -100,6 +100,10 @@ class Dispenser {
       send({ type: 'frame', run, width, height, data, timestamp, duration });
     }
     if (run === this.#run) send({ type: 'end', run });
+  }
+
+  #part(job: DecodeJob): Promise<FrameReader> {
+    return this.#reader.part?.(job) ?? openReader(job);
   }
 }
 

@@ -1,5 +1,6 @@
 // The encoding process: writes the frames it is sent into one file or folder, in order.
 import { toMediaError } from '../errors.js';
+import { adoptPart } from '../files.js';
 import type { FrameSink } from '../formats/writer.js';
 import type { EncodeJob, EncodeOrder, EncodeReport } from './messages.js';
 import { report, serve } from './process-link.js';
@@ -82,6 +83,7 @@ let path = '';
 
 async function begin(job: EncodeJob): Promise<(order: EncodeOrder) => void> {
   path = job.path;
+  adoptPart(job.part);
   try {
     const intake = new Intake(job, await openSink(job));
     send({ type: 'opened' });

@@ -1,5 +1,6 @@
 // Checks of configurations that come from files: types, ranges, and what goes together.
 
+import { shown } from '../../media/errors.js';
 import type { DepthConfig } from '../depth-network.js';
 import type { ModelConfig } from './config.js';
 
@@ -16,17 +17,12 @@ export class ConfigError extends Error {
  */
 export type Check<T> = (value: unknown, path: string) => T;
 
-const show = (value: unknown): string => {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 60)}...` : text;
-};
-
 function wrong(value: unknown, path: string, expected: string): ConfigError {
   const what = path || 'the configuration';
   return new ConfigError(
     value === undefined
       ? `${what} is missing; it must be ${expected}`
-      : `${what} must be ${expected}, not ${show(value)}`,
+      : `${what} must be ${expected}, not ${shown(value)}`,
   );
 }
 
@@ -60,7 +56,7 @@ export const oneOf =
   (value, path) => {
     const found = choices.find((choice) => choice === value);
     if (found !== undefined) return found;
-    throw wrong(value, path, choices.map(show).join(' or '));
+    throw wrong(value, path, choices.map(shown).join(' or '));
   };
 
 /** Null, or what `check` lets pass. */
