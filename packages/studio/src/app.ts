@@ -17,6 +17,7 @@ import { KeptModels } from './kept-models.js';
 import { writableFormats } from './media/recording.js';
 import { newestOnly } from './newest.js';
 import { keepForLater } from './offline.js';
+import { Outputs } from './outputs.js';
 import { PortraitPanel } from './portrait-panel.js';
 import { PreparedPortrait } from './prepared-portrait.js';
 import { ResultPanel } from './result-panel.js';
@@ -29,6 +30,7 @@ export class StudioPage {
   readonly element: HTMLElement;
   readonly #status = new EngineStatus(() => void this.#loadModel());
   readonly #settings: SettingsPanel;
+  readonly #outputs = new Outputs();
   readonly #expression = new ExpressionPanel(() => this.#showStill());
   readonly #newestStill = newestOnly((error) => this.#desk.actions.messages.tellProblem(error));
   readonly #desk: Desk;
@@ -48,9 +50,13 @@ export class StudioPage {
     });
     const onProblem = (error: unknown): void => actions.messages.tellProblem(error);
     const portraits = new PortraitPanel(engine, {
-      onChange: (portrait) => {
-        prepared.follow(portrait);
+      onChange: (portrait, wait) => {
+        prepared.follow(portrait, wait);
         this.#refresh();
+      },
+      onForget: (portrait) => {
+        prepared.forget(portrait);
+        if (!portraits.portrait) this.#camera.stop();
       },
     });
     const clips = new ClipPanel(engine, {
@@ -64,6 +70,8 @@ export class StudioPage {
     const hasModel = (): boolean => this.#desk.model !== null;
     const prepared = new PreparedPortrait({ engine, panel: portraits, insight, current, hasModel, onProblem });
     const result = new ResultPanel();
+    result.onShow = (shown) => this.#outputs.show(shown);
+    result.element.lastElementChild!.before(this.#outputs.element); // the stage's, so above what is said of it
     const settings = (): Settings => ({ ...this.#settings.value, controls: this.#expression.value });
     this.#settings = new SettingsPanel(new KeptModels(engine, onProblem), (option) => this.#optionChanged(option));
     this.#desk = { engine, model: null, current, portraits, prepared, clips, result, insight, actions, settings };
@@ -152,6 +160,7 @@ export class StudioPage {
     const { activity } = current;
     clips.setLive(usesCamera(activity), this.#settings.value.mirror);
     result.making = activity.kind !== 'idle';
+    this.#outputs.background = this.#settings.value.background;
     actions.show(activity, portraits.portrait !== null && clips.chosen !== null && model !== null);
   }
 

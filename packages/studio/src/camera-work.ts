@@ -4,6 +4,7 @@ import { metadataFor } from './animation.js';
 import { type Desk, resultName, showFrame } from './desk.js';
 import type { GeneratedFrame } from './engine/api.js';
 import { Live } from './live.js';
+import type { LiveFigures } from './live-pace.js';
 import { LiveRecording } from './live-recording.js';
 import { type CameraName, cameras } from './media/camera.js';
 import { NO_ENCODER } from './media/recording.js';
@@ -36,7 +37,8 @@ export class CameraWork {
       await prepared.handOver();
       asking.signal.throwIfAborted();
       const events = {
-        onFrame: (frame: GeneratedFrame, seconds: number, rate: number) => this.#frame(frame, seconds, rate),
+        onFrame: (frame: GeneratedFrame, seconds: number) => this.#frame(frame, seconds),
+        onPace: (figures: LiveFigures) => this.#tellPace(figures),
         onFace: (seen: boolean) => {
           if (seen) messages.clear();
           else messages.tell('No face is seen, so the portrait rests: look into the camera, with light on your face.');
@@ -104,15 +106,19 @@ export class CameraWork {
     else if (activity.kind === 'live') this.#startRecording(activity.live);
   }
 
-  #frame(frame: GeneratedFrame, seconds: number, rate: number): void {
-    const { current, actions } = this.#desk;
+  #frame(frame: GeneratedFrame, seconds: number): void {
     showFrame(this.#desk, frame);
-    const { activity } = current;
-    if (activity.kind !== 'recording') actions.tellRate(pace(rate));
-    else if (activity.recording.fits(frame.picture)) {
-      activity.recording.add(frame.picture, seconds);
-      actions.tellRate(`${pace(rate)}, ${activity.recording.count} recorded`);
-    } else void this.#finishRecording(); // a video has one size; another portrait or option has brought another
+    const { activity } = this.#desk.current;
+    if (activity.kind !== 'recording') return;
+    if (activity.recording.fits(frame.picture)) activity.recording.add(frame.picture, seconds);
+    else void this.#finishRecording(); // a video has one size; another portrait or option has brought another
+  }
+
+  #tellPace({ rate, latency }: LiveFigures): void {
+    const { current, actions } = this.#desk;
+    const words = [pace(rate), `latency ${Math.round(latency)} ms`];
+    if (current.activity.kind === 'recording') words.push(`${current.activity.recording.count} recorded`);
+    actions.tellRate(words.join(', '));
   }
 
   #startRecording(live: Live): void {

@@ -20,6 +20,12 @@ export function show(canvas: HTMLCanvasElement, picture: Picture): void {
   }
 }
 
+/** Calls once the next picture of a video is there. @param callback is told when that was, and when a camera took it, if known */
+export function onNextPicture(video: HTMLVideoElement, callback: (now: number, captured?: number) => void): void {
+  if (!('requestVideoFrameCallback' in video)) requestAnimationFrame((now) => callback(now));
+  else video.requestVideoFrameCallback((now, { captureTime }) => callback(now, captureTime));
+}
+
 /** The pixels of a bitmap or frame, or of a part of it; transparency on white. */
 export function pixelsOf(bitmap: ImageBitmap | VideoFrame, part?: Rectangle): Picture {
   const whole = 'displayWidth' in bitmap ? [bitmap.displayWidth, bitmap.displayHeight] : [bitmap.width, bitmap.height];

@@ -2,12 +2,15 @@
 
 import { type GeneratedFrame, type Square, StudioEngineError } from './engine/api.js';
 import type { StudioEngine } from './engine/studio-engine.js';
+import { FrameCap, type LiveFigures, LivePace } from './live-pace.js';
 import { type Camera, startCamera } from './media/camera.js';
 import type { Settings } from './settings.js';
 
 export type LiveEvents = {
-  /** A frame is there. @param seconds since the camera was started @param rate frames a second of late */
-  onFrame(frame: GeneratedFrame, seconds: number, rate: number): void;
+  /** A frame is there, to be shown. @param seconds since the camera was started */
+  onFrame(frame: GeneratedFrame, seconds: number): void;
+  /** How fast it goes, after each frame. */
+  onPace(figures: LiveFigures): void;
   /** Whether a face is seen, each time that changes. */
   onFace(seen: boolean): void;
   onProblem(error: unknown): void;
@@ -27,9 +30,6 @@ const RETRY = 400;
 
 /** Milliseconds after which a face that has left its square is looked for in the whole picture. */
 const LOST = 2000;
-
-/** Share of the newest frame in the mean of how long frames take. */
-const NEWEST = 0.15;
 
 export class Live {
   #ended = false;
@@ -80,25 +80,23 @@ export class Live {
   async #run(): Promise<void> {
     const { events } = this.#order;
     const started = performance.now();
-    let last = started;
-    let mean: number | undefined;
+    const [pace, cap] = [new LivePace(), new FrameCap()];
     while (await this.#camera.next()) {
       try {
         const settings = this.#order.settings();
+        if (!cap.lets(performance.now(), settings.mostFrames)) continue;
         if (!this.#square || this.#mirrored !== settings.mirror) {
           await this.#findFace(settings.mirror);
-          mean = undefined;
-          last = performance.now();
+          pace.begin(performance.now());
         }
         const timestamp = (performance.now() - started) / 1000;
+        const { captured } = this.#camera;
         const frame = await this.#animate(settings, timestamp);
         if (this.#ended) return;
-        const now = performance.now();
-        mean = mean === undefined ? now - last : (1 - NEWEST) * mean + NEWEST * (now - last);
-        last = now;
         this.#see(frame.sight === 'face');
-        if (now - this.#seen > LOST) this.#square = null;
-        events.onFrame(frame, timestamp, 1000 / mean);
+        if (performance.now() - this.#seen > LOST) this.#square = null;
+        events.onFrame(frame, timestamp);
+        events.onPace(pace.shown(captured, performance.now()));
       } catch (error) {
         if (this.#ended) return;
         if (error instanceof StudioEngineError && error.code === 'no-face') {

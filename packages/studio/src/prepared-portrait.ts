@@ -26,6 +26,8 @@ export class PreparedPortrait {
   /** The square with which the networks have the portrait. */
   #square: Square | null = null;
   #settling: ReturnType<typeof setTimeout> | undefined;
+  /** Under which numbers the engine has had portraits, each with its square. */
+  readonly #numbers = new WeakMap<ChosenPortrait, number>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -36,8 +38,8 @@ export class PreparedPortrait {
     return this.#seen;
   }
 
-  /** Follows the user, who has chosen another portrait or square, or none. */
-  follow(chosen: ChosenPortrait | null): void {
+  /** Follows the user, who has chosen another portrait or square, or none. @param wait whether the square may change at once again */
+  follow(chosen: ChosenPortrait | null, wait: boolean): void {
     const { engine, insight, current, onProblem } = this.#parts;
     clearTimeout(this.#settling);
     if (chosen === null) {
@@ -47,11 +49,19 @@ export class PreparedPortrait {
       const free = !usesClip(current.activity) && !usesCamera(current.activity);
       if (free) void engine.clearPortrait().catch(() => {});
     } else {
-      this.#settling = setTimeout(() => {
+      const settled = (): void => {
         if (usesCamera(current.activity)) this.handOver().catch(onProblem);
         else this.prepare();
-      }, SETTLED);
+      };
+      if (wait) this.#settling = setTimeout(settled, SETTLED);
+      else settled();
     }
+  }
+
+  /** Has the engine forget a portrait that is not to be used again. */
+  forget(chosen: ChosenPortrait): void {
+    const number = this.#numbers.get(chosen);
+    if (number !== undefined) void this.#parts.engine.forgetPortrait({ number }).catch(() => {});
   }
 
   /** Shows what the networks see of the portrait alone, as long as nothing else is going on. */
@@ -62,12 +72,21 @@ export class PreparedPortrait {
     this.handOver().catch((error) => panel.messages.tellProblem(error));
   }
 
-  /** Gives the networks the portrait with its square as they are now. */
+  /** Gives the networks the portrait with its square as they are now; one that they still have is taken at once. */
   async handOver(): Promise<void> {
     const { engine, panel, current } = this.#parts;
-    if (!panel.portrait) return;
-    const { picture, square } = panel.portrait;
-    const seen = await engine.setPortrait({ picture, square });
+    const { portrait } = panel;
+    if (!portrait) return;
+    const { picture, square } = portrait;
+    const keepReference = usesCamera(current.activity); // the driver is the same
+    const number = this.#numbers.get(portrait);
+    const known = number === undefined ? null : await engine.recallPortrait({ number, keepReference });
+    if (!known && panel.portrait !== portrait) {
+      await this.handOver(); // another one was chosen meanwhile
+      return;
+    }
+    const seen = known ?? (await engine.setPortrait({ picture, square, keepReference }));
+    this.#numbers.set(portrait, seen.number);
     this.#square = square;
     if (panel.portrait?.square === square && !usesClip(current.activity)) this.show(seen);
   }

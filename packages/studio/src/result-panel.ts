@@ -23,6 +23,8 @@ const sizeOf = ({ size }: Blob): string =>
 
 export class ResultPanel {
   readonly element: HTMLElement;
+  /** Told on what the result is seen, for each frame; null for nothing. */
+  onShow: (shown: HTMLCanvasElement | HTMLVideoElement | null) => void = () => {};
   readonly #stage = new Stage({ name: 'Result', invitation: 'The animation appears here' });
   readonly #video = element('video', { controls: true, muted: true, playsInline: true, hidden: true });
   readonly #save = element('a', { class: 'button primary', hidden: true }, 'Save');
@@ -53,6 +55,7 @@ export class ResultPanel {
     if (this.#shown) this.#select(null);
     show(this.#stage.canvas, picture);
     this.#stage.filled(picture.width, picture.height);
+    this.onShow(this.#stage.canvas);
   }
 
   /** A finished video, under the name that it is to be saved by. */
@@ -81,6 +84,7 @@ export class ResultPanel {
   clear(): void {
     this.#select(null);
     this.#stage.empty();
+    this.onShow(null);
   }
 
   /** Plays without sound until the user turns it on. */
@@ -101,6 +105,7 @@ export class ResultPanel {
       this.#save.href = result.address;
       this.#save.download = result.name;
       this.#video.src = result.address;
+      this.onShow(this.#video);
     } else if (this.#video.src) {
       this.#video.removeAttribute('src');
       this.#video.load(); // frees what was decoded

@@ -23,6 +23,10 @@ export type Settings = {
   camera: string | null;
   /** The camera's picture is a mirror's. */
   mirror: boolean;
+  /** Frames a second that the camera drives, at most; null for no limit. */
+  mostFrames: number | null;
+  /** What is around the result where it is shown alone: a colour of CSS. */
+  background: string;
 };
 
 /** Where the browser keeps what was chosen (Web Storage). */
@@ -38,6 +42,11 @@ export class SettingsPanel {
     smoothing: choices({ off: 'off', '0.25': 'a little', '0.5': 'medium', '0.75': 'a lot' }, 'off'),
     format: choices<string>({ '': 'none: this browser encodes no video' }, ''),
     camera: choices<string>({ '': 'the usual one' }, ''),
+    mostFrames: choices({ 5: '5', 10: '10', 15: '15', 20: '20', 24: '24', 30: '30', any: 'no limit' }, 'any'),
+    background: choices(
+      { '#000': 'black', '#fff': 'white', '#808080': 'grey', '#0f0': 'green', '#00f': 'blue' },
+      '#000',
+    ),
     adaptScale: checkbox(false),
     pasteBack: checkbox(false),
     sound: checkbox(true),
@@ -49,6 +58,7 @@ export class SettingsPanel {
   /** @param onChange is told which option the user has changed */
   constructor(models: KeptModels, onChange: (option: keyof Settings) => void) {
     const { motion, reference, smoothing, format, camera, adaptScale, pasteBack, sound, mirror } = this.#controls;
+    const { mostFrames, background } = this.#controls;
     this.element = element(
       'details',
       { class: 'settings' },
@@ -61,6 +71,8 @@ export class SettingsPanel {
         labelled('Smoothing', smoothing),
         labelled('File', format),
         labelled('Camera', camera),
+        labelled('Camera’s frames a second', mostFrames, 'at most: fewer leave the computer room for others'),
+        labelled('Around the result', background, 'in a window of its own and on the whole screen'),
         labelled('Whole picture', pasteBack, 'puts the animated square back into the portrait'),
         labelled('Adapt scale', adaptScale, 'scales movement by the sizes of the two faces'),
         labelled('Sound', sound, 'takes the clip’s sound along'),
@@ -85,6 +97,7 @@ export class SettingsPanel {
   /** All but the controls, which are the expression panel's. */
   get value(): Omit<Settings, 'controls'> {
     const { motion, reference, smoothing, format, camera, adaptScale, pasteBack, sound, mirror } = this.#controls;
+    const { mostFrames, background } = this.#controls;
     const strength = smoothing.choice();
     return {
       motion: motion.choice(),
@@ -96,6 +109,8 @@ export class SettingsPanel {
       format: this.#formats.find(({ label }) => label === format.value) ?? null,
       camera: camera.value || null,
       mirror: mirror.checked,
+      mostFrames: mostFrames.choice() === 'any' ? null : Number(mostFrames.choice()),
+      background: background.choice(),
     };
   }
 

@@ -55,3 +55,22 @@ test('in a mirror left and right are exchanged', async () => {
   stopPainting();
   camera.stop();
 });
+
+test('pictures come although the page is hidden, when browsers draw no videos', async () => {
+  const { camera, stopPainting } = await painted();
+  await camera.next();
+  expect(performance.now() - camera.captured).toBeLessThan(2000);
+  vi.spyOn(HTMLVideoElement.prototype, 'requestVideoFrameCallback').mockReturnValue(0);
+  const hidden = vi.spyOn(document, 'hidden', 'get').mockReturnValue(true);
+  document.dispatchEvent(new Event('visibilitychange'));
+  for (let i = 0; i < 3; i++) expect(await camera.next()).toBe(true);
+  const bitmap = await camera.picture(true);
+  const [first] = pixelsOf(bitmap, { left: 8, top: 24, width: 1, height: 1 }).data;
+  expect([bitmap.width, bitmap.height]).toEqual([64, 48]);
+  expect(first, 'the mirror’s, too').toBeLessThan(50);
+  hidden.mockReturnValue(false);
+  camera.stop();
+  expect(await camera.next()).toBe(false);
+  stopPainting();
+  vi.restoreAllMocks();
+});

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { registerMediabunnyServer } from '@mediabunny/server';
+import axe from 'axe-core';
 import {
   createClipWriter,
   DaGAN,
@@ -215,6 +216,16 @@ export async function openStudio(
   await page.goto(url);
   await page.locator('.engine[data-provider]').waitFor();
   return { context, page, requests, faults };
+}
+
+/** What axe finds against accessibility (WCAG 2, and what it counts as good practice): the rule and the elements. */
+export async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const { violations: found, passes } = await page.evaluate(() =>
+    (globalThis as unknown as { axe: typeof axe }).axe.run(),
+  );
+  if (passes.length === 0) throw new Error('axe has applied no rule');
+  return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
 }
 
 /** A finished video, saved as a user saves it. */

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { test } from 'node:test';
-import axe from 'axe-core';
 import { openClip, readMetadata } from 'dagan';
 import { DIGITAL_SOURCE_TYPES } from 'dagan/media';
 import type { Page } from 'playwright-core';
@@ -19,6 +18,7 @@ import {
   startChromium,
   startGate,
   startStudio,
+  violations,
   writeGreyPicture,
 } from './page-fixtures.js';
 
@@ -84,8 +84,8 @@ test('a portrait and a clip become a video that plays, with the frames of Nodeâ€
 test('the way from portrait to animation can be gone by keyboard alone, and stopped', async () => {
   const { context, page, faults } = await openStudio(browser, url);
   await closeInsight(page);
-  await tabTo(page, 'Use the example portrait');
-  await page.keyboard.press('Enter');
+  await tabTo(page, 'Example: Astronaut');
+  await page.keyboard.press('Space');
   const square = page.getByRole('group', { name: /Square of the portrait/ });
   await square.waitFor();
   await square.focus();
@@ -502,16 +502,6 @@ test('every control has a name, and the page is told about in the order in which
   await context.close();
 });
 
-/** What axe finds against accessibility (WCAG 2, and what it counts as good practice): the rule and the elements. */
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
-  const { violations: found, passes } = await page.evaluate(() =>
-    (globalThis as unknown as { axe: typeof axe }).axe.run(),
-  );
-  assert.ok(passes.length > 20, `${passes.length} rules were applied`);
-  return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
-}
-
 test('axe finds nothing to say of the page: light and dark, wide and on a phone, empty, with a problem and with a result', async () => {
   for (const colorScheme of ['light', 'dark'] as const) {
     const { context, page } = await openStudio(browser, url);
@@ -552,7 +542,7 @@ test('sliders change the expression of the portrait, at once and in what is anim
   const starter = await startStudio(folder);
   const { context, page, faults } = await openStudio(browser, starter.url);
   await closeInsight(page);
-  await page.getByRole('button', { name: 'Use the example portrait' }).click();
+  await page.getByRole('radio', { name: 'Example: Astronaut' }).check();
   await facts(page, 1).getByText('square of 256').waitFor();
   await page.getByText('Expression', { exact: true }).click();
   const result = page.getByRole('region', { name: 'Result' }).locator('canvas').first();
@@ -600,7 +590,7 @@ test('after the first visit the studio works without its server, also what was n
   await page.reload();
   await page.locator('.engine[data-provider]').waitFor();
   assert.equal(await page.evaluate(() => crossOriginIsolated), true);
-  await page.getByRole('button', { name: 'Use the example portrait' }).click();
+  await page.getByRole('radio', { name: 'Example: Astronaut' }).check();
   await facts(page, 1).getByText('square of 256').waitFor();
   assert.equal(await problem(page).isHidden(), true);
   assert.deepEqual(
@@ -614,7 +604,10 @@ test('after the first visit the studio works without its server, also what was n
 async function tabTo(page: Page, name: string): Promise<void> {
   for (let i = 0; i < 60; i++) {
     await page.keyboard.press('Tab');
-    const focused = await page.evaluate(() => document.activeElement?.textContent);
+    const focused = await page.evaluate(() => {
+      const { activeElement } = document;
+      return (activeElement as HTMLInputElement).labels?.[0]?.textContent || activeElement?.textContent;
+    });
     if (focused === name) return;
   }
   assert.fail(`"${name}" cannot be reached with the Tab key`);

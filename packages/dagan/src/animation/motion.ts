@@ -102,6 +102,11 @@ export class MotionTransfer {
       : keypoints;
   }
 
+  /** Keypoints that count as the portrait's own pose; undefined until the first frame with a face. */
+  get reference(): KeypointSet | undefined {
+    return this.#reference;
+  }
+
   /** The portrait's keypoints as they are without a driver, with the constant changes of the controls. */
   get still(): KeypointSet {
     return this.turned(this.#transfer.controls?.angles ?? {});

@@ -79,6 +79,8 @@ export type ClipFraming = Omit<FramedFace, 'kind'>;
 
 /** A portrait that is ready to be animated. */
 export type Portrait = {
+  /** By which it can be recalled. */
+  number: number;
   square: Square;
   /** The square at the networks' size. */
   picture: Picture;

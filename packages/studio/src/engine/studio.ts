@@ -1,13 +1,11 @@
 // What lives in the worker: the model, the portrait, the reference, and what the last frame was made of.
 import {
   type Absence,
-  type Analysis,
   attentionRow,
   type Engine,
   type FaceWatch,
   type Inspection,
   type KeypointSet,
-  type Look,
   MeshGuidedEngine,
   MotionTransfer,
   PasteBack,
@@ -32,6 +30,7 @@ import {
   StudioEngineError,
 } from './api.js';
 import { StudioFaces } from './faces.js';
+import { type EncodedPortrait, KeptPortraits } from './kept-portraits.js';
 import { type FetchedModel, fetchModel, forgetModels, keptBytes } from './model-files.js';
 import { readPicture, readSquare, shrink } from './pictures.js';
 import { obstacleToWebGpu, Runtime } from './runtime.js';
@@ -39,27 +38,22 @@ import { obstacleToWebGpu, Runtime } from './runtime.js';
 /** Longer side of whole portraits, in pixels, at most: each frame is encoded at that size. */
 const LONGEST_SIDE = 1920;
 
-type Model = { engine: OnnxEngine; facts: LoadedModel };
-
-type CurrentPortrait = {
-  /** The model's engine, or the face mesh before it. */
-  engine: Engine;
-  analysis: Analysis;
-  motion: MotionTransfer;
-  /** The whole portrait, and where the networks' square lies in it, in whole pixels. */
-  whole: Picture;
-  square: Square;
-  /** Made at first use. */
-  look?: Promise<Look | undefined>;
-  pasteBack?: PasteBack;
+type Model = {
+  engine: OnnxEngine;
+  facts: LoadedModel;
+  /** Whether keypoints of drivers are the same whichever portrait they move. */
+  seesDriversAlone: boolean;
 };
+
+/** Whether motion goes on to be measured from the same driving frame as with the portrait before; by default it is forgotten. */
+type TakenOver = { keepReference?: boolean };
 
 /** The functions that the page calls, as `StudioEngine`. */
 export class Studio {
   readonly #runtime: Runtime;
   readonly #faces: StudioFaces;
   #model: Model | undefined;
-  #portrait: CurrentPortrait | undefined;
+  readonly #portraits = new KeptPortraits();
   /** Of the clip or camera that drives; made when a frame is first watched. */
   #watch: FaceWatch | undefined;
   /** The last frame: its keypoints, and what was seen on the way where that is known. */
@@ -84,7 +78,8 @@ export class Studio {
   ): Promise<LoadedModel> {
     const onProgress = (done: number, total: number): void => report({ done, total } satisfies LoadProgress);
     const fetched = await fetchModel(url, { signal, onProgress });
-    this.clearPortrait();
+    this.#portraits.clearAll();
+    this.#last = undefined;
     this.#model?.engine.dispose();
     this.#model = undefined;
     this.#model = await this.#prepare(fetched, provider, signal);
@@ -137,20 +132,22 @@ export class Studio {
   }
 
   /**
-   * Takes a portrait as the one to animate; replaces the one before and frees its memory. Forgets the reference.
+   * Takes a portrait as the one to animate. The encodings of the last few are kept.
    *
    * @param order.square what the networks see of it; null is the largest square around its centre. Whole pixels
    */
-  async setPortrait(order: { picture: PictureInput; square: Square | null }): Promise<Portrait> {
+  async setPortrait(order: { picture: PictureInput; square: Square | null } & TakenOver): Promise<Portrait> {
     const { engine } = this.#currentModel();
-    this.clearPortrait();
     const original = readPicture(order.picture);
     const { square, picture } = readSquare(original, order.square, engine.size);
-    const driven = await this.#guided(engine);
+    const driven = await this.#guided(engine.twin());
     const analysis = await driven.setSource(picture);
     const whole = shrink(original, LONGEST_SIDE);
     const scale = whole.width / original.width;
-    this.#portrait = {
+    const { width, height } = whole;
+    const { keypoints, disparity } = analysis;
+    const number = this.#portraits.nextNumber();
+    const portrait: EncodedPortrait = {
       engine: driven,
       analysis,
       motion: new MotionTransfer(analysis.keypoints, { names: driven.keypointNames, space: driven.motion }),
@@ -160,17 +157,34 @@ export class Studio {
         top: Math.round(square.top * scale),
         side: Math.max(1, Math.round(square.side * scale)),
       },
+      told: structuredClone({ number, square, picture, keypoints, disparity, whole: { width, height } }),
     };
-    const { width, height } = whole;
-    const { keypoints, disparity } = analysis;
-    return structuredClone({ square, picture, keypoints, disparity, whole: { width, height } });
+    return this.#use(portrait, order);
   }
 
-  /** Frees the portrait. */
+  /** Takes a portrait from before as the one to animate, at once; null if it is no longer kept. */
+  recallPortrait({ number, ...taken }: { number: number } & TakenOver): Portrait | null {
+    const portrait = this.#portraits.find(number);
+    return portrait ? this.#use(portrait, taken) : null;
+  }
+
+  /** Keeps a portrait no longer; the one to animate goes on until there is another. */
+  forgetPortrait({ number }: { number: number }): void {
+    this.#portraits.forget(number);
+  }
+
+  /** Ends the use of the portrait, and keeps it no longer. */
   clearPortrait(): void {
-    this.#portrait = undefined;
+    this.#portraits.clear();
     this.#last = undefined;
-    this.#model?.engine.clearSource();
+  }
+
+  #use(portrait: EncodedPortrait, { keepReference = false }: TakenOver): Portrait {
+    const goesOn = keepReference && this.#currentModel().seesDriversAlone;
+    portrait.motion.reset(goesOn ? this.#portraits.current?.motion.reference : undefined);
+    this.#portraits.use(portrait);
+    this.#last = undefined;
+    return structuredClone(portrait.told);
   }
 
   /**
@@ -180,16 +194,17 @@ export class Studio {
   async setReference({ frame, square }: Pick<DrivingFrame, 'frame' | 'square'>): Promise<void> {
     const { size } = this.#currentModel().engine;
     const { picture } = readSquare(frame, square, size);
-    if (this.#portrait) {
-      const [found] = await this.#portrait.engine.drive([picture]);
-      this.#portrait.motion.reset(found!.keypoints);
+    const { current } = this.#portraits;
+    if (current) {
+      const [found] = await current.engine.drive([picture]);
+      current.motion.reset(found!.keypoints);
     }
     this.#watch = undefined;
   }
 
   /** Forgets reference, smoothing and what was seen of the face: motion is measured from the next frame. */
   resetReference(): void {
-    this.#portrait?.motion.reset();
+    this.#portraits.current?.motion.reset();
     this.#watch = undefined;
   }
 
@@ -222,8 +237,8 @@ export class Studio {
     const keypoints = portrait.motion.next(driving, timestamp, sight === 'face');
 
     const beforeGenerate = performance.now();
-    const seen = insight ? await engine.inspect(keypoints) : undefined;
-    const animated = seen?.picture ?? (await engine.generate([keypoints]))[0]!;
+    const seen = insight ? await portrait.engine.inspect(keypoints) : undefined;
+    const animated = seen?.picture ?? (await portrait.engine.generate([keypoints]))[0]!;
     const generate = performance.now() - beforeGenerate;
     this.#last = { keypoints, seen };
 
@@ -260,7 +275,7 @@ export class Studio {
    */
   async attention({ x, y }: { x: number; y: number }): Promise<Attention | null> {
     if (!this.#last || !this.#currentModel().facts.hasAttention) return null;
-    this.#last.seen ??= await this.#currentModel().engine.inspect(this.#last.keypoints);
+    this.#last.seen ??= await this.#currentPortrait().engine.inspect(this.#last.keypoints);
     const { attention, deformation } = this.#last.seen;
     if (!attention || !deformation) return null;
     const { width, height } = deformation;
@@ -322,7 +337,7 @@ export class Studio {
     if (provider === 'webgpu') await tryOut(engine);
     const { size, description } = engine;
     const facts = { provider, fallback, description, size, bytes, ...abilities(manifest), weights: manifest.metadata };
-    return { engine, facts };
+    return { engine, facts, seesDriversAlone: (manifest.graphs.drive?.inputs.length ?? 1) === 1 };
   }
 
   /**
@@ -356,14 +371,15 @@ export class Studio {
     throw new StudioEngineError('no-model', 'There is no model yet: load one first.');
   }
 
-  #currentPortrait(): CurrentPortrait {
-    if (this.#portrait) return this.#portrait;
+  #currentPortrait(): EncodedPortrait {
+    const { current } = this.#portraits;
+    if (current) return current;
     throw new StudioEngineError('no-portrait', 'There is no portrait yet: choose one first.');
   }
 
-  async #pasteBack(portrait: CurrentPortrait): Promise<PasteBack> {
+  async #pasteBack(portrait: EncodedPortrait): Promise<PasteBack> {
     if (!portrait.pasteBack) {
-      const [still] = await this.#currentModel().engine.generate([portrait.analysis.keypoints]);
+      const [still] = await portrait.engine.generate([portrait.analysis.keypoints]);
       portrait.pasteBack = new PasteBack(portrait.whole, portrait.square, { still });
     }
     return portrait.pasteBack;

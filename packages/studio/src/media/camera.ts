@@ -1,4 +1,5 @@
 // A camera: asked for, shown in a video element, and its newest picture at any time.
+import { onNextPicture } from '../canvas.js';
 import { isStopped } from '../problems.js';
 
 /** A camera by name. */
@@ -38,11 +39,19 @@ export async function cameras(): Promise<CameraName[]> {
     .map(({ deviceId: id, label }, i) => ({ id, label: label || `Camera ${i + 1}` }));
 }
 
+/** Frames of a track as they come, of the browsers that give them to pages. */
+type TrackFrames = new (options: { track: MediaStreamTrack }) => { readable: ReadableStream<VideoFrame> };
+
 export class Camera {
   #stopped = false;
   /** A picture has come since the last one was taken. */
   #fresh = false;
   #wake: (() => void) | undefined;
+  #captured = 0;
+  /** The newest picture of those that come while the page is hidden; otherwise the video has it. */
+  #unseen: VideoFrame | null = null;
+  #readsUnseen = false;
+  readonly #watchPage = (): void => void this.#readUnseen();
 
   readonly #video: HTMLVideoElement;
   readonly #stream: MediaStream;
@@ -51,6 +60,8 @@ export class Camera {
     this.#video = video;
     this.#stream = stream;
     this.#listen();
+    document.addEventListener('visibilitychange', this.#watchPage);
+    this.#watchPage();
   }
 
   /** Has it told that the camera was unplugged or taken by another program. */
@@ -76,33 +87,72 @@ export class Camera {
     return !this.#stopped;
   }
 
+  /** When the newest picture was taken, by `performance.now()`; where browsers do not say, when it came. */
+  get captured(): number {
+    return this.#captured;
+  }
+
   /** The newest picture, with left and right exchanged if it is to be that of a mirror. */
   async picture(mirrored: boolean): Promise<ImageBitmap> {
-    if (!mirrored) return createImageBitmap(this.#video);
-    const { videoWidth: width, videoHeight: height } = this.#video;
+    const source = this.#unseen ?? this.#video;
+    if (!mirrored) return createImageBitmap(source);
+    const [width, height] = this.#unseen
+      ? [this.#unseen.displayWidth, this.#unseen.displayHeight]
+      : [this.#video.videoWidth, this.#video.videoHeight];
     const canvas = new OffscreenCanvas(width, height);
     const context = canvas.getContext('2d')!;
     context.setTransform(-1, 0, 0, 1, width, 0);
-    context.drawImage(this.#video, 0, 0);
+    context.drawImage(source, 0, 0);
     return canvas.transferToImageBitmap();
   }
 
   stop(): void {
     this.#stopped = true;
+    document.removeEventListener('visibilitychange', this.#watchPage);
     for (const track of this.#stream.getTracks()) track.stop();
     if (this.#video.srcObject === this.#stream) this.#video.srcObject = null;
     this.#wake?.();
   }
 
   #listen(): void {
-    const came = (): void => {
+    onNextPicture(this.#video, (now, captured = now) => {
       if (this.#stopped) return;
-      this.#fresh = true;
-      this.#wake?.();
+      if (!this.#unseen) this.#came(captured);
       this.#listen();
-    };
-    if ('requestVideoFrameCallback' in this.#video) this.#video.requestVideoFrameCallback(came);
-    else requestAnimationFrame(came);
+    });
+  }
+
+  #came(captured: number): void {
+    this.#fresh = true;
+    this.#captured = captured;
+    this.#wake?.();
+  }
+
+  /**
+   * Takes pictures past the video while the page is hidden, as it is behind the window of another program: browsers draw no
+   * videos then, and what the camera drives may be seen elsewhere. Where they give no pictures either it waits for the page.
+   */
+  async #readUnseen(): Promise<void> {
+    const { MediaStreamTrackProcessor: Frames } = globalThis as { MediaStreamTrackProcessor?: TrackFrames };
+    const [track] = this.#stream.getVideoTracks();
+    if (!Frames || !track || !this.#isUnseen || this.#readsUnseen) return;
+    this.#readsUnseen = true;
+    const reader = new Frames({ track }).readable.getReader();
+    while (this.#isUnseen) {
+      const { value } = await reader.read();
+      if (!value) break; // the track has ended
+      this.#unseen?.close();
+      this.#unseen = value;
+      this.#came(performance.now());
+    }
+    this.#unseen?.close();
+    this.#unseen = null;
+    this.#readsUnseen = false;
+    await reader.cancel();
+  }
+
+  get #isUnseen(): boolean {
+    return document.hidden && !this.#stopped;
   }
 }
 

@@ -100,6 +100,35 @@ test('without a reference motion is measured from the first frame, again after a
   expect(furthest(smooth.keypoints.value, own.value)).toBeLessThan(furthest(moved.keypoints.value, own.value));
 });
 
+test('the last portraits can be recalled, with the driver’s reference or without; those that were forgotten cannot', async () => {
+  const engine = start(1);
+  await engine.load({ url: modelAt('float32'), provider: 'wasm' });
+  const pair = await picture('pair');
+  const square = faces.clipSquare;
+  const one = await engine.setPortrait({ picture: whole, square: faces.square });
+  await engine.animate({ frame: clip[0]!, square }); // the reference
+  const first = await engine.animate({ frame: clip[2]!, square });
+  const other = await engine.setPortrait({ picture: pair, square: faces.pairSquares[1], keepReference: true });
+  expect(other.number).not.toBe(one.number);
+  const moved = await engine.animate({ frame: clip[2]!, square });
+  expect(furthest(moved.keypoints.value, other.keypoints.value), 'measured from the same frame').toBeGreaterThan(1e-5);
+  expect(await engine.recallPortrait({ number: one.number, keepReference: true })).toEqual(one);
+  const again = await engine.animate({ frame: clip[2]!, square });
+  expect(psnr(again.picture, first.picture)).toBeGreaterThan(60);
+  expect(again.keypoints).toEqual(first.keypoints);
+  await engine.recallPortrait({ number: other.number });
+  const resting = await engine.animate({ frame: clip[2]!, square });
+  expect(furthest(resting.keypoints.value, other.keypoints.value), 'measured from this frame').toBeLessThan(1e-6);
+
+  await engine.forgetPortrait({ number: other.number });
+  expect(await engine.recallPortrait({ number: other.number })).toBe(null);
+  await engine.animate({ frame: clip[2]!, square }); // it is animated until there is another
+  for (let i = 0; i < 5; i++) await engine.setPortrait({ picture: whole, square: faces.square });
+  expect(await engine.recallPortrait({ number: one.number }), 'only the last few are kept').toBe(null);
+  await engine.clearPortrait();
+  expect((await rejection(engine.animate({ frame: clip[0]!, square }))).code).toBe('no-portrait');
+});
+
 test('the faces of a picture, the square of a clip and its frame nearest to the portrait are those that Node finds', async () => {
   const engine = start(1);
   expect(await engine.findFaces({ picture: whole })).toEqual({ squares: [faces.square], largest: 1 });
