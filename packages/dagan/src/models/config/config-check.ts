@@ -151,6 +151,7 @@ const modelConfig = fields<ModelConfig>({
       alignCorners: optional(flag),
       affine: optional(flag),
       maskFalloff: optional(positive),
+      backgroundFalloff: optional(positive),
       stretchPenalty: optional(positive),
     }),
   }),
