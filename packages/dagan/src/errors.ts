@@ -68,6 +68,8 @@ export type ProblemValues = {
   'complete-model': { path: string };
   /** Files of a depth network without that of the other networks. */
   'depth-files-alone': Record<never, never>;
+  /** 8 bits of a model or engine that has none. */
+  'no-int8': Record<never, never>;
   /** A precision that is not the one that the model was exported in. */
   'exported-precision': { path: string; precision: string };
   /** A size that is not the one that the model was exported for. */

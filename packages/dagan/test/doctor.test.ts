@@ -15,7 +15,7 @@ import {
   processorFinding,
   withoutLibtorch,
 } from '../src/pipelines/examine-machine.js';
-import { multipliesBfloat16, parseProcessorFeatures } from '../src/pipelines/processor.js';
+import { multipliesBfloat16, multipliesInt8, parseProcessorFeatures } from '../src/pipelines/processor.js';
 
 test('on a machine that is set up, every subject has a line and nothing stands in the way', async () => {
   const findings = [...(await examineMachine()), weightsFinding()];
@@ -60,16 +60,16 @@ test('Node is judged by the number, not by the text', () => {
 });
 
 test('instruction sets are read from the words of Linux and macOS', () => {
-  const xeon = parseProcessorFeatures('flags\t\t: fpu avx avx2 avx512f avx512_bf16 amx_bf16 amx_tile');
-  assert.deepEqual(Object.values(xeon), [true, true, true, true, true, false, false]);
+  const xeon = parseProcessorFeatures('flags\t\t: fpu avx avx2 avx512f avx512_bf16 avx512_vnni amx_bf16 amx_tile');
+  assert.deepEqual(Object.values(xeon), [true, true, true, true, true, true, false, false]);
   const oldXeon = parseProcessorFeatures('flags\t\t: fpu avx avx2 avx512f');
-  assert.deepEqual(Object.values(oldXeon), [true, true, false, false, false, false, false]);
+  assert.deepEqual(Object.values(oldXeon), [true, true, false, false, false, false, false, false]);
   const graviton = parseProcessorFeatures('Features\t: fp asimd i8mm bf16');
-  assert.deepEqual(Object.values(graviton), [false, false, false, false, false, true, true]);
+  assert.deepEqual(Object.values(graviton), [false, false, false, false, false, false, true, true]);
   const m1 = parseProcessorFeatures('hw.optional.arm.FEAT_BF16: 0\nhw.optional.arm.FEAT_I8MM: 0\nhw.optional.neon: 1');
-  assert.deepEqual(Object.values(m1), [false, false, false, false, false, false, false]);
+  assert.deepEqual(Object.values(m1), [false, false, false, false, false, false, false, false]);
   const m2 = parseProcessorFeatures('hw.optional.arm.FEAT_BF16: 1\nhw.optional.arm.FEAT_I8MM: 1');
-  assert.deepEqual(Object.values(m2), [false, false, false, false, false, true, true]);
+  assert.deepEqual(Object.values(m2), [false, false, false, false, false, false, true, true]);
 });
 
 test('the processor line says what bfloat16 will run on', () => {
@@ -88,6 +88,13 @@ test('bfloat16 units that are counted on are those of AMX and AVX-512', () => {
     assert.ok(multipliesBfloat16(parseProcessorFeatures(`avx2 ${flag}`)), flag);
   }
   assert.ok(!multipliesBfloat16(parseProcessorFeatures('avx2 avx512f amx_tile i8mm bf16')));
+});
+
+test('8 bits pay where the processor has dot products of them', () => {
+  for (const flag of ['avx512_vnni', 'avx_vnni']) {
+    assert.ok(multipliesInt8(parseProcessorFeatures(`avx2 ${flag}`)), flag);
+  }
+  assert.ok(!multipliesInt8(parseProcessorFeatures('avx2 avx512f amx_tile i8mm')));
 });
 
 test('the reference BLAS is a warning with the line that replaces it', () => {

@@ -223,7 +223,7 @@ export function animateCommand(): Command {
   addTurnOptions(command);
   addRangeOptions(command);
   addSigningOptions(command);
-  addEngineOption(addModelOptions(command));
+  addEngineOption(addModelOptions(command, ['int8']));
   return addCommonOptions(command)
     .addHelpText('after', EXAMPLES)
     .action(async (portrait: string, driving: string[], options: AnimateOptions) => {

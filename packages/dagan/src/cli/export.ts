@@ -5,16 +5,23 @@ import { Command, Option } from 'commander';
 import { exportModel } from '../export/export-model.js';
 import { exportedFiles } from '../export/exported-folder.js';
 import { EXPORT_PRECISIONS, type ExportPrecision, WEIGHT_TYPES, type WeightType } from '../export/manifest.js';
+import { addInt8 } from '../pipelines/calibrate.js';
 import { chooseModel, type ModelFileChoice } from '../pipelines/choose-model.js';
 import { defaultCheckpoint } from '../pipelines/default-model.js';
 import { describeExport, describeModel } from '../pipelines/describe-model.js';
 import { VERSION } from '../version.js';
 import { UsageError, UserError } from './errors.js';
-import { addCommonOptions, addDepthFileOptions, type CommonOptions, wholeNumber } from './options.js';
+import { addCommonOptions, addDepthFileOptions, type CommonOptions, checkFiles, wholeNumber } from './options.js';
 import { Reporter } from './report.js';
 
 type ExportCommandOptions = CommonOptions &
-  ModelFileChoice & { output: string; precision: ExportPrecision; weights?: WeightType; size?: number };
+  ModelFileChoice & {
+    output: string;
+    precision: ExportPrecision | 'int8';
+    calibrate?: string[];
+    weights?: WeightType;
+    size?: number;
+  };
 
 const EXAMPLES = `
 The folder gets model.safetensors with all weights, the graphs source.onnx, drive.onnx (but of models that the face mesh
@@ -25,6 +32,7 @@ What goes in and comes out: docs/export.md.
 Examples:
   dagan export --checkpoint model.safetensors -o exported/
   dagan export --checkpoint model.safetensors -o small/ --weights float16
+  dagan export -o fast/ --precision int8 --calibrate portraits/*.jpg
   dagan animate portrait.jpg talking.mp4 -o out.mp4 --checkpoint exported/`;
 
 export function exportCommand(): Command {
@@ -34,7 +42,16 @@ export function exportCommand(): Command {
     .option('--checkpoint <file>', 'the model, as `animate` takes it; default: the one in weights/');
   addDepthFileOptions(command)
     .addOption(
-      new Option('--precision <kind>', 'arithmetic; float16 suits GPUs').choices(EXPORT_PRECISIONS).default('float32'),
+      new Option(
+        '--precision <kind>',
+        'arithmetic; float16 suits GPUs, int8 processors with VNNI: a second graph of the frames beside that in float32',
+      )
+        .choices([...EXPORT_PRECISIONS, 'int8'])
+        .default('float32'),
+    )
+    .option(
+      '--calibrate <portrait...>',
+      'for int8: pictures of some eight faces, on which ranges of numbers are measured',
     )
     .addOption(
       new Option(
@@ -51,7 +68,11 @@ export function exportCommand(): Command {
 }
 
 async function runExport(options: ExportCommandOptions): Promise<void> {
-  const { output, precision, weights, size } = options;
+  const { output, precision, calibrate: portraits, weights, size } = options;
+  if ((precision === 'int8') !== (portraits !== undefined)) {
+    throw new UsageError('--precision int8 and --calibrate PORTRAIT... go together');
+  }
+  checkFiles(portraits ?? []);
   if (options.checkpoint === undefined && defaultCheckpoint() === undefined) {
     throw new UserError('there is no model to export: name one with --checkpoint');
   }
@@ -65,13 +86,14 @@ async function runExport(options: ExportCommandOptions): Promise<void> {
     throw new UsageError(`--size ${size}: the pictures of this model must be a multiple of ${multiple} wide`);
   }
   reporter.notice(`${describeModel(model.config)}; recording its networks`);
-  const manifest = await exportModel(model, output, {
-    precision,
+  const exported = await exportModel(model, output, {
+    precision: precision === 'int8' ? 'float32' : precision,
     weights,
     size,
     metadata,
     exportedBy: `dagan ${VERSION}`,
   });
+  const manifest = portraits ? await addInt8(output, { portraits }, reporter.tell) : exported;
   for (const { file, bytes } of exportedFiles(manifest)) {
     reporter.result(`${join(output, file)}: ${(bytes / 1e6).toFixed(1)} MB`);
   }

@@ -73,7 +73,7 @@ export function liveCommand(): Command {
     )
     .option('--no-provenance', 'leave out of a clip that is written that it is synthetic')
     .addOption(keypointsOption());
-  addEngineOption(addModelOptions(command));
+  addEngineOption(addModelOptions(command, ['int8']));
   return addCommonOptions(command).addHelpText('after', EXAMPLES).action(runLive);
 }
 

@@ -46,7 +46,7 @@ export function motionCommand(): Command {
     .option('--crop <square>', 'the square that is looked at: auto, none or x,y,side', cropChoice)
     .option('--face <n>', 'which face, counted from the left (default: the largest)', wholeNumber(1));
   addRangeOptions(command).addOption(keypointsOption());
-  addEngineOption(addModelOptions(command));
+  addEngineOption(addModelOptions(command, ['int8']));
   return addCommonOptions(command)
     .addHelpText('after', EXAMPLES)
     .action(async (driving: string, { crop = { kind: 'auto' }, face, ...options }: MotionOptions) => {

@@ -61,21 +61,26 @@ export function addDepthFileOptions(command: Command): Command {
     .option('--depth-decoder <file>', 'decoder of the face-depth network, likewise');
 }
 
-export function addModelOptions(command: Command): Command {
+/** @param more arithmetic that is not LibTorch's */
+export function addModelOptions(command: Command, more: readonly 'int8'[] = []): Command {
   command.option(
     '--checkpoint <file>',
     "model: a file of ours (.safetensors), a training's checkpoint (its averaged weights), or published weights as they are " +
       '(.pth, .pth.tar, .safetensors); default: the one in weights/',
   );
-  return addComputeOptions(addDepthFileOptions(command));
+  return addComputeOptions(addDepthFileOptions(command), more);
 }
 
 /** How networks run: precision, device, threads. */
-export function addComputeOptions(command: Command): Command {
+export function addComputeOptions(command: Command, more: readonly 'int8'[] = []): Command {
+  const others = more.includes('int8') ? ', and int8 where an export has it and the processor VNNI' : '';
   return command
     .addOption(
-      new Option('--precision <kind>', 'arithmetic; auto takes bfloat16 on a GPU and on processors with units for it')
-        .choices(['float32', 'bfloat16', 'auto'])
+      new Option(
+        '--precision <kind>',
+        `arithmetic; auto takes bfloat16 on a GPU and on processors with units for it${others}`,
+      )
+        .choices(['float32', 'bfloat16', ...more, 'auto'])
         .default('auto'),
     )
     .option('--device <name>', 'cpu, cuda, cuda:1, ...; auto takes the first GPU there is', 'auto')
@@ -83,7 +88,7 @@ export function addComputeOptions(command: Command): Command {
 }
 
 /** Which model to run, how, and by what. */
-export type EngineOptions = ModelOptions & Required<Pick<EngineChoice, 'engine'>>;
+export type EngineOptions = Omit<ModelOptions, 'precision'> & Required<Pick<EngineChoice, 'engine' | 'precision'>>;
 
 export function addEngineOption(
   command: Command,

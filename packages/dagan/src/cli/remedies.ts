@@ -50,6 +50,8 @@ const WORDS: { readonly [Code in keyof Values]?: Words<Code> } = {
   'not-exportable': (message) => `${message}: run it on LibTorch (--engine libtorch)`,
   'complete-model': (_message, { path }) => `${path}: is complete; leave --depth-encoder and --depth-decoder out`,
   'depth-files-alone': () => '--depth-encoder and --depth-decoder go with --checkpoint, the file of the other networks',
+  'no-int8': (message) =>
+    `${message}: export it with \`dagan export --precision int8\`, name that folder, and leave --engine out`,
   'exported-precision': (message) => `${message}: leave --precision out, or export it anew`,
   'exported-size': (message) => `${message}: export it without --size`,
   'several-models': (message) => `${message} with --checkpoint`,

@@ -65,7 +65,7 @@ export function serveCommand(): Command {
     .option('--max-minutes <n>', 'most minutes that a job may run', amount(0.001, 30_000), 60)
     .option('--keep <hours>', 'hours after which a finished job is removed', amount(0.001, 1e6), 24)
     .option('--studio', 'serve the studio as well, on /');
-  addEngineOption(addModelOptions(command));
+  addEngineOption(addModelOptions(command, ['int8']));
   return addCommonOptions(command).addHelpText('after', EXAMPLES).action(runServe);
 }
 

@@ -18,6 +18,7 @@ import {
   type BySteps,
   type ExportPrecision,
   type GraphFile,
+  INT8_NAME,
   MANIFEST_FORMAT,
   MANIFEST_NAME,
   type Manifest,
@@ -121,6 +122,7 @@ async function writeExport(
   await whole.write(join(folder, MANIFEST_NAME), new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`));
   await whole.commit();
   for (const step of STEPS) if (!graphs[step]) await rm(join(folder, nameOf(step)), { force: true }); // of another model
+  await rm(join(folder, INT8_NAME), { force: true }); // likewise
   return manifest;
 }
 

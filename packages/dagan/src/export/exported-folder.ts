@@ -27,7 +27,11 @@ export function readManifest(folder: string): Manifest {
 }
 
 /** All files of an exported model but the manifest itself. */
-export const exportedFiles = ({ graphs, weights }: Manifest): ExportedFile[] => [...Object.values(graphs), weights];
+export const exportedFiles = ({ graphs, int8, weights }: Manifest): ExportedFile[] => [
+  ...Object.values(graphs),
+  ...(int8 ? [int8] : []),
+  weights,
+];
 
 /**
  * Checks a file of an exported model, piece by piece, so that none of it stays in memory.

@@ -19,6 +19,9 @@ export const MANIFEST_FORMAT = 'dagan-onnx-2';
 /** Name of the manifest in an exported model's folder. */
 export const MANIFEST_NAME = 'manifest.json';
 
+/** Name of the step `generate` in 8 bits in an exported model's folder. */
+export const INT8_NAME = 'generate-int8.onnx';
+
 /** Name of the file of weights in an exported model's folder. */
 export const WEIGHTS_NAME = 'model.safetensors';
 
@@ -81,6 +84,8 @@ export type Manifest = {
   /** Version of the ONNX operators. */
   opset: number;
   graphs: BySteps<GraphFile>;
+  /** The step `generate` once more, with convolutions of 8 bits; not every export has it. */
+  int8?: GraphFile;
   weights: WeightsFile;
   /** What the file of weights says of them: name, licence, training, and as `sha256` a hash of names and values. */
   metadata: Readonly<Record<string, string>>;
@@ -147,6 +152,7 @@ const manifest = fields<Manifest>({
   multiple: wholeNumber(1, 16384),
   opset: wholeNumber(16, 1000),
   graphs: fields<Manifest['graphs']>({ source: graphFile, drive: optional(graphFile), generate: graphFile }),
+  int8: optional(graphFile),
   weights: fields<WeightsFile>({
     file: fileName('.safetensors'),
     bytes: wholeNumber(1, MOST_BYTES),

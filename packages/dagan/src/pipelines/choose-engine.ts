@@ -13,7 +13,7 @@ import { ResizedEngine } from '../animation/resized-engine.js';
 import { DaganError } from '../errors.js';
 import { exportModel } from '../export/export-model.js';
 import { ExportedModelError, readManifest } from '../export/exported-folder.js';
-import { type ExportPrecision, MANIFEST_FORMAT, MANIFEST_NAME } from '../export/manifest.js';
+import { type ExportPrecision, MANIFEST_FORMAT, MANIFEST_NAME, type Manifest } from '../export/manifest.js';
 import { identifyModel, type ModelIdentity, metadataIn, trainedSize, weightsHash } from '../models/files/model-file.js';
 import type { Precision } from '../models/inference/inference.js';
 import { VERSION } from '../version.js';
@@ -30,8 +30,11 @@ import {
 } from './choose-model.js';
 import { defaultCheckpoint, defaultExport } from './default-model.js';
 import type { Teller } from './events.js';
+import { multipliesInt8, processorFeatures } from './processor.js';
 
-export type EngineChoice = ModelChoice & {
+export type EngineChoice = Omit<ModelChoice, 'precision'> & {
+  /** As of a model; `int8` of an export that has it, which `auto` takes on processors with VNNI. */
+  precision?: ModelChoice['precision'] | 'int8';
   /** What runs the networks; default `auto`. */
   engine?: 'auto' | 'libtorch' | 'onnx';
 };
@@ -39,7 +42,7 @@ export type EngineChoice = ModelChoice & {
 export type ChosenEngine = ModelFacts & {
   engine: Engine;
   /** The arithmetic of the generator. */
-  precision: Precision | ExportPrecision;
+  precision: Precision | ExportPrecision | 'int8';
 };
 
 /** What engines are for. */
@@ -64,7 +67,11 @@ export async function chooseEngine(
   { use = 'clip' }: EngineUse = {},
 ): Promise<ChosenEngine> {
   const exported = exportedFolder(choice);
-  if (exported !== undefined && runtimeFor(choice, use) === 'onnx') return onnxEngine(exported, choice, use);
+  if (exported !== undefined && runtimeFor(choice, use, exported) === 'onnx') return onnxEngine(exported, choice, use);
+  if (choice.precision === 'int8') {
+    const message = `${exported ?? choice.checkpoint ?? 'this model'}: is not run in int8 here`;
+    throw new DaganError('no-int8', message, {});
+  }
   requireLibtorch(choice);
   if (choice.engine === 'onnx') return onnxEngine(await exportOnce(choice, tell), choice, use);
   applyThreads(choice);
@@ -102,14 +109,22 @@ export function requireLibtorch({ checkpoint = defaultCheckpoint() ?? 'a model' 
 /** The exported model that runs on ONNX Runtime for a figure; undefined where LibTorch runs. */
 export function exportForFigure(choice: EngineChoice): string | undefined {
   const exported = exportedFolder(choice);
-  return exported !== undefined && runtimeFor(choice, 'figure') === 'onnx' ? exported : undefined;
+  return exported !== undefined && runtimeFor(choice, 'figure', exported) === 'onnx' ? exported : undefined;
 }
 
-function runtimeFor(choice: EngineChoice, use: EngineUse['use']): 'libtorch' | 'onnx' {
+function runtimeFor(choice: EngineChoice, use: EngineUse['use'], exported: string): 'libtorch' | 'onnx' {
   const { engine = 'auto', checkpoint, device = 'auto', precision = 'auto' } = choice;
-  if (use === 'clip' || use === 'live')
-    return runtimeOfExported({ engine, checkpoint, device, precision }, cudaDevices);
-  return engine !== 'auto' ? engine : isBuilt() ? 'libtorch' : 'onnx';
+  if (use === 'clip' || use === 'live') {
+    const int8 = checkpoint === undefined && paintsInInt8(readManifest(exported), choice);
+    return runtimeOfExported({ engine, checkpoint, device, precision, int8 }, cudaDevices);
+  }
+  return engine !== 'auto' ? engine : isBuilt() && precision !== 'int8' ? 'libtorch' : 'onnx';
+}
+
+/** Whether an exported model's frames are painted in 8 bits: where that is asked for, or there and faster. */
+function paintsInInt8({ int8 }: Manifest, { precision = 'auto', device = 'auto' }: EngineChoice): boolean {
+  if (int8 === undefined || precision !== 'auto') return int8 !== undefined && precision === 'int8';
+  return (device === 'auto' || device === 'cpu') && multipliesInt8(processorFeatures());
 }
 
 /** The folder of the exported model that is named, or that is the default. */
@@ -131,7 +146,7 @@ const cudaDevices = (): number | null => (isBuilt() ? buildInfo().cudaDevices : 
 /**
  * What runs an exported model, which both can run: as the choice says, else on a GPU that is asked for LibTorch if it has
  * one. Otherwise ONNX Runtime runs a model that was named. The default model runs where it is faster: LibTorch is on GPUs
- * and where it computes in bfloat16.
+ * and where it computes in bfloat16, but for exports that ONNX Runtime paints in 8 bits (`int8`) on processors without AMX.
  *
  * @param gpusOfLibtorch how many it can use; null if it has not been set up. Called only where it matters, since it loads
  *   LibTorch
@@ -142,10 +157,13 @@ export function runtimeOfExported(
     checkpoint,
     device,
     precision,
-  }: Required<Pick<EngineChoice, 'engine' | 'device' | 'precision'>> & Pick<EngineChoice, 'checkpoint'>,
+    int8 = false,
+  }: Required<Pick<EngineChoice, 'engine' | 'device' | 'precision'>> &
+    Pick<EngineChoice, 'checkpoint'> & { int8?: boolean },
   gpusOfLibtorch: () => number | null,
 ): 'libtorch' | 'onnx' {
   if (engine !== 'auto') return engine;
+  if (precision === 'int8') return 'onnx';
   const onGpu = /^cuda(:\d+)?$/.test(device);
   if (checkpoint !== undefined && !onGpu) return 'onnx';
   const gpus = gpusOfLibtorch();
@@ -153,7 +171,8 @@ export function runtimeOfExported(
   if (gpus > 0 && (onGpu || device === 'auto')) return 'libtorch';
   if (checkpoint !== undefined) return 'onnx';
   const onProcessor = device === 'auto' || device === 'cpu';
-  if (onProcessor && choosePrecision(precision, 'cpu') === 'bfloat16') return 'libtorch';
+  const inBfloat16 = onProcessor && choosePrecision(precision, 'cpu') === 'bfloat16';
+  if (inBfloat16 && (!int8 || processorFeatures().amxBf16)) return 'libtorch';
   return onProcessor || EXECUTION_PROVIDERS.some((name) => name === device) ? 'onnx' : 'libtorch';
 }
 
@@ -163,7 +182,8 @@ async function onnxEngine(
   use: EngineUse['use'],
 ): Promise<ChosenEngine> {
   const manifest = readManifest(folder);
-  if (precision !== 'auto' && precision !== manifest.precision) {
+  const int8 = use !== 'figure' && use !== 'inspection' && paintsInInt8(manifest, { precision, device });
+  if (precision !== 'auto' && precision !== manifest.precision && !int8) {
     throw new DaganError('exported-precision', `${folder} was exported in ${manifest.precision}`, {
       path: folder,
       precision: manifest.precision,
@@ -176,10 +196,10 @@ async function onnxEngine(
   }
   try {
     const { engine, facts } = await openOnnxRuntimeEngine(folder, {
-      ...{ size: manifest.size ?? trainedSize(manifest.metadata) ?? NETWORK_SIZE, threads, provider },
+      ...{ size: manifest.size ?? trainedSize(manifest.metadata) ?? NETWORK_SIZE, threads, provider, int8 },
       ...alone(use),
     });
-    return { engine: forAnimations(engine), ...facts, precision: manifest.precision };
+    return { engine: forAnimations(engine), ...facts, precision: int8 ? 'int8' : manifest.precision };
   } catch (error) {
     if (provider !== 'cuda' || !(error instanceof ExportedModelError) || error.cause === undefined) throw error;
     const refusal = (error.cause as Error).message.trim();

@@ -6,8 +6,9 @@ import { systemOf } from '../models/files/systems.js';
 /** "dagan: 15 keypoints with jacobians; ResNet-18 face depth for keypoints and attention; residual decoder" */
 export const describeModel = (config: SystemConfig): string => systemOf(config).describe(config);
 
-/** "float32, weights in float16; pictures of any multiple of 128" */
-export function describeExport({ precision, weights, size, multiple }: Manifest): string {
-  const stored = weights.type === precision ? precision : `${precision}, weights in ${weights.type}`;
+/** "float32 and int8, weights in float16; pictures of any multiple of 128" */
+export function describeExport({ precision, int8, weights, size, multiple }: Manifest): string {
+  const computed = int8 ? `${precision} and int8` : precision;
+  const stored = weights.type === precision ? computed : `${computed}, weights in ${weights.type}`;
   return `${stored}; pictures of ${size === undefined ? `any multiple of ${multiple}` : `${size} x ${size}`}`;
 }

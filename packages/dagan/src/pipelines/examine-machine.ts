@@ -71,6 +71,7 @@ export function processorFinding(model: string, features: ProcessorFeatures): Fi
     [features.avx2, 'AVX2'],
     [features.avx512, 'AVX-512'],
     [features.avx512Bf16, 'AVX-512 bf16'],
+    [features.vnni, 'VNNI'],
     [features.amxTiles, 'AMX tiles'],
     [features.amxBf16, 'AMX bf16'],
     [features.armBf16, 'Arm bf16'],

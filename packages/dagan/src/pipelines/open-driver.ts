@@ -3,8 +3,7 @@ import { DaganError } from '../errors.js';
 import { ClipDriver } from './clip-driver.js';
 import type { Driver, DriverOptions, DriverTools } from './driver.js';
 import { isSweep } from './head-turn.js';
-import { driverFile, readMotion } from './motion-file.js';
-import { isMotionName } from './motion-format.js';
+import { driverFile, isMotionName, readMotion } from './motion-file.js';
 import { TemplateDriver } from './template-driver.js';
 import { TurnDriver } from './turn-driver.js';
 

@@ -9,6 +9,8 @@ export type ProcessorFeatures = {
   avx512: boolean;
   /** Dot products of bfloat16 in vector registers (`avx512_bf16`). */
   avx512Bf16: boolean;
+  /** Dot products of 8 bits in vector registers (`avx512_vnni`, `avx_vnni`). */
+  vnni: boolean;
   /** Tile matrix unit, and whether it multiplies bfloat16: the fastest path. */
   amxTiles: boolean;
   amxBf16: boolean;
@@ -34,6 +36,7 @@ export function parseProcessorFeatures(text: string): ProcessorFeatures {
     avx2: has('avx2', 'avx2_0'),
     avx512: has('avx512f'),
     avx512Bf16: has('avx512_bf16'),
+    vnni: has('avx512_vnni', 'avx512vnni', 'avx_vnni'),
     amxTiles: has('amx_tile'),
     amxBf16: has('amx_bf16'),
     armBf16: has('bf16'),
@@ -47,6 +50,11 @@ export function parseProcessorFeatures(text: string): ProcessorFeatures {
  */
 export function multipliesBfloat16({ amxBf16, avx512Bf16 }: ProcessorFeatures): boolean {
   return amxBf16 || avx512Bf16;
+}
+
+/** Whether convolutions of 8 bits are faster than those of float32 here: with dot products of 8 bits. */
+export function multipliesInt8({ vnni }: ProcessorFeatures): boolean {
+  return vnni;
 }
 
 /** Instruction sets of this processor; none where they cannot be found out. */

@@ -17,8 +17,7 @@ import {
 } from 'dagan/media/portable';
 import * as mediabunny from 'mediabunny';
 import { serve } from '../rpc.js';
-import { AnimationSink, encodesWebp } from './animation-sink.js';
-import { type AnimationFormat, isVideo, SAVED_FORMATS, type SavedFormat, type VideoFormat } from './formats.js';
+import { SAVED_FORMATS, type SavedFormat } from './formats.js';
 import { imageTypeOf, openImageFrames } from './image-frames.js';
 
 mediabunny.Logging.level = mediabunny.LogLevel.Silent;
@@ -51,7 +50,7 @@ type OpenClip = {
 };
 
 let clip: OpenClip | undefined;
-let saving: { order: SaveOrder; sink: FrameSink; parts: () => BlobPart[] } | undefined;
+let saving: { order: SaveOrder; sink: FrameSink; target: mediabunny.BufferTarget } | undefined;
 let warnings: string[] = [];
 
 const events = {
@@ -79,16 +78,10 @@ async function openerOf(file: File): Promise<Pick<OpenClip, 'open' | 'dispose'>>
 }
 
 const handlers = {
-  /** Kinds of file that can be written at a size. */
+  /** Kinds of video that can be written at a size. */
   formats: async ({ width, height }: { width: number; height: number }): Promise<SavedFormat[]> => {
     const even = { width: width + (width & 1), height: height + (height & 1) };
-    const able = await Promise.all(
-      SAVED_FORMATS.map(async (format) => {
-        if (isVideo(format))
-          return typeof VideoEncoder !== 'undefined' && mediabunny.canEncodeVideo(format.codec, even);
-        return format.container === 'gif' || encodesWebp();
-      }),
-    );
+    const able = await Promise.all(SAVED_FORMATS.map(({ codec }) => mediabunny.canEncodeVideo(codec, even)));
     return SAVED_FORMATS.filter((_format, i) => able[i]);
   },
 
@@ -144,50 +137,43 @@ const handlers = {
     clip = undefined;
   },
 
-  /** Begins a file. */
+  /** Begins a video. */
   save: async (order: SaveOrder): Promise<void> => {
     warnings = [];
-    const { format } = order;
-    saving = { order, ...(isVideo(format) ? await openVideo(order, format) : openAnimation(order, format.container)) };
+    const target = new mediabunny.BufferTarget();
+    const { width: _width, height, frameRate, format, metadata, sound } = order;
+    const sink = await openVideoSink(
+      mediabunny,
+      {
+        container: format.container,
+        codec: format.codec,
+        target,
+        quality: 'high',
+        sound: sound && { source: new mediabunny.BlobSource(sound.file), range: sound.range },
+        indexFirst: true,
+        ...{ height, frameRate, metadata },
+      },
+      events,
+    );
+    saving = { order, sink, target };
   },
 
   add: async (frame: { picture: Picture; timestamp: number; duration: number }): Promise<void> => {
-    if (!saving) throw new Error('no file has been begun');
+    if (!saving) throw new Error('no video has been begun');
     await saving.sink.add(frame);
   },
 
-  /** Completes the file. */
+  /** Completes the video. */
   finish: async (): Promise<{ file: Blob; warnings: string[] }> => {
-    if (!saving) throw new Error('no file has been begun');
-    const { sink, parts, order } = saving;
+    if (!saving) throw new Error('no video has been begun');
+    const { sink, target, order } = saving;
     saving = undefined;
     await sink.finish();
-    return { file: new Blob(parts(), { type: order.format.mimeType }), warnings };
+    const packet = takesXmp(order.format.container) ? xmpPacket(order.metadata) : undefined;
+    const parts = [target.buffer!, ...(packet === undefined ? [] : [xmpBox(packet)])];
+    return { file: new Blob(parts, { type: order.format.mimeType }), warnings };
   },
 };
-
-async function openVideo(order: SaveOrder, { container, codec }: VideoFormat) {
-  const target = new mediabunny.BufferTarget();
-  const { height, frameRate, metadata, sound } = order;
-  const sink = await openVideoSink(
-    mediabunny,
-    {
-      ...{ container, codec, target, height, frameRate, metadata },
-      quality: 'high',
-      sound: sound && { source: new mediabunny.BlobSource(sound.file), range: sound.range },
-      indexFirst: true,
-    },
-    events,
-  );
-  const packet = takesXmp(container) ? xmpPacket(metadata) : undefined;
-  return { sink, parts: () => [target.buffer!, ...(packet === undefined ? [] : [xmpBox(packet)])] };
-}
-
-function openAnimation(order: SaveOrder, container: AnimationFormat['container']) {
-  if (order.sound) warnings.push(`written without sound: ${container} holds none`);
-  const sink = new AnimationSink(container, order, events.warning);
-  return { sink, parts: () => sink.parts };
-}
 
 export type MediaHandlers = typeof handlers;
 

@@ -39,13 +39,13 @@ export function factsOf(folder: string): ModelFacts {
 /** One engine in this thread; see `loadOnnxRuntimeEngine`. */
 export async function loadOnnxEngine(
   folder: string,
-  { size, batchSize, threads = availableParallelism(), provider = 'cpu' }: OnnxRuntimeOptions = {},
+  { size, batchSize, threads = availableParallelism(), int8 = false, provider = 'cpu' }: OnnxRuntimeOptions = {},
 ): Promise<OnnxEngine> {
   const manifest = readManifest(folder);
   for (const described of exportedFiles(manifest)) checkExportedFile(folder, described);
   const { InferenceSession, Tensor, env } = await loadOnnxRuntime();
-  const where =
-    provider === 'cpu' ? `cpu, ${manifest.precision}, ${threads} threads` : `${provider}, ${manifest.precision}`;
+  const precision = int8 && manifest.int8 ? 'int8' : manifest.precision;
+  const where = provider === 'cpu' ? `cpu, ${precision}, ${threads} threads` : `${provider}, ${precision}`;
   try {
     return await OnnxEngine.open(
       { InferenceSession, Tensor },
@@ -53,6 +53,7 @@ export async function loadOnnxEngine(
       {
         size,
         batchSize,
+        int8,
         description: `ONNX Runtime ${env.versions.node ?? env.versions.common}, ${where}`,
         session: {
           executionProviders: [provider],

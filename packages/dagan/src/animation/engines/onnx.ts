@@ -37,6 +37,8 @@ export type OnnxEngineOptions = {
   size?: number;
   /** Frames that are computed together. One at a time is best on processors: nothing is gained by more. */
   batchSize?: number;
+  /** Paints by the graph of 8 bits, where the export has one. Default false. */
+  int8?: boolean;
   /** Options of the runtime's sessions, such as execution providers and threads. */
   session?: InferenceSession.SessionOptions;
   /** What runs the networks, for people: "ONNX Runtime 1.30.0, cpu, float32, 2 threads". */
@@ -106,7 +108,7 @@ export class OnnxEngine implements Engine {
   static async #load(
     runtime: Pick<OnnxRuntime, 'Tensor'>,
     manifest: Manifest,
-    { size, batchSize = 1, session = {}, description }: OnnxEngineOptions,
+    { size, batchSize = 1, int8 = false, session = {}, description }: OnnxEngineOptions,
     load: (file: string, options: InferenceSession.SessionOptions) => Promise<InferenceSession>,
   ): Promise<OnnxEngine> {
     const side = size ?? manifest.size ?? USUAL_SIZE;
@@ -121,7 +123,7 @@ export class OnnxEngine implements Engine {
     try {
       // The largest first: what loading it takes beside itself is free again for the others.
       for (const step of ['generate', 'drive', 'source'] as const) {
-        const graph = manifest.graphs[step];
+        const graph = (int8 && step === 'generate' && manifest.int8) || manifest.graphs[step];
         if (!graph) continue;
         const { file, inputs } = graph;
         const freeDimensionOverrides = knownSizes(inputs, { height: side, width: side });

@@ -33,6 +33,8 @@ export type OnnxRuntimeOptions = {
   ownThread?: boolean;
   /** Threads of the processor; one per processor if not given. */
   threads?: number;
+  /** Paints by the graph of 8 bits, where the export has one. Default false. */
+  int8?: boolean;
   /** Where to compute; which ones there are depends on system and package. */
   provider?: ExecutionProvider;
 };

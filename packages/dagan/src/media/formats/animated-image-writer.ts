@@ -3,9 +3,9 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
 import { writeAll } from '../files.js';
-import { withMetadata } from '../pictures/images.js';
+import { metadataText, withMetadata } from '../pictures/images.js';
 import type { EncodeJob, Quality } from '../process/messages.js';
-import { metadataText, xmpPacket } from '../provenance/provenance.js';
+import { xmpPacket } from '../provenance/provenance.js';
 import { gifComment, gifFrame, gifFrames, gifHeader, gifTrailer, gifXmp } from './gif-blocks.js';
 import type { ReaderEvents, ReaderFrame } from './reader.js';
 import { type RiffChunk, riffChunks, webpAnimationHeader, webpFrames, webpHeaderLength } from './webp-chunks.js';
@@ -200,7 +200,7 @@ class WebpJoiner implements Joiner {
     await writeAll(this.#file, this.#header(), 0);
   }
 
-  #header(): Uint8Array {
+  #header(): Buffer {
     const { width, height } = this.#job;
     return webpAnimationHeader({
       width,

@@ -159,12 +159,20 @@ async function flowsOf(
       }
     }
     if (engine === 'onnx' && exported !== undefined) {
-      const loaded = await loadOnnxRuntimeEngine(exported, { threads });
-      programs.push(loaded.description.split(',')[0]!);
-      flows.push(engineFlow(`ONNX Runtime, ${readManifest(exported).precision}`, loaded));
+      for (const { precision, int8 } of arithmeticOf(exported)) {
+        const loaded = await loadOnnxRuntimeEngine(exported, { threads, int8 });
+        if (!int8) programs.push(loaded.description.split(',')[0]!);
+        flows.push(engineFlow(`ONNX Runtime, ${precision}`, loaded));
+      }
     }
   }
   return { flows, programs };
+}
+
+/** In what an exported model can compute. */
+function arithmeticOf(folder: string): { precision: string; int8: boolean }[] {
+  const { precision, int8 } = readManifest(folder);
+  return [{ precision, int8: false }, ...(int8 ? [{ precision: 'int8', int8: true }] : [])];
 }
 
 /** One thread, whose computing is then all there is. */
@@ -185,8 +193,10 @@ async function profilesOf(
   if (engines.includes('onnx') && exported !== undefined) {
     const manifest = readManifest(exported);
     const session = { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 3 } as const;
-    const stages = await profileOnnx({ manifest, folder: exported }, session, seen);
-    profiles.push({ name: `ONNX Runtime, ${manifest.precision}`, stages });
+    for (const { precision, int8 } of arithmeticOf(exported)) {
+      const stages = await profileOnnx({ manifest, folder: exported }, { session, int8 }, seen);
+      profiles.push({ name: `ONNX Runtime, ${precision}`, stages });
+    }
   }
   return profiles;
 }

@@ -7,7 +7,7 @@ import { profile } from '@dagan/libtorch';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { Engine } from '../../animation/engine.js';
 import type { LibtorchEngine } from '../../animation/engines/libtorch.js';
-import { type ExportedFolder, OnnxEngine } from '../../animation/engines/onnx.js';
+import { type ExportedFolder, OnnxEngine, type OnnxEngineOptions } from '../../animation/engines/onnx.js';
 import { loadOnnxRuntime } from '../../onnx-runtime.js';
 import type { Seen } from './pictures.js';
 
@@ -46,7 +46,7 @@ const KINDS: readonly (readonly [OperatorKind, RegExp])[] = [
   ['layout', /^(aten::)?(Reorder|Transpose|permute|DepthToSpace|pixel_shuffle|to_mkldnn|mkldnn_reorder)/i],
   [
     'copy',
-    /^(aten::)?(copy_|cat|clone|contiguous|_to_copy|Concat|Slice|Expand|Pad|Gather|Cast|Identity|Tile|repeat|Split|index_select|constant_pad|reflection_pad|replication_pad|Unsqueeze|Reshape)/i,
+    /^(aten::)?(copy_|cat|clone|contiguous|_to_copy|Concat|Slice|Expand|Pad|Gather|Cast|Identity|Tile|repeat|Split|index_select|constant_pad|reflection_pad|replication_pad|Unsqueeze|Reshape|QuantizeLinear|DequantizeLinear)/i,
   ],
 ];
 
@@ -85,7 +85,7 @@ async function run(engine: Engine, { portrait, frames }: Seen, observe: Observer
 /** An exported model on ONNX Runtime, on the processor. */
 export async function profileOnnx(
   model: ExportedFolder,
-  session: InferenceSession.SessionOptions,
+  options: Pick<OnnxEngineOptions, 'session' | 'int8'>,
   seen: Seen,
 ): Promise<StageProfile[]> {
   const { InferenceSession, Tensor } = await loadOnnxRuntime();
@@ -97,7 +97,7 @@ export async function profileOnnx(
     return sessions.at(-1)!;
   };
   try {
-    const engine = await OnnxEngine.open({ InferenceSession: { create }, Tensor }, model, { session });
+    const engine = await OnnxEngine.open({ InferenceSession: { create }, Tensor }, model, options);
     const plainly = <T>(work: () => Promise<T>): Promise<T> => work();
     await run(engine, seen, { drive: plainly, generate: plainly });
     for (const each of sessions) each.endProfiling();

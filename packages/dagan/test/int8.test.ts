@@ -1,0 +1,185 @@
+// Convolutions of 8 bits: what they compute stays near to float32, and who asks for them gets them.
+import assert from 'node:assert/strict';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import {
+  decodeOnnx,
+  encodeOnnx,
+  type OnnxModel,
+  type OnnxRange,
+  quantizeConvolutions,
+  rangeOutputs,
+  tensorsToObserve,
+  withRanges,
+} from '@dagan/libtorch/onnx';
+import { loadOnnxEngine } from '../src/animation/engines/onnx-runtime.js';
+import { exportedFiles, exportModel, readManifest } from '../src/export/index.js';
+import { writePicture } from '../src/media/index.js';
+import { loadOnnxRuntime } from '../src/onnx-runtime.js';
+import { runtimeOfExported } from '../src/pipelines/choose-engine.js';
+import { addInt8, renderedHead } from '../src/pipelines/index.js';
+import { processorFeatures } from '../src/pipelines/processor.js';
+import { TRAINING_PRESETS } from '../src/training/index.js';
+import { dagan } from './cli-run.js';
+import { psnr, temporaryFolder } from './media-fixtures.js';
+import { formulaModel, narrow } from './small-models.js';
+
+const folder = await temporaryFolder();
+
+/** Numbers from -1 to 1 that are the same in every run. */
+const scatter = (count: number, seed: number): Float32Array =>
+  Float32Array.from({ length: count }, (_, i) => {
+    const x = Math.sin((i + 1) * 12.9898 + seed * 78.233) * 43758.5453;
+    return 2 * (x - Math.floor(x)) - 1;
+  });
+
+/** Two convolutions, a ReLU between them; the second has an odd number of channels and no bias. */
+const TWO: OnnxModel = {
+  name: 'two',
+  opset: 17,
+  inputs: [{ name: 'x', shape: [1, 16, 'height', 12] }],
+  outputs: [{ name: 'y', shape: [1, 5, 'height', 12] }],
+  initializers: [
+    { name: 'first', shape: [24, 16, 3, 3], data: scatter(24 * 16 * 9, 1) },
+    { name: 'bias', shape: [24], data: scatter(24, 2) },
+    { name: 'second', shape: [5, 24, 1, 1], data: scatter(5 * 24, 3).fill(0, 0, 24) },
+  ],
+  nodes: [
+    {
+      ...{ operator: 'Conv', inputs: ['x', 'first', 'bias'], outputs: ['sum'] },
+      attributes: { pads: { ints: [1, 1, 1, 1] } },
+    },
+    { operator: 'Relu', inputs: ['sum'], outputs: ['kept'] },
+    { operator: 'Conv', inputs: ['kept', 'second'], outputs: ['y'], attributes: { group: { int: 1 } } },
+  ],
+};
+
+async function run(model: OnnxModel, data: Float32Array): Promise<Record<string, Float32Array | BigInt64Array>> {
+  const { InferenceSession, Tensor } = await loadOnnxRuntime();
+  const session = await InferenceSession.create(encodeOnnx(model), { intraOpNumThreads: 1, logSeverityLevel: 3 });
+  const results = await session.run({ x: new Tensor('float32', data, [1, 16, 10, 12]) });
+  await session.release();
+  return Object.fromEntries(Object.entries(results).map(([name, { data: values }]) => [name, values as Float32Array]));
+}
+
+async function observed(model: OnnxModel, data: Float32Array): Promise<Map<string, OnnxRange>> {
+  const tensors = tensorsToObserve(model, () => true);
+  const seen = await run(withRanges(model, tensors), data);
+  return new Map(
+    tensors.map((tensor) => {
+      const { least, greatest, channels } = rangeOutputs(tensor);
+      const number = (name: string): number => Number(seen[name]![0]);
+      return [tensor, { least: number(least), greatest: number(greatest), channels: number(channels) }];
+    }),
+  );
+}
+
+test('what is written of a graph is read again, byte for byte', () => {
+  const bytes = encodeOnnx(TWO);
+  const read = decodeOnnx(bytes);
+  assert.deepEqual(encodeOnnx(read), bytes);
+  assert.deepEqual(read.nodes[0]!.inputs, ['x', 'first', 'bias']);
+  assert.throws(() => decodeOnnx(bytes.subarray(0, bytes.length - 20)), Error);
+});
+
+test('convolutions of 8 bits are those of float32 to a few steps, with any number of channels', async () => {
+  const data = scatter(16 * 10 * 12, 4);
+  const ranges = await observed(TWO, data);
+  assert.deepEqual([...ranges.keys()], ['x', 'kept', 'y'], 'a ReLU is part of the convolution before it');
+  assert.equal(ranges.get('kept')!.least, 0);
+  assert.deepEqual(
+    [...ranges.values()].map(({ channels }) => channels),
+    [16, 24, 5],
+  );
+  const rounded = quantizeConvolutions(TWO, { ranges, chosen: () => true });
+  const [exact, near] = [(await run(TWO, data)).y!, (await run(rounded, data)).y!];
+  const { least, greatest } = ranges.get('y')!;
+  const step = (greatest - least) / 255;
+  const errors = [...exact].map((value, i) => Math.abs(Number(value) - Number(near[i])) / step);
+  assert.ok(Math.max(...errors) < 8 && Math.max(...errors) > 0, `${Math.max(...errors)} steps off`);
+  assert.ok(
+    [...near.subarray(0, 120)].every((value) => value === 0),
+    'a channel without weights stays 0',
+  );
+
+  const one = quantizeConvolutions(TWO, { ranges, chosen: (name) => name === 'sum' });
+  assert.equal(one.nodes.filter(({ operator }) => operator === 'QuantizeLinear').length, 3, 'x, weights, what is kept');
+  assert.throws(() => quantizeConvolutions(TWO, { ranges: new Map(), chosen: () => true }), /range of the tensor 'x'/);
+});
+
+test('an export in int8 paints nearly the same frames, on the same weights', async () => {
+  const exported = join(folder, 'exported');
+  using model = formulaModel(narrow(TRAINING_PRESETS['starter-256'].model));
+  await exportModel(model, exported, { weights: 'float16' });
+  const before = readManifest(exported);
+  const { portrait, frames } = renderedHead(3);
+  await writePicture(join(folder, 'head.png'), portrait);
+  const manifest = await addInt8(exported, { portraits: [join(folder, 'head.png')], crop: { kind: 'none' } });
+  assert.deepEqual(readManifest(exported), manifest);
+  assert.deepEqual({ ...manifest, int8: undefined }, { ...before, int8: undefined });
+  assert.ok(exportedFiles(manifest).some(({ file }) => file === 'generate-int8.onnx'));
+  assert.ok(manifest.int8!.bytes < 400_000, 'it holds no weights');
+  const painted = async (int8: boolean) => {
+    const engine = await loadOnnxEngine(exported, { threads: 1, int8 });
+    await engine.setSource(portrait);
+    const pictures = await engine.generate((await engine.drive(frames)).map(({ keypoints }) => keypoints));
+    const { description } = engine;
+    engine.dispose();
+    return { pictures, description };
+  };
+  const [exact, near] = [await painted(false), await painted(true)];
+  assert.match(near.description, /int8/);
+  for (const [i, picture] of exact.pictures.entries()) {
+    const ratio = psnr(near.pictures[i]!, picture);
+    assert.ok(ratio > 40 && Number.isFinite(ratio), `frame ${i}: ${ratio} dB`);
+  }
+
+  await cp(exported, join(folder, 'damaged'), { recursive: true });
+  const file = join(folder, 'damaged', 'generate-int8.onnx');
+  const bytes = await readFile(file);
+  await writeFile(file, bytes.subarray(1));
+  await assert.rejects(loadOnnxEngine(join(folder, 'damaged')), /generate-int8\.onnx is not the file/);
+
+  const words = ['animate', 'head.png', 'nod', '--crop', 'none', '--end', '2', '--threads', '1', '--precision', 'int8'];
+  const made = await dagan(folder, [...words, '-o', 'int8/', '--checkpoint', 'exported']);
+  assert.equal(made.code, 0, made.stderr);
+  assert.match(made.stderr, /ONNX Runtime [\d.]+, cpu, int8, 1 threads/);
+
+  await exportModel(model, exported);
+  assert.equal(readManifest(exported).int8, undefined);
+  await assert.rejects(readFile(join(exported, 'generate-int8.onnx')), /ENOENT/, 'what an earlier export left is gone');
+  const refused = await dagan(folder, [...words, '-o', 'none/', '--checkpoint', 'exported']);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /exported was exported in float32: leave --precision out, or export it anew/);
+  await rm(exported, { recursive: true });
+});
+
+test('an export in int8 goes before bfloat16 where there are no matrix units', () => {
+  const asked = { engine: 'auto', device: 'auto', precision: 'auto', int8: true } as const;
+  const { amxBf16 } = processorFeatures();
+  assert.equal(
+    runtimeOfExported(asked, () => 0),
+    amxBf16 ? 'libtorch' : 'onnx',
+  );
+  assert.equal(
+    runtimeOfExported({ ...asked, precision: 'int8' }, () => 1),
+    'onnx',
+  );
+  assert.equal(
+    runtimeOfExported(asked, () => 1),
+    'libtorch',
+    'a GPU is faster',
+  );
+});
+
+test('export says that int8 wants portraits, and that portraits are for int8', async () => {
+  for (const words of [
+    ['--precision', 'int8'],
+    ['--calibrate', 'head.png'],
+  ]) {
+    const { code, stderr } = await dagan(folder, ['export', '-o', 'x', ...words]);
+    assert.equal(code, 2);
+    assert.match(stderr, /--precision int8 and --calibrate PORTRAIT\.\.\. go together/);
+  }
+});
