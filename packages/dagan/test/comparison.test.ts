@@ -132,7 +132,7 @@ describe('dagan compare', () => {
 
     const weights = join(folder, 'runs', 'fomm', 'seed-1', 'model.safetensors');
     const before = statSync(weights).mtimeMs;
-    const more = ['--systems', 'fomm,x2face,monkey-net', '--seeds', '0,1', '--steps', '1', '--resume', '--json'];
+    const more = ['--systems', 'fomm,x2face,meshg-like', '--seeds', '0,1', '--steps', '1', '--resume', '--json'];
     const again = await dagan(root, words('out', ...more));
     assert.equal(again.code, 0, again.stderr + again.stdout);
     assert.equal(statSync(weights).mtimeMs, before, 'what is trained stays as it is');
@@ -142,7 +142,7 @@ describe('dagan compare', () => {
     assert.deepEqual(report.self.contestants[1], result.self.contestants[1], 'what is measured stays as it is');
     assert.deepEqual(
       report.systems.map(({ name }) => name),
-      ['fomm', 'x2face', 'monkey-net'],
+      ['fomm', 'x2face', 'meshg-like'],
     );
     for (const { parameters, operations } of report.systems) assert.ok(parameters > 1e4 && operations.generate > 1e5);
 

@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { compareSystems } from '../evaluation/comparison.js';
 import { comparisonTables } from '../evaluation/comparison-report.js';
-import { comparedSystems, comparisonConfig } from '../evaluation/comparison-rows.js';
-import { needsFaceCues } from '../training/animation/config.js';
+import { comparedSystems } from '../evaluation/comparison-rows.js';
 import { datasetPairs } from '../training/batches/dataset-batches.js';
 import {
   addContestOptions,
@@ -68,11 +67,11 @@ async function runCompare(options: CompareOptions, session: TrainingSession): Pr
   await using instruments = await contestInstruments(options, session);
   const { contest, plan, seed } = contestOf(options, session, instruments);
   const systems = chosen(options);
-  const faceCues = systems.some((name) => needsFaceCues(comparisonConfig(name, { ...plan, seed })));
   const { step, interrupted, result } = await compareSystems({
     ...{ ...contest, output, systems },
     plan: { ...plan, seeds: options.seeds ?? [seed] },
-    pairsOf: (own) => datasetPairs(data, datasetOptions(session, { seed: own, heldOutSamples, faceCues })),
+    // Some systems need faces; all get the same pairs, whichever are chosen, so that more of them may come later.
+    pairsOf: (own) => datasetPairs(data, datasetOptions(session, { seed: own, heldOutSamples, faceCues: true })),
     onEntrant: ({ label }, number, total) => {
       if (speaks) reporter.notice(`model ${number} of ${total}: ${label}`);
     },
