@@ -92,6 +92,8 @@ export type ProblemValues = {
   'depth-alone': { path: string };
   /** A picture among the videos that training clips are made of. */
   'still-among-videos': { path: string };
+  /** What is decoded for a training cannot be kept there. */
+  cache: { path: string };
   /** The data are not those that a training began with. */
   'changed-data': { path: string };
   /** A folder that holds a training already; of another stage, if `stage` is there. */

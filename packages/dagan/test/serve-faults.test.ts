@@ -8,7 +8,7 @@ import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { saveModel, writePicture } from '../src/index.js';
 import { JobQueue, type JobQueueOptions, type JobView, startServer } from '../src/server/index.js';
-import { formulaModel, SMALL_WITHOUT_DEPTH, startDagan } from './cli-run.js';
+import { daganOnFullDisk, formulaModel, SMALL_WITHOUT_DEPTH, startDagan } from './cli-run.js';
 import { makeMp4, scene, temporaryFolder } from './media-fixtures.js';
 
 const folder = await temporaryFolder();
@@ -109,6 +109,13 @@ test('a server that is ended in order leaves its job waiting, and no attempt cou
   assert.deepEqual([job().state, job().attempts, existsSync(path('ended', 'lock'))], ['queued', 0, false]);
 });
 
+test('a disk that takes no more is told with the folder, and no lock is left that would keep the next server out', async () => {
+  const { code, stderr } = await daganOnFullDisk(folder, ['serve', '--port', '0', '--folder', 'no-room'], 0);
+  assert.equal(code, 1);
+  assert.match(stderr, /^dagan: .*no-room: cannot be written to: /m);
+  assert.ok(!existsSync(path('no-room', 'lock')));
+});
+
 test('a folder has one server: in this process, in others, and on other machines', async () => {
   const place = path('shared');
   const lock = join(place, 'lock');
@@ -122,6 +129,12 @@ test('a folder has one server: in this process, in others, and on other machines
   await first.close();
   assert.ok(existsSync(lock), "another queue's lock stays");
   await second.close();
+  left(hostname(), process.ppid);
+  await assert.rejects(open(), /process \d+ serves its jobs/);
+  const longAgo = new Date(Date.now() - 601_000);
+  utimesSync(lock, longAgo, longAgo);
+  const third = await open(); // the number is another program's by now
+  await third.close();
   left('elsewhere', process.pid);
   await assert.rejects(open(), /process \d+ on elsewhere serves its jobs/);
   const past = new Date(Date.now() - 61_000);

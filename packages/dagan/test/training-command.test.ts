@@ -1,6 +1,6 @@
 // `dagan train animation` as people call it: what it shows, and what it refuses.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -8,7 +8,7 @@ import { trainingDisplay } from '../src/cli/training-display.js';
 import { createPicture, writePicture } from '../src/media/index.js';
 import { DaGAN, loadModel, saveModel } from '../src/models/index.js';
 import { type StepReport, TRAINING_PRESETS } from '../src/training/index.js';
-import { dagan } from './cli-run.js';
+import { dagan, daganOnFullDisk } from './cli-run.js';
 import { largestDifference } from './compare.js';
 
 let root: string;
@@ -80,6 +80,16 @@ test('a model is refined from a folder of frames, slowly, and goes on where it w
   const anew = await dagan(root, [...words, '--depth', 'untrained']);
   assert.match(anew.stderr, /^dagan: .*refined holds a training with checkpoints: go on with it \(--resume\)[^(]*\n$/);
   assert.equal(anew.code, 2);
+  const noRoom = join(root, 'no-room');
+  const onFullDisk = (...more: string[]) =>
+    daganOnFullDisk(root, [...words.with(words.indexOf(run), noRoom), '--depth', 'untrained', ...more], 0);
+  const unwritten = await onFullDisk();
+  assert.match(unwritten.stderr, /^dagan: .*no-room\/config\.json: cannot be written: [^\n]*\n$/m);
+  assert.equal(unwritten.code, 1);
+  assert.deepEqual(readdirSync(noRoom), ['checkpoints'], 'nothing half-written');
+  const uncached = await onFullDisk('--cache', join(root, 'other-cache'));
+  assert.match(uncached.stderr, /^dagan: .*other-cache.*cannot be written: .*; --cache names another place for it\n$/m);
+  assert.equal(uncached.code, 1);
   const elsewhere = words.map((word) => (word === run ? join(root, 'nothing') : word));
   const mistaken = await dagan(root, [...elsewhere, '--init', start, '--freeze', 'mouth']);
   assert.match(mistaken.stderr, /^dagan: the model has no part 'mouth' to freeze; parts are [^(]*\n$/);

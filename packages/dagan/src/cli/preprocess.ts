@@ -146,7 +146,7 @@ function summaryOf(totals: PreprocessTotals, folder: string): string {
       duration(length),
     ]),
   ];
-  if (totals.failedVideos > 0) rows.push(['not readable', `${totals.failedVideos}`, '']);
+  if (totals.failedVideos > 0) rows.push(['not prepared', `${totals.failedVideos}`, '']);
   const lines = rows.map(([name, count, length]) => `  ${name.padEnd(20)}${count.padStart(7)}${length.padStart(14)}`);
   const people = `${totals.identities} ${totals.identities === 1 ? 'identity' : 'identities'}`;
   return [`${folder}: ${totals.frames} frames of ${people}`, ...lines].join('\n');

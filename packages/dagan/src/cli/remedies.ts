@@ -65,6 +65,7 @@ const WORDS: { readonly [Code in keyof Values]?: Words<Code> } = {
   'two-depth-networks': () => '--depth names the depth network; leave --checkpoint and the other files out',
   'depth-alone': (message) => `${message}: it is for --depth, not for --init`,
   'still-among-videos': (message) => `${message}; as .png or .jpg, and with --stills SECONDS, its head is made to move`,
+  cache: (message) => `${message}; --cache names another place for it`,
   'changed-data': (message) => optionsIn(message),
   'training-in-folder': (message, { stage }) =>
     message.replace(

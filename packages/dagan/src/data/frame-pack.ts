@@ -7,6 +7,7 @@ import { MediaError, toMediaError } from '../media/errors.js';
 import { writeAll } from '../media/files.js';
 import { decodeImage, pictureToSharp } from '../media/pictures/images.js';
 import type { Picture } from '../media/pictures/picture.js';
+import { cacheError } from './cache-error.js';
 import { indexBytes, readExactly, readIndex, readIndexed } from './indexed-file.js';
 
 /** What tells one state of a clip's file from another. */
@@ -113,6 +114,6 @@ async function writing<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw toMediaError(path, error, 'cannot be written (`cacheFolder` names another place)');
+    throw cacheError(path, error);
   }
 }

@@ -5,6 +5,7 @@ import { MediaError, systemCode, toMediaError } from '../media/errors.js';
 import type { Picture } from '../media/pictures/picture.js';
 import type { PictureTransform } from '../media/pictures/resize.js';
 import { openClip } from '../media/process/clip.js';
+import { cacheError } from './cache-error.js';
 import type { Dataset, TrainingClip } from './dataset.js';
 import { listFrames, readFolderFrames } from './frame-folder.js';
 import { countPacked, stampOf, UNFINISHED, writePack } from './frame-pack.js';
@@ -153,6 +154,6 @@ async function openCache(cache: string): Promise<void> {
       if (found && Date.now() - found.mtimeMs > ABANDONED_MS) await rm(path, { force: true });
     }
   } catch (error) {
-    throw toMediaError(cache, error, 'cannot hold the decoded frames (`cacheFolder` names another place)');
+    throw cacheError(cache, error, 'cannot hold the decoded frames');
   }
 }

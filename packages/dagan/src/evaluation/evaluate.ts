@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { distributed } from '@dagan/libtorch';
 import type { TransferOptions } from '../animation/transfer.js';
-import { writeWhole } from '../media/files.js';
+import { writeWhole, writing } from '../media/files.js';
 import { writePicture } from '../media/pictures/images.js';
 import { resizePicture } from '../media/pictures/resize.js';
 import { grid } from '../visualization/drawing.js';
@@ -75,7 +75,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationResu
   const cases = await findCases(data, options);
   checkMotion(cases, options.motion);
   const worst = join(output, 'worst');
-  mkdirSync(worst, { recursive: true });
+  writing(worst, () => mkdirSync(worst, { recursive: true }));
   const store = new RowStore(output, rank);
 
   const known = store.read();

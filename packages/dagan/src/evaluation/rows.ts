@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { appendFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writing } from '../media/files.js';
 import type { MeasureId } from './measures.js';
 import type { ExpressionChanges } from './metrics/expression-transfer.js';
 
@@ -55,7 +56,7 @@ export class RowStore {
   constructor(output: string, rank = 0) {
     this.#rank = rank;
     this.#folder = join(output, 'rows');
-    mkdirSync(this.#folder, { recursive: true });
+    writing(this.#folder, () => mkdirSync(this.#folder, { recursive: true }));
   }
 
   /** All rows, by key. A line that was cut off when its process ended is no row. */
@@ -75,7 +76,8 @@ export class RowStore {
   append(rows: readonly CaseRow[]): void {
     // The line that another process may have left unfinished must not swallow the first of these.
     const text = rows.map((row) => `\n${JSON.stringify(row)}\n`).join('');
-    appendFileSync(join(this.#folder, `${this.#rank}.jsonl`), text);
+    const path = join(this.#folder, `${this.#rank}.jsonl`);
+    writing(path, () => appendFileSync(path, text));
   }
 }
 

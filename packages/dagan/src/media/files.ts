@@ -1,6 +1,6 @@
 // Writing whole files or none: everything is made beside its target under a name of its own and then renamed.
 import { randomBytes } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { type FileHandle, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { MediaError, systemCode, toMediaError } from './errors.js';
@@ -96,6 +96,29 @@ export async function writeWhole(path: string, data: Uint8Array): Promise<void> 
     throw toMediaError(path, error, 'cannot be written');
   }
   await commitFile(part, path);
+}
+
+/** The same at once: for the short files of programs that wait for them anyway. */
+export function writeWholeSync(path: string, data: string | Uint8Array): void {
+  const part = besides(path, 'part');
+  writing(path, () => {
+    try {
+      writeFileSync(part, data);
+      renameSync(part, path);
+    } catch (error) {
+      rmSync(part, { force: true });
+      throw error;
+    }
+  });
+}
+
+/** Does what is written at `path`. @throws MediaError that names it, where the system refuses */
+export function writing<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw systemCode(error) === undefined ? error : toMediaError(path, error, 'cannot be written');
+  }
 }
 
 /** Several files that belong together: they get their names when all of them are written. */

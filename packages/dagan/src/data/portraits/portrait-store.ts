@@ -10,6 +10,7 @@ import { abandon, beginFile, commitFile, writeAll } from '../../media/files.js';
 import { decodeImage, pictureToSharp, readPicture } from '../../media/pictures/images.js';
 import type { Picture } from '../../media/pictures/picture.js';
 import { transformPicture } from '../../media/pictures/resize.js';
+import { cacheError } from '../cache-error.js';
 import { listFrames } from '../frame-folder.js';
 import { indexBytes, readExactly, readIndexed } from '../indexed-file.js';
 import { squareTransform } from '../prepare.js';
@@ -95,7 +96,7 @@ export async function preparePortraits(folder: string, options: PortraitOptions)
   let store = await readStore(path, size);
   if (!store || !isCurrent(store.index.entries, stamps)) {
     await mkdir(cache, { recursive: true }).catch((error: unknown) => {
-      throw toMediaError(cache, error, 'cannot be written (`cacheFolder` names another place)');
+      throw cacheError(cache, error);
     });
     await writeStore({ path, folder, size, stamps, former: store, onProgress, signal });
     store = await readStore(path, size);
@@ -227,7 +228,7 @@ async function writeStore({
   } catch (error) {
     await abandon(part);
     if (error instanceof Error && error === signal?.reason) throw error;
-    throw toMediaError(path, error, 'cannot be written (`cacheFolder` names another place)');
+    throw cacheError(path, error);
   }
   await commitFile(part, path);
 }

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { hostname, uptime } from 'node:os';
 import { join, resolve, sep } from 'node:path';
 import { DaganError } from '../../errors.js';
 import { systemCode, toMediaError } from '../../media/errors.js';
@@ -24,6 +24,9 @@ type Holder = { host: string; pid: number; nonce: string };
 /** Milliseconds after which a lock is touched again, and after which one of another machine counts as left behind. */
 const TOUCHING = 10_000;
 const LEFT_BEHIND = 60_000;
+
+/** The same of this machine, where a process is seen to run that may be another by now, and the server may only be slow. */
+const LEFT_BEHIND_HERE = 600_000;
 
 /** Nonces of the folders that this process serves. */
 const held = new Set<string>();
@@ -133,7 +136,10 @@ function lock(folder: string): string {
   try {
     take();
   } catch (error) {
-    if (systemCode(error) !== 'EEXIST') throw toMediaError(folder, error, 'cannot be written to');
+    if (systemCode(error) !== 'EEXIST') {
+      rmSync(path, { force: true }); // a full disk leaves an empty one
+      throw toMediaError(folder, error, 'cannot be written to');
+    }
     const other = holderOf(path);
     if (isHeld(path, other)) {
       const elsewhere = other && other.host !== holder.host ? ` on ${other.host}` : '';
@@ -162,12 +168,13 @@ function holderOf(path: string): Holder | undefined {
 
 /** Whether whoever took a lock still serves the folder. Of other machines only the time of the file tells. */
 function isHeld(path: string, holder: Holder | undefined): boolean {
-  if (holder?.host !== hostname()) {
-    const touched = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-    return Date.now() - touched < LEFT_BEHIND;
-  }
+  const touched = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const silent = Date.now() - touched;
+  if (holder?.host !== hostname()) return silent < LEFT_BEHIND;
   // In containers the number of a process that has ended is often this one's own.
-  return holder.pid === process.pid ? held.has(holder.nonce) : isAlive(holder.pid);
+  if (holder.pid === process.pid) return held.has(holder.nonce);
+  // Since the machine was started anew it may be another program's.
+  return isAlive(holder.pid) && silent < Math.min(LEFT_BEHIND_HERE, 1000 * uptime());
 }
 
 /** Whether a process of this number runs on this machine. */

@@ -6,6 +6,7 @@
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { writing } from '../../media/files.js';
 
 /** CRC-32C (Castagnoli) of each byte value, reflected. */
 const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
@@ -84,10 +85,10 @@ export class EventFile {
    * @param step from which on steps of earlier files in the folder count no more
    */
   constructor(folder: string, step = 0) {
-    mkdirSync(folder, { recursive: true });
+    writing(folder, () => mkdirSync(folder, { recursive: true }));
     const seconds = `${Math.floor(Date.now() / 1000)}`.padStart(10, '0');
     this.path = join(folder, `events.out.tfevents.${seconds}.${hostname()}.${process.pid}.${step}`);
-    this.#descriptor = openSync(this.path, 'w');
+    this.#descriptor = writing(this.path, () => openSync(this.path, 'w'));
     this.#event(0, text(3, 'brain.Event:2'));
     const START = 1;
     if (step > 0) this.#event(step, message(7, integer(1, START)));
@@ -111,6 +112,6 @@ export class EventFile {
 
   #event(step: number, content: Uint8Array): void {
     const data = Buffer.concat([double(1, Date.now() / 1000), integer(2, step), content]);
-    writeSync(this.#descriptor, encodeRecord(data));
+    writing(this.path, () => writeSync(this.#descriptor, encodeRecord(data)));
   }
 }

@@ -1,6 +1,7 @@
 // The pictures of a run as files, for those who look at them without TensorBoard.
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeWholeSync, writing } from '../../media/files.js';
 import { encodePng, pictureToSharp } from '../../media/pictures/images.js';
 import type { TrainingObserver } from './observers.js';
 
@@ -8,12 +9,11 @@ import type { TrainingObserver } from './observers.js';
 export function pictureFolder(folder: string): TrainingObserver {
   return {
     pictures: async (step, pictures) => {
-      mkdirSync(folder, { recursive: true });
+      writing(folder, () => mkdirSync(folder, { recursive: true }));
       for (const [name, picture] of Object.entries(pictures)) {
         const png = await encodePng(pictureToSharp(picture)).toBuffer();
         const path = join(folder, `step-${`${step}`.padStart(8, '0')}-${name.replaceAll(' ', '-')}.png`);
-        writeFileSync(`${path}.part`, png);
-        renameSync(`${path}.part`, path);
+        writeWholeSync(path, png);
       }
     },
   };

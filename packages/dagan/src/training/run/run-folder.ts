@@ -1,8 +1,9 @@
 // The folder of a run: checkpoints, models, configuration. Files are written whole or not at all.
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { withCode } from '../../errors.js';
 import { oneLine } from '../../media/errors.js';
+import { writeWholeSync, writing } from '../../media/files.js';
 import type { StageName } from '../../models/files/formats.js';
 import { CheckpointFolder } from './checkpoints.js';
 import { TrainingSetupError } from './setup-error.js';
@@ -54,13 +55,11 @@ export class RunFolder {
 
   /** Makes the folder, clears it of what an ended process has left half-written, and writes the configuration into it. */
   prepare(config: object): void {
-    mkdirSync(this.checkpoints.path, { recursive: true });
+    writing(this.path, () => mkdirSync(this.checkpoints.path, { recursive: true }));
     for (const place of [this.path, this.checkpoints.path]) {
       for (const name of readdirSync(place)) if (name.endsWith('.part')) rmSync(join(place, name), { force: true });
     }
-    const path = this.file(CONFIG_FILE);
-    writeFileSync(`${path}.part`, `${JSON.stringify(config, null, 2)}\n`);
-    renameSync(`${path}.part`, path);
+    writeWholeSync(this.file(CONFIG_FILE), `${JSON.stringify(config, null, 2)}\n`);
   }
 }
 

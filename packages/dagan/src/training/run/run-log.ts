@@ -1,6 +1,7 @@
 // The log of a run as JSON lines: one object per step, evaluation, checkpoint, notice and warning.
-import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { liveTensors } from '@dagan/libtorch';
+import { writeWholeSync, writing } from '../../media/files.js';
 import type { TrainingObserver } from './observers.js';
 
 /**
@@ -9,8 +10,9 @@ import type { TrainingObserver } from './observers.js';
  */
 export function runLog(path: string, step: number): TrainingObserver {
   if (existsSync(path)) forgetAfter(path, step);
-  const descriptor = openSync(path, 'a');
-  const add = (entry: Readonly<Record<string, unknown>>) => writeSync(descriptor, `${JSON.stringify(entry)}\n`);
+  const descriptor = writing(path, () => openSync(path, 'a'));
+  const add = (entry: Readonly<Record<string, unknown>>) =>
+    writing(path, () => writeSync(descriptor, `${JSON.stringify(entry)}\n`));
   return {
     step: ({ step, learningRate, size, images, seconds, losses, gradientNorms, statistics }) =>
       add({ kind: 'step', step, losses, gradientNorms, statistics, learningRate, size, images, seconds }),
@@ -30,8 +32,7 @@ function forgetAfter(path: string, step: number): void {
   const kept = readFileSync(path, 'utf8')
     .split('\n')
     .filter((line) => stepOf(line) <= step);
-  writeFileSync(`${path}.part`, kept.map((line) => `${line}\n`).join(''));
-  renameSync(`${path}.part`, path);
+  writeWholeSync(path, kept.map((line) => `${line}\n`).join(''));
 }
 
 /** The step that a line tells of; infinity for a line that is none. */
