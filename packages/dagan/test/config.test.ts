@@ -171,6 +171,14 @@ test('a damaged configuration of ours is named by the value that is wrong', () =
     generator({ decoder: 'spade', numDownBlocks: 3 }),
     /generator\.numDownBlocks must be 2 for the SPADE decoder, not 3/,
   );
+  const motion = MODEL_PRESETS.dagan.generator.denseMotion;
+  const around = (contours: number[][]): ModelConfig => generator({ denseMotion: { ...motion, contours } });
+  says(around([[0, 1]]), /generator\.denseMotion\.contours\.0 must be a list of 3 or more, not/);
+  says(around([[0, 1, 15]]), /generator\.denseMotion\.contours must be of keypoints from 0 to 14, not 15/);
+  says(
+    generator({ estimateOcclusionMap: false, denseMotion: { ...motion, contours: [[0, 1, 2]] } }),
+    /generator\.denseMotion\.contours needs generator\.estimateOcclusionMap/,
+  );
   says(generator({ keepsPixels: 1 as unknown as boolean }), /generator\.keepsPixels must be true or false, not 1/);
   says(
     generator({ decoder: 'spade', keepsPixels: true }),

@@ -21,6 +21,7 @@ import {
   sharedAffine,
   sparseMotions,
 } from '../src/models/index.js';
+import { openedBy } from '../src/models/openings.js';
 import type { ResidualDecoder } from '../src/models/residual-decoder.js';
 import { stretchOf } from '../src/models/stretch.js';
 import { coordinateGrid } from '../src/tensors/grid.js';
@@ -322,6 +323,91 @@ test(
     assert.ok(largestDifference(spread, ones([1, 1, 8, 12])) < 1e-4);
     const folded = stretchOf(identity.mul(tensor([-1, 1])));
     assert.ok(folded.amin().item() > 3, 'what is turned over is not to be seen');
+  }),
+);
+
+/** Four keypoints around a mouth that is open by so much, [1, 4, 2]. */
+const mouth = (open: number): { value: Tensor } => ({
+  value: tensor([
+    [
+      [-0.4, 0.125],
+      [0, 0.125 - open],
+      [0.4, 0.125],
+      [0, 0.125 + open],
+    ],
+  ]),
+});
+
+test(
+  'what is within a contour now and was not before was opened, and nothing else',
+  computing(() => {
+    const identity = coordinateGrid(33, 33).unsqueeze(0); // [1, 33, 33, 2]
+    const around = [[0, 1, 2, 3]];
+    const at = (map: Tensor, x: number, y: number): number =>
+      F.gridSample(map, tensor([[[[x, y]]]]), { alignCorners: true }).item();
+    const opened = openedBy(identity, mouth(0.5), mouth(0), around);
+    assert.deepEqual(opened.shape, [1, 1, 33, 33]);
+    for (const [x, y, expected] of [
+      [0, -0.2, 1],
+      [0, 0.45, 1],
+      [0.1, 0.25, 1],
+      [0, 0.125, 1], // on the seam
+      [0, -0.6, 0],
+      [0.35, 0.45, 0], // below a corner, where the rhombus is narrow
+      [-0.7, 0.125, 0],
+    ] as const) {
+      assert.ok(Math.abs(at(opened, x, y) - expected) < 1e-5, `${x}, ${y}: ${at(opened, x, y)}`);
+    }
+    const none = zeros([1, 1, 33, 33]);
+    assert.ok(largestDifference(openedBy(identity, mouth(0.5), mouth(0.5), around), none) < 1e-5, 'open before');
+    assert.ok(largestDifference(openedBy(identity, mouth(0), mouth(0), around), none) < 1e-5, 'shut');
+    // Half as open before, and the field knows: all comes from within.
+    const squeezed = identity
+      .sub(tensor([0, 0.125]))
+      .mul(tensor([1, 0.5]))
+      .add(tensor([0, 0.125]));
+    const along = openedBy(squeezed, mouth(0.5), mouth(0.25), around);
+    for (const [x, y] of [
+      [0, 0.125],
+      [0, 0.3],
+      [0.1, 0],
+    ] as const) {
+      assert.ok(at(along, x, y) < 1e-5, `moved along: ${at(along, x, y)}`);
+    }
+    const reversed = openedBy(identity, mouth(0.5), mouth(0), [[3, 2, 1, 0]]);
+    assert.ok(largestDifference(reversed, opened) < 1e-5, 'either way round');
+  }),
+);
+
+test(
+  'a mouth that opens shows nothing of the lips that were shut, whatever was learned',
+  computing(() => {
+    const config = {
+      ...narrow(MODEL_PRESETS.fomm).generator,
+      decoder: 'shuffle' as const,
+      denseMotion: {
+        ...narrow(MODEL_PRESETS.fomm).generator.denseMotion,
+        maskFalloff: 3,
+        alignCorners: true,
+        contours: [[0, 1, 2, 3]],
+      },
+    };
+    using generator = new Generator(config, 4).eval();
+    generator.denseMotionNetwork.occlusion!.bias!.detach().fill_(50); // all is seen
+    const animated = (driving: { value: Tensor }) =>
+      noGrad(() =>
+        generator.forward(
+          generator.encodeSource(noise(128, { seed: 3 }), null),
+          { ...driving, jacobian: null },
+          { ...mouth(0), jacobian: null },
+        ),
+      );
+    const at = (map: Tensor, x: number, y: number): number =>
+      F.gridSample(map, tensor([[[[x, y]]]]), { alignCorners: true }).item();
+    const open = animated(mouth(0.5));
+    for (const map of [open.occlusionMap!, open.keptPixels!]) assert.ok(at(map, 0, 0.3) < 1e-3, `${at(map, 0, 0.3)}`);
+    assert.ok(at(open.occlusionMap!, 0.7, -0.5) > 0.99);
+    assert.ok(at(animated(mouth(0)).occlusionMap!, 0, 0.3) > 0.99);
   }),
 );
 

@@ -42,6 +42,18 @@ export const FACE_LANDMARKS = {
 /** Name of a landmark. */
 export type FaceLandmark = keyof typeof FACE_LANDMARKS;
 
+/** The inner rim of the lips, around the mouth's opening. */
+export const LIP_RIM: readonly FaceLandmark[] = [
+  'rightMouthCorner',
+  'rightUpperLip',
+  'upperLip',
+  'leftUpperLip',
+  'leftMouthCorner',
+  'leftLowerLip',
+  'lowerLip',
+  'rightLowerLip',
+];
+
 /** All names. */
 export const FACE_LANDMARK_NAMES = Object.keys(FACE_LANDMARKS) as readonly FaceLandmark[];
 

@@ -6,6 +6,7 @@ import { exactly, matching } from '../tensors/precision.js';
 import { AntiAliasDownsample } from './anti-alias.js';
 import { Hourglass, type HourglassConfig } from './hourglass.js';
 import { keypointsToGaussian, squaredDistances } from './keypoints.js';
+import { type Contour, openedBy } from './openings.js';
 import { stretchOf } from './stretch.js';
 
 export type DenseMotionConfig = HourglassConfig & {
@@ -43,6 +44,11 @@ export type DenseMotionConfig = HourglassConfig & {
    * published.
    */
   stretchPenalty?: number;
+  /**
+   * Keypoints around what can open, such as the inner rim of the lips, in order. What is within such a contour, and comes from outside of
+   * it in the source, is occluded and hidden likewise. Default: none, as published.
+   */
+  contours?: readonly Contour[];
 };
 
 /** What the network found, with the pictures behind it. */
@@ -76,6 +82,7 @@ export class DenseMotionNetwork extends nn.Module {
   readonly #maskFalloff: number;
   readonly #backgroundFalloff: number;
   readonly #stretchPenalty: number;
+  readonly #contours: readonly Contour[];
 
   constructor(config: DenseMotionConfig, { numKeypoints, estimateOcclusionMap }: DenseMotionOptions) {
     super();
@@ -93,6 +100,7 @@ export class DenseMotionNetwork extends nn.Module {
     this.#maskFalloff = maskFalloff;
     this.#backgroundFalloff = backgroundFalloff;
     this.#stretchPenalty = config.stretchPenalty ?? 0;
+    this.#contours = config.contours ?? [];
   }
 
   /** The source as this network sees it, [N, 3, H, W] -> [N, 3, h, w]. It depends on the source alone. */
@@ -126,8 +134,8 @@ export class DenseMotionNetwork extends nn.Module {
       const [scores, visible] = this.#heads(features);
       const mask = (this.#maskFalloff ? scores.add(this.#closeness(driving, size)) : scores).softmax(1);
       const deformation = motions.mul(mask.unsqueeze(4)).sum([1]); // [N, h, w, 2]
-      const shown = this.#stretchPenalty ? visible?.sub(stretchOf(deformation).mul(this.#stretchPenalty)) : visible;
-      return { mask, sparseDeformed, deformation, occlusionMap: shown?.sigmoid() ?? null };
+      const occlusionMap = visible && this.#occlusionMap(visible, deformation, driving, source);
+      return { mask, sparseDeformed, deformation, occlusionMap };
     });
   }
 
@@ -138,6 +146,14 @@ export class DenseMotionNetwork extends nn.Module {
     if (gentler === 0) return withBackground(scores);
     const together = scores.exp().sum([1], true).log(); // [N, 1, h, w]
     return withBackground(scores.sub(together.mul(gentler)));
+  }
+
+  /** The occlusion map from its scores, less where the source cannot have what the field brings: [N, 1, h, w]. */
+  #occlusionMap(scores: Tensor, deformation: Tensor, driving: Keypoints, source: Keypoints): Tensor {
+    const stretched = this.#stretchPenalty > 0 ? stretchOf(deformation).mul(this.#stretchPenalty) : 0;
+    const seen = scores.sub(stretched).sigmoid();
+    if (this.#contours.length === 0) return seen;
+    return seen.mul(openedBy(deformation, driving, source, this.#contours).neg().add(1));
   }
 
   /**

@@ -83,7 +83,8 @@ export class Generator extends nn.Module {
     const encoder = () => new nn.ModuleList(channels.slice(1).map((out, i) => new DownBlock(channels[i]!, out)));
     this.denseMotionNetwork = new DenseMotionNetwork(config.denseMotion, { numKeypoints, estimateOcclusionMap });
     this.#grid = { alignCorners: config.denseMotion.alignCorners };
-    this.#hides = (config.denseMotion.stretchPenalty ?? 0) > 0;
+    const { stretchPenalty = 0, contours = [] } = config.denseMotion;
+    this.#hides = stretchPenalty > 0 || contours.length > 0;
     this.first = new SameBlock(3, channels[0]!, 7);
     this.downBlocks = encoder();
     const attends = config.attention !== 'none';

@@ -120,6 +120,14 @@ const placesByName: Check<Readonly<Record<string, number>>> = (value, path) =>
     Object.entries(mapping(value, path)).map(([name, place]) => [name, wholeNumber(0, 255)(place, `${path}.${name}`)]),
   );
 
+const listOf =
+  <T>(check: Check<T>, least = 0): Check<readonly T[]> =>
+  (value, path) => {
+    if (!Array.isArray(value) || value.length < least)
+      throw wrong(value, path, least > 0 ? `a list of ${least} or more` : 'a list');
+    return value.map((entry, i) => check(entry, `${path}.${i}`));
+  };
+
 const modelConfig = fields<ModelConfig>({
   system: optional(oneOf('dagan')),
   numKeypoints: RANGES.numKeypoints,
@@ -153,6 +161,7 @@ const modelConfig = fields<ModelConfig>({
       maskFalloff: optional(positive),
       backgroundFalloff: optional(positive),
       stretchPenalty: optional(positive),
+      contours: optional(listOf(listOf(wholeNumber(0, 255), 3))),
     }),
   }),
 });
@@ -191,8 +200,16 @@ export function checkModelConfig(value: unknown): ModelConfig {
       `generator.numDownBlocks must be 2 for the ${generator.decoder === 'spade' ? 'SPADE' : 'shuffle'} decoder, not ${generator.numDownBlocks}`,
     );
   }
-  if (generator.denseMotion.stretchPenalty && !generator.estimateOcclusionMap) {
-    throw new ConfigError('generator.denseMotion.stretchPenalty needs generator.estimateOcclusionMap');
+  const { contours = [] } = generator.denseMotion;
+  for (const name of ['stretchPenalty', 'contours'] as const) {
+    if (!generator.denseMotion[name] || generator.estimateOcclusionMap) continue;
+    throw new ConfigError(`generator.denseMotion.${name} needs generator.estimateOcclusionMap`);
+  }
+  const beyond = contours.flat().find((keypoint) => keypoint >= numKeypoints);
+  if (beyond !== undefined) {
+    throw new ConfigError(
+      `generator.denseMotion.contours must be of keypoints from 0 to ${numKeypoints - 1}, not ${beyond}`,
+    );
   }
   if (generator.decoder === 'spade' && generator.keepsPixels) {
     throw new ConfigError('generator.keepsPixels must be false for the SPADE decoder');

@@ -1,5 +1,5 @@
 // Trainings by name: the paper's, the rows of its Table 4, a small one for starter weights, a tiny one to try things.
-import { FACE_LANDMARK_NAMES } from '../../faces/landmarks.js';
+import { FACE_LANDMARK_NAMES, LIP_RIM } from '../../faces/landmarks.js';
 import { OBJECTIVE_WEIGHTS } from '../../losses/objective.js';
 import { MODEL_PRESETS, type ModelConfig, type ModelName } from '../../models/config/config.js';
 import type { AnimationTrainingConfig } from './config.js';
@@ -61,7 +61,9 @@ function starterModel(wide: ModelConfig): ModelConfig {
         // Half of a lip: what is next to it may go the other way.
         keypointVariance: 0.002,
         maskFalloff: 3,
+        backgroundFalloff: 0.75,
         stretchPenalty: 3,
+        contours: [LIP_RIM.map((name) => FACE_LANDMARK_NAMES.indexOf(name))],
       },
     },
   };
@@ -97,7 +99,9 @@ function starter(wide: AnimationTrainingConfig, name: string): AnimationTraining
       ...wide.weights,
       pixel: 200,
       // Where pixels are kept painting would learn nothing, and could never replace them, without a loss of its own.
-      painted: 100,
+      painted: 200,
+      // Teeth are too small in the whole frame for the perceptual network to see them.
+      perceptualParts: 10,
       warp: 150,
       landmark: 300,
       meshMotion: 600,
@@ -107,7 +111,7 @@ function starter(wide: AnimationTrainingConfig, name: string): AnimationTraining
     guided: 0.5,
     // Some thousand steps after painting has begun.
     alignAttentionAt: 25_000,
-    regionWeight: 5,
+    regionWeight: 15,
     clipNorm: 100,
     precision: 'bfloat16',
   };
