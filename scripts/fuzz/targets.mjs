@@ -120,7 +120,10 @@ export const TARGETS = {
     await writeFile(join(model, 'private.txt'), 'SECRET');
     await writeFile(join(folder, 'secret.txt'), 'SECRET');
     const jobs = await JobQueue.open({ folder: join(folder, 'jobs'), limits: { upload: 10_000 } });
-    const { url } = await startServer({ studio: { page, model, modelFiles: ['manifest.json'] }, jobs });
+    const { url } = await startServer({
+      studio: { page, models: [{ name: 'one', folder: model, files: ['manifest.json'] }] },
+      jobs,
+    });
     const { host, port } = new URL(url);
     const asks = [
       ...[

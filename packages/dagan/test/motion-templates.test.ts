@@ -10,6 +10,7 @@ import { FACE_LANDMARK_NAMES } from '../src/faces/landmarks.js';
 import { readPicture, saveModel, writePicture } from '../src/index.js';
 import { type AnimateClipOptions, animateClip, type DaganError, recordMotion } from '../src/pipelines/index.js';
 import { driverFile, motionNames, readMotion, writeMotion } from '../src/pipelines/motion-file.js';
+import { motionInBytes } from '../src/pipelines/motion-format.js';
 import { dagan, formulaModel, SMALL_WITHOUT_DEPTH } from './cli-run.js';
 import { makeMp4, names, scene, temporaryFolder } from './media-fixtures.js';
 
@@ -188,4 +189,19 @@ test('the motion of a clip of a face moves another portrait', async () => {
   const { noseTip, chin, forehead } = template.names as Record<string, number>;
   const heightAt = (point: number | undefined): number => template.reference.value[2 * point! + 1]!;
   assert.ok(heightAt(forehead) < heightAt(noseTip) && heightAt(noseTip) < heightAt(chin), 'the face is upright');
+});
+
+test('a file in memory is read as one on disk, and what is wrong with it is said under its name', () => {
+  const bytes = readFileSync(driverFile('nod'));
+  assert.deepEqual(motionInBytes('nod', bytes), readMotion(driverFile('nod')));
+  for (const [wrong, words] of [
+    [bytes.subarray(0, 5000), /^nod: ends too early/],
+    [Buffer.from('Dear reader'), /^nod: claims a header of/],
+    [Buffer.alloc(4), /^nod: ends too early/],
+  ] as const) {
+    assert.throws(
+      () => motionInBytes('nod', wrong),
+      (error) => error instanceof CheckpointError && words.test(error.message),
+    );
+  }
 });

@@ -36,3 +36,8 @@ test('the analysis of faces needs its own defaults alone, for which browsers hav
     packages: [],
   });
 });
+
+test('motion templates need the reader of safetensors in memory alone, which needs nothing of Node', () => {
+  assert.deepEqual(reached('../src/pipelines/portable.js').packages, ['@dagan/libtorch/checkpoint/portable']);
+  assert.deepEqual(reached('../../../libtorch/dist/src/checkpoint/portable.js').packages, []);
+});

@@ -312,7 +312,7 @@ test('jobs outlive a server that is killed: the one that ran is begun again, the
 test('others need the token, pages of other sites are refused, and the studio lies beside the jobs', async () => {
   const token = 'a-token-of-16-letters';
   for (const name of ['index.html', 'manifest.json']) writeFileSync(path(name), '{}');
-  const studio = { page: folder, model: folder, modelFiles: ['manifest.json'] };
+  const studio = { page: folder, models: [{ name: 'one', folder, files: ['manifest.json'] }] };
   const { client, url, jobs } = await serve({ token, studio });
   assert.equal((await client.ask('/v1/health')).status, 200);
   assert.equal((await client.ask('/v1/openapi.json')).status, 200);

@@ -21,7 +21,8 @@ await writeFile(path('secret.txt'), 'not yours');
 await writeFile(path('model/notes.txt'), 'not yours either');
 await symlink(path('secret.txt'), path('page/link.txt'));
 
-const served = { page: path('page'), model: path('model'), modelFiles: ['manifest.json'] };
+const model = { name: 'first', folder: path('model'), files: ['manifest.json'] };
+const served = { page: path('page'), models: [model] };
 
 const startStudioServer = ({ host, port, ...studio }: StudioFolders & Pick<ServerOptions, 'host' | 'port'>) =>
   startServer({ studio, host, port });
@@ -64,6 +65,23 @@ test('page and model are served on this machine, with the headers for threads an
   await close();
 });
 
+test('several models are served beside each other, and listed', async (t) => {
+  await mkdir(path('other'), { recursive: true });
+  await writeFile(path('other/manifest.json'), '{"other":1}');
+  const second = { name: 'second', folder: path('other'), files: ['manifest.json'] };
+  const { url, close } = await startStudioServer({ ...served, models: [model, second] });
+  t.after(close);
+  const { headers, body } = await ask(url, '/models.json');
+  assert.deepEqual(JSON.parse(body), [
+    { name: 'first', folder: 'model/' },
+    { name: 'second', folder: 'model-2/' },
+  ]);
+  assert.match(String(headers['content-type']), /application\/json/);
+  assert.equal((await ask(url, '/model/manifest.json')).body, '{}');
+  assert.equal((await ask(url, '/model-2/manifest.json')).body, '{"other":1}');
+  assert.equal((await ask(url, '/model-3/manifest.json')).status, 404);
+});
+
 test('a part of a file is given where one is asked for, and what lies outside is refused', async () => {
   const { url, close } = await startStudioServer(served);
   const whole = '<!doctype html>';
@@ -100,8 +118,8 @@ test('a part of a file is given where one is asked for, and what lies outside is
 test('to other machines what becomes smaller goes compressed, as the browser asks; a part never', async (t) => {
   await writeFile(path('page/large.js'), 'let a = 1;\n'.repeat(5000));
   await writeFile(path('model/weights.safetensors'), 'a'.repeat(5000));
-  const model = { ...served, modelFiles: ['weights.safetensors'] };
-  const { url, close } = await startStudioServer({ ...model, host: '127.0.0.2' });
+  const models = [{ ...model, files: ['weights.safetensors'] }];
+  const { url, close } = await startStudioServer({ ...served, models, host: '127.0.0.2' });
   t.after(close);
   for (const [accepted, encoding] of [
     ['gzip, deflate, br', 'br'],

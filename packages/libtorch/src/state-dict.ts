@@ -1,6 +1,6 @@
 // Tensors from and to files.
 import type { TensorRecord } from './checkpoint/checkpoint.js';
-import { writeSafetensors } from './checkpoint/safetensors.js';
+import { writeSafetensors } from './checkpoint/write-safetensors.js';
 import { viewAs } from './dtype.js';
 import { type Tensor, tensor } from './tensor.js';
 

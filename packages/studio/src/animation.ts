@@ -1,22 +1,22 @@
-// From portrait and clip to a video, without the page's elements: networks, decoder and encoder work beside each other.
-import { framesAround, padCut, type SquareCut, tellAbsences } from 'dagan/animation';
+// From portrait and driver to a video, without the page's elements: networks, decoder and encoder work beside each other.
+import { tellAbsences } from 'dagan/animation';
 import { type Picture, syntheticMetadata } from 'dagan/media/portable';
 import { grid } from 'dagan/visualization';
 import packageJson from '../package.json' with { type: 'json' };
-import { type ChosenClip, cutOf } from './clip-panel.js';
+import { compositionOf } from './composition.js';
+import type { Driver, DriverFrame } from './driver.js';
 import type { GeneratedFrame, LoadedModel, Portrait } from './engine/api.js';
 import type { StudioEngine } from './engine/studio-engine.js';
-import { FollowedFace } from './followed-face.js';
 import { NO_ENCODER, Recording, type SavedVideo } from './media/recording.js';
 import type { ChosenPortrait } from './portrait-panel.js';
 import type { Settings } from './settings.js';
 
-/** What any use of a clip needs. */
+/** What any use of a driver needs. */
 export type PreviewOrder = {
   engine: StudioEngine;
   model: LoadedModel;
   portrait: ChosenPortrait;
-  driving: ChosenClip;
+  driver: Driver;
   settings: Settings;
   /** Ends it, and what was made is thrown away. */
   signal: AbortSignal;
@@ -40,74 +40,67 @@ export const metadataFor = (model: LoadedModel, { pasteBack }: Pick<Settings, 'p
   syntheticMetadata(model.weights, pasteBack ? 'composite' : 'trained', `dagan studio ${packageJson.version}`);
 
 /**
- * Animates a portrait by a clip.
+ * Animates a portrait.
  *
  * @throws DOMException `AbortError` if it was stopped; Error saying what to do
  */
 export async function makeAnimation(order: AnimationOrder): Promise<SavedVideo> {
-  const { engine, model, driving, settings, signal } = order;
+  const { engine, model, driver, settings, signal } = order;
   const { format } = settings;
   if (!format) throw new Error(NO_ENCODER);
-  const { file } = driving.clip;
-  const { every } = driving.part;
-  const cut = cutOf(driving, model.size);
-  const portrait = await prepare(order, cut);
-  const facts = await driving.clip.factsOf(driving.part);
-  const total = facts.frameCount && Math.ceil(facts.frameCount / every);
-  const { width, height } = settings.pasteBack ? portrait.whole : { width: model.size, height: model.size };
+  const portrait = await prepare(order);
+  const facts = await driver.facts();
+  const { width, height, pasteBack, frame: composed } = compositionOf(settings, portrait, driver.hasPictures);
   const recording = await Recording.start({
     width,
     height,
-    frameRate: facts.constantFrameRate ? facts.frameRate / every : undefined,
+    frameRate: facts.frameRate,
     format,
-    metadata: metadataFor(model, settings),
-    sound: settings.sound && facts.sound ? { file, range: facts.sound } : undefined,
+    metadata: metadataFor(model, { pasteBack: pasteBack || settings.sideBySide }),
+    sound: settings.sound ? facts.sound : undefined,
   });
   const stop = (): void => recording.cancel();
   signal.addEventListener('abort', stop);
   const warnings: string[] = [];
   // A single picture shows no change that could be taken over, but a pose.
-  const still = facts.frameCount === 1;
-  if (still) warnings.push('one picture shows no motion, so its pose is taken over as it is');
+  if (facts.isStill) warnings.push('one picture shows no motion, so its pose is taken over as it is');
   try {
-    const { motion, adaptScale, controls, smoothing, pasteBack } = settings;
+    const { motion, adaptScale, controls, smoothing } = settings;
     let done = 0;
-    let number = driving.part.start;
-    let before: { frame: Promise<GeneratedFrame>; timestamp: number; duration: number } | undefined;
-    const deliver = async ({ frame, timestamp, duration }: NonNullable<typeof before>): Promise<void> => {
-      const made = await frame;
-      order.onFrame(made, ++done, total);
-      await recording.add(made.picture, timestamp, duration);
+    let before: { made: Promise<GeneratedFrame>; seen: DriverFrame } | undefined;
+    const deliver = async ({ made, seen }: NonNullable<typeof before>, until?: number): Promise<void> => {
+      const frame = await made;
+      order.onFrame(frame, ++done, facts.frameCount);
+      const { timestamp, duration, picture } = seen;
+      await recording.add(
+        composed(frame.picture, picture),
+        timestamp,
+        until === undefined ? duration : until - timestamp,
+      );
     };
-    for await (const { picture, timestamp, duration } of driving.clip.frames({
-      ...driving.part,
-      transform: cut.transform,
-    })) {
+    for await (const seen of driver.frames()) {
       signal.throwIfAborted();
       if (order.enough.aborted) break;
-      const frame = engine.animate(
+      const { timestamp } = seen;
+      const made = engine.animate(
         {
-          frame: padCut(picture, cut),
-          square: null,
+          ...seen.order,
           insight: order.insight(),
-          motion: still ? 'absolute' : motion,
-          watch: driving.face !== null,
-          number,
+          motion: facts.isStill ? 'absolute' : motion,
           ...{ adaptScale, controls, smoothing, timestamp, pasteBack },
         },
         { signal },
       );
-      frame.catch(() => {}); // told when it is delivered
-      number += every;
+      made.catch(() => {}); // told when it is delivered
       // Each is shown until the next one, also where some in between are left out.
-      if (before) await deliver({ ...before, duration: timestamp - before.timestamp });
-      before = { frame, timestamp, duration: duration * every };
+      if (before) await deliver(before, timestamp);
+      before = { made, seen };
     }
     if (before) await deliver(before);
     if (done === 0) throw new DOMException('stopped before the first frame', 'AbortError');
     const absences = tellAbsences(await engine.absences());
     if (absences !== undefined) warnings.push(absences);
-    warnings.push(...driving.clip.warnings);
+    warnings.push(...driver.warnings);
     signal.throwIfAborted();
     order.onStep('Completing the file …');
     const saved = await recording.finish();
@@ -123,9 +116,9 @@ export async function makeAnimation(order: AnimationOrder): Promise<SavedVideo> 
 /** Frames of a preview, and the columns in which they are shown, the portrait first. */
 const PREVIEW = { frames: 5, columns: 3 } as const;
 
-/** How a clip will move a portrait. */
+/** How a driver will move a portrait. */
 export type Preview = {
-  /** The portrait's square and a few frames from all over the clip. */
+  /** The portrait's square and a few frames from all over the driver. */
   picture: Picture;
   frames: number;
   /** Seconds that the whole animation will take, where the number of its frames is known. */
@@ -134,70 +127,38 @@ export type Preview = {
 
 /** Makes a few frames only. @throws as `makeAnimation` */
 export async function makePreview(order: PreviewOrder): Promise<Preview> {
-  const { engine, model, driving, settings, signal } = order;
+  const { engine, driver, settings, signal } = order;
   const { motion, adaptScale, controls } = settings;
-  const cut = cutOf(driving, model.size);
-  const portrait = await prepare(order, cut);
-  const { clip, part, face } = driving;
-  const { frameCount = PREVIEW.frames } = await clip.factsOf(part);
-  const every = Math.max(1, Math.floor(frameCount / PREVIEW.frames));
+  const portrait = await prepare(order);
+  const { frameCount, isStill } = await driver.facts();
+  const every = Math.max(1, Math.floor((frameCount ?? 1) / PREVIEW.frames));
   const pictures = [portrait.picture];
   let worked = 0;
-  for await (const { picture } of clip.frames({ ...part, every, transform: cut.transform })) {
-    order.onStep(`Preview: frame ${pictures.length} of ${Math.min(PREVIEW.frames, frameCount)}`);
-    const frame = { frame: padCut(picture, cut), square: null, watch: face !== null };
+  for await (const seen of driver.frames(every)) {
+    order.onStep(`Preview: frame ${pictures.length} of ${Math.min(PREVIEW.frames, frameCount ?? PREVIEW.frames)}`);
     const made = await engine.animate(
-      { ...frame, ...{ motion: clip.facts.frameCount === 1 ? 'absolute' : motion, adaptScale, controls } },
+      { ...seen.order, ...{ motion: isStill ? 'absolute' : motion, adaptScale, controls } },
       { signal },
     );
     worked += made.times.total / 1000;
     if (pictures.push(made.picture) > PREVIEW.frames) break;
   }
   const frames = pictures.length - 1;
-  const total = clip.facts.frameCount && frameCount / part.every;
   return {
     picture: grid(pictures, { columns: PREVIEW.columns }),
     frames,
-    seconds: total && (total * worked) / frames,
+    seconds: frameCount && (frameCount * worked) / frames,
   };
 }
 
-/** Gives the engine the portrait and the frame from which motion is measured. */
-async function prepare(order: PreviewOrder, cut: SquareCut): Promise<Portrait> {
-  const { engine, portrait: chosen, signal } = order;
+/** Gives the engine the portrait, and what motion is measured from. */
+async function prepare({ engine, driver, portrait: chosen, ...order }: PreviewOrder): Promise<Portrait> {
+  const { signal } = order;
   order.onStep('Preparing the portrait …');
   const portrait = await engine.setPortrait({ picture: chosen.picture, square: chosen.square }, { signal });
   order.onPortrait(portrait);
-  const reference = await referenceOf(order, cut);
-  if (reference) await engine.setReference({ frame: reference, square: null }, { signal });
+  const anchor = await driver.anchor(order);
+  if (anchor) await engine.setReference(anchor, { signal });
   else await engine.resetReference();
   return portrait;
-}
-
-/** The frame from which motion is measured, as `dagan animate` finds it; undefined for the first. */
-async function referenceOf(
-  { engine, driving, settings, signal, onStep }: PreviewOrder,
-  cut: SquareCut,
-): Promise<Picture | undefined> {
-  const { clip, face, every } = driving;
-  if (clip.facts.frameCount === 1 || settings.motion === 'absolute' || settings.reference === 'first' || !face)
-    return undefined;
-  const best = await face.nearest({ signal });
-  if (best === null) return undefined;
-  onStep('Looking for the frame that is most like the portrait …');
-  const around = framesAround(best * every, every);
-  const follower = new FollowedFace(engine);
-  const pictures: Picture[] = [];
-  try {
-    for await (const { picture } of clip.frames({ ...around, transform: cut.transform })) {
-      signal.throwIfAborted();
-      const square = padCut(picture, cut);
-      pictures.push(square);
-      if (every > 1) await follower.see(square, { signal });
-    }
-    const nearest = every > 1 ? await follower.nearest({ signal }) : 0;
-    return pictures[nearest ?? best * every - around.start];
-  } finally {
-    follower.close();
-  }
 }

@@ -5,6 +5,7 @@ import { Current, makesFile, usesCamera } from './activity.js';
 import { CameraWork } from './camera-work.js';
 import { ClipPanel } from './clip-panel.js';
 import { ClipWork } from './clip-work.js';
+import { Demo } from './demo.js';
 import type { Desk } from './desk.js';
 import { element } from './dom.js';
 import type { LoadProgress } from './engine/api.js';
@@ -14,7 +15,9 @@ import { EngineStatus } from './engine-status.js';
 import { ExpressionPanel } from './expression-panel.js';
 import { InsightPanel } from './insight-panel.js';
 import { KeptModels } from './kept-models.js';
+import { isVideo } from './media/formats.js';
 import { writableFormats } from './media/recording.js';
+import { listModels } from './models.js';
 import { newestOnly } from './newest.js';
 import { keepForLater } from './offline.js';
 import { Outputs } from './outputs.js';
@@ -22,9 +25,7 @@ import { PortraitPanel } from './portrait-panel.js';
 import { PreparedPortrait } from './prepared-portrait.js';
 import { ResultPanel } from './result-panel.js';
 import { type Settings, SettingsPanel } from './settings.js';
-
-/** Folder of the model, beside the page. */
-const MODEL = './model/';
+import { TemplateDriver } from './template-driver.js';
 
 export class StudioPage {
   readonly element: HTMLElement;
@@ -32,8 +33,10 @@ export class StudioPage {
   readonly #settings: SettingsPanel;
   readonly #outputs = new Outputs();
   readonly #expression = new ExpressionPanel(() => this.#showStill());
+  readonly #newestModel = newestOnly((error) => this.#status.failed(error));
   readonly #newestStill = newestOnly((error) => this.#desk.actions.messages.tellProblem(error));
   readonly #desk: Desk;
+  readonly #demo: Demo;
   readonly #clip: ClipWork;
   readonly #camera: CameraWork;
 
@@ -51,6 +54,7 @@ export class StudioPage {
     const onProblem = (error: unknown): void => actions.messages.tellProblem(error);
     const portraits = new PortraitPanel(engine, {
       onChange: (portrait, wait) => {
+        this.#demo.stop();
         prepared.follow(portrait, wait);
         this.#refresh();
       },
@@ -60,7 +64,11 @@ export class StudioPage {
       },
     });
     const clips = new ClipPanel(engine, {
-      onChange: () => this.#refresh(),
+      onChange: () => {
+        this.#demo.stop();
+        this.#refresh();
+      },
+      onTemplate: (chosen) => this.#desk.model && new TemplateDriver(chosen, this.#desk.model),
       onCamera: (wanted) => (wanted ? void this.#camera.start() : this.#camera.stop()),
     });
     const insight = new InsightPanel(
@@ -69,7 +77,11 @@ export class StudioPage {
     );
     const hasModel = (): boolean => this.#desk.model !== null;
     const prepared = new PreparedPortrait({ engine, panel: portraits, insight, current, hasModel, onProblem });
-    const result = new ResultPanel();
+    this.#demo = new Demo(engine, {
+      onFrame: (picture) => result.frame(picture),
+      onEnd: () => result.clear(),
+    });
+    const result = new ResultPanel(this.#demo.element);
     result.onShow = (shown) => this.#outputs.show(shown);
     result.element.lastElementChild!.before(this.#outputs.element); // the stage's, so above what is said of it
     const settings = (): Settings => ({ ...this.#settings.value, controls: this.#expression.value });
@@ -119,35 +131,41 @@ export class StudioPage {
     this.#refresh();
   }
 
-  /** Loads the model and asks what can be saved. */
+  /** Asks which models there are and what can be saved, and loads the model. */
   async start(): Promise<void> {
+    this.#settings.offerModels(await listModels());
     await Promise.all([this.#loadModel(), this.#offerFormats()]);
   }
 
-  async #loadModel(): Promise<void> {
-    const { engine, insight, prepared } = this.#desk;
+  /** Loads the model that is chosen; portrait and driver stay. */
+  #loadModel(): Promise<void> {
+    const { engine, insight, prepared, portraits, clips } = this.#desk;
     this.#status.loading(0, 0);
-    try {
+    return this.#newestModel(async (signal) => {
+      this.#demo.stop();
+      this.#desk.model = null;
+      this.#refresh();
       const onProgress = ({ done, total }: LoadProgress): void => this.#status.loading(done, total);
-      const model = await engine.load({ url: new URL(MODEL, document.baseURI).href }, { onProgress });
+      const url = new URL(this.#settings.value.model, document.baseURI).href;
+      const model = await engine.load({ url }, { onProgress, signal });
       this.#desk.model = model;
       this.#status.ready(model);
       for (const url of Object.values(FACE_FILES)) keepForLater(url);
       insight.fit(model);
       this.#expression.fit(model);
-      prepared.prepare();
+      prepared.follow(null, false); // the networks before had it
+      if (portraits.portrait) prepared.follow(portraits.portrait, false);
+      else if (!clips.chosen) this.#demo.start(model);
       this.#refresh();
-    } catch (error) {
-      this.#status.failed(error);
-    }
+    });
   }
 
   async #offerFormats(): Promise<void> {
     const formats = await writableFormats(256, 256).catch(() => []);
     this.#settings.offer(formats);
     const { messages } = this.#desk.actions;
-    if (formats.length === 0) {
-      messages.tell('This browser can encode no video: animations can be watched with the camera, but not saved.');
+    if (!formats.some(isVideo)) {
+      messages.tell('This browser can encode no video, so animations are saved as GIF.');
     } else if (!formats.some(({ container }) => container === 'mp4')) {
       messages.tell('This browser cannot encode H.264, so animations are saved as WebM.');
     }
@@ -159,6 +177,7 @@ export class StudioPage {
     const { current, clips, result, actions, portraits, model } = this.#desk;
     const { activity } = current;
     clips.setLive(usesCamera(activity), this.#settings.value.mirror);
+    this.#settings.modelsFree = activity.kind === 'idle';
     result.making = activity.kind !== 'idle';
     this.#outputs.background = this.#settings.value.background;
     actions.show(activity, portraits.portrait !== null && clips.chosen !== null && model !== null);
@@ -166,6 +185,7 @@ export class StudioPage {
 
   #optionChanged(option: keyof Settings): void {
     this.#refresh();
+    if (option === 'model') void this.#loadModel();
     if (option !== 'camera' || this.#desk.current.activity.kind !== 'live') return;
     this.#camera.stop();
     void this.#camera.start();

@@ -3,21 +3,22 @@ import { type Picture, type Rectangle, rgbaToPicture } from 'dagan/media/portabl
 
 /** Shows a picture on a canvas, which takes its size. */
 export function show(canvas: HTMLCanvasElement, picture: Picture): void {
-  const { width, height, data } = picture;
+  const { width, height } = picture;
   if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
-  canvas.getContext('2d')!.putImageData(rgba(picture), 0, 0);
+  canvas.getContext('2d')!.putImageData(rgbaOf(picture), 0, 0);
+}
 
-  function rgba({ width, height }: Picture): ImageData {
-    const image = new ImageData(width, height);
-    const pixels = image.data;
-    for (let from = 0, to = 0; from < data.length; from += 3, to += 4) {
-      pixels[to] = data[from]!;
-      pixels[to + 1] = data[from + 1]!;
-      pixels[to + 2] = data[from + 2]!;
-      pixels[to + 3] = 255;
-    }
-    return image;
+/** The pixels as canvases have them, opaque. */
+export function rgbaOf({ width, height, data }: Picture): ImageData {
+  const image = new ImageData(width, height);
+  const pixels = image.data;
+  for (let from = 0, to = 0; from < data.length; from += 3, to += 4) {
+    pixels[to] = data[from]!;
+    pixels[to + 1] = data[from + 1]!;
+    pixels[to + 2] = data[from + 2]!;
+    pixels[to + 3] = 255;
   }
+  return image;
 }
 
 /** Calls once the next picture of a video is there. @param callback is told when that was, and when a camera took it, if known */

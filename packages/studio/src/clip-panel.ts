@@ -1,8 +1,10 @@
-// What drives the portrait: a clip with the square that is used of it, or the camera.
-import { analysisSize, centeredSquare, lookEvery, MUCH_MISSING, planCut } from 'dagan/animation';
+// What drives the portrait: a clip with the square that is used of it, a motion template, or the camera.
+import { analysisSize, centeredSquare, lookEvery, MUCH_MISSING, playbackLength, playbackRate } from 'dagan/animation';
+import { isMotionName, MOTION_ENDING, motionInBytes } from 'dagan/pipelines/portable';
 import exampleClip from '../../../examples/driving.mp4?url';
 import { show } from './canvas.js';
-import { ClipPart, type FrameRange, WHOLE } from './clip-part.js';
+import type { ChosenClip } from './clip-driver.js';
+import { ClipPart, WHOLE } from './clip-part.js';
 import { button, element } from './dom.js';
 import { type Square, StudioEngineError } from './engine/api.js';
 import type { StudioEngine } from './engine/studio-engine.js';
@@ -13,23 +15,23 @@ import { Clip } from './media/clip.js';
 import { Messages } from './messages.js';
 import { newestOnly } from './newest.js';
 import { panel } from './panel.js';
+import { PlaybackFields } from './playback-fields.js';
 import { Stage } from './stage.js';
+import type { ChosenTemplate } from './template-driver.js';
+import { TemplateShelf, templateFile } from './template-shelf.js';
+import { TemplateView } from './template-view.js';
 import { count } from './words.js';
 
-/** A clip that can drive. */
-export type ChosenClip = {
-  clip: Clip;
-  square: Square;
-  /** The face as it was followed; null if there is none. */
-  face: FollowedFace | null;
-  /** One of so many frames was looked at. */
-  every: number;
-  /** What is used of it. */
-  part: FrameRange;
-};
+/** Pixels of a drawn template. */
+const TEMPLATE_SIDE = 384;
+
+/** What can drive, but the camera. */
+export type Chosen = ChosenClip | ChosenTemplate;
 
 export type ClipEvents = {
-  onChange(clip: ChosenClip | null): void;
+  onChange(chosen: Chosen | null): void;
+  /** @throws Error if a template cannot drive the model that is there */
+  onTemplate(template: ChosenTemplate): void;
   /** The user wants the camera, or the clip back. */
   onCamera(wanted: boolean): void;
 };
@@ -44,6 +46,9 @@ export class ClipPanel {
   readonly #camera: HTMLButtonElement;
   readonly #facts = element('p', { class: 'facts' });
   readonly #part = new ClipPart();
+  readonly #playback = new PlaybackFields(() => this.#showTemplate());
+  readonly #shelf: TemplateShelf;
+  readonly #template: TemplateView;
   readonly #choosing = newestOnly((error) => {
     if (!this.#chosen) {
       this.#stage.empty();
@@ -52,7 +57,7 @@ export class ClipPanel {
     this.#tellFacts();
     this.messages.tellProblem(error);
   });
-  #chosen: ChosenClip | null = null;
+  #chosen: Chosen | null = null;
   /** The clip that is shown, also while its face is still being followed. */
   #file: File | null = null;
   #live = false;
@@ -66,14 +71,18 @@ export class ClipPanel {
     this.#stage = new Stage({
       name: 'Driving clip',
       invitation: 'Choose a clip of a face, or drop one here',
-      accept: 'video/*,image/*,.mkv,.ts',
+      accept: 'video/*,image/*,.mkv,.ts,.safetensors',
       onFile: (file) => void this.#choosing((signal) => this.#take(file, signal)),
       onCrop: (square) => {
-        if (!this.#chosen) return;
+        if (this.#chosen?.kind !== 'clip') return;
         this.#chosen = { ...this.#chosen, square };
         this.#tellFacts();
         this.#events.onChange(this.#chosen);
       },
+    });
+    this.#template = new TemplateView(this.#stage.canvas);
+    this.#shelf = new TemplateShelf((name) => {
+      void this.#choosing(async (signal) => this.#take(await templateFile(name), signal));
     });
     this.video.setAttribute('aria-label', 'Camera');
     this.#stage.element.append(this.video);
@@ -94,11 +103,15 @@ export class ClipPanel {
       this.#facts,
       this.messages.element,
       this.#part.element,
+      this.#shelf.element,
+      this.#playback.element,
     );
   }
 
-  get chosen(): ChosenClip | null {
-    return this.#live || !this.#chosen ? null : { ...this.#chosen, part: this.#part.value };
+  get chosen(): Chosen | null {
+    if (this.#live || !this.#chosen) return null;
+    if (this.#chosen.kind === 'template') return { ...this.#chosen, playback: this.#playback.value };
+    return { ...this.#chosen, part: this.#part.value };
   }
 
   /** Shows the camera's picture in place of the clip, as a mirror's if so wanted, or the clip again. */
@@ -110,12 +123,43 @@ export class ClipPanel {
     this.#camera.textContent = live ? 'Stop the camera' : 'Use the camera';
   }
 
-  /** Takes a clip: opens it and follows a face, by default the largest, through some of its frames. */
+  /** Takes a file: a motion template, or a clip whose face is followed, by default the largest. */
   async #take(file: File, signal: AbortSignal, face?: number): Promise<void> {
     signal.throwIfAborted(); // the example may have come too late
     if (this.#live) this.#events.onCamera(false);
     this.messages.clear();
     this.#facts.textContent = 'Reading …';
+    if (isMotionName(file.name)) await this.#takeTemplate(file, signal);
+    else await this.#takeClip(file, signal, face);
+  }
+
+  async #takeTemplate(file: File, signal: AbortSignal): Promise<void> {
+    const template = motionInBytes(file.name, new Uint8Array(await file.arrayBuffer()));
+    signal.throwIfAborted();
+    const name = file.name.replace(MOTION_ENDING, '');
+    const chosen: ChosenTemplate = { kind: 'template', name, template, playback: this.#playback.value };
+    this.#events.onTemplate(chosen);
+    this.#forget();
+    this.#file = file;
+    this.#faces.hide();
+    this.#stage.canvas.width = this.#stage.canvas.height = TEMPLATE_SIDE;
+    this.#stage.filled(TEMPLATE_SIDE, TEMPLATE_SIDE);
+    this.#chosen = chosen;
+    this.#playback.element.hidden = false;
+    this.#shelf.mark(name);
+    this.#showTemplate();
+    this.#events.onChange(chosen);
+  }
+
+  /** Plays the template as it will be played. */
+  #showTemplate(): void {
+    if (this.#chosen?.kind !== 'template') return;
+    this.#template.play(this.#chosen.template, this.#playback.value);
+    this.#tellFacts();
+  }
+
+  /** Opens a clip and follows a face through some of its frames. */
+  async #takeClip(file: File, signal: AbortSignal, face?: number): Promise<void> {
     let clip: Clip | undefined;
     try {
       clip = await Clip.open(file);
@@ -139,8 +183,11 @@ export class ClipPanel {
   }
 
   #forget(): void {
-    this.#chosen?.clip.close();
+    if (this.#chosen?.kind === 'clip') this.#chosen.clip.close();
     this.#chosen = null;
+    this.#template.stop();
+    this.#playback.element.hidden = true;
+    this.#shelf.mark(null);
     this.#stage.crop.clear();
     this.#part.offer(null);
     this.#events.onChange(null);
@@ -172,20 +219,26 @@ export class ClipPanel {
       if (1 - seen / of > MUCH_MISSING) {
         this.messages.tell(`The face is missing in ${Math.round(100 * (1 - seen / of))} % of the clip.`);
       }
-      return { clip, square: scaled(square, width / size[0]), face, every, part: WHOLE };
+      return { kind: 'clip', clip, square: scaled(square, width / size[0]), face, every, part: WHOLE };
     } catch (error) {
       face.close();
       if (!(error instanceof StudioEngineError && error.code === 'no-face')) throw error;
       this.messages.tellProblem(
         new Error('No face was found in the clip. Move the square over the face by hand, or choose another clip'),
       );
-      return { clip, square: centeredSquare(width, height), face: null, every, part: WHOLE };
+      return { kind: 'clip', clip, square: centeredSquare(width, height), face: null, every, part: WHOLE };
     }
   }
 
   #tellFacts(): void {
     if (!this.#chosen) {
       this.#facts.textContent = '';
+      return;
+    }
+    if (this.#chosen.kind === 'template') {
+      const { template } = this.#chosen;
+      const [frames, rate] = [playbackLength(template, this.#playback.value), playbackRate(template, {})];
+      this.#facts.textContent = `Motion template, ${count(frames, 'frame')}, ${(frames / rate).toFixed(1)} s`;
       return;
     }
     const { width, height, frameRate, frameCount, duration, sound } = this.#chosen.clip.facts;
@@ -206,7 +259,3 @@ export class ClipPanel {
 function scaled({ left, top, side }: Square, factor: number): Square {
   return { left: Math.round(left * factor), top: Math.round(top * factor), side: Math.round(side * factor) };
 }
-
-/** How the clip's square comes to the networks' size: the transform of decoded frames, and the edges put around. */
-export const cutOf = ({ clip, square }: ChosenClip, size: number) =>
-  planCut(square, clip.facts.width, clip.facts.height, size);

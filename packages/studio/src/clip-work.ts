@@ -1,8 +1,13 @@
-// The portrait driven by the clip: the whole animation as a file, or a few frames to see how it will be.
+// The portrait driven by a clip or a motion template: the whole animation as a file, or a few frames to see how it will be.
 import type { Activity } from './activity.js';
 import { type AnimationOrder, makeAnimation, makePreview, type PreviewOrder } from './animation.js';
+import { ClipDriver } from './clip-driver.js';
+import type { Chosen } from './clip-panel.js';
 import { type Desk, resultName, showFrame } from './desk.js';
+import type { Driver } from './driver.js';
+import type { LoadedModel } from './engine/api.js';
 import { isStopped } from './problems.js';
+import { TemplateDriver } from './template-driver.js';
 import { count, pace, roughTime } from './words.js';
 
 export class ClipWork {
@@ -17,15 +22,23 @@ export class ClipWork {
     const [job, enough] = [new AbortController(), new AbortController()];
     return this.#work({ kind: 'animating', job, enough }, async (order) => {
       const { result, insight, actions } = this.#desk;
+      const { portrait, driver, settings } = order;
       const started = performance.now();
+      let square = portrait.picture;
       const saved = await makeAnimation({
         ...order,
+        onPortrait: (seen) => {
+          square = seen.picture;
+          order.onPortrait(seen);
+        },
         insight: () => insight.due,
         enough: enough.signal,
         onFrame: this.#teller(started),
       });
       const seconds = (performance.now() - started) / 1000;
-      result.finished(saved, resultName(order.portrait.name, order.driving.clip.file.name));
+      const { sideBySide, pasteBack } = settings;
+      const origins = { portrait: pasteBack ? portrait.picture : square, driving: driver.shown, sameShape: !pasteBack };
+      result.finished(saved, resultName(portrait.name, driver.name), sideBySide ? null : origins);
       actions.messages.tell(`Done: ${count(saved.frames, 'frame')} in ${seconds.toFixed(1)} s.`);
     });
   }
@@ -58,16 +71,18 @@ export class ClipWork {
   ): Promise<void> {
     const { engine, model, portraits, prepared, clips, current, result, actions, settings } = this.#desk;
     const { portrait } = portraits;
-    const driving = clips.chosen;
-    if (!portrait || !driving || !model || current.activity.kind !== 'idle') return;
+    const chosen = clips.chosen;
+    if (!portrait || !chosen || !model || current.activity.kind !== 'idle') return;
     const { messages } = actions;
     current.begin(activity);
     result.clear();
     messages.clear();
-    const release = driving.clip.hold(); // the user may choose another one meanwhile
+    let release = (): void => {};
     try {
+      const driver = this.#driverOf(chosen, model);
+      release = driver.hold(); // the user may choose another one meanwhile
       await work({
-        ...{ engine, model, portrait, driving, settings: settings(), signal: activity.job.signal },
+        ...{ engine, model, portrait, driver, settings: settings(), signal: activity.job.signal },
         onPortrait: (seen) => prepared.show(seen),
         onStep: (text) => messages.tell(text),
       });
@@ -80,6 +95,12 @@ export class ClipWork {
       current.end(activity);
       if (portraits.portrait?.square !== portrait.square) prepared.prepare(); // changed meanwhile
     }
+  }
+
+  /** @throws Error if a template does not fit the model */
+  #driverOf(chosen: Chosen, model: LoadedModel): Driver {
+    if (chosen.kind === 'template') return new TemplateDriver(chosen, model);
+    return new ClipDriver(chosen, this.#desk.engine, model.size);
   }
 
   /** Shows each frame, how far it has come, and how long the rest will take. */

@@ -1,19 +1,24 @@
-// The animation: as it is made, and finished videos to play and save. What is finished stays until it is removed.
+// The animation: as it is made, and finished files to play, compare, save and share. What is finished stays until it is removed.
 import type { Picture } from 'dagan/media/portable';
 import { show } from './canvas.js';
 import { button, element } from './dom.js';
+import { isVideo } from './media/formats.js';
 import type { SavedVideo } from './media/recording.js';
 import { panel } from './panel.js';
+import { isStopped } from './problems.js';
+import { type Origins, ResultPlayer } from './result-player.js';
 import { Stage } from './stage.js';
 import { count } from './words.js';
 
-/** A finished video. */
+/** A finished file. */
 type Result = {
-  /** The file's. */
-  name: string;
+  /** Named as it is to be saved. */
+  file: File;
   /** Of the file in this tab. */
   address: string;
+  isVideo: boolean;
   facts: string;
+  origins: Origins | null;
   /** Whether the user has saved it. */
   saved: boolean;
 };
@@ -26,8 +31,9 @@ export class ResultPanel {
   /** Told on what the result is seen, for each frame; null for nothing. */
   onShow: (shown: HTMLCanvasElement | HTMLVideoElement | null) => void = () => {};
   readonly #stage = new Stage({ name: 'Result', invitation: 'The animation appears here' });
-  readonly #video = element('video', { controls: true, muted: true, playsInline: true, hidden: true });
+  readonly #player = new ResultPlayer((wide) => this.element.classList.toggle('wide', wide));
   readonly #save = element('a', { class: 'button primary', hidden: true }, 'Save');
+  readonly #share = button('Share', () => void this.#shareFile(), 'quiet');
   readonly #facts = element('p', { class: 'facts' });
   readonly #shelf = element('ul', { class: 'shelf', hidden: true, attributes: { 'aria-label': 'Other results' } });
   /** The newest first. */
@@ -36,16 +42,18 @@ export class ResultPanel {
   #shown: Result | null = null;
   #making = false;
 
-  constructor() {
-    this.#video.setAttribute('aria-label', 'Finished animation');
-    this.#stage.element.append(this.#video);
+  /** @param demo what is shown below before there is anything else */
+  constructor(demo: HTMLElement) {
+    this.#stage.element.append(this.#player.element);
     this.#save.addEventListener('click', () => {
       if (this.#shown) this.#shown.saved = true;
     });
-    this.element = panel('Result', this.#save, this.#stage, this.#facts, this.#shelf);
+    this.#share.hidden = true;
+    const controls = element('div', { class: 'controls' }, this.#share, this.#save);
+    this.element = panel('Result', controls, this.#stage, this.#player.chooser, this.#facts, demo, this.#shelf);
   }
 
-  /** Whether there are finished videos that were not saved. */
+  /** Whether there are finished files that were not saved. */
   get unsaved(): boolean {
     return this.#results.some(({ saved }) => !saved);
   }
@@ -58,21 +66,23 @@ export class ResultPanel {
     this.onShow(this.#stage.canvas);
   }
 
-  /** A finished video, under the name that it is to be saved by. */
-  finished({ file, format, frames, warnings }: SavedVideo, name: string): void {
+  /** A finished file, under the name that it is to be saved by, and what it was made of where it can be compared with that. */
+  finished({ file, format, frames, warnings }: SavedVideo, name: string, origins: Origins | null = null): void {
     const facts = [count(frames, 'frame'), format.label, sizeOf(file), 'marked as synthetic'];
     const result: Result = {
-      name: this.#unused(name, format.container),
+      file: new File([file], this.#unused(name, format.container), { type: file.type }),
       address: URL.createObjectURL(file),
+      isVideo: isVideo(format),
+      origins,
       facts: [`${facts.join(', ')}.`, ...warnings.map((text) => `Note: ${text}.`)].join(' '),
       saved: false,
     };
     this.#results.unshift(result);
     this.#select(result);
-    this.#play();
+    this.#player.play();
   }
 
-  /** Whether frames are being made: finished videos wait for their turn, and come back where no frame has come of it. */
+  /** Whether frames are being made: finished files wait for their turn, and come back where no frame has come of it. */
   set making(making: boolean) {
     this.#making = making;
     const [newest] = this.#results;
@@ -87,44 +97,46 @@ export class ResultPanel {
     this.onShow(null);
   }
 
-  /** Plays without sound until the user turns it on. */
-  #play(): void {
-    this.#video.muted = true;
-    if (matchMedia('(prefers-reduced-motion: reduce)').matches) return;
-    this.#video.play().catch(() => {}); // browsers may want a press first; the controls are there
-  }
-
-  /** Shows a finished video; or frames. */
+  /** Shows a finished file; or frames. */
   #select(result: Result | null): void {
     this.#shown = result;
-    this.#video.hidden = result === null;
+    this.#player.show(result);
     this.#save.hidden = result === null;
+    this.#share.hidden = !result || !navigator.canShare?.({ files: [result.file] });
     this.#stage.element.classList.toggle('played', result !== null);
     this.#facts.textContent = result?.facts ?? '';
     if (result) {
       this.#save.href = result.address;
-      this.#save.download = result.name;
-      this.#video.src = result.address;
-      this.onShow(this.#video);
-    } else if (this.#video.src) {
-      this.#video.removeAttribute('src');
-      this.#video.load(); // frees what was decoded
+      this.#save.download = result.file.name;
+      this.onShow(result.isVideo ? this.#player.video : this.#stage.canvas);
     }
     this.#fillShelf();
   }
 
-  /** Lists the videos that are not shown. */
+  /** Hands the file to another application of the device. */
+  async #shareFile(): Promise<void> {
+    const result = this.#shown;
+    if (!result) return;
+    try {
+      await navigator.share({ files: [result.file] });
+      result.saved = true;
+    } catch (error) {
+      if (!isStopped(error)) this.#facts.textContent = `It could not be shared: save it instead. ${result.facts}`;
+    }
+  }
+
+  /** Lists the files that are not shown. */
   #fillShelf(): void {
     const others = this.#results.filter((result) => result !== this.#shown);
     this.#shelf.hidden = others.length === 0 || this.#making;
     this.#shelf.replaceChildren(
       ...others.map((result) => {
         const remove = button('Remove', () => this.#remove(result), 'link');
-        remove.setAttribute('aria-label', `Remove ${result.name}`);
+        remove.setAttribute('aria-label', `Remove ${result.file.name}`);
         return element(
           'li',
           {},
-          button(result.name, () => this.#choose(result), 'link'),
+          button(result.file.name, () => this.#choose(result), 'link'),
           remove,
         );
       }),
@@ -133,8 +145,8 @@ export class ResultPanel {
 
   #choose(result: Result): void {
     this.#select(result);
-    this.#play();
-    this.#video.focus(); // its button is gone
+    this.#player.play();
+    this.#player.focus(); // its button is gone
   }
 
   #remove(result: Result): void {
@@ -147,7 +159,7 @@ export class ResultPanel {
 
   /** A file's name that no other result has. */
   #unused(name: string, extension: string): string {
-    const taken = new Set(this.#results.map((result) => result.name));
+    const taken = new Set(this.#results.map(({ file }) => file.name));
     for (let i = 1; ; i++) {
       const wanted = `${name}${i === 1 ? '' : `-${i}`}.${extension}`;
       if (!taken.has(wanted)) return wanted;

@@ -4,8 +4,11 @@ import { choices, element, labelled } from './dom.js';
 import type { KeptModels } from './kept-models.js';
 import type { CameraName } from './media/camera.js';
 import type { SavedFormat } from './media/formats.js';
+import type { ModelChoice } from './models.js';
 
 export type Settings = {
+  /** Folder of the model, below the page. */
+  model: string;
   motion: 'relative' | 'absolute';
   adaptScale: boolean;
   /** Strength of the motion by part of the face, and constant changes of expression. */
@@ -16,6 +19,8 @@ export type Settings = {
   smoothing: number | null;
   /** The whole portrait with the animated square in it. */
   pasteBack: boolean;
+  /** Portrait, driving frame and result in one picture, of clips and templates; goes before `pasteBack`. */
+  sideBySide: boolean;
   sound: boolean;
   /** Null where this browser can write no video. */
   format: SavedFormat | null;
@@ -37,10 +42,11 @@ const checkbox = (checked: boolean): HTMLInputElement => element('input', { type
 export class SettingsPanel {
   readonly element: HTMLDetailsElement;
   readonly #controls = {
+    model: choices<string>({ 'model/': 'the usual one' }, 'model/'),
     motion: choices({ relative: 'its change (relative)', absolute: 'as it is (absolute)' }, 'relative'),
     reference: choices({ auto: 'the most alike frame', first: 'the first frame' }, 'auto'),
     smoothing: choices({ off: 'off', '0.25': 'a little', '0.5': 'medium', '0.75': 'a lot' }, 'off'),
-    format: choices<string>({ '': 'none: this browser encodes no video' }, ''),
+    format: choices<string>({ '': 'not known yet' }, ''),
     camera: choices<string>({ '': 'the usual one' }, ''),
     mostFrames: choices({ 5: '5', 10: '10', 15: '15', 20: '20', 24: '24', 30: '30', any: 'no limit' }, 'any'),
     background: choices(
@@ -49,15 +55,19 @@ export class SettingsPanel {
     ),
     adaptScale: checkbox(false),
     pasteBack: checkbox(false),
+    sideBySide: checkbox(false),
     sound: checkbox(true),
     mirror: checkbox(true),
   };
+  /** Not there where there is but one. */
+  readonly #models = labelled('Model', this.#controls.model);
   readonly #kept = keptChoices();
   #formats: readonly SavedFormat[] = [];
 
   /** @param onChange is told which option the user has changed */
   constructor(models: KeptModels, onChange: (option: keyof Settings) => void) {
-    const { motion, reference, smoothing, format, camera, adaptScale, pasteBack, sound, mirror } = this.#controls;
+    const { motion, reference, smoothing, format, camera, adaptScale, pasteBack, sideBySide, sound, mirror } =
+      this.#controls;
     const { mostFrames, background } = this.#controls;
     this.element = element(
       'details',
@@ -66,6 +76,7 @@ export class SettingsPanel {
       element(
         'div',
         { class: 'fields' },
+        this.#models,
         labelled('Take over motion', motion),
         labelled('Measured from', reference),
         labelled('Smoothing', smoothing),
@@ -74,6 +85,7 @@ export class SettingsPanel {
         labelled('Camera’s frames a second', mostFrames, 'at most: fewer leave the computer room for others'),
         labelled('Around the result', background, 'in a window of its own and on the whole screen'),
         labelled('Whole picture', pasteBack, 'puts the animated square back into the portrait'),
+        labelled('Side by side', sideBySide, 'portrait, driving frame and result in one; not with the camera'),
         labelled('Adapt scale', adaptScale, 'scales movement by the sizes of the two faces'),
         labelled('Sound', sound, 'takes the clip’s sound along'),
         labelled('Mirror', mirror, 'shows the camera as a mirror does, and moves the portrait so'),
@@ -81,6 +93,7 @@ export class SettingsPanel {
       models.element,
     );
     format.disabled = true;
+    this.#models.hidden = true;
     this.element.addEventListener('toggle', () => {
       if (this.element.open) void models.refresh();
     });
@@ -96,15 +109,18 @@ export class SettingsPanel {
 
   /** All but the controls, which are the expression panel's. */
   get value(): Omit<Settings, 'controls'> {
-    const { motion, reference, smoothing, format, camera, adaptScale, pasteBack, sound, mirror } = this.#controls;
+    const { model, motion, reference, smoothing, format, camera, adaptScale, pasteBack, sideBySide, sound, mirror } =
+      this.#controls;
     const { mostFrames, background } = this.#controls;
     const strength = smoothing.choice();
     return {
+      model: model.choice(),
       motion: motion.choice(),
       reference: reference.choice(),
       smoothing: strength === 'off' ? null : Number(strength),
       adaptScale: adaptScale.checked,
       pasteBack: pasteBack.checked,
+      sideBySide: sideBySide.checked,
       sound: sound.checked,
       format: this.#formats.find(({ label }) => label === format.value) ?? null,
       camera: camera.value || null,
@@ -112,6 +128,19 @@ export class SettingsPanel {
       mostFrames: mostFrames.choice() === 'any' ? null : Number(mostFrames.choice()),
       background: background.choice(),
     };
+  }
+
+  /** Offers the models that there are. */
+  offerModels(models: readonly ModelChoice[]): void {
+    const { model } = this.#controls;
+    model.replaceChildren(...models.map(({ name, folder }) => new Option(name, folder)));
+    this.#models.hidden = models.length < 2;
+    this.#restore('model', model);
+  }
+
+  /** Whether another model can be chosen now. */
+  set modelsFree(free: boolean) {
+    this.#controls.model.disabled = !free;
   }
 
   /** Offers the kinds of file that this browser can write. */

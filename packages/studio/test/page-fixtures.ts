@@ -19,9 +19,10 @@ import {
   trainingPreset,
   writePicture,
 } from 'dagan';
+import { FACE_LANDMARK_NAMES } from 'dagan/faces';
 import type { ClipOptions } from 'dagan/media';
 import { pictureToI420 } from 'dagan/media/portable';
-import { fillByFormula, publishedName } from 'dagan/models';
+import { fillByFormula, type ModelConfig, publishedName } from 'dagan/models';
 import {
   AudioSample,
   AudioSampleSource,
@@ -39,7 +40,8 @@ import { onGrey, pairOf } from './pictures.js';
 /** Seen from the compiled file in dist/test. */
 const ROOT = new URL('../../../../', import.meta.url);
 const MAIN = fileURLToPath(new URL('packages/dagan/dist/src/cli/main.js', ROOT));
-const example = (name: string): string => fileURLToPath(new URL(`examples/${name}`, ROOT));
+/** A file of the repository's examples. */
+export const example = (name: string): string => fileURLToPath(new URL(`examples/${name}`, ROOT));
 
 /** Frames of the short clip. */
 export const SHORT = 6;
@@ -64,16 +66,28 @@ export async function makeFixtures() {
   return { folder, path };
 }
 
-/** The smallest preset with reproducible weights. Its last layer is made louder, as untrained ones paint but grey. */
-async function exportTinyModel(folder: string): Promise<void> {
-  using model = fillByFormula(new DaGAN(trainingPreset('debug').model), { rename: publishedName, seed: 'open' });
+/** What makes the keypoints of a model have names. */
+const NAMED: Partial<ModelConfig> = {
+  numKeypoints: FACE_LANDMARK_NAMES.length,
+  estimateJacobian: false,
+  semanticKeypoints: Object.fromEntries(FACE_LANDMARK_NAMES.map((name, keypoint) => [name, keypoint])),
+};
+
+/**
+ * The smallest preset with reproducible weights. Its last layer is made louder, as untrained ones paint but grey.
+ *
+ * @param named whether its keypoints have names, so that motion templates drive it
+ */
+export async function exportTinyModel(folder: string, named = false): Promise<void> {
+  const config = { ...trainingPreset('debug').model, ...(named && NAMED) };
+  using model = fillByFormula(new DaGAN(config), { rename: publishedName, seed: 'open' });
   model.eval().requiresGrad_(false);
   model.stateDict().get('generator.decoder.final.weight')!.mul_(18);
-  await exportModel(model, folder, { metadata: { name: 'tiny', license: 'CC0-1.0' } });
+  await exportModel(model, folder, { metadata: { name: named ? 'tiny named' : 'tiny', license: 'CC0-1.0' } });
 }
 
 /** Frames of the example clip, with a tone. */
-async function makeTalkingClip(path: string, frames: readonly Picture[]): Promise<void> {
+export async function makeTalkingClip(path: string, frames: readonly Picture[]): Promise<void> {
   registerMediabunnyServer({ hardwareContext: null });
   const target = new BufferTarget();
   const output = new Output({ format: new Mp4OutputFormat({ fastStart: false }), target });
@@ -182,14 +196,15 @@ export async function startGate(server: string): Promise<{ url: string; silence(
   return { url: `http://127.0.0.1:${(gate.address() as AddressInfo).port}/`, silence };
 }
 
-/** Chromium with the film as its camera. */
-export async function startChromium(camera: string): Promise<Browser> {
+/** Chromium, with a film as its camera. */
+export async function startChromium(camera?: string): Promise<Browser> {
+  const film = camera === undefined ? [] : [`--use-file-for-fake-video-capture=${camera}`];
   const browser = await chromium.launch({
     executablePath: findChromium(),
     args: [
       ...CHROMIUM_ARGUMENTS,
       '--use-fake-device-for-media-stream',
-      `--use-file-for-fake-video-capture=${camera}`,
+      ...film,
       '--autoplay-policy=no-user-gesture-required',
     ],
   });

@@ -193,7 +193,7 @@ test('a preview shows the portrait and five frames, and says how long all will t
     .getByText(/The portrait and 5 frames of the animation\. The whole animation takes about \d+ (s|min)/)
     .waitFor();
   const size = await page
-    .locator('.panel:nth-child(3) canvas')
+    .locator('.panel:nth-child(3) .picture canvas')
     .evaluate((canvas: HTMLCanvasElement) => [canvas.width, canvas.height]);
   assert.deepEqual(size, [3 * 256, 2 * 256]);
   assert.equal(await page.getByRole('link', { name: 'Save' }).isVisible(), false);
@@ -373,7 +373,7 @@ test('a face that leaves the camera’s picture is noticed: the portrait rests u
   const gone = page.getByText('No face is seen, so the portrait rests');
   assert.equal(await gone.isVisible(), false);
   const drawn = () =>
-    page.locator('.panel:nth-child(3) canvas').evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL());
+    page.locator('.panel:nth-child(3) .picture canvas').evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL());
   await person.evaluate((state) => Object.assign(state, { there: false }));
   await gone.waitFor();
   const resting = await drawn();
@@ -515,7 +515,7 @@ test('axe finds nothing to say of the page: light and dark, wide and on a phone,
     await page.getByLabel('Point cloud of the portrait').waitFor();
     await chooseClip(page, 'short.mp4');
     await animate(page).click();
-    await page.locator('.panel:nth-child(3) video').waitFor();
+    await page.locator('.player > video').waitFor();
     assert.deepEqual(await violations(page), [], `${colorScheme}, with a result`);
     await page.setViewportSize({ width: 360, height: 720 });
     assert.deepEqual(await violations(page), [], `${colorScheme}, on a phone`);

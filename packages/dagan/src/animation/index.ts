@@ -1,6 +1,7 @@
 // Animation without an engine: runs in Node and in browsers.
 export { analysisSize } from '../faces/framing.js';
 export type { KeypointSet } from '../tensors/keypoint-set.js';
+export { type MotionSpace, PLANE } from '../tensors/motion-space.js';
 export type { ScalarMap, TensorValues } from '../tensors/values.js';
 export * from './animate.js';
 export * from './attention-row.js';

@@ -122,6 +122,9 @@ export type TemplateUser = {
   model: string | undefined;
 };
 
+/** What is said, after the template's name, where it cannot move the keypoints of a model. */
+export const OTHER_MODEL = 'was made with another model, and not all keypoints of this one have names that it knows';
+
 /**
  * The template with the keypoints of a model: as it is for the model that it was made with, else by their names. Undefined if
  * it cannot move them.

@@ -1,6 +1,6 @@
 // `dagan studio`: the studio, DaGAN in a browser tab, served on this machine together with a model.
-import { existsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
 import { isBuilt } from '@dagan/libtorch';
 import { Command } from 'commander';
 import { exportedFiles, readManifest } from '../export/exported-folder.js';
@@ -9,12 +9,12 @@ import { packageFolder } from '../package-folder.js';
 import { exportOnce } from '../pipelines/choose-engine.js';
 import { defaultCheckpoint, defaultExport } from '../pipelines/default-model.js';
 import { openBrowser } from '../server/browser.js';
-import type { StudioFolders } from '../server/studio-files.js';
+import type { StudioFolders, StudioModel } from '../server/studio-files.js';
 import { UserError } from './errors.js';
 import { addCommonOptions, type CommonOptions, wholeNumber } from './options.js';
 import { printJson, Reporter } from './report.js';
 
-type StudioOptions = CommonOptions & { checkpoint?: string; host: string; port?: number; open?: boolean };
+type StudioOptions = CommonOptions & { checkpoint?: readonly string[]; host: string; port?: number; open?: boolean };
 
 /** The port where none is named and this one is free: browsers keep model and permissions by address, port included. */
 const USUAL_PORT = 8347;
@@ -28,6 +28,7 @@ Everything is computed in the browser: pictures, clips and the camera's pictures
 Examples:
   dagan studio --open
   dagan studio --checkpoint exported/ --port 8080
+  dagan studio --checkpoint one/ --checkpoint another/
   dagan studio --checkpoint model.safetensors`;
 
 export function studioCommand(): Command {
@@ -35,8 +36,9 @@ export function studioCommand(): Command {
     .description('serve the studio, which animates portraits in a browser tab, on this machine')
     .option(
       '--checkpoint <model>',
-      'an exported model (a folder that `dagan export` wrote), or a model file where LibTorch is there to export it; ' +
-        'default: the one in weights/',
+      'an exported model (a folder that `dagan export` wrote), a folder of several, or a model file where LibTorch is there ' +
+        'to export it; given more than once, the page offers a choice; default: the one in weights/',
+      (value: string, before: readonly string[] = []) => [...before, value],
     )
     .option(
       '--port <n>',
@@ -73,12 +75,12 @@ async function serve(studio: StudioFolders, { host, port }: StudioOptions): Prom
 }
 
 /**
- * The page, and the model that it is to be served with.
+ * The page, and the models that it is to be served with.
  *
  * @throws UserError saying how to come by what is missing
  */
 export async function studioFolders(
-  options: Pick<StudioOptions, 'checkpoint'>,
+  { checkpoint = [] }: { checkpoint?: string | readonly string[] },
   reporter: Reporter,
 ): Promise<StudioFolders> {
   if (PAGE === undefined || !existsSync(join(PAGE, 'index.html'))) {
@@ -86,31 +88,52 @@ export async function studioFolders(
       'the studio is not there: install it (npm install @dagan/studio), or in the repository build it (npm run build)',
     );
   }
-  const model = await modelFolder(options, reporter);
-  const manifest = readManifest(model);
+  const named = [checkpoint].flat();
+  const folders: string[] = [];
+  for (const one of named.length > 0 ? named : [undefined]) folders.push(...(await modelFolders(one, reporter)));
+  const models: StudioModel[] = [];
+  for (const folder of folders) models.push(modelIn(folder, models, reporter));
+  return { page: PAGE, models };
+}
+
+/** An exported model, under a name that no other has. */
+function modelIn(folder: string, others: readonly StudioModel[], reporter: Reporter): StudioModel {
+  const manifest = readManifest(folder);
   const { precision, metadata } = manifest;
-  reporter.notice(`model: ${model} (${[metadata.name, precision].filter((part) => part).join(', ')})`);
-  return { page: PAGE, model, modelFiles: [MANIFEST_NAME, ...exportedFiles(manifest).map(({ file }) => file)] };
+  reporter.notice(`model: ${folder} (${[metadata.name, precision].filter((part) => part).join(', ')})`);
+  const own = basename(resolve(folder));
+  const name = metadata.name ?? own;
+  const isTaken = others.some((other) => other.name === name);
+  return {
+    name: isTaken ? `${name} (${own})` : name,
+    folder,
+    files: [MANIFEST_NAME, ...exportedFiles(manifest).map(({ file }) => file)],
+  };
 }
 
 /**
- * The folder of the exported model to serve.
+ * The folders of the exported models to serve.
  *
  * @throws UserError saying how to come by one
  */
-async function modelFolder(options: Pick<StudioOptions, 'checkpoint'>, reporter: Reporter): Promise<string> {
-  const { checkpoint } = options;
+async function modelFolders(checkpoint: string | undefined, reporter: Reporter): Promise<string[]> {
   if (checkpoint !== undefined) {
     if (!existsSync(checkpoint)) throw new UserError(`${checkpoint}: no such file or folder`);
     if (statSync(checkpoint).isDirectory()) {
-      if (existsSync(join(checkpoint, MANIFEST_NAME))) return checkpoint;
+      const isModel = (folder: string): boolean => existsSync(join(folder, MANIFEST_NAME));
+      if (isModel(checkpoint)) return [checkpoint];
+      const below = readdirSync(checkpoint)
+        .sort()
+        .map((name) => join(checkpoint, name));
+      const models = below.filter(isModel);
+      if (models.length > 0) return models;
       throw new UserError(
         `${checkpoint}: holds no ${MANIFEST_NAME}, so it is no exported model (\`dagan export\` makes one)`,
       );
     }
   } else {
     const exported = defaultExport();
-    if (exported !== undefined) return exported;
+    if (exported !== undefined) return [exported];
     if (defaultCheckpoint() === undefined) {
       throw new UserError(
         'there is no model: put an exported one into weights/, or name one with --checkpoint ' +
@@ -125,5 +148,5 @@ async function modelFolder(options: Pick<StudioOptions, 'checkpoint'>, reporter:
     );
   }
   // Half the download; browsers compute in float32 where they have to.
-  return exportOnce({ checkpoint }, reporter.tell, 'float16');
+  return [await exportOnce({ checkpoint }, reporter.tell, 'float16')];
 }

@@ -2,9 +2,11 @@
 
 export { firstLine, MediaError } from './errors.js';
 export type { Mediabunny } from './formats/codecs.js';
+export { gifComment, gifXmp } from './formats/gif-blocks.js';
 export type { FrameReader, ReaderEvents, ReaderFrame } from './formats/reader.js';
 export { openVideoFrames, videoInput } from './formats/video-frames.js';
 export { openVideoSink, takesXmp, type VideoSinkOptions } from './formats/video-sink.js';
+export { riffChunk, riffChunks, webpAnimationHeader, webpFrames, webpHeaderLength } from './formats/webp-chunks.js';
 export type { FrameSink } from './formats/writer.js';
 export { pictureToI420, rgbaToPicture } from './pictures/color.js';
 export {
@@ -21,6 +23,7 @@ export type { ClipInfo, DecodeJob, SoundRange, VideoContainer } from './process/
 export {
   DIGITAL_SOURCE_TYPES,
   type MediaMetadata,
+  metadataText,
   syntheticMetadata,
   xmpBox,
   xmpPacket,

@@ -11,7 +11,7 @@ import { readMetadata } from '../media/provenance/provenance-reader.js';
 import { ArchitectureError } from '../models/files/located.js';
 import { configOf } from '../models/files/model-file.js';
 import { describeExport, describeModel } from './describe-model.js';
-import { MOTION_FORMAT, motionIn } from './motion-file.js';
+import { MOTION_FORMAT, motionIn } from './motion-format.js';
 import { isMediaName } from './pairs.js';
 
 export type DescribeOptions = {

@@ -3,7 +3,8 @@ import { DaganError } from '../errors.js';
 import { ClipDriver } from './clip-driver.js';
 import type { Driver, DriverOptions, DriverTools } from './driver.js';
 import { isSweep } from './head-turn.js';
-import { driverFile, isMotionName, readMotion } from './motion-file.js';
+import { driverFile, readMotion } from './motion-file.js';
+import { isMotionName } from './motion-format.js';
 import { TemplateDriver } from './template-driver.js';
 import { TurnDriver } from './turn-driver.js';
 

@@ -7,7 +7,8 @@ import { cutName } from '../media/files.js';
 import { leftOutWarning } from '../media/pictures/foreign-kinds.js';
 import { PICTURE_EXTENSIONS } from '../media/pictures/images.js';
 import { containerOf } from '../media/process/clip-writer.js';
-import { isMotionName, motionNames } from './motion-file.js';
+import { motionNames } from './motion-file.js';
+import { isMotionName } from './motion-format.js';
 import { isPictureOutput } from './output.js';
 
 /** One animation to make. Without a driver the head turns to angles of choice. */

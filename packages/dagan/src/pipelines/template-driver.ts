@@ -3,6 +3,7 @@ import { batches, type DrivenFrame } from '../animation/animate.js';
 import type { Analysis, Engine } from '../animation/engine.js';
 import {
   type MotionTemplate,
+  OTHER_MODEL,
   partOf,
   playbackLength,
   playbackRate,
@@ -52,8 +53,7 @@ export class TemplateDriver implements Driver {
     const user = { count: keypoints.value.length / 2, hasJacobians: keypoints.jacobian !== null, names, model };
     const fitting = motion.dimensions === 2 ? templateFor(this.#template, user) : undefined;
     if (!fitting) {
-      const message = `${this.path}: was made with another model, and not all keypoints of this one have names that it knows`;
-      throw new DaganError('other-model', message, { path: this.path });
+      throw new DaganError('other-model', `${this.path}: ${OTHER_MODEL}`, { path: this.path });
     }
     this.#template = fitting;
     return fitting.reference;

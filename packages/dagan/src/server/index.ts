@@ -5,4 +5,4 @@ export { JOB_LIMITS, type JobLimits, JobQueue, type JobQueueOptions } from './jo
 export { openApi } from './openapi.js';
 export type { RequestProblemCode } from './problems.js';
 export { type RunningServer, type ServerOptions, startServer } from './server.js';
-export type { StudioFolders } from './studio-files.js';
+export type { StudioFolders, StudioModel } from './studio-files.js';

@@ -11,4 +11,4 @@ export {
 export { type DType, elementCount, ITEM_SIZE } from './dtype.js';
 export { CheckpointError } from './errors.js';
 export { openCheckpoint } from './open.js';
-export { type TensorToWrite, writeSafetensors } from './safetensors.js';
+export { type TensorToWrite, writeSafetensors } from './write-safetensors.js';

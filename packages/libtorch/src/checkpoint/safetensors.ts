@@ -1,15 +1,14 @@
-// The safetensors format: a 64-bit header length, a JSON header, then the tensors' bytes without gaps.
+// The safetensors format: a 64-bit header length, a JSON header, then the tensors' bytes without gaps. Read here, from files and
+// from memory; nothing of Node is needed.
 // Format: https://huggingface.co/docs/safetensors
-import fs from 'node:fs';
-import path from 'node:path';
+import type { ByteSource } from './byte-source.js';
 import type { CheckpointFile, TensorRecord } from './checkpoint.js';
-import { type DType, elementCount, ITEM_SIZE, SAFETENSORS_DTYPE, SAFETENSORS_NAME } from './dtype.js';
-import { CheckpointError } from './errors.js';
-import type { FileSource } from './source.js';
+import { elementCount, ITEM_SIZE, SAFETENSORS_DTYPE } from './dtype.js';
 
 /** Bytes of header that are read and written, which suffices for some 80,000 tensors. */
-const MAX_HEADER = 8 * 2 ** 20;
-const METADATA = '__metadata__';
+export const MAX_HEADER = 8 * 2 ** 20;
+/** The header's entry that is no tensor. */
+export const METADATA = '__metadata__';
 const DAMAGED = 'Its header is damaged; download or write it again';
 
 /** Whether a file begins like safetensors, even if its header length is out of range. */
@@ -19,7 +18,7 @@ export function looksLikeSafetensors(head: Uint8Array): boolean {
 }
 
 /** Opens a safetensors file and checks its whole header. */
-export function openSafetensors(source: FileSource): CheckpointFile {
+export function openSafetensors(source: ByteSource): CheckpointFile {
   const headerLength = Number(new DataView(source.read(0, 8).buffer).getBigUint64(0, true));
   if (headerLength > MAX_HEADER) {
     throw source.error(`claims a header of ${headerLength} bytes; at most ${MAX_HEADER} are read. ${DAMAGED}`);
@@ -74,7 +73,7 @@ export function openSafetensors(source: FileSource): CheckpointFile {
   };
 }
 
-function parseHeader(source: FileSource, bytes: Uint8Array): Record<string, unknown> {
+function parseHeader(source: ByteSource, bytes: Uint8Array): Record<string, unknown> {
   let header: unknown;
   try {
     header = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
@@ -85,14 +84,14 @@ function parseHeader(source: FileSource, bytes: Uint8Array): Record<string, unkn
   return header;
 }
 
-function stringsOnly(source: FileSource, value: unknown): Record<string, string> {
+function stringsOnly(source: ByteSource, value: unknown): Record<string, string> {
   if (!isObject(value) || !Object.values(value).every((text) => typeof text === 'string')) {
     throw source.error(`has metadata that are not all text. ${DAMAGED}`);
   }
   return value as Record<string, string>;
 }
 
-function parseEntry(source: FileSource, name: string, entry: unknown) {
+function parseEntry(source: ByteSource, name: string, entry: unknown) {
   const complain = (problem: string) => source.error(`has a tensor "${shorten(name)}" ${problem}. ${DAMAGED}`);
   const { dtype: typeName, shape, data_offsets: offsets } = isObject(entry) ? entry : {};
   const dtype = typeof typeName === 'string' ? SAFETENSORS_DTYPE.get(typeName) : undefined;
@@ -109,131 +108,6 @@ function parseEntry(source: FileSource, name: string, entry: unknown) {
     throw complain(`of ${count} ${dtype} elements in ${end - begin} bytes, which do not match`);
   }
   return { dtype, shape: shape as number[], begin, end };
-}
-
-/** A tensor to be written. */
-export type TensorToWrite = {
-  readonly name: string;
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  /** Row-major little-endian elements, or a function that is called for them when it is their turn to be written. */
-  readonly data: ArrayBufferView | (() => ArrayBufferView);
-};
-
-/**
- * Writes a safetensors file, whole or not at all: into `<file>.part` (of long names the beginning) first, which replaces `file` once it is on the disk.
- * Tensors are sorted by element size and name, so each one is aligned, and written one by one.
- * @param file where to; an existing file is replaced
- * @param tensors what to write, under distinct names
- * @param metadata texts for `__metadata__`
- * @throws CheckpointError if a tensor's data does not fit its shape or the disk fails; what `data` functions throw is
- *   passed on. In each case `file` is as it was.
- */
-export function writeSafetensors(
-  file: string,
-  tensors: Iterable<TensorToWrite>,
-  metadata: Readonly<Record<string, string>> = {},
-): void {
-  const sorted = [...tensors].sort(
-    (a, b) => ITEM_SIZE[b.dtype] - ITEM_SIZE[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
-  );
-  const header = encodeHeader(file, sorted, metadata);
-  const part = partOf(file);
-  let started = false;
-  try {
-    const descriptor = fs.openSync(part, 'w');
-    started = true;
-    try {
-      writeFully(descriptor, header);
-      for (const tensor of sorted) writeFully(descriptor, bytesOf(file, tensor));
-      fs.fsyncSync(descriptor);
-    } finally {
-      fs.closeSync(descriptor);
-    }
-    fs.renameSync(part, file);
-    syncFolder(path.dirname(file));
-  } catch (cause) {
-    if (started) fs.rmSync(part, { force: true });
-    if (!isSystemError(cause)) throw cause;
-    throw new CheckpointError(file, `cannot be written (${cause.message}); check the folder and the free space`, {
-      cause,
-    });
-  }
-}
-
-/** The unfinished file, whose name must not be longer than the 255 bytes that the final one may have. */
-function partOf(file: string): string {
-  let name = path.basename(file);
-  while (Buffer.byteLength(name) > 250) name = name.slice(0, -1);
-  return path.join(path.dirname(file), `${name}.part`);
-}
-
-function encodeHeader(
-  file: string,
-  tensors: readonly TensorToWrite[],
-  metadata: Readonly<Record<string, string>>,
-): Uint8Array {
-  // A Map keeps names such as "__proto__" and the order of names such as "1", which a plain object would not.
-  const entries = new Map<string, unknown>();
-  if (Object.keys(metadata).length > 0) entries.set(METADATA, metadata);
-  let end = 0;
-  for (const { name, dtype, shape } of tensors) {
-    if (name === METADATA || entries.has(name)) {
-      throw new CheckpointError(
-        file,
-        `cannot hold two tensors named "${name}", nor one named "${METADATA}"; rename one`,
-      );
-    }
-    const count = elementCount(shape);
-    if (count === undefined) {
-      throw new CheckpointError(file, `cannot hold tensor "${name}" of the impossible shape [${shape.join(', ')}]`);
-    }
-    const begin = end;
-    end += count * ITEM_SIZE[dtype];
-    entries.set(name, { dtype: SAFETENSORS_NAME[dtype], shape, data_offsets: [begin, end] });
-  }
-  const items = [...entries].map(([name, entry]) => `${JSON.stringify(name)}:${JSON.stringify(entry)}`);
-  const json = Buffer.from(`{${items.join(',')}}`);
-  // Padded with spaces, so that the elements behind it begin at a multiple of eight.
-  const length = Math.ceil(json.length / 8) * 8;
-  if (length > MAX_HEADER)
-    throw new CheckpointError(file, `would need a header of ${length} bytes; ${MAX_HEADER} are the most`);
-  const header = Buffer.alloc(8 + length, ' ');
-  header.writeBigUInt64LE(BigInt(length), 0);
-  json.copy(header, 8);
-  return header;
-}
-
-function bytesOf(file: string, { name, dtype, shape, data }: TensorToWrite): Uint8Array {
-  const view = typeof data === 'function' ? data() : data;
-  const expected = elementCount(shape)! * ITEM_SIZE[dtype];
-  if (view.byteLength !== expected) {
-    throw new CheckpointError(
-      file,
-      `cannot hold tensor "${name}": ${dtype} of shape [${shape.join(', ')}] takes ${expected} bytes, given are ${view.byteLength}`,
-    );
-  }
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-}
-
-function writeFully(descriptor: number, bytes: Uint8Array): void {
-  // One call of the operating system moves at most 2 GiB.
-  for (let at = 0; at < bytes.length; ) at += fs.writeSync(descriptor, bytes, at, Math.min(bytes.length - at, 2 ** 30));
-}
-
-/** Puts the renaming itself on the disk, where the system lets folders be synchronised. */
-function syncFolder(folder: string): void {
-  if (process.platform === 'win32') return;
-  const descriptor = fs.openSync(folder, 'r');
-  try {
-    fs.fsyncSync(descriptor);
-  } finally {
-    fs.closeSync(descriptor);
-  }
-}
-
-function isSystemError(value: unknown): value is NodeJS.ErrnoException {
-  return value instanceof Error && 'syscall' in value;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -1,5 +1,6 @@
 // Bounded random access to a file on disk; every failure becomes a CheckpointError that names the file.
 import fs from 'node:fs';
+import { type ByteSource, endsTooEarly, errorAbout } from './byte-source.js';
 import { CheckpointError } from './errors.js';
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -10,11 +11,8 @@ const REASONS: Readonly<Record<string, string>> = {
   EMFILE: 'cannot be opened because this process has too many open files',
 };
 
-/** Characters of an error message after the path. */
-const MAX_MESSAGE = 600;
-
 /** An open regular file, read at positions. */
-export class FileSource {
+export class FileSource implements ByteSource {
   readonly size: number;
   #descriptor: number | undefined;
 
@@ -35,10 +33,7 @@ export class FileSource {
 
   /** A CheckpointError about this file. */
   error(problem: string, cause?: unknown): CheckpointError {
-    // Names quoted from a hostile file must neither steer a terminal nor flood it.
-    const text = problem.replace(/\p{Cc}/gu, '?');
-    const shown = text.length > MAX_MESSAGE ? `${text.slice(0, MAX_MESSAGE)}...` : text;
-    return new CheckpointError(this.path, shown, cause === undefined ? undefined : { cause });
+    return errorAbout(this.path, problem, cause);
   }
 
   /**
@@ -48,9 +43,7 @@ export class FileSource {
   read(position: number, length: number): Uint8Array<ArrayBuffer> {
     if (this.#descriptor === undefined) throw this.error('is closed; read its tensors before closing it');
     if (position < 0 || length < 0 || position + length > this.size) {
-      throw this.error(
-        `ends too early: ${position + length} bytes are needed, it has ${this.size}. Was it downloaded incompletely?`,
-      );
+      throw this.error(endsTooEarly(position + length, this.size));
     }
     const bytes = new Uint8Array(length);
     let done = 0;

@@ -1,5 +1,12 @@
 // What the page sees of the engine: the networks, run in a worker of their own. Types and errors only.
-import type { AnimateOptions, ClipFraming as FramedFace, KeypointSet, ScalarMap, Sight } from 'dagan/animation';
+import type {
+  AnimateOptions,
+  ClipFraming as FramedFace,
+  KeypointSet,
+  ScalarMap,
+  Sight,
+  TemplateUser,
+} from 'dagan/animation';
 import type { Square } from 'dagan/faces/portable';
 import type { Picture } from 'dagan/media/portable';
 
@@ -62,6 +69,8 @@ export type LoadedModel = {
   hasOcclusion: boolean;
   /** Whether its keypoints have names, so that parts of the face can be moved alone. */
   hasNames: boolean;
+  /** Whose keypoints motion templates are to move (`templateFor`); null where it is not keypoints in the plane that move. */
+  templates: TemplateUser | null;
   /** Name, licence and origin of the weights, as their file tells. */
   weights: Readonly<Record<string, string>>;
 };
@@ -91,28 +100,40 @@ export type Portrait = {
   whole: { width: number; height: number };
 };
 
-/** A driving frame, and how its motion is taken over. */
-export type DrivingFrame = Pick<AnimateOptions, 'motion' | 'adaptScale' | 'controls'> & {
-  frame: PictureInput;
-  /** What the networks see of the frame; null is the largest square around its centre. Whole pixels. */
-  square: Square | null;
+/** How motion is taken over. */
+type Transfer = Pick<AnimateOptions, 'motion' | 'adaptScale' | 'controls'> & {
   /** Strength of the smoothing of keypoints over time, 0 to 1; null, the default, is none. */
   smoothing?: number | null;
   /** When the frame is shown, in seconds, for the smoothing. By default frames are 1/25 s apart. */
   timestamp?: number;
-  /** The frame's number in its clip, for `absences`; by default the next one. */
-  number?: number;
-  /** Looks whether the frame shows the face that drives; where it does not the portrait rests. */
-  watch?: boolean;
   /** Gives the whole portrait with the animated square in it, instead of the square. */
   pasteBack?: boolean;
   /** Gives what the networks see on the way, too. */
   insight?: boolean;
 };
 
+/** A driving frame, and how its motion is taken over. */
+export type DrivingFrame = Transfer & {
+  frame: PictureInput;
+  /** What the networks see of the frame; null is the largest square around its centre. Whole pixels. */
+  square: Square | null;
+  /** The frame's number in its clip, for `absences`; by default the next one. */
+  number?: number;
+  /** Looks whether the frame shows the face that drives; where it does not the portrait rests. */
+  watch?: boolean;
+};
+
+/** Keypoints in place of a driving frame, as motion templates have them: no network looks at anything. */
+export type DrivingKeypoints = Transfer & {
+  /** As many as the model's. */
+  keypoints: KeypointSet;
+  /** Where there is no face the portrait rests. */
+  hasFace: boolean;
+};
+
 /** What the networks saw on the way to a frame. */
 export type Insight = {
-  /** The driving frame's square at the networks' size. */
+  /** The driving frame's square at the networks' size; black where keypoints drive alone. */
   square: Picture;
   /** Disparity of that square, 1 is near; null if the model knows no depth of driving frames. */
   disparity: ScalarMap | null;

@@ -11,13 +11,15 @@ import {
   PasteBack,
   type Sight,
 } from 'dagan/animation';
-import { daganConfig, type Manifest, OnnxEngine } from 'dagan/onnx';
+import { createPicture } from 'dagan/media/portable';
+import type { OnnxEngine } from 'dagan/onnx';
 import { carryToSource } from 'dagan/visualization';
 import type { CallContext } from '../rpc.js';
 import {
   type Attention,
   type ClipFraming,
   type DrivingFrame,
+  type DrivingKeypoints,
   type FoundFaces,
   type GeneratedFrame,
   type LoadedModel,
@@ -26,27 +28,33 @@ import {
   type PictureInput,
   type Portrait,
   type Provider,
+  type ScalarMap,
   type Square,
   StudioEngineError,
 } from './api.js';
 import { StudioFaces } from './faces.js';
 import { type EncodedPortrait, KeptPortraits } from './kept-portraits.js';
-import { type FetchedModel, fetchModel, forgetModels, keptBytes } from './model-files.js';
+import { fetchModel, forgetModels, keptBytes } from './model-files.js';
 import { readPicture, readSquare, shrink } from './pictures.js';
-import { obstacleToWebGpu, Runtime } from './runtime.js';
+import { type Model, prepareModel } from './prepared-model.js';
+import { Runtime } from './runtime.js';
 
 /** Longer side of whole portraits, in pixels, at most: each frame is encoded at that size. */
 const LONGEST_SIDE = 1920;
 
-type Model = {
-  engine: OnnxEngine;
-  facts: LoadedModel;
-  /** Whether keypoints of drivers are the same whichever portrait they move. */
-  seesDriversAlone: boolean;
-};
-
 /** Whether motion goes on to be measured from the same driving frame as with the portrait before; by default it is forgotten. */
 type TakenOver = { keepReference?: boolean };
+
+/** What is known of a driving frame before it moves the portrait. */
+type Driven = {
+  /** At the networks' size. */
+  square: Picture;
+  keypoints: KeypointSet;
+  disparity: ScalarMap | null;
+  sight: Sight;
+  /** Milliseconds. */
+  times: { watch: number; drive: number };
+};
 
 /** The functions that the page calls, as `StudioEngine`. */
 export class Studio {
@@ -82,7 +90,7 @@ export class Studio {
     this.#last = undefined;
     this.#model?.engine.dispose();
     this.#model = undefined;
-    this.#model = await this.#prepare(fetched, provider, signal);
+    this.#model = await prepareModel(this.#runtime, fetched, provider, signal);
     return this.#model.facts;
   }
 
@@ -188,17 +196,15 @@ export class Studio {
   }
 
   /**
-   * Takes a driving frame as the one that shows the portrait's own pose and expression: motion is measured from it. What was
-   * seen of another clip is forgotten.
+   * Takes a driving frame, or keypoints, as what shows the portrait's own pose and expression: motion is measured from it. What
+   * was seen of another clip is forgotten.
    */
-  async setReference({ frame, square }: Pick<DrivingFrame, 'frame' | 'square'>): Promise<void> {
+  async setReference(
+    order: Pick<DrivingFrame, 'frame' | 'square'> | Pick<DrivingKeypoints, 'keypoints'>,
+  ): Promise<void> {
     const { size } = this.#currentModel().engine;
-    const { picture } = readSquare(frame, square, size);
     const { current } = this.#portraits;
-    if (current) {
-      const [found] = await current.engine.drive([picture]);
-      current.motion.reset(found!.keypoints);
-    }
+    if (current) current.motion.reset('keypoints' in order ? order.keypoints : await keypointsIn(order, current, size));
     this.#watch = undefined;
   }
 
@@ -209,22 +215,13 @@ export class Studio {
   }
 
   /** Makes one frame: the portrait moved as the driving frame says. */
-  async animate(order: DrivingFrame): Promise<GeneratedFrame> {
+  async animate(order: DrivingFrame | DrivingKeypoints): Promise<GeneratedFrame> {
     const begin = performance.now();
     const { engine } = this.#currentModel();
     const portrait = this.#currentPortrait();
     const { motion, adaptScale, controls, smoothing = null, timestamp, insight = false } = order;
-    const { picture: square } = readSquare(order.frame, order.square, engine.size);
-
-    const beforeWatch = performance.now();
-    const sight = order.watch ? await this.#see(square, order.number) : 'face';
-    const watch = performance.now() - beforeWatch;
-
-    const beforeDrive = performance.now();
-    const faces = order.watch && this.#watch ? Promise.resolve([this.#watch.face]) : undefined;
-    const [found] = await portrait.engine.drive([square], { withDisparity: insight, faces });
-    const { keypoints: driving, disparity } = found!;
-    const drive = performance.now() - beforeDrive;
+    const driven = 'keypoints' in order ? given(order, engine.size) : await this.#look(order, portrait, engine);
+    const { square, disparity, keypoints: driving, sight } = driven;
 
     const names = portrait.engine.keypointNames;
     portrait.motion.set({
@@ -250,7 +247,7 @@ export class Studio {
       ...structuredClone({ driving, keypoints }),
       sight,
       insight: shown ? { square, disparity, ...shown } : null,
-      times: { drive, watch, generate, total: performance.now() - begin },
+      times: { ...driven.times, generate, total: performance.now() - begin },
     };
   }
 
@@ -294,52 +291,6 @@ export class Studio {
     return forgetModels();
   }
 
-  /** The sessions on WebGPU where it works, else on wasm. */
-  async #prepare(fetched: FetchedModel, wanted: 'auto' | Provider, signal: AbortSignal): Promise<Model> {
-    let fallback: string | null = null;
-    if (wanted !== 'wasm') {
-      const half = fetched.manifest.precision === 'float16';
-      fallback = await obstacleToWebGpu({ half, insist: wanted === 'webgpu' });
-      if (fallback === null) {
-        try {
-          return await this.#start(fetched, 'webgpu', null);
-        } catch (error) {
-          signal.throwIfAborted();
-          fallback = `the model does not run on the graphics processor (${(error as Error).message})`;
-        }
-      }
-      if (wanted === 'webgpu')
-        throw new StudioEngineError('no-webgpu', `WebGPU cannot be used: ${fallback}. Choose wasm.`);
-    }
-    signal.throwIfAborted();
-    return this.#start(fetched, 'wasm', fallback);
-  }
-
-  async #start(fetched: FetchedModel, provider: Provider, fallback: string | null): Promise<Model> {
-    const { manifest, read, bytes } = fetched;
-    const ort = provider === 'webgpu' ? await this.#runtime.withWebGpu() : await this.#runtime.withWasm();
-    const { threads } = this.#runtime;
-    const version = ort.env.versions.web ?? ort.env.versions.common;
-    const where = provider === 'webgpu' ? 'WebGPU' : `wasm, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
-    const engine = await OnnxEngine.create(
-      ort,
-      { manifest, read },
-      {
-        description: `ONNX Runtime ${version}, ${manifest.precision}, ${where}`,
-        session: {
-          executionProviders: [provider],
-          graphOptimizationLevel: 'all',
-          logSeverityLevel: 3,
-          extra: { session: { intra_op: { allow_spinning: '0' } } }, // decoding and encoding want the cores too
-        },
-      },
-    );
-    if (provider === 'webgpu') await tryOut(engine);
-    const { size, description } = engine;
-    const facts = { provider, fallback, description, size, bytes, ...abilities(manifest), weights: manifest.metadata };
-    return { engine, facts, seesDriversAlone: (manifest.graphs.drive?.inputs.length ?? 1) === 1 };
-  }
-
   /**
    * The face mesh before the engine, where points of it move the model, or where its keypoints have names and the networks that find
    * faces can be had.
@@ -353,6 +304,20 @@ export class Studio {
       if (error instanceof StudioEngineError && error.code === 'offline' && !meshPoints) return engine;
       throw error;
     }
+  }
+
+  /** Looks at a driving frame. */
+  async #look(order: DrivingFrame, portrait: EncodedPortrait, model: Engine): Promise<Driven> {
+    const { picture: square } = readSquare(order.frame, order.square, model.size);
+
+    const beforeWatch = performance.now();
+    const sight = order.watch ? await this.#see(square, order.number) : 'face';
+    const watch = performance.now() - beforeWatch;
+
+    const beforeDrive = performance.now();
+    const faces = order.watch && this.#watch ? Promise.resolve([this.#watch.face]) : undefined;
+    const [found] = await portrait.engine.drive([square], { withDisparity: order.insight, faces });
+    return { square, ...found!, sight, times: { watch, drive: performance.now() - beforeDrive } };
   }
 
   /** What is seen of the face that drives; without the networks that find faces it is taken to be there. */
@@ -386,33 +351,21 @@ export class Studio {
   }
 }
 
-/** What of a model can be shown, by what its graphs give. */
-function abilities(manifest: Manifest): Pick<LoadedModel, 'hasDepth' | 'hasAttention' | 'hasOcclusion' | 'hasNames'> {
-  const { graphs } = manifest;
-  const gives = (step: keyof Manifest['graphs'], name: string): boolean =>
-    graphs[step]?.outputs.some((output) => output.name === name) ?? false;
-  return {
-    hasDepth: gives('drive', 'disparity') || gives('source', 'disparity'),
-    hasAttention: gives('generate', 'attention_key'),
-    hasOcclusion: gives('generate', 'occlusion_map'),
-    hasNames: Object.keys(daganConfig(manifest)?.semanticKeypoints ?? {}).length > 0,
-  };
-}
+/** Keypoints that drive by themselves: nothing has to be looked at. */
+const given = ({ keypoints, hasFace }: DrivingKeypoints, size: number): Driven => ({
+  square: createPicture(size, size),
+  keypoints,
+  disparity: null,
+  sight: hasFace ? 'face' : 'nobody',
+  times: { watch: 0, drive: 0 },
+});
 
-/** Runs all networks once: drivers that cannot do it fail here and not in the middle of a clip. @throws Error */
-async function tryOut(engine: OnnxEngine): Promise<void> {
-  const { size } = engine;
-  const { meshPoints } = engine.motion;
-  const data = Uint8Array.from({ length: 3 * size * size }, (_, i) => (i * 37) % 251);
-  const picture = { width: size, height: size, data };
-  const value = meshPoints && Float32Array.from({ length: 2 * meshPoints.length }, (_, i) => Math.sin(i) / 2);
-  try {
-    const { keypoints } = await engine.setSource(picture, value && { keypoints: { value, jacobian: null } });
-    const [found] = meshPoints ? [{ keypoints }] : await engine.drive([picture]);
-    await engine.generate([found!.keypoints]);
-    if (!keypoints.value.every(Number.isFinite)) throw new Error('its results are not numbers');
-  } catch (error) {
-    engine.dispose();
-    throw error;
-  }
+async function keypointsIn(
+  { frame, square }: Pick<DrivingFrame, 'frame' | 'square'>,
+  { engine }: EncodedPortrait,
+  size: number,
+): Promise<KeypointSet> {
+  const { picture } = readSquare(frame, square, size);
+  const [found] = await engine.drive([picture]);
+  return found!.keypoints;
 }

@@ -17,7 +17,8 @@ import {
 } from 'dagan/media/portable';
 import * as mediabunny from 'mediabunny';
 import { serve } from '../rpc.js';
-import { SAVED_FORMATS, type SavedFormat } from './formats.js';
+import { AnimationSink, encodesWebp } from './animation-sink.js';
+import { type AnimationFormat, isVideo, SAVED_FORMATS, type SavedFormat, type VideoFormat } from './formats.js';
 import { imageTypeOf, openImageFrames } from './image-frames.js';
 
 mediabunny.Logging.level = mediabunny.LogLevel.Silent;
@@ -50,7 +51,7 @@ type OpenClip = {
 };
 
 let clip: OpenClip | undefined;
-let saving: { order: SaveOrder; sink: FrameSink; target: mediabunny.BufferTarget } | undefined;
+let saving: { order: SaveOrder; sink: FrameSink; parts: () => BlobPart[] } | undefined;
 let warnings: string[] = [];
 
 const events = {
@@ -78,10 +79,16 @@ async function openerOf(file: File): Promise<Pick<OpenClip, 'open' | 'dispose'>>
 }
 
 const handlers = {
-  /** Kinds of video that can be written at a size. */
+  /** Kinds of file that can be written at a size. */
   formats: async ({ width, height }: { width: number; height: number }): Promise<SavedFormat[]> => {
     const even = { width: width + (width & 1), height: height + (height & 1) };
-    const able = await Promise.all(SAVED_FORMATS.map(({ codec }) => mediabunny.canEncodeVideo(codec, even)));
+    const able = await Promise.all(
+      SAVED_FORMATS.map(async (format) => {
+        if (isVideo(format))
+          return typeof VideoEncoder !== 'undefined' && mediabunny.canEncodeVideo(format.codec, even);
+        return format.container === 'gif' || encodesWebp();
+      }),
+    );
     return SAVED_FORMATS.filter((_format, i) => able[i]);
   },
 
@@ -137,43 +144,50 @@ const handlers = {
     clip = undefined;
   },
 
-  /** Begins a video. */
+  /** Begins a file. */
   save: async (order: SaveOrder): Promise<void> => {
     warnings = [];
-    const target = new mediabunny.BufferTarget();
-    const { width: _width, height, frameRate, format, metadata, sound } = order;
-    const sink = await openVideoSink(
-      mediabunny,
-      {
-        container: format.container,
-        codec: format.codec,
-        target,
-        quality: 'high',
-        sound: sound && { source: new mediabunny.BlobSource(sound.file), range: sound.range },
-        indexFirst: true,
-        ...{ height, frameRate, metadata },
-      },
-      events,
-    );
-    saving = { order, sink, target };
+    const { format } = order;
+    saving = { order, ...(isVideo(format) ? await openVideo(order, format) : openAnimation(order, format.container)) };
   },
 
   add: async (frame: { picture: Picture; timestamp: number; duration: number }): Promise<void> => {
-    if (!saving) throw new Error('no video has been begun');
+    if (!saving) throw new Error('no file has been begun');
     await saving.sink.add(frame);
   },
 
-  /** Completes the video. */
+  /** Completes the file. */
   finish: async (): Promise<{ file: Blob; warnings: string[] }> => {
-    if (!saving) throw new Error('no video has been begun');
-    const { sink, target, order } = saving;
+    if (!saving) throw new Error('no file has been begun');
+    const { sink, parts, order } = saving;
     saving = undefined;
     await sink.finish();
-    const packet = takesXmp(order.format.container) ? xmpPacket(order.metadata) : undefined;
-    const parts = [target.buffer!, ...(packet === undefined ? [] : [xmpBox(packet)])];
-    return { file: new Blob(parts, { type: order.format.mimeType }), warnings };
+    return { file: new Blob(parts(), { type: order.format.mimeType }), warnings };
   },
 };
+
+async function openVideo(order: SaveOrder, { container, codec }: VideoFormat) {
+  const target = new mediabunny.BufferTarget();
+  const { height, frameRate, metadata, sound } = order;
+  const sink = await openVideoSink(
+    mediabunny,
+    {
+      ...{ container, codec, target, height, frameRate, metadata },
+      quality: 'high',
+      sound: sound && { source: new mediabunny.BlobSource(sound.file), range: sound.range },
+      indexFirst: true,
+    },
+    events,
+  );
+  const packet = takesXmp(container) ? xmpPacket(metadata) : undefined;
+  return { sink, parts: () => [target.buffer!, ...(packet === undefined ? [] : [xmpBox(packet)])] };
+}
+
+function openAnimation(order: SaveOrder, container: AnimationFormat['container']) {
+  if (order.sound) warnings.push(`written without sound: ${container} holds none`);
+  const sink = new AnimationSink(container, order, events.warning);
+  return { sink, parts: () => sink.parts };
+}
 
 export type MediaHandlers = typeof handlers;
 

@@ -8,16 +8,15 @@ import type { MediaHandlers, SaveOrder } from './media-worker.js';
 /** A finished video. */
 export type SavedVideo = { file: Blob; format: SavedFormat; frames: number; warnings: string[] };
 
-/** What is said where there is no way to write a video. */
+/** What is said where there is no kind of file to write. */
 export const NO_ENCODER =
-  'this browser can encode no video (neither H.264 nor VP9 or VP8): use a newer one to save animations';
+  'no kind of file that this browser can write is known yet: wait a moment, or load the page again';
 
 /** So many frames may wait to be encoded. */
 const MOST_WAITING = 4;
 
-/** Kinds of video of that size that this browser can write, the best first. */
+/** Kinds of file of that size that this browser can write, the best first. */
 export async function writableFormats(width: number, height: number): Promise<SavedFormat[]> {
-  if (typeof VideoEncoder === 'undefined') return [];
   const worker = startMediaWorker();
   try {
     return await worker.remote.formats({ width, height });

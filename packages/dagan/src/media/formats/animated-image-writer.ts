@@ -3,9 +3,9 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
 import { writeAll } from '../files.js';
-import { metadataText, withMetadata } from '../pictures/images.js';
+import { withMetadata } from '../pictures/images.js';
 import type { EncodeJob, Quality } from '../process/messages.js';
-import { xmpPacket } from '../provenance/provenance.js';
+import { metadataText, xmpPacket } from '../provenance/provenance.js';
 import { gifComment, gifFrame, gifFrames, gifHeader, gifTrailer, gifXmp } from './gif-blocks.js';
 import type { ReaderEvents, ReaderFrame } from './reader.js';
 import { type RiffChunk, riffChunks, webpAnimationHeader, webpFrames, webpHeaderLength } from './webp-chunks.js';
@@ -200,7 +200,7 @@ class WebpJoiner implements Joiner {
     await writeAll(this.#file, this.#header(), 0);
   }
 
-  #header(): Buffer {
+  #header(): Uint8Array {
     const { width, height } = this.#job;
     return webpAnimationHeader({
       width,

@@ -27,25 +27,25 @@ export function gifHeader(width: number, height: number): Buffer {
   return Buffer.concat([screen, Buffer.from('\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0', 'latin1')]);
 }
 
-/** A comment block. */
-export function gifComment(text: string): Buffer {
-  const bytes = Buffer.from(text, 'utf8');
-  const parts = [Buffer.from([EXTENSION, 0xfe])];
+/** A comment block. Runs in browsers, too. */
+export function gifComment(text: string): Uint8Array<ArrayBuffer> {
+  const bytes = new TextEncoder().encode(text);
+  const block = [EXTENSION, 0xfe];
   for (let at = 0; at < bytes.length; at += 255) {
     const part = bytes.subarray(at, at + 255);
-    parts.push(Buffer.from([part.length]), part);
+    block.push(part.length, ...part);
   }
-  return Buffer.concat([...parts, Buffer.from([0])]);
+  return Uint8Array.of(...block, 0);
 }
 
 /** What an XMP packet is announced by; behind it come 258 bytes that lead any reader of sub-blocks out of it. */
 const XMP_NAME = 'XMP DataXMP';
 
-/** An application block with an XMP packet (XMP, part 3). */
-export function gifXmp(packet: string): Buffer {
-  const ending = Buffer.from([0x01, ...Array.from({ length: 256 }, (_, index) => 255 - index), 0x00]);
-  const head = Buffer.from([EXTENSION, 0xff, XMP_NAME.length]);
-  return Buffer.concat([head, Buffer.from(XMP_NAME, 'latin1'), Buffer.from(packet, 'utf8'), ending]);
+/** An application block with an XMP packet (XMP, part 3). Runs in browsers, too. */
+export function gifXmp(packet: string): Uint8Array<ArrayBuffer> {
+  const ending = [0x01, ...Array.from({ length: 256 }, (_, index) => 255 - index), 0x00];
+  const words = [XMP_NAME, packet].map((text) => new TextEncoder().encode(text));
+  return Uint8Array.of(EXTENSION, 0xff, XMP_NAME.length, ...words[0]!, ...words[1]!, ...ending);
 }
 
 /** The words in a GIF file: its first comment and its XMP packet. */

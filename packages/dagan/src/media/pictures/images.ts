@@ -5,7 +5,7 @@ import sharp, { type Sharp } from 'sharp';
 import { firstLine, MediaError, toMediaError } from '../errors.js';
 import { writeWhole } from '../files.js';
 import { insertPngXmp } from '../provenance/png-xmp.js';
-import { type MediaMetadata, xmpPacket } from '../provenance/provenance.js';
+import { type MediaMetadata, metadataText, xmpPacket } from '../provenance/provenance.js';
 import { foreignPicture } from './foreign-kinds.js';
 import { checkPicture, createPicture, type Picture } from './picture.js';
 import { shrinkingOf } from './size-limit.js';
@@ -197,9 +197,4 @@ export function withMetadata(pipeline: Sharp, metadata: MediaMetadata | undefine
 function withDescription(pipeline: Sharp, metadata: MediaMetadata | undefined): Sharp {
   const text = metadataText(metadata);
   return text === '' ? pipeline : pipeline.withExif({ IFD0: { ImageDescription: text } });
-}
-
-/** Title and comment as lines of one text, for formats with a single field. */
-export function metadataText(metadata: MediaMetadata | undefined): string {
-  return [metadata?.title, metadata?.comment].filter((text) => text !== undefined && text !== '').join('\n');
 }

@@ -56,6 +56,11 @@ export function syntheticMetadata(
   };
 }
 
+/** Title and comment as lines of one text, for formats with a single field. */
+export function metadataText(metadata: MediaMetadata | undefined): string {
+  return [metadata?.title, metadata?.comment].filter((text) => text !== undefined && text !== '').join('\n');
+}
+
 /** Namespace prefixes and names of the XMP properties of an origin. */
 const PROPERTIES = {
   digitalSourceType: 'Iptc4xmpExt:DigitalSourceType',
