@@ -10,6 +10,7 @@ import { DaGAN, loadModel, saveModel } from '../src/models/index.js';
 import { type StepReport, TRAINING_PRESETS } from '../src/training/index.js';
 import { dagan, daganOnFullDisk } from './cli-run.js';
 import { largestDifference } from './compare.js';
+import { makeMp4 } from './media-fixtures.js';
 
 let root: string;
 before(() => {
@@ -81,14 +82,22 @@ test('a model is refined from a folder of frames, slowly, and goes on where it w
   assert.match(anew.stderr, /^dagan: .*refined holds a training with checkpoints: go on with it \(--resume\)[^(]*\n$/);
   assert.equal(anew.code, 2);
   const noRoom = join(root, 'no-room');
-  const onFullDisk = (...more: string[]) =>
-    daganOnFullDisk(root, [...words.with(words.indexOf(run), noRoom), '--depth', 'untrained', ...more], 0);
-  const unwritten = await onFullDisk();
+  const onFullDisk = (data: string) => {
+    const there = words.with(words.indexOf(run), noRoom).with(words.indexOf(clips), data);
+    return daganOnFullDisk(root, [...there, '--depth', 'untrained'], 0);
+  };
+  const unwritten = await onFullDisk(clips);
   assert.match(unwritten.stderr, /^dagan: .*no-room\/config\.json: cannot be written: [^\n]*\n$/m);
   assert.equal(unwritten.code, 1);
   assert.deepEqual(readdirSync(noRoom), ['checkpoints'], 'nothing half-written');
-  const uncached = await onFullDisk('--cache', join(root, 'other-cache'));
-  assert.match(uncached.stderr, /^dagan: .*other-cache.*cannot be written: .*; --cache names another place for it\n$/m);
+  const filmed = join(root, 'filmed'); // a folder of frames is read as it is, a clip is decoded into the cache
+  mkdirSync(join(filmed, 'train'), { recursive: true });
+  for (const person of ['anna', 'ben']) await makeMp4(join(filmed, 'train', `${person}.mp4`), { frames: 3 });
+  const uncached = await onFullDisk(filmed);
+  assert.match(
+    uncached.stderr,
+    /^dagan: .*\.mp4\.frames: cannot be written: .*; --cache names another place for it\n$/m,
+  );
   assert.equal(uncached.code, 1);
   const elsewhere = words.map((word) => (word === run ? join(root, 'nothing') : word));
   const mistaken = await dagan(root, [...elsewhere, '--init', start, '--freeze', 'mouth']);
