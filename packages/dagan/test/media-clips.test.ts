@@ -211,7 +211,8 @@ test('whatever frames of a clip are asked for, its packets are gone through once
       }
     },
   };
-  const times = new PacketTimes(sink as unknown as EncodedPacketSink, UNEDITED, true);
+  let told = 0;
+  const times = new PacketTimes(sink as unknown as EncodedPacketSink, UNEDITED, true, () => told++);
   const upTo = (start: number, end?: number) => times.upTo({ path: 'hours.mp4', start, end });
   assert.equal((await upTo(0, 10)).complete, false);
   const opened = read;
@@ -224,6 +225,7 @@ test('whatever frames of a clip are asked for, its packets are gone through once
   assert.deepEqual([all.shown.length, all.complete, read], [25_000, true, 25_000]);
   await upTo(24_000);
   assert.equal(read, 25_000);
+  assert.ok(told >= 25, `a watchdog heard of it ${told} times`);
 });
 
 test('a new iteration over a clip ends the one before it', async () => {

@@ -12,6 +12,9 @@ const SCAN_UNINDEXED = 300;
 /** Packets may be stored this far from their place in time (twice H.264's largest reorder depth). */
 const REORDER = 32;
 
+/** After so many packets it is told that the reading goes on; a watchdog must not bark while hours are gone through. */
+const TOLD_EVERY = 500;
+
 /** A frame that is shown: when, in the presentation and in the file, and by which of the edits. */
 export type Shown = { time: number; stored: number; edit: Edit };
 
@@ -27,16 +30,21 @@ export class PacketTimes {
   readonly #sink: EncodedPacketSink;
   readonly #edits: readonly Edit[];
   readonly #indexed: boolean;
+  readonly #progress: () => void;
   readonly #stored: number[] = [];
   #last: EncodedPacket | undefined;
   /** Whether the file has no more, or none that can be read. */
   #ended: 'whole' | 'damaged' | undefined;
 
-  /** @param indexed whether the file has an index, which tells times quickly */
-  constructor(sink: EncodedPacketSink, edits: readonly Edit[], indexed: boolean) {
+  /**
+   * @param indexed whether the file has an index, which tells times quickly
+   * @param progress called now and then while packets are read
+   */
+  constructor(sink: EncodedPacketSink, edits: readonly Edit[], indexed: boolean, progress: () => void) {
     this.#sink = sink;
     this.#edits = edits;
     this.#indexed = indexed;
+    this.#progress = progress;
   }
 
   /**
@@ -66,6 +74,7 @@ export class PacketTimes {
         if (packet === before) continue;
         this.#stored.push(packet.timestamp);
         this.#last = packet;
+        if (this.#stored.length % TOLD_EVERY === 0) this.#progress();
         if (this.#stored.length >= most) return;
       }
       this.#ended = 'whole';

@@ -44,7 +44,7 @@ export async function openVideoFrames(
   const edits = await editsOf(track);
   return openPart(job, {
     ...{ mb, track, width, height, indexed, edits, events },
-    times: new PacketTimes(new mb.EncodedPacketSink(track), edits, indexed),
+    times: new PacketTimes(new mb.EncodedPacketSink(track), edits, indexed, () => events.progress()),
     soundEdits: soundTrack ? await editsOf(soundTrack) : undefined,
   });
 }
