@@ -142,7 +142,7 @@ describe('dagan ablate', () => {
       refuse(words('none', '--steps', '1', '--rows', 'baseline,best'), /There is no row 'best'; rows are baseline,/),
       refuse(
         words('none', '--steps', '1', '--weight', 'pixels=1'),
-        /It must be name=number; names are perceptual, pixel,/,
+        /It must be name=number; names are perceptual, perceptualParts, pixel,/,
       ),
       refuse(['ablate', '--data', 'clips', '-o', 'none'], /required option '--depth <file>'/),
       refuse(words('none', '--steps', '1', '--portraits', 'nowhere'), /nowhere: no such file or folder/),

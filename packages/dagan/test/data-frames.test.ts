@@ -174,7 +174,7 @@ test('a cache that cannot be written is the cache’s error and no clip’s', as
   await writeFile(cacheFolder, 'a file, not a folder');
   await assert.rejects(prepare(root, { cacheFolder }), (error) => {
     assert(error instanceof MediaError);
-    assert.match(error.message, /occupied.*cacheFolder.*not a folder/s);
+    assert.match(error.message, /occupied.*cannot hold the decoded frames.*not a folder/s);
     return true;
   });
   await assert.rejects(prepare(root, { size: 0 }), RangeError);

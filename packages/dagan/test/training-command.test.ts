@@ -40,7 +40,10 @@ describe('dagan train animation', () => {
       refuse(['--data', join(root, 'none'), '-o', root], /none: no such file or folder/),
       refuse([...there, '--perceptual', 'vgg19'], /--perceptual vgg19 needs --vgg FILE/),
       refuse([...there, '--weight', 'perceptual=0'], /starter-256 is guided by face depth: --depth FILE/),
-      refuse([...there, '--weight', 'beauty=1'], /names are perceptual, pixel, painted, warp, generatorAdversarial/),
+      refuse(
+        [...there, '--weight', 'beauty=1'],
+        /names are perceptual, perceptualParts, pixel, painted, warp, generatorAdversarial/,
+      ),
       refuse(
         [...there, '--weight', 'perceptual=0', '--depth', 'untrained', '--batch-size', '3', '--accumulate', '2'],
         /a batch of 3 cannot be shared/,

@@ -26,9 +26,10 @@ export function openedBy(
       const [height, width] = [deformation.size(1), deformation.size(2)];
       const { dtype, device } = deformation;
       const grid = coordinateGrid(height, width, { dtype, device }).unsqueeze(0); // [1, h, w, 2]
-      const pixel = 2 / (height - 1);
       const within = (keypoints: Pick<Keypoints, 'value'>, contour: Contour, places: Tensor): Tensor =>
-        depthWithin(cornersOf(keypoints, contour), places).mul(2).div(pixel).clamp(0, 1); // half a pixel of soft edge
+        depthWithin(cornersOf(keypoints, contour), places)
+          .mul(height - 1) // half pixels
+          .clamp(0, 1);
       const opened = contours.map((contour) =>
         within(driving, contour, grid)
           .sub(within(source, contour, deformation))

@@ -61,7 +61,6 @@ function starterModel(wide: ModelConfig): ModelConfig {
         // Half of a lip: what is next to it may go the other way.
         keypointVariance: 0.002,
         maskFalloff: 3,
-        backgroundFalloff: 0.75,
         stretchPenalty: 3,
         contours: [LIP_RIM.map((name) => FACE_LANDMARK_NAMES.indexOf(name))],
       },
