@@ -1,7 +1,7 @@
 // Training by several processes: the same as by one, and no rank waits for the dead.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -164,5 +164,26 @@ describe('a run of two ranks', () => {
       }),
       /rank [01]: TrainingSetupError: a batch of 3 cannot be shared among 2 ranks: take 2 or 4/,
     );
+  });
+
+  test('whose launcher has nothing else to do says which rank was killed', async () => {
+    const rank = join(root, 'rank.mjs');
+    writeFileSync(
+      rank,
+      "if (process.env.RANK === '1') process.kill(process.pid, 'SIGKILL');\nsetInterval(() => {}, 1000);\n",
+    );
+    const launcher = join(root, 'launcher.mjs');
+    const { href } = new URL('../src/training/ranks/launch-ranks.js', import.meta.url);
+    writeFileSync(
+      launcher,
+      `import { launchRanks } from ${JSON.stringify(href)};
+      await launchRanks({ count: 2, script: ${JSON.stringify(rank)}, arguments: [], threads: 1 });`,
+    );
+    const child = spawn(process.execPath, [launcher], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let errors = '';
+    child.stderr!.on('data', (data) => (errors += data));
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    assert.equal(code, 1, errors);
+    assert.match(errors, /RankError: rank 1: ended by SIGKILL/);
   });
 });

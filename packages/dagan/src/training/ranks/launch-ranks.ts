@@ -122,7 +122,8 @@ function startRank(
 async function endAll(children: readonly ChildProcess[]): Promise<void> {
   const running = () => children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
   for (const child of running()) child.kill('SIGKILL');
-  while (running().length > 0) await delay(20);
+  // Nothing else may keep this process alive by now, and it has to say why it ends.
+  while (running().length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 const delay = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds).unref());
