@@ -76,10 +76,12 @@ test('portraits stay at hand: arrow keys change between them, each with its squa
   await facts(page, 1).getByText('square of 230').waitFor();
   await choosePortrait(page, 'pair.png');
   await page.getByText('Face 2 of 2').waitFor();
+  const radio = (name: string) => page.getByRole('radio', { name, exact: true });
+  const earlier = await radio('pair.png').elementHandle();
   await choosePortrait(page, 'pair.png'); // once is enough
+  await page.waitForFunction((input) => !input!.isConnected, earlier); // the row is made anew once it is read
   await page.getByText('Face 2 of 2').waitFor();
   assert.deepEqual(await names(), ['pair.png', 'portrait.png', ...examples]);
-  const radio = (name: string) => page.getByRole('radio', { name, exact: true });
   assert.equal(await radio('pair.png').isChecked(), true);
   await radio('pair.png').press('ArrowRight');
   await facts(page, 1).getByText('square of 230').waitFor();
