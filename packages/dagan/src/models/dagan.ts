@@ -24,7 +24,7 @@ export class DaGAN extends nn.Module implements AnimationModel {
   constructor(config: ModelConfig) {
     super();
     this.config = config;
-    this.generator = new Generator(config.generator, config.numKeypoints);
+    this.generator = new Generator(config.generator, config.numKeypoints, Object.keys(this.keypointNames).length);
     this.keypointDetector = new KeypointDetector(config.keypointDetector, {
       numKeypoints: config.numKeypoints,
       estimateJacobian: config.estimateJacobian,

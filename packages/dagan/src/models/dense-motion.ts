@@ -22,8 +22,8 @@ export type DenseMotionConfig = HourglassConfig & {
   alignCorners?: boolean;
   /**
    * Whether the motions of keypoints without jacobians share the affine map that takes the driving keypoints nearest to the
-   * source's, so that heads that lean, turn or come nearer are followed between the keypoints as well. Default false: offsets
-   * alone (Eq. 7).
+   * source's, so that heads that lean, turn or come nearer are followed between the keypoints as well. Where some keypoints stand on
+   * landmarks of the face it is theirs; the others, on hair and shoulders, are offsets. Default false: offsets alone (Eq. 7).
    */
   affine?: boolean;
   /**
@@ -78,13 +78,14 @@ export class DenseMotionNetwork extends nn.Module {
   readonly down: AntiAliasDownsample | null;
   readonly #variance: number;
   readonly #alignCorners: boolean;
-  readonly #affine: boolean;
+  /** How many keypoints, the first ones, share an affine map; 0 if none. */
+  readonly #affine: number;
   readonly #maskFalloff: number;
   readonly #backgroundFalloff: number;
   readonly #stretchPenalty: number;
   readonly #contours: readonly Contour[];
 
-  constructor(config: DenseMotionConfig, { numKeypoints, estimateOcclusionMap }: DenseMotionOptions) {
+  constructor(config: DenseMotionConfig, { numKeypoints, numNamed = 0, estimateOcclusionMap }: DenseMotionOptions) {
     super();
     const motions = numKeypoints + 1;
     this.hourglass = new Hourglass(motions * (3 + 1), config);
@@ -96,7 +97,7 @@ export class DenseMotionNetwork extends nn.Module {
     this.down = config.scaleFactor === 1 ? null : new AntiAliasDownsample(3, config.scaleFactor);
     this.#variance = config.keypointVariance;
     this.#alignCorners = config.alignCorners ?? false;
-    this.#affine = config.affine ?? false;
+    this.#affine = config.affine ? numNamed || numKeypoints : 0;
     this.#maskFalloff = maskFalloff;
     this.#backgroundFalloff = backgroundFalloff;
     this.#stretchPenalty = config.stretchPenalty ?? 0;
@@ -115,7 +116,7 @@ export class DenseMotionNetwork extends nn.Module {
     const [n, k] = driving.value.shape as [number, number, number];
     const [height, width] = [smallSource.size(2), smallSource.size(3)];
     const motions = exactly(smallSource, () => {
-      const shared = this.#affine ? sharedAffine(driving.value, source.value) : null;
+      const shared = this.#affine > 0 ? linearParts(driving.value, source.value, this.#affine) : null;
       return sparseMotions(driving, source, height, width, shared);
     }); // [N, K + 1, h, w, 2]
     const size = [height, width] as const;
@@ -178,39 +179,54 @@ function startBackground(bias: Tensor, score: number): void {
 /** Maps of keypoints with an empty one for the background first: [N, K, h, w] -> [N, K + 1, h, w]. */
 const withBackground = (maps: Tensor): Tensor => cat([maps.narrow(1, 0, 1).mul(0), maps], 1);
 
-export type DenseMotionOptions = { numKeypoints: number; estimateOcclusionMap: boolean };
+export type DenseMotionOptions = {
+  numKeypoints: number;
+  /** How many of them, the first ones, stand on landmarks of the face; default 0. */
+  numNamed?: number;
+  estimateOcclusionMap: boolean;
+};
 
 /**
  * Motion around every keypoint, driving -> source, with the identity for the background first: [N, K + 1, h, w, 2].
- * First order: T(z) = p_s + J_s J_d^-1 (z - p_d); without jacobians this is the paper's offset p_s - p_d (Eq. 7), or the
- * shared map A around it, T(z) = p_s + A (z - p_d).
+ * First order: T(z) = p_s + J_s J_d^-1 (z - p_d); without jacobians this is the paper's offset p_s - p_d (Eq. 7), or a map A around
+ * it, T(z) = p_s + A (z - p_d).
  *
- * @param shared A where keypoints have no jacobians, [N, 2, 2]; null for none
+ * @param linear A of each keypoint where they have no jacobians, [N, K, 2, 2]; null for none
  */
 export function sparseMotions(
   driving: Keypoints,
   source: Keypoints,
   height: number,
   width: number,
-  shared: Tensor | null = null,
+  linear: Tensor | null = null,
 ): Tensor {
   const [n, k] = driving.value.shape as [number, number, number];
   const grid = coordinateGrid(height, width, driving.value).reshape(1, 1, height, width, 2);
   const centre = (points: Tensor): Tensor => points.reshape(-1, k, 1, 1, 2);
   let relative = grid.sub(centre(driving.value)); // [N, K, h, w, 2]
-  const linear =
+  const around =
     driving.jacobian && source.jacobian
       ? source.jacobian.matmul(driving.jacobian.inverse()) // [N, K, 2, 2]
-      : shared?.unsqueeze(1).expand(n, k, 2, 2);
-  if (linear) {
+      : linear;
+  if (around) {
     // Row vectors: z J^T, as one small matrix product per keypoint.
     relative = relative
       .reshape(n, k, height * width, 2)
-      .matmul(linear.transpose(2, 3))
+      .matmul(around.transpose(2, 3))
       .reshape(n, k, height, width, 2);
   }
   const moved = relative.add(centre(source.value));
   return cat([grid.expand(n, 1, height, width, 2), moved], 1);
+}
+
+/** The map that the first `count` keypoints share, and for the others the identity: [N, K, 2] and [N or 1, K, 2] -> [N, K, 2, 2]. */
+function linearParts(driving: Tensor, source: Tensor, count: number): Tensor {
+  const [n, k] = driving.shape as [number, number, number];
+  const first = (points: Tensor): Tensor => points.narrow(1, 0, count);
+  const shared = sharedAffine(first(driving), first(source)).unsqueeze(1).expand(n, count, 2, 2);
+  if (count === k) return shared;
+  const { dtype, device } = shared;
+  return cat([shared, eye(2, { dtype, device }).expand(n, k - count, 2, 2)], 1);
 }
 
 /** How much the shared map is drawn to the identity, as the mean square of keypoints' distances from their middle. */

@@ -74,14 +74,16 @@ export class Generator extends nn.Module {
   /** Whether the decoder sees nothing of the moved source where it is occluded. */
   readonly #hides: boolean;
 
-  constructor(config: GeneratorConfig, numKeypoints: number) {
+  /** @param numNamed how many keypoints, the first ones, stand on landmarks of the face */
+  constructor(config: GeneratorConfig, numKeypoints: number, numNamed = 0) {
     super();
     const { blockExpansion, maxFeatures, numDownBlocks, estimateOcclusionMap } = config;
     const channels = Array.from({ length: numDownBlocks + 1 }, (_, i) =>
       Math.min(maxFeatures, blockExpansion * 2 ** i),
     );
     const encoder = () => new nn.ModuleList(channels.slice(1).map((out, i) => new DownBlock(channels[i]!, out)));
-    this.denseMotionNetwork = new DenseMotionNetwork(config.denseMotion, { numKeypoints, estimateOcclusionMap });
+    const keypoints = { numKeypoints, numNamed };
+    this.denseMotionNetwork = new DenseMotionNetwork(config.denseMotion, { ...keypoints, estimateOcclusionMap });
     this.#grid = { alignCorners: config.denseMotion.alignCorners };
     const { stretchPenalty = 0, contours = [] } = config.denseMotion;
     this.#hides = stretchPenalty > 0 || contours.length > 0;

@@ -179,6 +179,10 @@ export function checkModelConfig(value: unknown): ModelConfig {
     if (keypoint < numKeypoints) continue;
     throw new ConfigError(`semanticKeypoints.${name} must be from 0 to ${numKeypoints - 1}, not ${keypoint}`);
   }
+  const named = Object.values(semanticKeypoints);
+  if (generator.denseMotion.affine && Math.max(-1, ...named) >= new Set(named).size) {
+    throw new ConfigError('semanticKeypoints must be the first ones where generator.denseMotion.affine is true');
+  }
   const parts = { keypointDetector, generator, 'generator.denseMotion': generator.denseMotion };
   for (const [path, { blockExpansion, maxFeatures }] of Object.entries(parts)) {
     if (maxFeatures >= blockExpansion) continue;

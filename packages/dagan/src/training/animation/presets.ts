@@ -32,18 +32,21 @@ function host(name: ModelName): AnimationTrainingConfig {
   return { ...paper(name), weights: { ...OBJECTIVE_WEIGHTS, keypointDistance: 0 } };
 }
 
+/** Keypoints of a starter model that stand on no landmark: they find hair, ears and shoulders, of which the face knows nothing. */
+const FREE_KEYPOINTS = 10;
+
 /**
  * A model for small processors: all its weights take less than 30 MB in 16 bits, and a frame some 16 GFLOP. Its keypoints are
- * offsets (Eq. 7) around one affine map, and stand on landmarks of the face.
+ * offsets (Eq. 7); most of them stand on landmarks of the face, which share one affine map.
  */
 function starterModel(wide: ModelConfig): ModelConfig {
   return {
     ...wide,
-    numKeypoints: FACE_LANDMARK_NAMES.length,
+    numKeypoints: FACE_LANDMARK_NAMES.length + FREE_KEYPOINTS,
     estimateJacobian: false,
     semanticKeypoints: Object.fromEntries(FACE_LANDMARK_NAMES.map((name, keypoint) => [name, keypoint])),
     depth: wide.depth && { ...wide.depth, width: 0.5, scaleFactor: 0.5 },
-    keypointDetector: { ...wide.keypointDetector, blockExpansion: 24, maxFeatures: 192 },
+    keypointDetector: { ...wide.keypointDetector, blockExpansion: 32, maxFeatures: 256 },
     generator: {
       ...wide.generator,
       blockExpansion: 32,
@@ -92,8 +95,8 @@ function starter(wide: AnimationTrainingConfig, name: string): AnimationTraining
     schedule: { kind: 'cosine', warmup: 200, floor: 0.05 },
     // The default perceptual network overlooks colours, which made copying the source better than learning. The warp loss
     // tells the motion networks directly what they would learn through the decoder in many more steps; mouth and eyes are few
-    // pixels, which both would overlook, so that the face mesh teaches them. Keypoints that are led need no equivariance to
-    // find them, and those of the lips are nearer to each other than the keypoint distance loss allows.
+    // pixels, which both would overlook, so that the face mesh teaches them. Keypoints of the lips are nearer to each other
+    // than the keypoint distance loss allows.
     weights: {
       ...wide.weights,
       pixel: 200,
@@ -104,7 +107,6 @@ function starter(wide: AnimationTrainingConfig, name: string): AnimationTraining
       warp: 150,
       landmark: 300,
       meshMotion: 600,
-      equivarianceValue: 0,
       keypointDistance: 0,
     },
     guided: 0.5,
