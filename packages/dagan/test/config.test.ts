@@ -190,5 +190,9 @@ test('a damaged configuration of ours is named by the value that is wrong', () =
   );
   says({ ...dagan, semanticKeypoints: { chin: 15 } }, /semanticKeypoints\.chin must be from 0 to 14, not 15/);
   says({ ...dagan, semanticKeypoints: { chin: -1 } }, /semanticKeypoints\.chin must be a whole number from 0/);
+  says(
+    { ...generator({ denseMotion: { ...motion, affine: true } }), semanticKeypoints: { chin: 0, noseTip: 2 } },
+    /semanticKeypoints must be the first ones where generator\.denseMotion\.affine is true/,
+  );
   says(generator({ numDownBlocks: 0 }), /generator\.numDownBlocks must be a whole number from 1 to 5, not 0/);
 });

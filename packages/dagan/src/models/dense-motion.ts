@@ -191,7 +191,7 @@ export type DenseMotionOptions = {
  * First order: T(z) = p_s + J_s J_d^-1 (z - p_d); without jacobians this is the paper's offset p_s - p_d (Eq. 7), or a map A around
  * it, T(z) = p_s + A (z - p_d).
  *
- * @param linear A of each keypoint where they have no jacobians, [N, K, 2, 2]; null for none
+ * @param linear A of each keypoint, or of all, where they have no jacobians, [N, K or 1, 2, 2]; null for none
  */
 export function sparseMotions(
   driving: Keypoints,
