@@ -12,6 +12,11 @@ import { stretchOf } from './stretch.js';
 export type DenseMotionConfig = HourglassConfig & {
   /** The motion field is computed at this scale of the picture. */
   scaleFactor: number;
+  /**
+   * Side of the kernels that score motions and what is occluded. Their work grows with the square of the number of keypoints, so that
+   * with many it is a good part of a frame's. Default 7, as published.
+   */
+  maskKernel?: number;
   /** Variance of the keypoints' heatmaps, in units of the [-1, 1] square. */
   keypointVariance: number;
   /**
@@ -63,8 +68,6 @@ export type DenseMotion = {
   occlusionMap: Tensor | null;
 };
 
-const KERNEL = 7;
-
 /** Where the square of the distance is below this, nearer than a pixel of 256, a keypoint's say grows no more. */
 const NEAREST = 5e-5;
 
@@ -89,11 +92,12 @@ export class DenseMotionNetwork extends nn.Module {
     super();
     const motions = numKeypoints + 1;
     this.hourglass = new Hourglass(motions * (3 + 1), config);
-    const same = { padding: (KERNEL - 1) / 2 };
-    this.mask = new nn.Conv2d(this.hourglass.outChannels, motions, KERNEL, same);
+    const { maskKernel: kernel = 7 } = config;
+    const same = { padding: (kernel - 1) / 2 };
+    this.mask = new nn.Conv2d(this.hourglass.outChannels, motions, kernel, same);
     const { maskFalloff = 0, backgroundFalloff = maskFalloff } = config;
     if (maskFalloff > 0) startBackground(this.mask.bias!, -2 * backgroundFalloff * Math.log(REACH));
-    this.occlusion = estimateOcclusionMap ? new nn.Conv2d(this.hourglass.outChannels, 1, KERNEL, same) : null;
+    this.occlusion = estimateOcclusionMap ? new nn.Conv2d(this.hourglass.outChannels, 1, kernel, same) : null;
     this.down = config.scaleFactor === 1 ? null : new AntiAliasDownsample(3, config.scaleFactor);
     this.#variance = config.keypointVariance;
     this.#alignCorners = config.alignCorners ?? false;

@@ -155,6 +155,7 @@ const modelConfig = fields<ModelConfig>({
     denseMotion: fields({
       ...hourglassChecks,
       scaleFactor: unitFraction,
+      maskKernel: optional(oneOf(3, 5, 7)),
       keypointVariance: positive,
       alignCorners: optional(flag),
       affine: optional(flag),

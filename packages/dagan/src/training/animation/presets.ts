@@ -59,6 +59,7 @@ function starterModel(wide: ModelConfig): ModelConfig {
         ...wide.generator.denseMotion,
         blockExpansion: 24,
         maxFeatures: 192,
+        maskKernel: 3,
         alignCorners: true,
         affine: true,
         // Half of a lip: what is next to it may go the other way.
