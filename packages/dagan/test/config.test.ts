@@ -179,6 +179,10 @@ test('a damaged configuration of ours is named by the value that is wrong', () =
     generator({ estimateOcclusionMap: false, denseMotion: { ...motion, contours: [[0, 1, 2]] } }),
     /generator\.denseMotion\.contours needs generator\.estimateOcclusionMap/,
   );
+  says(
+    generator({ denseMotion: { ...motion, maskKernel: 4 as 3 } }),
+    /generator\.denseMotion\.maskKernel must be 3 or 5 or 7, not 4/,
+  );
   says(generator({ keepsPixels: 1 as unknown as boolean }), /generator\.keepsPixels must be true or false, not 1/);
   says(
     generator({ decoder: 'spade', keepsPixels: true }),
