@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +20,7 @@ import {
   prepareFrames,
   prepareMeshes,
   Random,
+  readMeshes,
   SampleSequence,
   type SamplingOptions,
 } from '../src/data/index.js';
@@ -554,6 +555,31 @@ test('mouth, eyes and landmarks are where the face has them, mirrored or not; wi
   using batch = await plain.next();
   assert.equal(batch.regions, undefined);
   assert.equal(batch.landmarks, undefined);
+});
+
+test("processes that look for the faces of one data set at the same time share the clips, and do not get in each other's way", async () => {
+  const root = join(folder, 'shared-faces');
+  const portrait = await readPicture(fileURLToPath(new URL('../../../../examples/portrait.png', import.meta.url)));
+  const small = resizePicture(portrait, 64, 64);
+  for (const name of ['a', 'b', 'c']) {
+    await mkdir(join(root, 'train', name), { recursive: true });
+    for (const frame of [0, 1]) await writePicture(join(root, 'train', name, `${frame}.png`), small);
+  }
+  const prepared = await prepareFrames(await openDataset(root), { size: 64 });
+  const orders: number[][] = [[], []];
+  const both = await Promise.all(
+    [0, 1].map((rank) =>
+      prepareMeshes(prepared, { rank, worldSize: 2, onProgress: ({ done }) => orders[rank]!.push(done) }),
+    ),
+  );
+  assert.deepEqual(both[0], both[1]);
+  assert.deepEqual(orders, [
+    [1, 2, 3],
+    [1, 2, 3],
+  ]);
+  for (const file of both[0]!.values()) assert.equal(readMeshes(file).points.length, 2 * 478 * 3);
+  const left = await readdir(join(root, '.dagan-frames', 'meshes', 'train'));
+  assert.deepEqual(left.sort(), ['a.safetensors', 'b.safetensors', 'c.safetensors']);
 });
 
 test('portraits move in their share of the samples, with landmarks on their faces, the same at every start', async () => {

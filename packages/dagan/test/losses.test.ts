@@ -19,6 +19,7 @@ import {
 import { type FaceLandmark, landmarkPlace, MOUTH_AND_EYES, TRAVELLING_POINTS } from '../src/faces/landmarks.js';
 import { ThinPlateSpline } from '../src/geometry/index.js';
 import {
+  attentionFocusLoss,
   discriminatorLoss,
   edgeAwareSmoothness,
   enlargedParts,
@@ -335,6 +336,38 @@ test('a motion field must take the points of the mesh to where they are in the s
   const [gradient] = grad([loss], [field]);
   assert.ok(gradient!.abs().sum().item() > 0);
   assert.equal(meshMotionLoss(field, zeros([1, 2, 4, 3]), weights).item(), 0);
+});
+
+test('attention must look around the point that asks, in the other frame; points that were not seen ask nothing', () => {
+  // Two points that change sides from frame to frame, and one that was not seen; one-hot keys of 4 x 4 places.
+  const landmarks = tensor([
+    [
+      [
+        [-1, -1, 1],
+        [1, 1, 1],
+        [0, 0, 0],
+      ],
+      [
+        [1, 1, 1],
+        [-1, -1, 1],
+        [0, 0, 0],
+      ],
+    ],
+  ]); // [1, 2, 3, 3]
+  const key = eye(16).unsqueeze(0); // [1, 16, 16]
+  const sizes = { querySize: [2, 2], keySize: [4, 4] } as const;
+  /** Each of the 2 x 2 places asks one of the keys' places. */
+  const lossOf = (...asked: number[]): number => {
+    const query = stack(asked.map((place) => eye(16).select(0, place).mul(50))).unsqueeze(0); // [1, 4, 16]
+    return attentionFocusLoss({ query, key, ...sizes }, landmarks).item();
+  };
+  assert.ok(lossOf(15, 0, 0, 0) < 1e-4, 'upper left asks lower right, and the other way round');
+  assert.ok(lossOf(15, 3, 3, 0) < 1e-4, 'nobody asks from the other corners');
+  assert.ok(lossOf(0, 0, 0, 15) > 9, 'the places that they left');
+  const near = lossOf(14, 0, 0, 1); // two thirds of a unit away
+  assertRelative(near, (2 / 3) ** 2 / (2 * 0.25 ** 2), 1e-3);
+  const [query, learned] = [scatter([1, 4, 16], 3).requiresGrad_(), scatter([1, 16, 16], 4).requiresGrad_()];
+  assertGradients((q, k) => attentionFocusLoss({ query: q!, key: k!, ...sizes }, landmarks), [query, learned], 2e-2);
 });
 
 test('mouth and eyes are cut out and enlarged where their landmarks are', () => {

@@ -47,6 +47,7 @@ const LOSS_NAMES: Readonly<
         | 'warp'
         | 'landmark'
         | 'meshMotion'
+        | 'attentionFocus'
         | 'featureReconstruction'
         | 'identity'
         | 'keypointPrior'

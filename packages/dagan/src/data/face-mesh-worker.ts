@@ -28,7 +28,7 @@ async function look({ path, frames, target, stamp }: MeshOrder): Promise<void> {
       );
     at++;
   }
-  writeMeshes(target, { frames, points }, stamp);
+  await writeMeshes(target, { frames, points }, stamp);
 }
 
 answerRequests<MeshOrder, null>(async (order) => {

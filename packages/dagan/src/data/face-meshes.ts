@@ -2,10 +2,11 @@
 // where lips and lids are, and which frames differ in expression.
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { openCheckpoint, toFloat32Array, writeSafetensors } from '@dagan/libtorch/checkpoint';
+import { openCheckpoint, toFloat32Array } from '@dagan/libtorch/checkpoint';
 import { MediaError } from '../media/errors.js';
 import type { ThreadFailure } from '../threads/messages.js';
 import { Thread } from '../threads/thread.js';
+import { writeCached } from './cached-tensors.js';
 import { type ClipStamp, stampOf } from './frame-pack.js';
 import type { FrameClip, PreparedDataset } from './prepare.js';
 
@@ -27,6 +28,9 @@ export type PrepareMeshesOptions = {
   cacheFolder?: string;
   /** Threads that look for faces. Default 1. */
   workers?: number;
+  /** Which of `worldSize` processes this is that look through the same data set at the same time: they share the clips. Default 0 of 1. */
+  rank?: number;
+  worldSize?: number;
   onProgress?: (progress: { done: number; total: number }) => void;
   signal?: AbortSignal;
 };
@@ -50,13 +54,16 @@ export async function prepareMeshes(
   dataset: PreparedDataset,
   options: PrepareMeshesOptions = {},
 ): Promise<ReadonlyMap<string, string>> {
-  const { cacheFolder = join(dataset.root, '.dagan-frames'), workers = 1, onProgress, signal } = options;
+  const { cacheFolder = join(dataset.root, '.dagan-frames'), workers = 1, rank = 0, worldSize = 1 } = options;
+  const { onProgress, signal } = options;
   const files = new Map(dataset.clips.map(({ name }) => [name, join(cacheFolder, 'meshes', `${name}.safetensors`)]));
   const missing: { clip: FrameClip; stamp: ClipStamp }[] = [];
   for (const clip of dataset.clips) {
     const stamp = await stampOf(clip.path);
     if (!isCurrent(files.get(clip.name)!, clip, stamp)) missing.push({ clip, stamp });
   }
+  // Every process goes round the whole list from a start of its own, so that each clip is looked through by whoever comes first.
+  const start = Math.floor((rank * missing.length) / worldSize);
   let [taken, done] = [0, dataset.clips.length - missing.length];
   const work = async (): Promise<void> => {
     const thread = new Thread<MeshOrder, null>(WORKER, { setup: null, name: 'a thread that looks for faces', errorOf });
@@ -64,10 +71,12 @@ export async function prepareMeshes(
       thread.hold(true);
       while (taken < missing.length) {
         signal?.throwIfAborted();
-        const { clip, stamp } = missing[taken++]!;
+        const { clip, stamp } = missing[(start + taken++) % missing.length]!;
         const target = files.get(clip.name)!;
-        await mkdir(dirname(target), { recursive: true });
-        await thread.ask({ path: clip.path, frames: clip.frames, target, stamp });
+        if (!isCurrent(target, clip, stamp)) {
+          await mkdir(dirname(target), { recursive: true });
+          await thread.ask({ path: clip.path, frames: clip.frames, target, stamp });
+        }
         onProgress?.({ done: ++done, total: dataset.clips.length });
       }
     } finally {
@@ -88,13 +97,17 @@ export function readMeshes(file: string): ClipMeshes {
 }
 
 /** Writes the meshes of a clip, whole or not at all. */
-export function writeMeshes(file: string, { frames, points }: ClipMeshes, stamp: ClipStamp): void {
+export async function writeMeshes(file: string, { frames, points }: ClipMeshes, stamp: ClipStamp): Promise<void> {
   const data = new Uint8Array(points.buffer, points.byteOffset, points.byteLength);
-  writeSafetensors(file, [{ name: 'points', dtype: 'float32', shape: [frames, REFINED_POINTS, 3], data: () => data }], {
-    format: FORMAT,
-    bytes: `${stamp.bytes}`,
-    modified: `${stamp.modified}`,
-  });
+  await writeCached(
+    file,
+    [{ name: 'points', dtype: 'float32', shape: [frames, REFINED_POINTS, 3], data: () => data }],
+    {
+      format: FORMAT,
+      bytes: `${stamp.bytes}`,
+      modified: `${stamp.modified}`,
+    },
+  );
 }
 
 function isCurrent(file: string, { frames }: FrameClip, { bytes, modified }: ClipStamp): boolean {

@@ -1,5 +1,6 @@
 // The terms that training minimises: of the animation networks (Eq. 10 of the paper) and of the depth network (Eq. 5).
 export * from './adversarial.js';
+export * from './attention-focus.js';
 export * from './enlarged-parts.js';
 export * from './equivariance.js';
 export * from './feature-matching.js';

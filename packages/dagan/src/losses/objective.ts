@@ -27,6 +27,8 @@ export const OBJECTIVE_WEIGHTS = {
   landmark: 0,
   /** The motion field at points of the face mesh. */
   meshMotion: 0,
+  /** Where the attention of points of the face mesh looks. */
+  attentionFocus: 0,
   /** Features of the discriminator in place of a perceptual network, with weights of their own (Monkey-Net). */
   featureReconstruction: 0,
   /** Features of a network that knows faces (X2Face, stage II). */

@@ -1,7 +1,8 @@
 // The expressions of a data set's faces, collected once and kept, for that takes longer than all else that makes ready.
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import { openCheckpoint, writeSafetensors } from '@dagan/libtorch/checkpoint';
+import { openCheckpoint } from '@dagan/libtorch/checkpoint';
+import { writeCached } from '../cached-tensors.js';
 import { readMeshes } from '../face-meshes.js';
 import { ExpressionTracks, type PackedExpressions } from './expression-tracks.js';
 import { loadFaceSurface, REFINED_POINTS } from './face-surface.js';
@@ -28,7 +29,7 @@ export async function keptExpressions(meshes: Iterable<string>, file: string): P
   const { packed } = ExpressionTracks.of(tracks, await loadFaceSurface(), { count: COUNT });
   const shape = [packed.changes.length / (REFINED_POINTS * 3), REFINED_POINTS, 3];
   const data = new Uint8Array(packed.changes.buffer.slice(0));
-  writeSafetensors(file, [{ name: 'changes', dtype: 'int16', shape, data }], { of, step: `${packed.step}` });
+  await writeCached(file, [{ name: 'changes', dtype: 'int16', shape, data }], { of, step: `${packed.step}` });
   return packed;
 }
 

@@ -136,7 +136,14 @@ export const needsPerceptualNetwork = ({ weights }: Pick<AnimationTrainingConfig
 export function needsFaceCues(config: CueUse & { model: SystemConfig }): boolean {
   const { weights, guided = 0, model } = config;
   if (systemOf(model).meshPoints) return true;
-  const located = [weights.perceptualParts, weights.landmark, weights.meshMotion, weights.headPose, guided];
+  const located = [
+    weights.perceptualParts,
+    weights.landmark,
+    weights.meshMotion,
+    weights.attentionFocus,
+    weights.headPose,
+    guided,
+  ];
   return located.some((weight) => weight > 0) || weighsRegions(config);
 }
 

@@ -3,6 +3,7 @@ import { noGrad, stack, type Tensor, tensor } from '@dagan/libtorch';
 import { type FaceLandmark, landmarkPlace, MOUTH_AND_EYES, TRAVELLING_WEIGHTS } from '../../faces/landmarks.js';
 import type { ThinPlateSpline } from '../../geometry/thin-plate-spline.js';
 import { discriminatorLoss, generatorAdversarialLoss } from '../../losses/adversarial.js';
+import { type AttentionSeen, attentionFocusLoss } from '../../losses/attention-focus.js';
 import { enlargedParts } from '../../losses/enlarged-parts.js';
 import { equivarianceJacobianLoss, equivarianceValueLoss } from '../../losses/equivariance.js';
 import { featureMatchingLoss } from '../../losses/feature-matching.js';
@@ -16,7 +17,7 @@ import { ImagePyramid, type Pyramid } from '../../losses/pyramid.js';
 import { keepsPixels, type ModelConfig } from '../../models/config/config.js';
 import type { DaGAN } from '../../models/dagan.js';
 import type { MultiScaleDiscriminator } from '../../models/discriminator.js';
-import type { Moved } from '../../models/generator.js';
+import type { EncodedSource, Generated, Moved } from '../../models/generator.js';
 import type { PerceptualNetwork } from '../../models/perceptual/vgg19.js';
 import type { Painted } from '../../models/residual-decoder.js';
 import type { Keypoints } from '../../tensors/keypoint-set.js';
@@ -32,9 +33,11 @@ export type AnimationSeen = {
   drivingKeypoints: Keypoints;
   /** In a phase without painting the moved source is the prediction. */
   generated: Moved & Painted;
+  /** Null without attention, or without painting. */
+  attention: AttentionSeen | null;
 };
 
-type Found = Omit<AnimationSeen, 'generated'>;
+type Found = Omit<AnimationSeen, 'generated' | 'attention'>;
 
 export class AnimationObjective {
   /** Whether the discriminator has a say, if its terms have weights. */
@@ -70,6 +73,7 @@ export class AnimationObjective {
       ...(!model.estimateJacobian && { equivarianceJacobian: 0 }),
       ...(!(this.useDiscriminator && this.paints) && { generatorAdversarial: 0, featureMatching: 0 }),
       ...(!this.paints && { perceptual: 0, perceptualParts: 0, pixel: 0 }),
+      ...(!(this.paints && this.model.generator.attention) && { attentionFocus: 0 }),
       ...(!(this.paints && keepsPixels(model.generator)) && { painted: 0 }),
     };
   }
@@ -103,7 +107,8 @@ export class AnimationObjective {
       const { from, to } = this.#led(pair, found, guided);
       const disparity = found.sourceDisparity ?? (generator.attention && this.#disparity(pair.source));
       const encoded = generator.encodeSource(pair.source, disparity);
-      return { ...found, generated: generator.forward(encoded, to, from) };
+      const generated = generator.forward(encoded, to, from);
+      return { ...found, generated, attention: this.#attention(encoded, generated) };
     });
   }
 
@@ -146,7 +151,22 @@ export class AnimationObjective {
     const { from, to } = this.#led(pair, found, guided);
     const small = { image: pair.source, smallImage: generator.denseMotionNetwork.shrink(pair.source) };
     const moved = generator.move(small, to, from);
-    return { ...found, generated: { ...moved, prediction: moved.deformed, keptPixels: null, painted: null } };
+    const generated = { ...moved, prediction: moved.deformed, keptPixels: null, painted: null };
+    return { ...found, generated, attention: null };
+  }
+
+  /** Who asks whom. The features that are asked do not learn from it. */
+  #attention({ query, features }: EncodedSource, { warpedFeatures }: Generated): AttentionSeen | null {
+    const { attention } = this.model.generator;
+    if (!attention || !query || this.weights.attentionFocus === 0) return null;
+    const asked = warpedFeatures.detach();
+    const sizeOf = (map: Tensor): [number, number] => [map.size(2), map.size(3)];
+    return {
+      query,
+      key: attention.key(asked),
+      querySize: sizeOf(features),
+      keySize: sizeOf(attention.pooled(asked)),
+    };
   }
 
   /** Source and driving keypoints as the motion network sees them. */
@@ -174,7 +194,9 @@ export class AnimationObjective {
       const { weights, config } = this;
       const { driving, landmarks } = pair;
       const { sourceKeypoints, drivingKeypoints } = seen;
-      const located = (['perceptualParts', 'landmark', 'meshMotion'] as const).find((name) => weights[name] > 0);
+      const located = (['perceptualParts', 'landmark', 'meshMotion', 'attentionFocus'] as const).find(
+        (name) => weights[name] > 0,
+      );
       if (located && !landmarks) {
         throw new TypeError(`${located} has a weight but the batch does not say where landmarks are`);
       }
@@ -224,6 +246,7 @@ export class AnimationObjective {
         const counts = tensor([...TRAVELLING_WEIGHTS]).to({ device: this.device });
         terms.meshMotion = meshMotionLoss(seen.generated.deformation, landmarks!, counts);
       }
+      if (weights.attentionFocus > 0) terms.attentionFocus = attentionFocusLoss(seen.attention!, landmarks!);
       return terms;
     });
   }

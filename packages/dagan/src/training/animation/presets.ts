@@ -108,6 +108,7 @@ function starter(wide: AnimationTrainingConfig, name: string): AnimationTraining
       warp: 150,
       landmark: 300,
       meshMotion: 600,
+      attentionFocus: 5,
       keypointDistance: 0,
     },
     guided: 0.5,

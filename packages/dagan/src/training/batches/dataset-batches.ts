@@ -139,10 +139,14 @@ async function datasetBatches<Batch extends Disposable>(
     prepared.set(key, frames);
     return frames;
   };
-  const meshesOf = (dataset: PreparedDataset, part: Part): Promise<ReadonlyMap<string, string>> | undefined =>
+  const meshesOf = (
+    dataset: PreparedDataset,
+    part: Part,
+    { rank, worldSize }: BatchRequest,
+  ): Promise<ReadonlyMap<string, string>> | undefined =>
     faceCues
       ? prepareMeshes(dataset, {
-          ...{ cacheFolder, workers, signal },
+          ...{ cacheFolder, workers, rank, worldSize, signal },
           onProgress: ({ done, total }) => onProgress?.({ clips: `${part} clips whose faces are known`, done, total }),
         })
       : undefined;
@@ -176,8 +180,8 @@ async function datasetBatches<Batch extends Disposable>(
       const size = Math.ceil(request.size * (1 + augmentation.zoom));
       const clips = await prepare(training, 'training', { ...request, size });
       // What cannot be read is better known before the first step than at the first evaluation.
-      if (heldOut) await meshesOf(await prepare(heldOut, 'held-out', request), 'held-out');
-      const meshes = await meshesOf(clips, 'training');
+      if (heldOut) await meshesOf(await prepare(heldOut, 'held-out', request), 'held-out', request);
+      const meshes = await meshesOf(clips, 'training', request);
       const portraits = meshes && options.portraits && (await moving(options.portraits, request.size, meshes));
       return open(clips, {
         ...{ size: request.size, batchSize, rank, worldSize, seed },
@@ -190,7 +194,7 @@ async function datasetBatches<Batch extends Disposable>(
         async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
           const { batchSize, rank, worldSize } = request;
           const clips = await prepare(heldOut, 'held-out', request);
-          const meshes = await meshesOf(clips, 'held-out');
+          const meshes = await meshesOf(clips, 'held-out', request);
           await using loader = open(clips, { batchSize, rank, worldSize, seed: 0, augmentation: false, meshes });
           const batches = Math.max(1, Math.round(options.heldOutSamples / (batchSize * worldSize)));
           for (let i = 0; i < batches; i++) yield await loader.next();
