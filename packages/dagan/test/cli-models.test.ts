@@ -10,7 +10,7 @@ import { openCheckpoint, toNumberArray } from '@dagan/libtorch/checkpoint';
 import { FACE_LANDMARKS, FaceAnalyzer } from '../src/faces/index.js';
 import { readPicture, writePicture } from '../src/media/index.js';
 import { type DaGAN, loadModel, publishedName, saveModel, weightsHash } from '../src/models/index.js';
-import { dagan, formulaModel, SMALL, SMALL_WITHOUT_DEPTH, startDagan } from './cli-run.js';
+import { dagan, formulaModel, SMALL, SMALL_WITHOUT_DEPTH, startDagan, startOnFullDisk } from './cli-run.js';
 import { largestDifference } from './compare.js';
 import { makeMp4, names, readAll, scene, temporaryFolder } from './media-fixtures.js';
 
@@ -279,6 +279,15 @@ test('a reader of the output who has read enough stops nothing', async () => {
   child.stdout!.destroy();
   const { code, stderr } = await result;
   assert.deepEqual([code, stderr], [0, '']);
+});
+
+test('output that a full disk does not take is said, and by the exit code; a log that it does not take stops nothing', async () => {
+  const words = ['info', 'deep.safetensors', '--tensors'];
+  const lost = await startOnFullDisk(folder, words, 0, '> out.txt').result;
+  assert.equal(lost.code, 1);
+  assert.match(lost.stderr, /^dagan: standard output: cannot be written: the (file grew larger|disk is full).*\n$/);
+  const unlogged = await startOnFullDisk(folder, ['info', 'no-such-file'], 0, '2> log.txt').result;
+  assert.deepEqual([unlogged.code, unlogged.stdout], [1, '']);
 });
 
 test('every command explains itself with examples, and an unknown one suggests a known one', async () => {

@@ -1,5 +1,5 @@
 // Runs the compiled command line as a user would, and makes small models for it.
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { DaGAN, fillByFormula, MODEL_PRESETS, type ModelConfig, publishedName } from '../src/models/index.js';
 
@@ -7,15 +7,23 @@ const MAIN = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
 
 export type CliResult = { code: number | null; stdout: string; stderr: string };
 
+type Running = { child: ChildProcess; result: Promise<CliResult> };
+
 /** Starts `dagan` with these words in a folder. @param variables of the environment beside those of this process */
-export function startDagan(
+export const startDagan = (
   folder: string,
   words: readonly string[],
   variables: Readonly<Record<string, string>> = {},
-): { child: ChildProcess; result: Promise<CliResult> } {
+): Running => start([process.execPath, MAIN, ...words], folder, variables);
+
+function start(
+  [program, ...words]: readonly [string, ...string[]],
+  folder: string,
+  variables: Readonly<Record<string, string>>,
+): Running {
   // One thread per process: the tests run beside each other.
   const env = { ...process.env, OMP_NUM_THREADS: '1', NO_COLOR: '1', ...variables };
-  const child = spawn(process.execPath, [MAIN, ...words], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, words, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -40,19 +48,19 @@ export function dagan(
 }
 
 /**
- * Runs `dagan` where files may have few bytes, as if the disk were full: both cut a write short.
+ * Starts `dagan` where files may have few bytes, as if the disk were full: both cut a write short.
  *
  * @param blocks of 512 bytes
+ * @param printed where what it prints goes, as a shell writes it
  */
-export async function daganOnFullDisk(folder: string, words: readonly string[], blocks: number): Promise<CliResult> {
-  const shell = ['-c', `ulimit -f ${blocks}; exec "$0" "$@"`, process.execPath, MAIN, ...words];
-  const env = { ...process.env, OMP_NUM_THREADS: '1', NO_COLOR: '1' };
-  return new Promise((resolve) => {
-    execFile('sh', shell, { cwd: folder, env }, (error, stdout, stderr) => {
-      resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
-    });
-  });
+export function startOnFullDisk(folder: string, words: readonly string[], blocks: number, printed = ''): Running {
+  const script = `ulimit -f ${blocks}; exec "$0" "$@" ${printed}`;
+  return start(['sh', '-c', script, process.execPath, MAIN, ...words], folder, {});
 }
+
+/** The same, to its end. */
+export const daganOnFullDisk = (folder: string, words: readonly string[], blocks: number): Promise<CliResult> =>
+  startOnFullDisk(folder, words, blocks).result;
 
 const full = MODEL_PRESETS.dagan;
 const narrow = { blockExpansion: 8, maxFeatures: 32 };

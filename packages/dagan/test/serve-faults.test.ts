@@ -1,14 +1,16 @@
 // `dagan serve` when something goes wrong around a job: full disks, clients that go away, servers that end or share a folder.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import files from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { after, mock, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { saveModel, writePicture } from '../src/index.js';
 import { JobQueue, type JobQueueOptions, type JobView, startServer } from '../src/server/index.js';
-import { daganOnFullDisk, formulaModel, SMALL_WITHOUT_DEPTH, startDagan } from './cli-run.js';
+import { daganOnFullDisk, formulaModel, SMALL_WITHOUT_DEPTH, startDagan, startOnFullDisk } from './cli-run.js';
 import { makeMp4, scene, temporaryFolder } from './media-fixtures.js';
 
 const folder = await temporaryFolder();
@@ -20,12 +22,12 @@ await makeMp4(path('long.mp4'), { width: 64, height: 64, frames: 1500 });
 
 const model = { checkpoint: path('quick.safetensors'), threads: 1 };
 
-function send(url: string, driving: string, signal?: AbortSignal): Promise<Response> {
+function send(url: string, driving: string, more: { signal?: AbortSignal; options?: object } = {}): Promise<Response> {
   const body = new FormData();
   body.append('portrait', new Blob([readFileSync(path('face.png'))]), 'face.png');
   body.append('driving', new Blob([readFileSync(path(driving))]), driving);
-  body.append('options', JSON.stringify({ crop: 'none', referenceFrame: 'first', size: 64 }));
-  return fetch(new URL('/v1/jobs', url), { method: 'POST', body, signal });
+  body.append('options', JSON.stringify({ crop: 'none', referenceFrame: 'first', size: 64, ...more.options }));
+  return fetch(new URL('/v1/jobs', url), { method: 'POST', body, signal: more.signal });
 }
 
 async function serve(name: string, limits: JobQueueOptions['limits'] = {}) {
@@ -75,7 +77,7 @@ test('a request whose folder cannot be made, or whose client goes away meanwhile
     await sleep(200);
     return create();
   };
-  await assert.rejects(send(url, 'talk.mp4', stop.signal));
+  await assert.rejects(send(url, 'talk.mp4', { signal: stop.signal }));
   jobs.folder.create = create;
   await sleep(500);
   await reach(jobs, await begin('talk.mp4'), 'done');
@@ -102,7 +104,7 @@ test('a server that is ended in order leaves its job waiting, and no attempt cou
   const [url] = (await once(child.stdout!, 'data')) as [string];
   const { id } = (await (await send(url.trim(), 'long.mp4')).json()) as JobView;
   const job = (): JobView => JSON.parse(readFileSync(path('ended', id, 'job.json'), 'utf8')) as JobView;
-  for (let i = 0; i < 500 && job().state !== 'running'; i++) await sleep(20);
+  for (let i = 0; i < 3000 && job().state !== 'running'; i++) await sleep(20);
   assert.deepEqual([job().state, job().attempts], ['running', 1]);
   child.kill('SIGTERM');
   assert.equal((await result).code, 143);
@@ -114,6 +116,101 @@ test('a disk that takes no more is told with the folder, and no lock is left tha
   assert.equal(code, 1);
   assert.match(stderr, /^dagan: .*no-room: cannot be written to: /m);
   assert.ok(!existsSync(path('no-room', 'lock')));
+});
+
+test('on a full disk requests and jobs fail with a code, nothing half-written is left, and the server lives on', async () => {
+  writeFileSync(path('server.log'), Buffer.alloc(4096)); // as much as files may have here: nothing can be printed either
+  writeFileSync(path('large.mp4'), Buffer.alloc(20_000));
+  const words = ['serve', '--port', '0', '--folder', 'tight', '--checkpoint', 'quick.safetensors', '--threads', '1'];
+  const { child, result } = startOnFullDisk(folder, words, 8, '2>> server.log');
+  after(() => child.kill('SIGKILL'));
+  const [url] = (await once(child.stdout!, 'data')) as [string];
+  const ask = async <T>(address: string): Promise<T> => (await (await fetch(new URL(address, url))).json()) as T;
+  const finished = async (more: Parameters<typeof send>[2] = {}): Promise<JobView> => {
+    const { id } = (await (await send(url, 'talk.mp4', more)).json()) as JobView;
+    await (await fetch(new URL(`/v1/jobs/${id}/events`, url))).text();
+    return ask(`/v1/jobs/${id}`);
+  };
+  const refused = await send(url, 'large.mp4');
+  const { error } = (await refused.json()) as { error: { code: string } };
+  assert.deepEqual([refused.status, error.code, refused.headers.get('retry-after')], [507, 'disk-full', '30']);
+  assert.deepEqual(readdirSync(path('tight')), ['lock'], 'nothing is left of it');
+  const failed: string[] = [];
+  for (const format of ['webp', 'mp4']) {
+    const job = await finished({ options: { format, size: 1024 } });
+    const reason = /^result\.\w+: cannot be written: the file grew larger than the system allows$/;
+    assert.deepEqual([job.state, job.error?.code, job.result], ['failed', 'disk-full', undefined]);
+    assert.match(job.error!.message, reason);
+    assert.equal((await fetch(new URL(`/v1/jobs/${job.id}/result`, url))).status, 409);
+    assert.deepEqual(readdirSync(path('tight', job.id)), ['job.json']);
+    failed.push(job.id);
+  }
+  const { id, state } = await finished();
+  assert.equal(state, 'done', 'what there is room for is made');
+  assert.deepEqual(await ask('/v1/health'), await ask('/v1/health'));
+  child.kill('SIGTERM');
+  assert.equal((await result).code, 143);
+  const { jobs } = await serve('tight');
+  const states = jobs.list().map((job) => [job.id, job.state]);
+  assert.deepEqual(states, [...failed.map((each) => [each, 'failed']), [id, 'done']]);
+  assert.ok(existsSync(jobs.result(id)));
+});
+
+/** Lets files of jobs that are done be written where this says so; else the disk is full. */
+function limitRoom(mayWrite: () => boolean): void {
+  const write = files.writeFile;
+  mock.method(files, 'writeFile', async (...given: Parameters<typeof write>) => {
+    if (!`${given[1]}`.includes('"state": "done"') || mayWrite()) return write(...given);
+    throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+  });
+  syncBuiltinESMExports();
+}
+
+test('where the disk is full when a job ends, what was sent makes room for its state, which else is written later', async () => {
+  after(() => {
+    mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  const first = await serve('narrow');
+  const stored = (id: string): string => JSON.parse(readFileSync(path('narrow', id, 'job.json'), 'utf8')).state;
+  let id = '';
+  limitRoom(() => !existsSync(path('narrow', id, 'portrait.png')));
+  id = await first.begin('talk.mp4');
+  await reach(first.jobs, id, 'done');
+  assert.deepEqual([stored(id), first.faults], ['done', []]);
+  let room = false;
+  limitRoom(() => room);
+  const late = await first.begin('talk.mp4');
+  await reach(first.jobs, late, 'done');
+  assert.deepEqual([stored(late), first.faults.length], ['running', 1]);
+  assert.match(first.faults[0]!, /job\.json: cannot be written: the disk is full$/);
+  room = true;
+  await first.jobs.close();
+  assert.equal(stored(late), 'done');
+  const { jobs } = await serve('narrow');
+  assert.deepEqual(
+    jobs.list().map((job) => [job.id, job.state, job.attempts]),
+    [id, late].map((each) => [each, 'done', 1]),
+  );
+  assert.ok(existsSync(jobs.result(late)));
+});
+
+test('what a server left half-written is removed by the next, and a job that cannot be read keeps none from starting', async () => {
+  const first = await serve('left', { waiting: 5 });
+  const [id, damaged] = [await first.begin('talk.mp4'), await first.begin('talk.mp4')];
+  await reach(first.jobs, id, 'done');
+  await reach(first.jobs, damaged, 'done');
+  await first.jobs.close();
+  writeFileSync(path('left', id, '.result.mp4.1-00000000.part'), 'half');
+  writeFileSync(path('left', damaged, 'job.json'), '{');
+  const { jobs, faults } = await serve('left');
+  assert.deepEqual(
+    jobs.list().map((job) => job.id),
+    [id],
+  );
+  assert.deepEqual(readdirSync(path('left', id)).sort(), ['job.json', 'result.mp4']);
+  assert.match(faults.join(), /job\.json: cannot be read: [^,]*$/);
+  assert.ok(existsSync(path('left', damaged)));
 });
 
 test('a folder has one server: in this process, in others, and on other machines', async () => {

@@ -2,6 +2,7 @@
 // The command `dagan`.
 import { Command, CommanderError } from 'commander';
 import { codeOf } from '../errors.js';
+import { isDiskFull, toMediaError } from '../media/errors.js';
 import { VERSION } from '../version.js';
 import { withConfig } from './config.js';
 import { describeError, EXIT, exitCodeFor, UsageError } from './errors.js';
@@ -90,17 +91,29 @@ function stopOn(signal: NodeJS.Signals, code: number): void {
   });
 }
 
-/** Whoever read what is printed may have read enough (`dagan info ... | head`): the work goes on without being told of. */
-function outliveReaders(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
+/**
+ * Whoever reads what is printed may have read enough (`dagan info ... | head`), and where it is kept the disk may be full: the work
+ * goes on without being told of. That results are missing on a full disk is said once, and by the exit code.
+ */
+function outlivePrinting(): void {
+  const outlived = (error: NodeJS.ErrnoException): boolean => {
+    if (error.code !== 'EPIPE' && !isDiskFull(error)) throw error;
+    return isDiskFull(error);
+  };
+  process.stderr.on('error', outlived);
+  let told = false;
+  process.stdout.on('error', (error) => {
+    if (!outlived(error) || told) return;
+    told = true;
+    process.stderr.write(`dagan: ${toMediaError('standard output', error, 'cannot be written').message}\n`);
+    process.on('exit', (code) => {
+      if (code === 0) process.exitCode = EXIT.failure;
     });
-  }
+  });
 }
 
 async function main(): Promise<void> {
-  outliveReaders();
+  outlivePrinting();
   stopOn('SIGINT', 130);
   stopOn('SIGTERM', 143);
   stopOn('SIGHUP', 129);

@@ -10,12 +10,15 @@ export class MediaError extends Error {
   readonly path: string;
   /** What went wrong, without the path. */
   readonly reason: string;
+  /** The system's error code (`ENOSPC`, ...), where it was the system that refused. */
+  readonly refusal: string | undefined;
 
-  constructor(path: string, reason: string, options?: ErrorOptions) {
+  constructor(path: string, reason: string, { refusal, ...options }: ErrorOptions & { refusal?: string } = {}) {
     const brief = briefly(reason);
     super(`${path}: ${brief}`, options);
     this.path = path;
     this.reason = brief;
+    this.refusal = refusal;
   }
 }
 
@@ -54,7 +57,7 @@ export function toMediaError(path: string, error: unknown, doing: string): Media
   if (error instanceof MediaError) return error;
   const code = systemCode(error);
   const known = code === undefined ? undefined : SYSTEM_REASONS[code];
-  if (known !== undefined) return new MediaError(path, `${doing}: ${known}`, { cause: error });
+  if (known !== undefined) return new MediaError(path, `${doing}: ${known}`, { cause: error, refusal: code });
   return new MediaError(path, `${doing}: ${firstLine(error)}`, { cause: error });
 }
 
@@ -63,6 +66,13 @@ export function systemCode(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
   return typeof error.code === 'string' ? error.code : undefined;
 }
+
+/** Codes of a system that has no room for what is to be written: on the disk, in a quota, or in one file. */
+const NO_ROOM: readonly (string | undefined)[] = ['ENOSPC', 'EDQUOT', 'EFBIG'];
+
+/** Whether something could not be written for want of room. */
+export const isDiskFull = (error: unknown): boolean =>
+  NO_ROOM.includes(error instanceof MediaError ? error.refusal : systemCode(error));
 
 /** An error's whole message in one line: JSON's quotes the text, with its line breaks. */
 export const oneLine = (error: unknown): string =>

@@ -23,6 +23,8 @@ export const REQUEST_PROBLEMS = {
   internal: 500,
   /** As many jobs wait as may; `Retry-After` says when to ask again. */
   'queue-full': 503,
+  /** The server has no room on its disk for what was sent; `Retry-After` says when to ask again. */
+  'disk-full': 507,
 } as const;
 
 export type RequestProblemCode = keyof typeof REQUEST_PROBLEMS;

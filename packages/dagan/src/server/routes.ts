@@ -4,6 +4,7 @@ import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { type Context, Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
+import { isDiskFull } from '../media/errors.js';
 import { motionNames } from '../pipelines/motion-file.js';
 import { VERSION } from '../version.js';
 import { refuseForeignPages, requireToken } from './access.js';
@@ -22,7 +23,7 @@ const OPEN: readonly string[] = [`${PREFIX}/health`, `${PREFIX}/openapi.json`];
 /** Milliseconds after which a stream of events that is silent sends a sign of life, as proxies end silent ones. */
 const SIGN_OF_LIFE = 15_000;
 
-/** Seconds after which whoever finds the queue full may ask again. */
+/** Seconds after which whoever finds the queue or the disk full may ask again. */
 const ASK_AGAIN = 30;
 
 type Bindings = { Bindings: HttpBindings };
@@ -39,7 +40,10 @@ export function routes(queue: JobQueue, token: string | undefined): Hono<Binding
   app.onError((error, context) => {
     if (error instanceof RequestProblem) return problem(error, context);
     queue.tellFault(error);
-    return problem(new RequestProblem('internal', 'a fault of the server, which its log tells'), context);
+    const told = isDiskFull(error)
+      ? new RequestProblem('disk-full', 'the server has no room for what was sent')
+      : new RequestProblem('internal', 'a fault of the server, which its log tells');
+    return problem(told, context);
   });
   app.notFound((context) => problem(new RequestProblem('no-such-address', 'there is no such address'), context));
 
@@ -95,7 +99,7 @@ function events(context: Context<Bindings>, queue: JobQueue, id: string): Respon
 }
 
 function problem({ status, answer, code }: RequestProblem, context: Context<Bindings>): Response {
-  if (code === 'queue-full') context.header('Retry-After', `${ASK_AGAIN}`);
+  if (code === 'queue-full' || code === 'disk-full') context.header('Retry-After', `${ASK_AGAIN}`);
   if (code === 'unauthorized') context.header('WWW-Authenticate', 'Bearer');
   return context.json(answer, status);
 }

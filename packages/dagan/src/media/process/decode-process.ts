@@ -16,8 +16,8 @@ const tell = {
 };
 
 function fail(path: string, error: unknown): void {
-  const failure = toMediaError(path, error, 'cannot be read');
-  send({ type: 'failure', path: failure.path, reason: failure.reason });
+  const { path: file, reason, refusal } = toMediaError(path, error, 'cannot be read');
+  send({ type: 'failure', path: file, reason, refusal });
 }
 
 /** Bytes that every format needs to be known by; the video library fails without a reason below that. */

@@ -75,8 +75,8 @@ class Intake {
 }
 
 function fail(path: string, error: unknown): void {
-  const failure = toMediaError(path, error, 'cannot be written');
-  send({ type: 'failure', path: failure.path, reason: failure.reason });
+  const { path: file, reason, refusal } = toMediaError(path, error, 'cannot be written');
+  send({ type: 'failure', path: file, reason, refusal });
 }
 
 let path = '';

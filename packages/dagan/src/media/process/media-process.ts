@@ -7,7 +7,7 @@ import { MediaError } from '../errors.js';
 
 type Waiter = { poll: () => boolean; reject: (error: Error) => void; idleTicks: number };
 
-type Failure = { type: 'failure'; path: string; reason: string };
+type Failure = { type: 'failure'; path: string; reason: string; refusal?: string };
 
 /** The watchdog looks this often within its limit; a busy main thread can then not be mistaken for a stuck codec. */
 const TICKS = 8;
@@ -97,7 +97,7 @@ export class MediaProcess<Order, Report extends { type: string }> {
   #take(report: Report): void {
     if (this.#failure) return;
     if (isFailure(report)) {
-      this.#fail(new MediaError(report.path, report.reason));
+      this.#fail(new MediaError(report.path, report.reason, { refusal: report.refusal }));
       return;
     }
     this.#receive(report as Exclude<Report, Failure>);

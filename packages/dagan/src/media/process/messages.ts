@@ -64,7 +64,7 @@ export type DecodeReport =
   | { type: 'progress' }
   | { type: 'warning'; text: string }
   | { type: 'end'; run: number }
-  | { type: 'failure'; path: string; reason: string };
+  | { type: 'failure'; path: string; reason: string; refusal?: string };
 
 /** What an encoding process is started with. `part` is the file or folder to fill. */
 export type EncodeJob = {
@@ -102,4 +102,4 @@ export type EncodeReport =
   | { type: 'progress' }
   | { type: 'finished' }
   | { type: 'warning'; text: string }
-  | { type: 'failure'; path: string; reason: string };
+  | { type: 'failure'; path: string; reason: string; refusal?: string };

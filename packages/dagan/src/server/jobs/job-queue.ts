@@ -2,6 +2,7 @@
 import { EventEmitter, on } from 'node:events';
 import { stat } from 'node:fs/promises';
 import { codeOf } from '../../errors.js';
+import { isDiskFull } from '../../media/errors.js';
 import { animateClip } from '../../pipelines/animate-clip.js';
 import type { EngineChoice } from '../../pipelines/choose-engine.js';
 import type { PipelineEvent } from '../../pipelines/events.js';
@@ -60,8 +61,8 @@ type Entry = {
   stop?: AbortController;
   /** Resolves when it no longer runs. */
   ended?: Promise<void>;
-  /** Resolves when its last change is on disk, or could not be written. */
-  written?: Promise<void>;
+  /** Resolves when its last change is on disk, or could not be written: to whether it is. */
+  written?: Promise<boolean>;
   /** Resolves when nothing is kept of it any more. */
   removed?: Promise<void>;
 };
@@ -93,7 +94,7 @@ export class JobQueue {
     const folder = await JobFolder.open(options.folder);
     const queue = new JobQueue(folder, options);
     try {
-      for (const job of await folder.read()) {
+      for (const job of await folder.read((error) => queue.tellFault(error))) {
         const entry: Entry = { job };
         queue.#entries.set(job.id, entry);
         if (job.state !== 'running') continue;
@@ -206,6 +207,7 @@ export class JobQueue {
     const running = [...this.#entries.values()].filter(({ stop }) => stop);
     for (const { stop } of running) stop?.abort(SERVER_ENDS);
     await Promise.allSettled(running.map(({ ended }) => ended));
+    await this.#writeMissing();
     this.folder.close();
   }
 
@@ -271,10 +273,11 @@ export class JobQueue {
     return { code: 'timed-out', message: `it ran longer than ${seconds} s, which is the limit`, values: { seconds } };
   }
 
-  /** What went wrong, without this machine's folders; what has no code and no class of its own is a fault that is logged. */
+  /** What went wrong, without this machine's folders; with a code of its own where it has one. */
   #errorOf(error: unknown): JobError {
     const message = error instanceof Error ? error.message : String(error);
-    return this.folder.tidied({ code: 'failed', message, ...codeOf(error) });
+    const code = isDiskFull(error) ? 'disk-full' : 'failed';
+    return this.folder.tidied({ code, message, ...codeOf(error) });
   }
 
   /** Hears what the library tells while it works on a job. */
@@ -302,20 +305,28 @@ export class JobQueue {
   async #change(entry: Entry, change: Partial<Job>): Promise<void> {
     const finished = change.state !== undefined && isFinished({ state: change.state });
     entry.job = { ...entry.job, ...change, ...(finished && { finished: new Date().toISOString() }) };
-    const { job } = entry;
-    entry.written = Promise.resolve(entry.written)
-      .then(() => this.#store(job))
-      .catch((error: unknown) => this.tellFault(error));
-    await entry.written;
+    await this.#write(entry);
     this.#tellState(entry);
   }
 
-  /** Writes a job. Of a finished one the files that were sent are no longer needed. */
-  async #store(job: Job): Promise<void> {
-    await this.folder.write(job);
-    if (!isFinished(job)) return;
-    const { portrait, driving } = job.files;
-    await this.folder.remove(job.id, [portrait, ...(driving === undefined ? [] : [driving])]);
+  /** Writes a job as it is now, after what was to be written of it before. Never throws. */
+  #write(entry: Entry): Promise<boolean> {
+    const { job } = entry;
+    entry.written = Promise.resolve(entry.written)
+      .then(() => this.folder.write(job))
+      .then(
+        () => true,
+        (error: unknown) => {
+          this.tellFault(error);
+          return false;
+        },
+      );
+    return entry.written;
+  }
+
+  /** Writes what could not be written before, as there may be room by now. */
+  async #writeMissing(): Promise<void> {
+    for (const entry of this.#entries.values()) if ((await entry.written) === false) await this.#write(entry);
   }
 
   /** Removes all that is kept of a job which has ended, when what is being written of it has been. */
@@ -340,6 +351,7 @@ export class JobQueue {
       entry.removed ??= this.#discard(entry);
       await entry.removed;
     }
+    await this.#writeMissing();
   }
 
   /** Work that nobody waits for: a fault of it, such as a full disk, is told and ends nothing. */

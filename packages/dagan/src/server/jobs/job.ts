@@ -7,7 +7,7 @@ export const JOB_STATES = ['queued', 'running', 'done', 'failed', 'cancelled'] a
 
 export type JobState = (typeof JOB_STATES)[number];
 
-/** Why a job failed. `code` is one of the library (`ProblemValues`), or `timed-out`, `interrupted` or `failed`. */
+/** Why a job failed. `code` is one of the library (`ProblemValues`), or `disk-full`, `timed-out`, `interrupted` or `failed`. */
 export type JobError = { code: string; message: string; values?: unknown };
 
 /** What is kept of a job, as JSON beside its files. Times are ISO 8601. */

@@ -5,6 +5,7 @@ import { basename, extname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Busboy, type BusboyHeaders, type BusboyInstance } from '@fastify/busboy';
+import { isDiskFull, toMediaError } from '../../media/errors.js';
 import { PICTURE_EXTENSIONS } from '../../media/pictures/images.js';
 import { motionNames } from '../../pipelines/motion-file.js';
 import { MOTION_ENDING } from '../../pipelines/motion-format.js';
@@ -94,10 +95,9 @@ async function receive(request: IncomingMessage, queue: JobQueue, id: string): P
         stream.on('error', () => {}); // whoever reads it tells of it
         try {
           const file = fileFor(field, fileName, sent);
-          saving.push(
-            pipeline(stream, counted, createWriteStream(queue.folder.place(id, file.stored), { flags: 'wx' })),
-          );
-          saving.at(-1)!.catch(reject);
+          const saved = save(stream, counted, queue.folder.place(id, file.stored));
+          saved.catch(reject);
+          saving.push(saved);
         } catch (error) {
           reject(error);
         }
@@ -128,6 +128,17 @@ async function receive(request: IncomingMessage, queue: JobQueue, id: string): P
     await Promise.allSettled(saving);
     throw error;
   }
+}
+
+/** Writes what arrives to a new file. @throws MediaError with the file's name where there is no room */
+async function save(
+  stream: Readable,
+  counted: (stream: AsyncIterable<Buffer>) => AsyncGenerator<Buffer>,
+  path: string,
+): Promise<void> {
+  await pipeline(stream, counted, createWriteStream(path, { flags: 'wx' })).catch((error: unknown) => {
+    throw isDiskFull(error) ? toMediaError(path, error, 'cannot be written') : error;
+  });
 }
 
 function parserFor({ headers }: IncomingMessage): BusboyInstance {
