@@ -4,7 +4,8 @@
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { availableParallelism } from 'node:os';
+import { join, relative } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
@@ -14,11 +15,9 @@ const names = process.argv.slice(2);
 
 if (names.length === 0) lint();
 const files = testFiles().filter((file) => names.length === 0 || names.some((name) => file.includes(name)));
-const inBrowser = names.length === 0 || names.includes('browser');
-if (files.length === 0 && !inBrowser)
+if (files.length === 0)
   stop(names.length > 0 ? `no test file's path contains ${names.join(' or ')}` : 'no test file found');
-if (inBrowser) runBrowserTests();
-if (files.length > 0) runTests(files);
+runTests(files);
 
 function lint() {
   const biome = join(root, 'node_modules', '@biomejs', 'biome', 'bin', 'biome');
@@ -30,9 +29,13 @@ function lint() {
   if (check.status !== 0) stop('the lint found problems; `npm run format` repairs many of them');
 }
 
-/** Compiled tests that still have a source: `dist` keeps the output of files that were deleted since. */
+/**
+ * Those in Chromium, and compiled tests that still have a source: `dist` keeps the output of files that were deleted since. The
+ * longest come first, so that in the end no core waits for another.
+ */
 function testFiles() {
-  return readdirSync(join(root, 'packages'))
+  const inBrowser = relative(root, fileURLToPath(new URL('test-browser.mjs', import.meta.url)));
+  const compiled = readdirSync(join(root, 'packages'))
     .map((name) => join('packages', name))
     .filter((directory) => existsSync(join(root, directory, 'test')))
     .flatMap((directory) =>
@@ -41,21 +44,13 @@ function testFiles() {
         .map((file) => join(directory, 'dist', 'test', `${file.slice(0, -'.ts'.length)}.js`)),
     )
     .sort();
+  const isLong = (file) => file.startsWith(join('packages', 'studio'));
+  return [inBrowser, ...compiled.filter(isLong), ...compiled.filter((file) => !isLong(file))];
 }
 
-/** The studio's engine and the parts of dagan that browsers run, in Chromium. */
-function runBrowserTests() {
-  const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
-  const words = ['run', '--config', join('packages', 'studio', 'vitest.config.ts')];
-  const { status } = spawnSync(process.execPath, [vitest, ...words], {
-    cwd: root,
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
-  if (status !== 0) process.exitCode = 1;
-}
-
-/** Two files at a time, each in a process of its own: the tests' own threads use the other cores. */
+/** Two files at a time, each in a process of its own. They share the cores: threads that wait for one hold all others up. */
 function runTests(files) {
+  process.env.OMP_NUM_THREADS ??= `${Math.max(1, Math.floor(availableParallelism() / 2))}`;
   const missing = files.filter((file) => !existsSync(join(root, file)));
   if (missing.length > 0) stop(`not compiled: ${missing.join(', ')}; run \`npm run setup\``);
   process.chdir(root);

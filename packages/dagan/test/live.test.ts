@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { frameName } from '../src/media/files.js';
 import { createPicture, type Picture, readPicture, resizePicture, writePicture } from '../src/media/index.js';
@@ -25,17 +25,23 @@ const numbered = (value: number): Picture => ({ width: 1, height: 1, data: Uint8
 
 test('who takes pictures of a camera gets the newest, those that came meanwhile are dropped, and the last is not lost', async () => {
   let closed = 0;
+  let goOn = (): void => {};
+  const wait = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
   async function* pictures(): AsyncGenerator<Picture> {
     for (let i = 0; i < 4; i++) yield numbered(i);
-    await sleep(50);
+    await wait;
     yield numbered(9);
   }
   const camera = new NewestFrames(pictures(), async () => void closed++);
-  await sleep(10);
+  await setImmediate();
   assert.equal((await camera.newest())!.picture.data[0], 3);
   assert.equal(camera.dropped, 3);
   const before = performance.now();
-  const waited = await camera.newest();
+  const waiting = camera.newest();
+  goOn();
+  const waited = await waiting;
   assert.equal(waited!.picture.data[0], 9);
   assert.ok(waited!.taken >= before && waited!.taken <= performance.now(), 'when it came is known');
   assert.equal(await camera.newest(), undefined);
@@ -48,7 +54,7 @@ test('who takes pictures of a camera gets the newest, those that came meanwhile 
 
 async function* failingPictures(): AsyncGenerator<Picture> {
   yield numbered(1);
-  await sleep(5);
+  await setImmediate();
   throw new Error('unplugged');
 }
 

@@ -153,7 +153,7 @@ test('a codec that makes no progress is ended, and one that crashes is reported'
   await stuck.close();
   const crash = file('crash.mjs');
   await writeFile(crash, "process.kill(process.pid, 'SIGSEGV'); setTimeout(() => {}, 1000);");
-  const crashed = new MediaProcess(new URL(`file://${crash}`), {}, 'film.mp4', 5, () => undefined);
+  const crashed = new MediaProcess(new URL(`file://${crash}`), {}, 'film.mp4', 60, () => undefined);
   await assert.rejects(
     crashed.wait(() => undefined),
     /film\.mp4: the codec ended unexpectedly \(SIGSEGV\)/,

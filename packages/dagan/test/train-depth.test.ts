@@ -134,7 +134,7 @@ describe('a run', () => {
   test('that is killed and goes on has the same losses as one that is not, to the last bit', async () => {
     const { child, result } = startDagan(root, words('killed', ...often));
     const watch = setInterval(() => {
-      if (stepsOf('killed').length >= 5) child.kill('SIGKILL');
+      if (stepsOf('killed').length >= 3) child.kill('SIGKILL');
     }, 5);
     const { code } = await result;
     clearInterval(watch);

@@ -73,6 +73,6 @@ async function threeSteps(group: Group): Promise<Map<string, Tensor>> {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   setThreads(1);
-  using group = distributed.initFromEnvironment({ timeoutSeconds: 60 });
+  using group = distributed.initFromEnvironment({ timeoutSeconds: 180 });
   saveStateDict(process.argv[2]!, new Map([...(await gradients(group)), ...(await threeSteps(group))]));
 }

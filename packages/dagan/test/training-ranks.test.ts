@@ -111,7 +111,7 @@ describe('a run of two ranks', () => {
     config: { steps: 6 },
     every: { checkpoint: 2, evaluation: 3, pictures: 0 },
     resume: true,
-    timeoutSeconds: 20,
+    timeoutSeconds: 180,
   };
   const stepsIn = (folder: string): { step: number; losses: object }[] => {
     const path = join(folder, 'log.jsonl');

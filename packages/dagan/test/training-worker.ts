@@ -13,6 +13,7 @@ import {
   trainAnimation,
   trainingPreset,
 } from '../src/training/index.js';
+import type { TrainingObserver } from '../src/training/run/observers.js';
 
 /** Features of a picture without weights: itself, and its edges at half the size. */
 class Edges implements PerceptualNetwork {
@@ -96,11 +97,17 @@ export type Scenario = Partial<Pick<AnimationRun, 'every' | 'keep' | 'resume'>> 
   config?: Partial<AnimationTrainingConfig>;
   /** Seconds that ranks wait for one another. */
   timeoutSeconds?: number;
+  /** The step after which it stands still for ever, so that whoever kills it does not come too late. */
+  standStillAt?: number;
 };
+
+const standingStill = (at: number | undefined): TrainingObserver => ({
+  step: ({ step }) => void (step === at && Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)),
+});
 
 /** Runs a training, alone or as one of the ranks that the environment describes. */
 export async function runTraining(folder: string, scenario: Scenario, signal?: AbortSignal) {
-  const { config, timeoutSeconds, ...rest } = scenario;
+  const { config, timeoutSeconds, standStillAt, ...rest } = scenario;
   const group = process.env.RANK ? distributed.initFromEnvironment({ timeoutSeconds }) : null;
   return trainAnimation({
     config: tinyConfig(config),
@@ -110,7 +117,7 @@ export async function runTraining(folder: string, scenario: Scenario, signal?: A
     place: { device: 'cpu', group },
     every: { checkpoint: 3, evaluation: 0, pictures: 0 },
     keep: 2,
-    observers: (step) => [runLog(`${folder}/log.jsonl`, step), tensorBoard(folder, step)],
+    observers: (step) => [runLog(`${folder}/log.jsonl`, step), tensorBoard(folder, step), standingStill(standStillAt)],
     signal,
     ...rest,
   });

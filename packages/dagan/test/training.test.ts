@@ -158,7 +158,8 @@ describe('a run', () => {
       [2, 0],
       [7, 37],
     ] as const) {
-      const { signal } = await startWorker(folder, twelve, { watch: killAfter(folder, lines, delay, 'SIGKILL') });
+      const watch = killAfter(folder, lines, delay, 'SIGKILL');
+      const { signal } = await startWorker(folder, { ...twelve, standStillAt: 11 }, { watch });
       if (signal === 'SIGKILL') kills += 1;
     }
     assert.equal(kills, 2);

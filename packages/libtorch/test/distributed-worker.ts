@@ -167,7 +167,7 @@ const scenarios = {
 
   mistakes(group: Group) {
     const { rank } = group;
-    const other = () => distributed.initFromEnvironment({ timeoutSeconds: 10 });
+    const other = () => distributed.initFromEnvironment({ timeoutSeconds: 60 });
     const picture = tensor([1, 2, 3, 4 + rank], { shape: [1, 1, 2, 2] }).requiresGrad_();
     const norm = new nn.SyncBatchNorm2d(1, { group });
     norm.forward(picture);
@@ -190,7 +190,7 @@ const scenarios = {
   /** A second group in the store of the first, as under torchrun, whose agent runs one. */
   secondGroup(group: Group) {
     const environment = { ...process.env, TORCHELASTIC_USE_AGENT_STORE: 'True', TORCHELASTIC_RESTART_COUNT: '2' };
-    using second = distributed.initFromEnvironment({ timeoutSeconds: 20, environment });
+    using second = distributed.initFromEnvironment({ timeoutSeconds: 180, environment });
     return { sum: [...numbers(second.allReduce(tensor([1]))), ...numbers(group.allReduce(tensor([2])))] };
   },
 
@@ -237,6 +237,6 @@ export type Seen = { [S in Scenario]: ReturnType<(typeof scenarios)[S]> };
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const names = process.argv.slice(2) as Scenario[];
-  using group = distributed.initFromEnvironment({ timeoutSeconds: 20 });
+  using group = distributed.initFromEnvironment({ timeoutSeconds: 180 });
   console.log(JSON.stringify(Object.fromEntries(names.map((name) => [name, scenarios[name](group)]))));
 }

@@ -1,4 +1,5 @@
 // What the tests of the page work with: a small model, clips of a face, the server, and Chromium.
+import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -6,7 +7,9 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import { registerMediabunnyServer } from '@mediabunny/server';
 import axe from 'axe-core';
 import {
@@ -196,6 +199,20 @@ export async function startGate(server: string): Promise<{ url: string; silence(
   return { url: `http://127.0.0.1:${(gate.address() as AddressInfo).port}/`, silence };
 }
 
+/** Milliseconds for which anything is waited for, at most: busy machines are slow. */
+const PATIENCE = 300_000;
+
+/** Waits until what is read is as it should be; says what it is instead if it does not become so. */
+export async function becomes<Value>(read: () => Promise<Value>, expected: Value, message?: string): Promise<void> {
+  const end = Date.now() + PATIENCE;
+  let value = await read();
+  while (!isDeepStrictEqual(value, expected) && Date.now() < end) {
+    await sleep(50);
+    value = await read();
+  }
+  assert.deepEqual(value, expected, message);
+}
+
 /** Chromium, with a film as its camera. */
 export async function startChromium(camera?: string): Promise<Browser> {
   const film = camera === undefined ? [] : [`--use-file-for-fake-video-capture=${camera}`];
@@ -212,18 +229,26 @@ export async function startChromium(camera?: string): Promise<Browser> {
   return browser;
 }
 
+type ContextOptions = Parameters<Browser['newContext']>[0];
+
+/** A context in which all pages are waited for as long as a busy machine takes. */
+export async function patientContext(browser: Browser, options: ContextOptions = {}): Promise<BrowserContext> {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(PATIENCE);
+  return context;
+}
+
 /** A page with the studio, its model loaded. Collects all requests, and what went wrong without being caught. */
 export async function openStudio(
   browser: Browser,
   url: string,
-  options: Parameters<Browser['newContext']>[0] = {},
+  options: ContextOptions = {},
 ): Promise<{ context: BrowserContext; page: Page; requests: string[]; faults: string[] }> {
-  const context = await browser.newContext({ permissions: ['camera'], acceptDownloads: true, ...options });
+  const context = await patientContext(browser, { permissions: ['camera'], acceptDownloads: true, ...options });
   const requests: string[] = [];
   const faults: string[] = [];
   context.on('request', (request) => requests.push(request.url()));
   const page = await context.newPage();
-  page.setDefaultTimeout(180_000);
   page.on('pageerror', (error) => faults.push(error.message));
   page.on('console', (message) => {
     if (message.type() === 'error') faults.push(message.text());
@@ -235,6 +260,7 @@ export async function openStudio(
 
 /** What axe finds against accessibility (WCAG 2, and what it counts as good practice): the rule and the elements. */
 export async function violations(page: Page): Promise<string[]> {
+  await page.waitForFunction(() => document.getAnimations().length === 0); // colours on their way to others
   await page.evaluate(axe.source);
   const { violations: found, passes } = await page.evaluate(() =>
     (globalThis as unknown as { axe: typeof axe }).axe.run(),

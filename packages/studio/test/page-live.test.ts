@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
-import { makeFixtures, openStudio, SHORT, startChromium, startStudio, violations } from './page-fixtures.js';
+import { becomes, makeFixtures, openStudio, SHORT, startChromium, startStudio, violations } from './page-fixtures.js';
 
 const { folder, path } = await makeFixtures();
 const { url } = await startStudio(folder, '--checkpoint', 'model');
@@ -25,6 +25,17 @@ async function openClosed(options: Parameters<typeof openStudio>[2] = {}) {
 /** What is painted on a canvas. */
 const painted = (page: Page, name = 'Result'): Promise<string> =>
   page.locator(`canvas[aria-label="${name}"]`).evaluate((canvas: HTMLCanvasElement) => canvas.toDataURL());
+
+/** What a page's player shows. */
+const played = (page: Page): Promise<string> =>
+  page.locator('video[controls]').evaluate((video: HTMLVideoElement) => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 256, height: 256 });
+    canvas.getContext('2d')!.drawImage(video, 0, 0);
+    return canvas.toDataURL();
+  });
+
+/** Whether a button of a page is pressed. */
+const pressed = (page: Page, name: string) => page.getByRole('button', { name, pressed: true });
 
 /** Waits until a page's result is another one. */
 async function otherThan(page: Page, drawn: string): Promise<string> {
@@ -138,9 +149,7 @@ test('while the camera drives another one can be chosen, its mirror turned, its 
   await pace(page).waitFor();
   await page.getByText('Options', { exact: true }).click();
   await page.getByRole('combobox', { name: 'Camera', exact: true }).selectOption('ceiling');
-  await page.waitForFunction(() =>
-    (globalThis as unknown as { camerasOn(): string[] }).camerasOn().every((name) => name === 'ceiling'),
-  );
+  await becomes(() => camerasOn(page), ['ceiling']);
   await pace(page).waitFor();
   const picture = page.locator('.panel:nth-child(2) video');
   assert.match((await picture.getAttribute('class'))!, /mirrored/);
@@ -170,27 +179,24 @@ test('a window of its own shows the result and nothing else: frames, then the fi
   const opener = page.getByRole('button', { name: 'Pop out' });
   const [output] = await Promise.all([context.waitForEvent('page'), opener.press('Enter')]);
   assert.equal(await output.title(), 'DaGAN studio: output');
-  assert.equal(await opener.getAttribute('aria-pressed'), 'true');
+  await pressed(page, 'Pop out').waitFor();
   await page.getByText('Options', { exact: true }).click();
   await page.getByLabel('Around the result').selectOption('green');
   await page.getByRole('button', { name: 'Animate' }).click();
   await page.getByText(`Done: ${SHORT} frames`).waitFor();
   // The player shows the video's last frame; the output the same.
   await page.waitForFunction(() => document.querySelector<HTMLVideoElement>('video[controls]')?.ended);
-  await page.waitForTimeout(200);
-  const seen = await page.locator('video[controls]').evaluate((video: HTMLVideoElement) => {
-    const canvas = Object.assign(document.createElement('canvas'), { width: 256, height: 256 });
-    canvas.getContext('2d')!.drawImage(video, 0, 0);
-    return canvas.toDataURL();
-  });
-  assert.equal(await painted(output), seen);
+  await becomes(async () => (await painted(output)) === (await played(page)), true);
+  const seen = await played(page);
   for (const [width, height] of [
     [300, 500],
     [700, 400],
   ] as const) {
     await output.setViewportSize({ width, height });
-    const box = (await output.getByRole('img', { name: 'Result' }).boundingBox())!;
-    assert.deepEqual([box.width, box.height], [width, height]);
+    await becomes(async () => {
+      const box = (await output.getByRole('img', { name: 'Result' }).boundingBox())!;
+      return [box.width, box.height];
+    }, [width, height]);
   }
   const ground = await output.evaluate(
     () => getComputedStyle(document.querySelector<HTMLElement>('main div')!).backgroundColor,
@@ -198,13 +204,12 @@ test('a window of its own shows the result and nothing else: frames, then the fi
   assert.equal(ground, 'rgb(0, 255, 0)');
   assert.deepEqual(await violations(output), []);
 
-  await opener.click();
-  assert.equal(output.isClosed(), true);
-  assert.equal(await opener.getAttribute('aria-pressed'), 'false');
+  await Promise.all([output.waitForEvent('close'), opener.click()]);
+  await pressed(page, 'Pop out').waitFor({ state: 'detached' });
   const [again] = await Promise.all([context.waitForEvent('page'), opener.click()]);
   assert.equal(await painted(again), seen, 'what is there is shown at once');
   await again.close();
-  await page.waitForFunction(() => !document.querySelector('[aria-pressed=true]'));
+  await pressed(page, 'Pop out').waitFor({ state: 'detached' });
   const [last] = await Promise.all([context.waitForEvent('page'), opener.click()]);
   assert.deepEqual(faults, []);
   await Promise.all([last.waitForEvent('close'), page.goto('about:blank')]);
@@ -223,7 +228,7 @@ test('the live result goes above other windows and on the whole screen; Escape a
   assert.equal(await painted(output), await painted(page));
   assert.deepEqual(await violations(output), []);
   await above.click();
-  await page.waitForFunction(() => !document.querySelector('[aria-pressed=true]'));
+  await pressed(page, 'Picture in picture').waitFor({ state: 'detached' });
 
   const screen = page.getByRole('button', { name: 'Full screen' });
   await screen.press('Enter');
@@ -262,10 +267,10 @@ test('browsers that put nothing above others but videos get one; those without e
       await pace(page).waitFor();
       await above.click();
       await page.waitForFunction(() => document.pictureInPictureElement !== null);
-      assert.equal(await above.getAttribute('aria-pressed'), 'true');
+      await pressed(page, 'Picture in picture').waitFor();
       await above.click();
       await page.waitForFunction(() => document.pictureInPictureElement === null);
-      await page.waitForFunction(() => !document.querySelector('[aria-pressed=true]'));
+      await pressed(page, 'Picture in picture').waitFor({ state: 'detached' });
     }
     assert.deepEqual(faults, []);
     await context.close();

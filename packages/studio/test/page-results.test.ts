@@ -5,7 +5,6 @@ import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { after, test } from 'node:test';
-import axe from 'axe-core';
 import { openClip, type Picture, readMetadata } from 'dagan';
 import { DIGITAL_SOURCE_TYPES } from 'dagan/media';
 import { driverFile } from 'dagan/pipelines';
@@ -23,6 +22,7 @@ import {
   saveResult,
   startChromium,
   startStudio,
+  violations,
 } from './page-fixtures.js';
 
 const folder = await mkdtemp(join(tmpdir(), 'dagan-studio-results-'));
@@ -47,13 +47,6 @@ const compareBy = (view: string) => page.locator('.chooser select').selectOption
 
 /** Decibels between two pictures. */
 const psnr = (a: Picture, b: Picture): number => 10 * Math.log10(255 ** 2 / differences(a, b).error);
-
-/** What axe finds against accessibility. */
-async function violations(): Promise<string[]> {
-  await page.evaluate(axe.source);
-  const { violations: found } = await page.evaluate(() => (globalThis as unknown as { axe: typeof axe }).axe.run());
-  return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
-}
 
 test('a motion template moves the portrait as in Node, and the result can be compared with the portrait by keyboard', async () => {
   await page.locator('.panel:nth-child(1) input[type=file]').setInputFiles(path('portrait.png'));
@@ -90,7 +83,7 @@ test('a motion template moves the portrait as in Node, and the result can be com
   assert.equal(await shown(), 'inset(0px 100% 0px 0px)');
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    assert.deepEqual(await violations(), [], colorScheme);
+    assert.deepEqual(await violations(page), [], colorScheme);
   }
   await page.setViewportSize({ width: 320, height: 700 });
   const beyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);

@@ -205,8 +205,8 @@ export class JobQueue {
     this.#closed = true;
     clearInterval(this.#cleaning);
     const running = [...this.#entries.values()].filter(({ stop }) => stop);
-    for (const { stop } of running) stop?.abort(SERVER_ENDS);
-    await Promise.allSettled(running.map(({ ended }) => ended));
+    // Written at once: on a busy machine work takes long to stop, and whoever ends the server may not wait for it.
+    await Promise.allSettled(running.map((entry) => Promise.all([this.#putBack(entry), entry.ended])));
     await this.#writeMissing();
     this.folder.close();
   }
@@ -262,10 +262,18 @@ export class JobQueue {
     } catch (error) {
       // Ctrl-C ends the codec processes too; the signal itself must have been handled before their end is judged.
       await new Promise((resolve) => setImmediate(resolve));
-      if (cancelled.reason === SERVER_ENDS) await this.#change(entry, { state: 'queued', attempts });
-      else if (cancelled.aborted) await this.#change(entry, { state: 'cancelled' });
+      if (cancelled.reason === SERVER_ENDS) return; // it waits again
+      if (cancelled.aborted) await this.#change(entry, { state: 'cancelled' });
       else await this.#change(entry, { state: 'failed', error: late.aborted ? this.#late() : this.#errorOf(error) });
     }
+  }
+
+  /** Stops a job's work, and has it wait again as if it had not been begun, unless it was stopped before. */
+  async #putBack(entry: Entry): Promise<void> {
+    entry.stop?.abort(SERVER_ENDS);
+    const { state, attempts } = entry.job;
+    if (state !== 'running' || entry.stop?.signal.reason !== SERVER_ENDS) return;
+    await this.#change(entry, { state: 'queued', attempts: attempts - 1 });
   }
 
   #late(): JobError {
