@@ -15,6 +15,8 @@ export type ProblemValues = {
   'faces-of-clip': { path: string };
   /** Several drivers, and not one for each face. */
   'faces-and-drivers': { path: string; faces: number; drivers: number };
+  /** Several drivers, and faces named of more or fewer. */
+  'faces-of-drivers': { drivers: number; faces: number };
   'square-outside': {
     path: string;
     role: InputRole;

@@ -1,5 +1,6 @@
 // Several faces of one picture at once: each moves as it would alone, and none overwrites another.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +10,7 @@ import { FaceAnalyzer, type FaceMesh, type Square } from '../src/faces/index.js'
 import { cropPicture, type Picture, readPicture, resizePicture, writePicture } from '../src/media/index.js';
 import { saveModel } from '../src/models/index.js';
 import { type AnimateFacesOptions, animateFaces, DaganError, type PipelineEvent } from '../src/pipelines/index.js';
+import { JobQueue, type JobView, startServer } from '../src/server/index.js';
 import { dagan, formulaModel, SMALL_WITHOUT_DEPTH } from './cli-run.js';
 import { collage, inspect, names, scene, temporaryFolder } from './media-fixtures.js';
 
@@ -103,6 +105,86 @@ test('one driver moves all faces from one reading of the clip, and one face alon
   ]);
   assert.deepEqual([one.code, plain.code], [0, 0], one.stderr + plain.stderr);
   assert.deepEqual(await frames('one'), await frames('plain'));
+});
+
+test('of a driver with several people each face is moved by the one that is named, in the library, by the command and over HTTP', async () => {
+  const faces = await facesFromLeft(analyzer, pair);
+  const other = cropPicture(resizePicture(await readPicture(example('mona-lisa.jpg')), 256, 256), {
+    ...{ left: 28, top: 0 },
+    ...{ width: 200, height: 256 },
+  });
+  const couple = collage(400, 256, [
+    [other, 0, 0],
+    [head, 230, 0],
+  ]);
+  await writePicture(path('couple.png'), couple);
+  assert.equal((await facesFromLeft(analyzer, couple)).length, 2);
+  const stills = { drivings: [path('couple.png')], start: undefined, end: undefined };
+  const by = (face: number): Partial<AnimateFacesOptions> => ({ ...stills, drivingCrop: { kind: 'auto', face } });
+  await animateFaces(order('crossed.png', { ...stills, drivingFaces: [2, 1] }));
+  await animateFaces(order('alone-1.png', { ...by(2), faces: [1] }));
+  await animateFaces(order('alone-2.png', { ...by(1), faces: [2] }));
+  await animateFaces(order('all-by-1.png', by(1)));
+  const [crossed, first, second, same] = await Promise.all(
+    ['crossed', 'alone-1', 'alone-2', 'all-by-1'].map((name) => readPicture(path(`${name}.png`))),
+  );
+  assert.ok(furthestIn(crossed!, first!, faces[0]!) <= 1, 'the left face is moved by the second person');
+  assert.ok(furthestIn(crossed!, second!, faces[1]!) <= 1, 'and the right one by the first');
+  assert.ok(furthestIn(crossed!, same!, faces[0]!) > 1, 'the two move it differently');
+
+  const words = ['animate', 'pair.png', 'couple.png', '--driving-face', '2,1', '--checkpoint', 'quick.safetensors'];
+  const exact = ['--engine', 'libtorch', '--device', 'cpu', '--precision', 'float32', '--threads', '1'];
+  const run = await dagan(folder, [...words, ...exact, '--faces', 'all', '-o', 'command.png']);
+  assert.equal(run.code, 0, run.stderr);
+  assert.deepEqual(await readPicture(path('command.png')), crossed);
+  const alone = await dagan(folder, [...words, '-o', 'x.png']);
+  assert.match(`${alone.code} ${alone.stderr}`, /^2 dagan: several numbers after --driving-face go with --faces$/m);
+  const three = await dagan(folder, [
+    ...words,
+    'couple.png',
+    '--faces',
+    'all',
+    '--driving-face',
+    '1,2,3',
+    '-o',
+    'x.png',
+  ]);
+  assert.match(
+    `${three.code} ${three.stderr}`,
+    /^2 dagan: there are 2 drivers, and a face is named of 3; name one of each/m,
+  );
+
+  const { checkpoint, engine, device, precision, threads } = order('');
+  const jobs = await JobQueue.open({ folder: path('jobs'), model: { checkpoint, engine, device, precision, threads } });
+  const { url, close } = await startServer({ jobs });
+  after(async () => {
+    await close();
+    await jobs.close();
+  });
+  const send = (options: object): Promise<Response> => {
+    const body = new FormData();
+    for (const [part, name] of [
+      ['portrait', 'pair.png'],
+      ['driving', 'couple.png'],
+    ] as const) {
+      body.append(part, new Blob([readFileSync(path(name))]), name);
+    }
+    body.append('options', JSON.stringify(options));
+    return fetch(new URL('/v1/jobs', url), { method: 'POST', body });
+  };
+  for (const options of [
+    { faces: 'all', face: 1 },
+    { faces: [1, 1] },
+    { drivingFaces: [1, 2] },
+    { faces: 'all', drivingFaces: [1, 2], drivingFace: 1 },
+  ]) {
+    assert.equal((await send(options)).status, 400, JSON.stringify(options));
+  }
+  const { id } = (await (await send({ faces: 'all', drivingFaces: [2, 1], format: 'png' })).json()) as JobView;
+  for await (const _ of jobs.events(id, new AbortController().signal));
+  const { state, result, error } = jobs.get(id);
+  assert.deepEqual([state, result?.faces, result?.width], ['done', 2, 300], error?.message);
+  assert.deepEqual(await readPicture(jobs.result(id)), crossed);
 });
 
 test('what cannot be animated is said before anything is written: faces, drivers, clips', async () => {

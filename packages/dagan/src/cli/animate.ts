@@ -24,6 +24,7 @@ import {
   checkFiles,
   cropChoice,
   type EngineOptions,
+  faceNumbers,
   faceSelection,
   frameRate,
   keypointsOption,
@@ -70,7 +71,7 @@ type AnimateOptions = CommonOptions &
     drivingCrop?: CropChoice;
     face?: number;
     faces?: FaceSelection;
-    drivingFace?: number;
+    drivingFace?: number[];
     fps?: number;
     format?: BatchFormat;
     sound: boolean;
@@ -102,6 +103,7 @@ Examples:
   dagan animate group.jpg talking.mp4 -o out.mp4 --face 2 --smooth 0.5
   dagan animate group.jpg talking.mp4 -o out.mp4 --faces all
   dagan animate group.jpg left.mp4 right.mp4 -o out.mp4 --faces 1,3
+  dagan animate group.jpg couple.mp4 -o out.mp4 --faces 1,3 --driving-face 1,2
   dagan animate portrait.jpg talking.mp4 -o out.mp4 --strength 0.8 --motion mouth=1.3,eyes=0 --smile 0.3
   dagan animate portrait.jpg talking.mp4 -o frames/ --start 50 --end 100 --crop 120,40,512
   dagan animate portrait.jpg talking.mp4 -o view.mp4 --side-by-side --reference-frame 12
@@ -181,7 +183,12 @@ export function animateCommand(): Command {
         .argParser(faceSelection)
         .conflicts(['face', 'crop', 'portraits', 'sideBySide', 'format']),
     )
-    .option('--driving-face <n>', 'which face of the clip, counted likewise where it is first seen', wholeNumber(1))
+    .option(
+      '--driving-face <n>',
+      'which face of the clip, counted likewise where it is first seen; with --faces also one for each driver, such as 2,1, or ' +
+        'of one clip one for each face',
+      faceNumbers,
+    )
     .option(
       '--background <what>',
       'what stands behind the person: moving, as the networks make it (default); still, as in the portrait; a colour such as ' +
@@ -242,7 +249,9 @@ async function runAnimate(inputs: readonly string[], options: AnimateOptions): P
     const [portrait, ...drivings] = inputs as [string, ...string[]];
     const onEvent = reporter.listen.bind(reporter);
     const { crop: _, ...ways } = settings;
-    const result = await animateFaces({ ...ways, portrait, drivings, output, faces: options.faces, onEvent });
+    const { faces, drivingFace } = options;
+    const drivingFaces = drivingFace && drivingFace.length > 1 ? drivingFace : undefined; // one number is that of all drivers
+    const result = await animateFaces({ ...ways, portrait, drivings, output, faces, drivingFaces, onEvent });
     reporter.result(summaryOf(output, result), { portrait, drivings, output, ...result });
     return 0;
   }
@@ -270,7 +279,9 @@ function settingsOf(options: AnimateOptions, hasDriver: boolean): ClipSettings &
   const { adaptScale, referenceFrame, pasteBack, start, end, size, sideBySide, sound, provenance } = options;
   const { direction, speed, loop: loops } = options;
   const { keypoints, strength, motion: parts, mouth, lids, brows, smile } = options;
-  const { crop = { kind: 'auto' }, face, drivingFace } = options;
+  const { crop = { kind: 'auto' }, face } = options;
+  const [drivingFace, ...others] = options.drivingFace ?? [];
+  if (others.length > 0 && !options.faces) throw new UsageError('several numbers after --driving-face go with --faces');
   // Who wants no faces to be looked for means it of both.
   const drivingCrop = options.drivingCrop ?? (crop.kind === 'none' ? crop : { kind: 'auto' });
   return {

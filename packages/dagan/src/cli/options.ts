@@ -180,6 +180,11 @@ export function faceSelection(text: string): FaceSelection {
   return numbers;
 }
 
+/** Reads `2`, or `1,2`. */
+export function faceNumbers(text: string): number[] {
+  return text.split(',').map(wholeNumber(1));
+}
+
 /** Reads `pose=1,mouth=1.2`. */
 export function motionParts(text: string): NonNullable<MotionControls['parts']> {
   const parts = text.split(',').map((item) => {

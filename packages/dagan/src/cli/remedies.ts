@@ -23,6 +23,7 @@ const WORDS: { readonly [Code in keyof Values]?: Words<Code> } = {
   },
   'faces-of-clip': (message) => `${message}; leave --faces out and choose one with --face`,
   'faces-and-drivers': (message) => `${message} (--faces 1,3 chooses faces, counted from the left)`,
+  'faces-of-drivers': (message) => `${message} (--driving-face 1,2)`,
   'square-outside': (message, { role, square }) =>
     message.replace(`the square ${at(square)}`, `${SQUARE_OPTIONS[role].crop} ${at(square)}`),
   'square-reaches-out': (message, { role, square }) =>
@@ -85,6 +86,7 @@ const WORDS: { readonly [Code in keyof Values]?: Words<Code> } = {
 
 /** What is wrong with the command line itself rather than with files. */
 export const USAGE: ReadonlySet<string> = new Set<ProblemCode>([
+  'faces-of-drivers',
   'unclear-inputs',
   'format-of-one',
   'output-not-folder',

@@ -21,6 +21,7 @@ import { openDriver } from './open-driver.js';
 import { checkOutput, createOutput, isVideoOutput } from './output.js';
 import { checkTarget, guardInputs, isClipInput, isPictureName } from './pairs.js';
 import { atMost } from './portrait.js';
+import type { CropChoice } from './told-squares.js';
 
 export type AnimateFacesOptions = Omit<ClipSettings, 'crop' | 'portraits' | 'pasteBack' | 'sideBySide'> &
   EngineChoice &
@@ -32,6 +33,11 @@ export type AnimateFacesOptions = Omit<ClipSettings, 'crop' | 'portraits' | 'pas
     output: string;
     /** `all`, from left to right (default), or these numbers, counted from the left. */
     faces?: FaceSelection;
+    /**
+     * Which face of each driver, counted from the left: one number for each; or, of one driver, one for each face that is animated,
+     * which it then moves by that of its people. In place of `drivingCrop`; default: the largest of each.
+     */
+    drivingFaces?: readonly number[];
   };
 
 export type FacesResult = AnimationResult & {
@@ -50,9 +56,10 @@ const USUAL_RATE = 25;
  *   it was aborted
  */
 export async function animateFaces(options: AnimateFacesOptions): Promise<FacesResult> {
-  const { portrait, drivings, output, faces: selection = 'all', signal, onEvent, ...settings } = options;
+  const { portrait, drivings, drivingFaces, output, faces: selection = 'all', signal, onEvent, ...settings } = options;
   signal?.throwIfAborted();
   guardInputs(output, [portrait, ...drivings]);
+  const asked = askedDrivers(drivings, drivingFaces, settings.drivingCrop);
   await checkTarget(output);
   if (isClipInput(portrait)) {
     const message = `${portrait}: is no single picture, and several faces are animated in one`;
@@ -64,12 +71,10 @@ export async function animateFaces(options: AnimateFacesOptions): Promise<FacesR
   const canvas = atMost(await readPicture(portrait, { onWarning }), settings.size);
   let started = performance.now();
   const found = await faces.faces(portrait, canvas, selection);
-  checkCounts(portrait, found.length, drivings.length);
+  checkCounts(portrait, found.length, asked.length);
 
   await using opened = new Opened();
-  const crop = settings.drivingCrop ?? { kind: 'auto' };
-  const driverOptions = { ...settings, crop, signal };
-  const drivers = await openDrivers(drivings, driverOptions, { faces, tell, onWarning }, opened);
+  const drivers = await openDrivers(asked, { ...settings, signal }, { faces, tell, onWarning }, opened);
   const isStill = drivers.every((driver) => driver.isStill);
   const transparent = settings.background?.kind === 'transparent';
   checkOutput(output, { isOne: isStill, transparent });
@@ -156,25 +161,42 @@ function checkCounts(path: string, faces: number, drivers: number): void {
   throw new DaganError('faces-and-drivers', message, { path, faces, drivers });
 }
 
+/** What drives, and which part of it is looked at; no path where heads only turn. */
+type AskedDriver = { path: string | undefined; crop: CropChoice };
+
+/** @throws DaganError if there are several drivers, and not one face named of each */
+function askedDrivers(
+  paths: readonly string[],
+  faces: readonly number[] | undefined,
+  crop: CropChoice = { kind: 'auto' },
+): AskedDriver[] {
+  if (!faces) return paths.length > 0 ? paths.map((path) => ({ path, crop })) : [{ path: undefined, crop }];
+  if (paths.length !== 1 && paths.length !== faces.length) {
+    const message = `there are ${paths.length} drivers, and a face is named of ${faces.length}; name one of each`;
+    throw new DaganError('faces-of-drivers', message, { drivers: paths.length, faces: faces.length });
+  }
+  return faces.map((face, i) => ({ path: paths[i] ?? paths[0], crop: { kind: 'auto', face } }));
+}
+
 /** Opens what drives. Several get one frame rate: what was asked for, or that of the first with a constant one. */
 async function openDrivers(
-  paths: readonly string[],
-  options: DriverOptions,
+  asked: readonly AskedDriver[],
+  options: Omit<DriverOptions, 'crop'>,
   tools: DriverTools,
   opened: Opened,
 ): Promise<Driver[]> {
-  const open = async (path: string | undefined, frameRate = options.frameRate): Promise<Driver> => {
-    const range = paths.length > 1 && isPictureName(path!) ? { start: undefined, end: undefined } : {};
-    return opened.use(await openDriver(path, { ...options, ...range, frameRate }, tools));
+  const open = async ({ path, crop }: AskedDriver, frameRate = options.frameRate): Promise<Driver> => {
+    const range = asked.length > 1 && isPictureName(path!) ? { start: undefined, end: undefined } : {};
+    return opened.use(await openDriver(path, { ...options, ...range, crop, frameRate }, tools));
   };
   const drivers: Driver[] = [];
-  for (const path of paths.length > 0 ? paths : [undefined]) drivers.push(await open(path));
+  for (const each of asked) drivers.push(await open(each));
   if (drivers.length === 1) return drivers;
   const frameRate = rateOf(drivers);
   const inTime: Driver[] = [];
-  for (const driver of drivers) {
+  for (const [i, driver] of drivers.entries()) {
     const fits = driver.isStill || driver.frameRate === frameRate;
-    inTime.push(fits ? driver : await open(driver.path, frameRate));
+    inTime.push(fits ? driver : await open(asked[i]!, frameRate));
   }
   return inTime;
 }

@@ -114,7 +114,8 @@ export class FaceFinder implements AsyncDisposable {
    */
   clip(clip: Clip, range: ClipRange, options: Options): Promise<FramedClip> {
     const { role = this.#roles.clip } = options;
-    return remember(this.#clips, `${role} ${clip.path}`, () => this.#frameClip(clip, range, options));
+    const number = options.crop.kind === 'auto' ? (options.crop.face ?? '') : ''; // each face of a clip may drive another
+    return remember(this.#clips, `${role} ${number} ${clip.path}`, () => this.#frameClip(clip, range, options));
   }
 
   /**

@@ -41,8 +41,18 @@ const fields = z.strictObject({
   smoothing: amount(0, 1).describe('take trembling out of the motion; default: none'),
   crop: crop.describe("the portrait's square: auto finds the face, none takes the centre, or one in pixels"),
   face: faceNumber.describe('which face of the portrait, counted from the left; default: the largest'),
+  faces: z
+    .union([z.literal('all'), z.array(z.int().min(1).max(1000)).min(1).max(100)])
+    .optional()
+    .describe('several faces at once, all back in the one picture: all, or these, counted from the left'),
   drivingCrop: crop.describe("the driver's square, likewise"),
   drivingFace: faceNumber.describe('which face of the driver, likewise'),
+  drivingFaces: z
+    .array(z.int().min(1).max(1000))
+    .min(1)
+    .max(100)
+    .optional()
+    .describe('with faces: the face of the driver that moves each of them, in their order; default: one moves all'),
   background: z
     .union([
       z.enum(['moving', 'still', 'transparent', 'black', 'white', 'grey', 'green']),
@@ -71,6 +81,21 @@ export const jobOptions = fields
     path: ['sideBySide'],
     error: 'goes with neither pasteBack nor background',
   })
+  .refine(({ faces }) => !Array.isArray(faces) || new Set(faces).size === faces.length, {
+    path: ['faces'],
+    error: 'names a face twice',
+  })
+  .refine(({ faces, crop, face, sideBySide }) => !faces || !(crop || face || sideBySide), {
+    path: ['faces'],
+    error: 'goes with none of crop, face and sideBySide',
+  })
+  .refine(
+    ({ faces, drivingFaces, drivingCrop, drivingFace }) => !drivingFaces || (faces && !drivingCrop && !drivingFace),
+    {
+      path: ['drivingFaces'],
+      error: 'goes with faces, and with neither drivingCrop nor drivingFace',
+    },
+  )
   .refine(({ crop, face }) => face === undefined || (crop ?? 'auto') === 'auto', {
     path: ['face'],
     error: 'goes with crop auto',
@@ -86,9 +111,23 @@ export const jobOptionsSchema = (): object => {
   return schema;
 };
 
-/** Options as the library's settings. */
+/** Options as the library's settings, but for `faces` and `drivingFaces`, which one animation of many has. */
 export function settingsOf(options: JobOptions): ClipSettings {
-  const { format: _, strength, parts, mouth, lids, brows, smile, yaw, pitch, roll, ...rest } = options;
+  const {
+    format: _,
+    faces: _all,
+    drivingFaces: _each,
+    strength,
+    parts,
+    mouth,
+    lids,
+    brows,
+    smile,
+    yaw,
+    pitch,
+    roll,
+    ...rest
+  } = options;
   const { crop, face, drivingCrop, drivingFace, background, ...settings } = rest;
   return {
     ...settings,

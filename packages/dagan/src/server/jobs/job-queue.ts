@@ -3,13 +3,12 @@ import { EventEmitter, on } from 'node:events';
 import { stat } from 'node:fs/promises';
 import { codeOf } from '../../errors.js';
 import { isDiskFull } from '../../media/errors.js';
-import { animateClip } from '../../pipelines/animate-clip.js';
 import type { EngineChoice } from '../../pipelines/choose-engine.js';
 import type { PipelineEvent } from '../../pipelines/events.js';
 import { RequestProblem } from '../problems.js';
 import { isFinished, type Job, type JobError, type JobEvent, type JobProgress, type JobView } from './job.js';
 import { JobFolder } from './job-folder.js';
-import { settingsOf } from './job-options.js';
+import { runJob } from './run-job.js';
 
 export type JobLimits = {
   /** Bytes of one request. */
@@ -242,22 +241,17 @@ export class JobQueue {
   }
 
   async #run(entry: Entry, cancelled: AbortSignal): Promise<void> {
-    const { id, files, options, attempts } = entry.job;
-    const path = (name: string): string => this.folder.place(id, name);
+    const { id, files, attempts } = entry.job;
     const late = AbortSignal.timeout(this.limits.time);
     try {
       const started = new Date().toISOString();
       await this.#change(entry, { state: 'running', started, attempts: attempts + 1, notices: [] });
-      const result = await animateClip({
+      const result = await runJob(entry.job, this.folder, {
         ...this.#options.model,
-        ...settingsOf(options),
-        portrait: path(files.portrait),
-        driving: files.driving === undefined ? entry.job.driving : path(files.driving),
-        output: path(files.result),
         signal: AbortSignal.any([cancelled, late]),
         onEvent: this.#listener(entry),
       });
-      const { size: bytes } = await stat(path(files.result));
+      const { size: bytes } = await stat(this.folder.place(id, files.result));
       await this.#change(entry, { state: 'done', result: { ...result, bytes } });
     } catch (error) {
       // Ctrl-C ends the codec processes too; the signal itself must have been handled before their end is judged.

@@ -1,5 +1,6 @@
 // What a job is: one animation that was asked for over HTTP, from its files to its result.
 import type { AnimationResult } from '../../pipelines/animate-clip.js';
+import type { FacesResult } from '../../pipelines/animate-faces.js';
 import type { Notice } from '../../pipelines/events.js';
 import type { JobOptions } from './job-options.js';
 
@@ -25,7 +26,7 @@ export type Job = {
   attempts: number;
   /** What was told on the way. */
   notices: Pick<Notice, 'type' | 'code' | 'message' | 'values'>[];
-  result?: AnimationResult & { bytes: number };
+  result?: AnimationResult & Partial<Pick<FacesResult, 'faces'>> & { bytes: number };
   error?: JobError;
   /** Names of its files in its folder; there is no driving one where a template of this package drives. */
   files: { portrait: string; driving?: string; result: string };
