@@ -3,7 +3,7 @@ import { nn, type Tensor } from '@dagan/libtorch';
 import type { Keypoints } from '../tensors/keypoint-set.js';
 import { PLANE } from '../tensors/motion-space.js';
 import type { AnimationModel, AttentionMaps, NamedTensorList } from './animation-model.js';
-import { type ModelConfig, sizeMultiple } from './config/config.js';
+import { type ModelConfig, refiningKeypoints, sizeMultiple } from './config/config.js';
 import { DepthNetwork } from './depth-network.js';
 import { type EncodedSource, type Generated, Generator } from './generator.js';
 import { KeypointDetector } from './keypoint-detector.js';
@@ -24,10 +24,11 @@ export class DaGAN extends nn.Module implements AnimationModel {
   constructor(config: ModelConfig) {
     super();
     this.config = config;
-    this.generator = new Generator(config.generator, config.numKeypoints, Object.keys(this.keypointNames).length);
+    const refining = refiningKeypoints(config);
+    this.generator = new Generator(config.generator, config.numKeypoints, refining);
     this.keypointDetector = new KeypointDetector(config.keypointDetector, {
       numKeypoints: config.numKeypoints,
-      estimateJacobian: config.estimateJacobian,
+      withJacobians: config.estimateJacobian ? config.numKeypoints - refining : 0,
       depthGuided: config.depthGuidedKeypoints,
     });
     this.depthNetwork = config.depth ? new DepthNetwork(config.depth) : null;

@@ -5,18 +5,14 @@ import type { Keypoints } from '../tensors/keypoint-set.js';
 import { exactly, matching } from '../tensors/precision.js';
 import { AntiAliasDownsample } from './anti-alias.js';
 import { Hourglass, type HourglassConfig } from './hourglass.js';
-import { keypointsToGaussian, squaredDistances } from './keypoints.js';
+import { keypointsAfter, keypointsToGaussian, squaredDistances } from './keypoints.js';
+import { type Field, refinedByLandmarks } from './landmark-motion.js';
 import { type Contour, openedBy } from './openings.js';
 import { stretchOf } from './stretch.js';
 
 export type DenseMotionConfig = HourglassConfig & {
   /** The motion field is computed at this scale of the picture. */
   scaleFactor: number;
-  /**
-   * Side of the kernels that score motions and what is occluded. Their work grows with the square of the number of keypoints, so that
-   * with many it is a good part of a frame's. Default 7, as published.
-   */
-  maskKernel?: number;
   /** Variance of the keypoints' heatmaps, in units of the [-1, 1] square. */
   keypointVariance: number;
   /**
@@ -27,8 +23,8 @@ export type DenseMotionConfig = HourglassConfig & {
   alignCorners?: boolean;
   /**
    * Whether the motions of keypoints without jacobians share the affine map that takes the driving keypoints nearest to the
-   * source's, so that heads that lean, turn or come nearer are followed between the keypoints as well. Where some keypoints stand on
-   * landmarks of the face it is theirs; the others, on hair and shoulders, are offsets. Default false: offsets alone (Eq. 7).
+   * source's, so that heads that lean, turn or come nearer are followed between the keypoints as well. Default false: offsets
+   * alone (Eq. 7).
    */
   affine?: boolean;
   /**
@@ -43,6 +39,11 @@ export type DenseMotionConfig = HourglassConfig & {
    * network nothing to learn from. Default: as steeply as that of each.
    */
   backgroundFalloff?: number;
+  /**
+   * Keypoints on landmarks of the face stay out of the network, which makes a field of the others. Where a landmark is nearer than this,
+   * on the picture from -1 to 1, the field is that of the landmarks (`refinedByLandmarks`). Default: the network sees all keypoints.
+   */
+  landmarkReach?: number;
   /**
    * How much the occlusion map's score falls with every doubling by which the field stretches the source beyond twice its area. What the
    * map hides is then hidden from a decoder that looks at the moved source, too, and none of its pixels are kept there. Default 0, as
@@ -60,13 +61,15 @@ export type DenseMotionConfig = HourglassConfig & {
 export type DenseMotion = {
   /** Motion mask: how much each sparse motion counts, the background first, [N, K + 1, h, w]; sums to 1 over K + 1. */
   mask: Tensor;
-  /** The source moved by each sparse motion, [N, K + 1, 3, h, w]. */
+  /** The source moved by each sparse motion that the network sees, the background first, [N, K + 1, 3, h, w]. */
   sparseDeformed: Tensor;
   /** Where each driving position comes from in the source, (x, y) in [-1, 1], [N, h, w, 2]. */
   deformation: Tensor;
   /** 1 where the warped source can be used, 0 where it must be painted anew, [N, 1, h, w]; null if not estimated. */
   occlusionMap: Tensor | null;
 };
+
+const KERNEL = 7;
 
 /** Where the square of the distance is below this, nearer than a pixel of 256, a keypoint's say grows no more. */
 const NEAREST = 5e-5;
@@ -81,31 +84,34 @@ export class DenseMotionNetwork extends nn.Module {
   readonly down: AntiAliasDownsample | null;
   readonly #variance: number;
   readonly #alignCorners: boolean;
-  /** How many keypoints, the first ones, share an affine map; 0 if none. */
-  readonly #affine: number;
+  readonly #affine: boolean;
   readonly #maskFalloff: number;
   readonly #backgroundFalloff: number;
   readonly #stretchPenalty: number;
   readonly #contours: readonly Contour[];
+  readonly #landmarkReach: number;
+  /** How many keypoints, the first ones, refine the network's field. */
+  readonly #refining: number;
 
-  constructor(config: DenseMotionConfig, { numKeypoints, numNamed = 0, estimateOcclusionMap }: DenseMotionOptions) {
+  constructor(config: DenseMotionConfig, { numKeypoints, refining = 0, estimateOcclusionMap }: DenseMotionOptions) {
     super();
-    const motions = numKeypoints + 1;
+    const motions = numKeypoints - refining + 1;
     this.hourglass = new Hourglass(motions * (3 + 1), config);
-    const { maskKernel: kernel = 7 } = config;
-    const same = { padding: (kernel - 1) / 2 };
-    this.mask = new nn.Conv2d(this.hourglass.outChannels, motions, kernel, same);
+    const same = { padding: (KERNEL - 1) / 2 };
+    this.mask = new nn.Conv2d(this.hourglass.outChannels, motions, KERNEL, same);
     const { maskFalloff = 0, backgroundFalloff = maskFalloff } = config;
     if (maskFalloff > 0) startBackground(this.mask.bias!, -2 * backgroundFalloff * Math.log(REACH));
-    this.occlusion = estimateOcclusionMap ? new nn.Conv2d(this.hourglass.outChannels, 1, kernel, same) : null;
+    this.occlusion = estimateOcclusionMap ? new nn.Conv2d(this.hourglass.outChannels, 1, KERNEL, same) : null;
     this.down = config.scaleFactor === 1 ? null : new AntiAliasDownsample(3, config.scaleFactor);
     this.#variance = config.keypointVariance;
     this.#alignCorners = config.alignCorners ?? false;
-    this.#affine = config.affine ? numNamed || numKeypoints : 0;
+    this.#affine = config.affine ?? false;
     this.#maskFalloff = maskFalloff;
     this.#backgroundFalloff = backgroundFalloff;
     this.#stretchPenalty = config.stretchPenalty ?? 0;
     this.#contours = config.contours ?? [];
+    this.#landmarkReach = config.landmarkReach ?? 1;
+    this.#refining = refining;
   }
 
   /** The source as this network sees it, [N, 3, H, W] -> [N, 3, h, w]. It depends on the source alone. */
@@ -116,11 +122,12 @@ export class DenseMotionNetwork extends nn.Module {
   /**
    * @param smallSource the result of `shrink`; one source may serve a whole batch of keypoints
    */
-  forward(smallSource: Tensor, driving: Keypoints, source: Keypoints): DenseMotion {
+  forward(smallSource: Tensor, allDriving: Keypoints, allSource: Keypoints): DenseMotion {
+    const [driving, source] = [keypointsAfter(allDriving, this.#refining), keypointsAfter(allSource, this.#refining)];
     const [n, k] = driving.value.shape as [number, number, number];
     const [height, width] = [smallSource.size(2), smallSource.size(3)];
     const motions = exactly(smallSource, () => {
-      const shared = this.#affine > 0 ? linearParts(driving.value, source.value, this.#affine) : null;
+      const shared = this.#affine ? sharedAffine(driving.value, source.value) : null;
       return sparseMotions(driving, source, height, width, shared);
     }); // [N, K + 1, h, w, 2]
     const size = [height, width] as const;
@@ -139,9 +146,16 @@ export class DenseMotionNetwork extends nn.Module {
       const [scores, visible] = this.#heads(features);
       const mask = (this.#maskFalloff ? scores.add(this.#closeness(driving, size)) : scores).softmax(1);
       const deformation = motions.mul(mask.unsqueeze(4)).sum([1]); // [N, h, w, 2]
-      const occlusionMap = visible && this.#occlusionMap(visible, deformation, driving, source);
-      return { mask, sparseDeformed, deformation, occlusionMap };
+      const field = this.#refined({ mask, deformation }, allDriving, allSource);
+      const occlusionMap = visible && this.#occlusionMap(visible, field.deformation, allDriving, allSource);
+      return { ...field, sparseDeformed, occlusionMap };
     });
+  }
+
+  #refined(field: Field, driving: Keypoints, source: Keypoints): Field {
+    if (this.#refining === 0) return field;
+    const landmarks = ({ value }: Keypoints): Tensor => value.narrow(1, 0, this.#refining);
+    return refinedByLandmarks(field, landmarks(driving), landmarks(source), this.#landmarkReach);
   }
 
   /** Scores of inverse distance weighting, 0 for the background: [N, K + 1, h, w]. */
@@ -185,52 +199,42 @@ const withBackground = (maps: Tensor): Tensor => cat([maps.narrow(1, 0, 1).mul(0
 
 export type DenseMotionOptions = {
   numKeypoints: number;
-  /** How many of them, the first ones, stand on landmarks of the face; default 0. */
-  numNamed?: number;
+  /** How many of them, the first ones, refine the network's field; default 0. */
+  refining?: number;
   estimateOcclusionMap: boolean;
 };
 
 /**
  * Motion around every keypoint, driving -> source, with the identity for the background first: [N, K + 1, h, w, 2].
- * First order: T(z) = p_s + J_s J_d^-1 (z - p_d); without jacobians this is the paper's offset p_s - p_d (Eq. 7), or a map A around
- * it, T(z) = p_s + A (z - p_d).
+ * First order: T(z) = p_s + J_s J_d^-1 (z - p_d); without jacobians this is the paper's offset p_s - p_d (Eq. 7), or the
+ * shared map A around it, T(z) = p_s + A (z - p_d).
  *
- * @param linear A of each keypoint, or of all, where they have no jacobians, [N, K or 1, 2, 2]; null for none
+ * @param shared A where keypoints have no jacobians, [N, 2, 2]; null for none
  */
 export function sparseMotions(
   driving: Keypoints,
   source: Keypoints,
   height: number,
   width: number,
-  linear: Tensor | null = null,
+  shared: Tensor | null = null,
 ): Tensor {
   const [n, k] = driving.value.shape as [number, number, number];
   const grid = coordinateGrid(height, width, driving.value).reshape(1, 1, height, width, 2);
   const centre = (points: Tensor): Tensor => points.reshape(-1, k, 1, 1, 2);
   let relative = grid.sub(centre(driving.value)); // [N, K, h, w, 2]
-  const around =
+  const linear =
     driving.jacobian && source.jacobian
       ? source.jacobian.matmul(driving.jacobian.inverse()) // [N, K, 2, 2]
-      : linear;
-  if (around) {
+      : shared?.unsqueeze(1).expand(n, k, 2, 2);
+  if (linear) {
     // Row vectors: z J^T, as one small matrix product per keypoint.
     relative = relative
       .reshape(n, k, height * width, 2)
-      .matmul(around.transpose(2, 3))
+      .matmul(linear.transpose(2, 3))
       .reshape(n, k, height, width, 2);
   }
   const moved = relative.add(centre(source.value));
   return cat([grid.expand(n, 1, height, width, 2), moved], 1);
-}
-
-/** The map that the first `count` keypoints share, and for the others the identity: [N, K, 2] and [N or 1, K, 2] -> [N, K, 2, 2]. */
-function linearParts(driving: Tensor, source: Tensor, count: number): Tensor {
-  const [n, k] = driving.shape as [number, number, number];
-  const first = (points: Tensor): Tensor => points.narrow(1, 0, count);
-  const shared = sharedAffine(first(driving), first(source)).unsqueeze(1).expand(n, count, 2, 2);
-  if (count === k) return shared;
-  const { dtype, device } = shared;
-  return cat([shared, eye(2, { dtype, device }).expand(n, k - count, 2, 2)], 1);
 }
 
 /** How much the shared map is drawn to the identity, as the mean square of keypoints' distances from their middle. */

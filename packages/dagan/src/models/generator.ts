@@ -74,15 +74,15 @@ export class Generator extends nn.Module {
   /** Whether the decoder sees nothing of the moved source where it is occluded. */
   readonly #hides: boolean;
 
-  /** @param numNamed how many keypoints, the first ones, stand on landmarks of the face */
-  constructor(config: GeneratorConfig, numKeypoints: number, numNamed = 0) {
+  /** @param refining how many of the keypoints, the first ones, refine the motion field */
+  constructor(config: GeneratorConfig, numKeypoints: number, refining = 0) {
     super();
     const { blockExpansion, maxFeatures, numDownBlocks, estimateOcclusionMap } = config;
     const channels = Array.from({ length: numDownBlocks + 1 }, (_, i) =>
       Math.min(maxFeatures, blockExpansion * 2 ** i),
     );
     const encoder = () => new nn.ModuleList(channels.slice(1).map((out, i) => new DownBlock(channels[i]!, out)));
-    const keypoints = { numKeypoints, numNamed };
+    const keypoints = { numKeypoints, refining };
     this.denseMotionNetwork = new DenseMotionNetwork(config.denseMotion, { ...keypoints, estimateOcclusionMap });
     this.#grid = { alignCorners: config.denseMotion.alignCorners };
     const { stretchPenalty = 0, contours = [] } = config.denseMotion;

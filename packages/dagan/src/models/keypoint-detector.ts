@@ -1,5 +1,5 @@
 // Depth-guided keypoint detection (Section 3.3, Eq. 6): picture and disparity -> K keypoints and their jacobians.
-import { cat, nn, type Tensor, tidy } from '@dagan/libtorch';
+import { cat, eye, nn, type Tensor, tidy } from '@dagan/libtorch';
 import { coordinateGrid } from '../tensors/grid.js';
 import type { Keypoints } from '../tensors/keypoint-set.js';
 import { exactly, matching } from '../tensors/precision.js';
@@ -15,8 +15,8 @@ export type KeypointDetectorConfig = HourglassConfig & {
 
 export type KeypointDetectorOptions = {
   numKeypoints: number;
-  /** Whether local affine maps (jacobians) are predicted beside the positions. */
-  estimateJacobian: boolean;
+  /** Of how many keypoints, the last ones, local affine maps (jacobians) are predicted beside the positions; those of others are the identity. */
+  withJacobians: number;
   /** Whether the disparity is given beside the picture; without, this is the first-order model's detector. */
   depthGuided: boolean;
 };
@@ -30,20 +30,19 @@ export class KeypointDetector extends nn.Module {
   readonly down: AntiAliasDownsample | null;
   readonly depthGuided: boolean;
   readonly #temperature: number;
+  readonly #withJacobians: number;
 
-  constructor(
-    config: KeypointDetectorConfig,
-    { numKeypoints, estimateJacobian, depthGuided }: KeypointDetectorOptions,
-  ) {
+  constructor(config: KeypointDetectorConfig, { numKeypoints, withJacobians, depthGuided }: KeypointDetectorOptions) {
     super();
     const channels = depthGuided ? 4 : 3;
     this.depthGuided = depthGuided;
     this.predictor = new Hourglass(channels, config);
     this.kp = new nn.Conv2d(this.predictor.outChannels, numKeypoints, KERNEL);
-    this.jacobian = estimateJacobian ? new nn.Conv2d(this.predictor.outChannels, 4 * numKeypoints, KERNEL) : null;
-    if (this.jacobian) startFromIdentity(this.jacobian, numKeypoints);
+    this.jacobian = withJacobians > 0 ? new nn.Conv2d(this.predictor.outChannels, 4 * withJacobians, KERNEL) : null;
+    if (this.jacobian) startFromIdentity(this.jacobian, withJacobians);
     this.down = config.scaleFactor === 1 ? null : new AntiAliasDownsample(channels, config.scaleFactor);
     this.#temperature = config.temperature;
+    this.#withJacobians = withJacobians;
   }
 
   /**
@@ -54,7 +53,7 @@ export class KeypointDetector extends nn.Module {
     const input = this.depthGuided ? cat([image, needDisparity(disparity)], 1) : image; // [N, 4, H, W]
     const features = this.predictor.forward(this.down ? this.down.forward(input) : input); // [N, C, h, w]
     // Where a keypoint is must be exact. The map of jacobians, most of the work, may be in 16 bits: it is averaged.
-    const jacobians = this.jacobian?.forward(features) ?? null; // [N, 4 K, h', w'], h' = h - 6
+    const jacobians = this.jacobian?.forward(features) ?? null; // [N, 4 J, h', w'], h' = h - 6
     return exactly(image, () => this.#keypoints(matching(features, this.kp), jacobians));
   }
 
@@ -68,22 +67,28 @@ export class KeypointDetector extends nn.Module {
       .softmax(2); // [N, K, h' w']
     const grid = coordinateGrid(height, width, heatmap).reshape(height * width, 2);
     const value = heatmap.matmul(grid); // [N, K, 2]
-    return { value, jacobian: jacobians && expectedJacobian(jacobians.to({ dtype: heatmap.dtype }), heatmap) };
+    if (!jacobians) return { value, jacobian: null };
+    const map = jacobians.to({ dtype: heatmap.dtype });
+    const without = k - this.#withJacobians;
+    const found = expectedJacobian(map, heatmap.narrow(1, without, this.#withJacobians)); // [N, J, 2, 2]
+    if (without === 0) return { value, jacobian: found };
+    const identity = eye(2, { dtype: found.dtype, device: found.device }).expand(n, without, 2, 2);
+    return { value, jacobian: cat([identity, found], 1) };
   }
 }
 
-/** Averages a map of 2x2 matrices [N, 4 K, h, w] with the heatmaps as weights -> [N, K, 2, 2]. */
+/** Averages a map of 2x2 matrices [N, 4 J, h, w] with heatmaps [N, J, h w] as weights -> [N, J, 2, 2]. */
 function expectedJacobian(map: Tensor, heatmap: Tensor): Tensor {
-  const [n, k, positions] = heatmap.shape as [number, number, number];
-  const weighted = map.reshape(n, k, 4, positions).mul(heatmap.unsqueeze(2));
-  return weighted.sum([3]).reshape(n, k, 2, 2);
+  const [n, j, positions] = heatmap.shape as [number, number, number];
+  const weighted = map.reshape(n, j, 4, positions).mul(heatmap.unsqueeze(2));
+  return weighted.sum([3]).reshape(n, j, 2, 2);
 }
 
 /** Untrained jacobians are the identity. */
-function startFromIdentity(conv: nn.Conv2d, numKeypoints: number): void {
+function startFromIdentity(conv: nn.Conv2d, count: number): void {
   tidy(() => {
     conv.weight.detach().zero_();
-    const bias = conv.bias!.detach().zero_().reshape(numKeypoints, 4);
+    const bias = conv.bias!.detach().zero_().reshape(count, 4);
     bias.select(1, 0).fill_(1);
     bias.select(1, 3).fill_(1);
   });

@@ -48,3 +48,9 @@ function squaredOffsets(
     along(grid.select(0, 0).select(1, 0), 0).view(batch, count, 1, width),
   ];
 }
+
+/** The keypoints after the first ones: [N, K, ..] -> [N, K - first, ..]. */
+export function keypointsAfter({ value, jacobian }: Keypoints, first: number): Keypoints {
+  const after = (all: Tensor): Tensor => all.narrow(1, first, all.size(1) - first);
+  return { value: after(value), jacobian: jacobian && after(jacobian) };
+}

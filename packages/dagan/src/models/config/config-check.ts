@@ -155,12 +155,12 @@ const modelConfig = fields<ModelConfig>({
     denseMotion: fields({
       ...hourglassChecks,
       scaleFactor: unitFraction,
-      maskKernel: optional(oneOf(3, 5, 7)),
       keypointVariance: positive,
       alignCorners: optional(flag),
       affine: optional(flag),
       maskFalloff: optional(positive),
       backgroundFalloff: optional(positive),
+      landmarkReach: optional(positive),
       stretchPenalty: optional(positive),
       contours: optional(listOf(listOf(wholeNumber(0, 255), 3))),
     }),
@@ -181,8 +181,13 @@ export function checkModelConfig(value: unknown): ModelConfig {
     throw new ConfigError(`semanticKeypoints.${name} must be from 0 to ${numKeypoints - 1}, not ${keypoint}`);
   }
   const named = Object.values(semanticKeypoints);
-  if (generator.denseMotion.affine && Math.max(-1, ...named) >= new Set(named).size) {
-    throw new ConfigError('semanticKeypoints must be the first ones where generator.denseMotion.affine is true');
+  if (generator.denseMotion.landmarkReach !== undefined) {
+    const count = new Set(named).size;
+    if (count === 0 || count === numKeypoints || Math.max(...named) >= count) {
+      throw new ConfigError(
+        'generator.denseMotion.landmarkReach needs semanticKeypoints that are the first ones, and others after them',
+      );
+    }
   }
   const parts = { keypointDetector, generator, 'generator.denseMotion': generator.denseMotion };
   for (const [path, { blockExpansion, maxFeatures }] of Object.entries(parts)) {

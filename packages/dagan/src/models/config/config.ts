@@ -88,6 +88,11 @@ export function modelPreset(name: string): ModelConfig {
   return preset;
 }
 
+/** How many keypoints, the first ones, refine the motion field by what is known of landmarks, instead of being seen by the network. */
+export function refiningKeypoints({ semanticKeypoints = {}, generator }: ModelConfig): number {
+  return generator.denseMotion.landmarkReach === undefined ? 0 : Object.keys(semanticKeypoints).length;
+}
+
 /** Whether frames take over pixels of the moved source. */
 export function keepsPixels({ decoder, keepsPixels: kept = false }: GeneratorConfig): boolean {
   return decoder === 'shuffle' || kept;

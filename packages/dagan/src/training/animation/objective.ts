@@ -14,10 +14,11 @@ import type { ObjectiveTerm, ObjectiveWeights } from '../../losses/objective.js'
 import { perceptualLoss } from '../../losses/perceptual.js';
 import { pixelLoss } from '../../losses/pixel.js';
 import { ImagePyramid, type Pyramid } from '../../losses/pyramid.js';
-import { keepsPixels, type ModelConfig } from '../../models/config/config.js';
+import { keepsPixels, type ModelConfig, refiningKeypoints } from '../../models/config/config.js';
 import type { DaGAN } from '../../models/dagan.js';
 import type { MultiScaleDiscriminator } from '../../models/discriminator.js';
 import type { EncodedSource, Generated, Moved } from '../../models/generator.js';
+import { keypointsAfter } from '../../models/keypoints.js';
 import type { PerceptualNetwork } from '../../models/perceptual/vgg19.js';
 import type { Painted } from '../../models/residual-decoder.js';
 import type { Keypoints } from '../../tensors/keypoint-set.js';
@@ -228,7 +229,9 @@ export class AnimationObjective {
         const moved = this.model.keypointDetector.forward(deformed, this.#disparity(deformed));
         terms.equivarianceValue = equivarianceValueLoss(drivingKeypoints, moved, transform);
         if (weights.equivarianceJacobian > 0) {
-          terms.equivarianceJacobian = equivarianceJacobianLoss(drivingKeypoints, moved, transform);
+          const without = refiningKeypoints(config.model);
+          const [d, t] = [drivingKeypoints, moved].map((keypoints) => keypointsAfter(keypoints, without));
+          terms.equivarianceJacobian = equivarianceJacobianLoss(d!, t!, transform);
         }
       }
       if (weights.keypointDistance > 0) {

@@ -33,17 +33,16 @@ function host(name: ModelName): AnimationTrainingConfig {
 }
 
 /** Keypoints of a starter model that stand on no landmark: they find hair, ears and shoulders, of which the face knows nothing. */
-const FREE_KEYPOINTS = 10;
+const FREE_KEYPOINTS = 15;
 
 /**
- * A model for small processors: all its weights take less than 30 MB in 16 bits, and a frame some 16 GFLOP. Its keypoints are
- * offsets (Eq. 7); most of them stand on landmarks of the face, which share one affine map.
+ * A model for small processors: all its weights take less than 30 MB in 16 bits, and a frame some 16 GFLOP. Free keypoints move the
+ * whole, to the first order; landmarks refine their field on the face.
  */
 function starterModel(wide: ModelConfig): ModelConfig {
   return {
     ...wide,
     numKeypoints: FACE_LANDMARK_NAMES.length + FREE_KEYPOINTS,
-    estimateJacobian: false,
     semanticKeypoints: Object.fromEntries(FACE_LANDMARK_NAMES.map((name, keypoint) => [name, keypoint])),
     depth: wide.depth && { ...wide.depth, width: 0.5, scaleFactor: 0.5 },
     keypointDetector: { ...wide.keypointDetector, blockExpansion: 32, maxFeatures: 256 },
@@ -57,14 +56,10 @@ function starterModel(wide: ModelConfig): ModelConfig {
       attentionPool: 4,
       denseMotion: {
         ...wide.generator.denseMotion,
-        blockExpansion: 24,
-        maxFeatures: 192,
-        maskKernel: 3,
+        blockExpansion: 32,
+        maxFeatures: 256,
         alignCorners: true,
-        affine: true,
-        // Half of a lip: what is next to it may go the other way.
-        keypointVariance: 0.002,
-        maskFalloff: 3,
+        landmarkReach: 0.12,
         stretchPenalty: 3,
         contours: [LIP_RIM.map((name) => FACE_LANDMARK_NAMES.indexOf(name))],
       },
