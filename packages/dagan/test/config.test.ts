@@ -190,5 +190,12 @@ test('a damaged configuration of ours is named by the value that is wrong', () =
   );
   says({ ...dagan, semanticKeypoints: { chin: 15 } }, /semanticKeypoints\.chin must be from 0 to 14, not 15/);
   says({ ...dagan, semanticKeypoints: { chin: -1 } }, /semanticKeypoints\.chin must be a whole number from 0/);
+  const refined = generator({ denseMotion: { ...motion, landmarkReach: 0.12 } });
+  for (const semanticKeypoints of [undefined, { chin: 0, noseTip: 2 }]) {
+    says(
+      { ...refined, semanticKeypoints },
+      /landmarkReach needs semanticKeypoints that are the first ones, and others/,
+    );
+  }
   says(generator({ numDownBlocks: 0 }), /generator\.numDownBlocks must be a whole number from 1 to 5, not 0/);
 });

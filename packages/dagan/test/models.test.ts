@@ -1,7 +1,7 @@
 // The networks' properties, whatever their weights are.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cat, eye, F, noGrad, ones, type Tensor, tensor, tidy, zeros } from '@dagan/libtorch';
+import { cat, eye, F, full, noGrad, ones, type Tensor, tensor, tidy, zeros } from '@dagan/libtorch';
 import {
   AntiAliasDownsample,
   type AttentionForm,
@@ -275,6 +275,57 @@ test(
     assert.ok(farFromGoals(fieldOf(0)) > 0.05, 'an even mask moves all keypoints alike');
     const corner = [...field.select(1, 0).select(1, 0).toFloat32Array()];
     for (const value of corner) assert.ok(Math.abs(value + 1) < 0.02, `${corner}`);
+  }),
+);
+
+test(
+  'landmarks take the field where they are, also to where the network does not see them; elsewhere it is that of the free keypoints',
+  computing(() => {
+    const motion = { ...narrow(MODEL_PRESETS.fomm).generator.denseMotion, alignCorners: true, landmarkReach: 0.12 };
+    using network = new DenseMotionNetwork(motion, {
+      numKeypoints: 5,
+      refining: 3,
+      estimateOcclusionMap: false,
+    }).eval();
+    assert.equal(network.mask.weight.size(0), 3, 'the background and two free keypoints');
+    const landmarks = tensor([
+      [
+        [-0.3, -0.2],
+        [0.3, -0.2],
+        [0, 0.3],
+      ],
+    ]); // [1, 3, 2]
+    const driving = { value: cat([landmarks, zeros([1, 2, 2])], 1), jacobian: eye(2).expand(1, 5, 2, 2) };
+    const source = { value: cat([landmarks.add(0.1), zeros([1, 2, 2])], 1), jacobian: eye(2).expand(1, 5, 2, 2) };
+    const { deformation, mask, sparseDeformed } = network.forward(
+      network.shrink(noise(128, { seed: 3 })),
+      driving,
+      source,
+    );
+    const movedAt = (places: Tensor): Tensor => {
+      const field = F.gridSample(deformation.permute(0, 3, 1, 2), places.unsqueeze(1), { alignCorners: true });
+      return field.squeeze(2).transpose(1, 2).sub(places);
+    };
+    assertClose(movedAt(landmarks), full([1, 3, 2], 0.1), 0.005);
+    const far = tensor([
+      [
+        [-1, -1],
+        [0.9, 0.9],
+      ],
+    ]);
+    assert.ok(movedAt(far).abs().amax().item() < 0.001, 'free keypoints that do not move');
+    assert.deepEqual(
+      [mask.shape, sparseDeformed.shape],
+      [
+        [1, 6, 32, 32],
+        [1, 3, 3, 32, 32],
+      ],
+    );
+    assertClose(mask.sum([1]), ones([1, 32, 32]), 1e-5);
+    const shareAt = (places: Tensor, first: number, count: number): Tensor =>
+      F.gridSample(mask.narrow(1, first, count).sum([1], true), places.unsqueeze(1), { alignCorners: true }).flatten();
+    assert.ok(shareAt(landmarks, 1, 3).amin().item() > 0.99, 'landmarks come after the background');
+    assert.ok(shareAt(far, 1, 3).amax().item() < 0.01);
   }),
 );
 
@@ -592,6 +643,11 @@ test(
     }).eval();
     const { jacobian } = detector.forward(noise(128, { count: 2 }), null);
     assertClose(jacobian!, eye(2).expand(2, 4, 2, 2), 1e-5);
+    using part = new KeypointDetector(config, { numKeypoints: 4, withJacobians: 1, depthGuided: false }).eval();
+    part.jacobian!.bias!.detach().fill_(3);
+    const { jacobian: mixed } = part.forward(noise(128, { count: 2 }), null);
+    assertClose(mixed!.narrow(1, 0, 3), eye(2).expand(2, 3, 2, 2), 1e-5);
+    assertClose(mixed!.narrow(1, 3, 1), full([2, 1, 2, 2], 3), 1e-4);
   }),
 );
 
