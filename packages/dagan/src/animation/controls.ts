@@ -39,7 +39,7 @@ export function checkAngles({ angles }: MotionControls, { dimensions }: MotionSp
 const LANDMARKS_OF: Readonly<Record<Exclude<MotionPart, 'pose'>, readonly string[]>> = {
   mouth: [
     ...['upperLip', 'lowerLip', 'rightMouthCorner', 'leftMouthCorner', 'chin', 'upperLipRim', 'lowerLipRim'],
-    ...bothSides('UpperLip', 'LowerLip', 'UpperLipRim', 'LowerLipRim', 'Jaw', 'Cheek'),
+    ...bothSides('UpperLip', 'LowerLip', 'UpperLipRim', 'LowerLipRim', 'Jaw', 'JawCorner', 'Cheek'),
   ],
   eyes: bothSides('UpperLid', 'LowerLid'),
   brows: bothSides('Brow', 'InnerBrow'),

@@ -3,12 +3,16 @@
 import { cat, type Tensor } from '@dagan/libtorch';
 import { coordinateGrid } from '../tensors/grid.js';
 import { squaredDistances } from './keypoints.js';
+import { sharedAffine } from './shared-affine.js';
 
 /** Where the square of the distance is below this, nearer than a pixel of 256, a landmark's say grows no more. */
 const NEAREST = 5e-5;
 
-/** A landmark's say falls with this power of the square of the distance. */
+/** A landmark's say against another's falls with this power of the square of the distance, */
 const FALLOFF = 3;
+
+/** and that of all landmarks against the field of the free keypoints with this one: there the two need not agree. */
+const GENTLER = 1.5;
 
 /** A field, and what share each motion has in it. */
 export type Field = {
@@ -19,8 +23,9 @@ export type Field = {
 };
 
 /**
- * Inverse distance weighting (Shepard, "A two-dimensional interpolation function for irregularly-spaced data", 1968) of the offsets of
- * L landmarks, by d^-6, against a field that has the say of a landmark at the distance `reach`.
+ * Inverse distance weighting (Shepard, "A two-dimensional interpolation function for irregularly-spaced data", 1968) of the motions of
+ * L landmarks, by d^-6, and of all of them against a field that has the say of a landmark at the distance `reach`, by d^-3. Landmarks share the affine map A that
+ * they undergo together: around one that went from s to d, T(z) = s + A (z - d).
  *
  * @param field of free keypoints
  * @param driving landmarks, [N, L, 2]
@@ -34,21 +39,22 @@ export function refinedByLandmarks(
   reach: number,
 ): Field {
   const [n, height, width] = deformation.shape as [number, number, number];
-  const count = driving.size(1);
-  const near = squaredDistances({ value: driving }, [height, width]).add(NEAREST).log().mul(-FALLOFF); // [N, L, h, w]
-  const far = near
-    .narrow(1, 0, 1)
-    .mul(0)
-    .add(-2 * FALLOFF * Math.log(reach)); // [N, 1, h, w]
-  const shares = cat([far, near], 1).softmax(1);
-  const [others, ofLandmarks] = [shares.narrow(1, 0, 1), shares.narrow(1, 1, count)];
-  const offsets = source.sub(driving); // [N, L, 2]
+  const scores = squaredDistances({ value: driving }, [height, width]).add(NEAREST).log().mul(-FALLOFF); // [N, L, h, w]
+  const together = scores.exp().sum([1], true).log(); // [N, 1, h, w]
+  const others = together
+    .mul(-GENTLER / FALLOFF)
+    .sub(2 * GENTLER * Math.log(reach))
+    .sigmoid(); // [N, 1, h, w]
+  const ofLandmarks = scores.softmax(1).mul(others.neg().add(1)); // [N, L, h, w]
+  const linear = sharedAffine(driving, source).transpose(1, 2); // [N, 2, 2], for rows
+  const offsets = source.sub(driving.matmul(linear)); // [N, L, 2]
   const moved = ofLandmarks.flatten(2).transpose(1, 2).matmul(offsets).reshape(n, height, width, 2);
-  const grid = coordinateGrid(height, width, deformation); // [h, w, 2]
-  const kept = deformation.sub(grid).mul(others.permute(0, 2, 3, 1)); // [N, h, w, 2]
+  const grid = coordinateGrid(height, width, deformation).reshape(height * width, 2);
+  const turned = grid.matmul(linear).reshape(n, height, width, 2);
+  const kept = deformation.sub(turned).mul(others.permute(0, 2, 3, 1)); // [N, h, w, 2]
   const shared = mask.mul(others); // [N, F + 1, h, w]
   return {
     mask: cat([shared.narrow(1, 0, 1), ofLandmarks, shared.narrow(1, 1, mask.size(1) - 1)], 1),
-    deformation: kept.add(moved).add(grid),
+    deformation: kept.add(moved).add(turned),
   };
 }

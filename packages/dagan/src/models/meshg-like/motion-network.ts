@@ -4,7 +4,7 @@ import { cat, nn, noGrad, type Tensor } from '@dagan/libtorch';
 import { coordinateGrid } from '../../tensors/grid.js';
 import { exactly, matching, widened } from '../../tensors/precision.js';
 import { UpBlock } from '../blocks.js';
-import { sharedAffine } from '../dense-motion.js';
+import { sharedAffine } from '../shared-affine.js';
 import type { FaceMesh } from './face-mesh.js';
 
 export type MeshMotionConfig = {
