@@ -157,6 +157,51 @@ test('jacobians take part in the strength: at none the portrait keeps its own', 
   assert.deepEqual([next(0), next(0.5), next(1)], [3, 4.5, 6]);
 });
 
+/** Keypoints turned about a point by an angle. */
+function turned({ value }: KeypointSet, angle: number, [x, y]: readonly [number, number]): KeypointSet {
+  const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+  const result = value.map((_, i) => {
+    const [u, v] = [value[i & ~1]! - x, value[i | 1]! - y];
+    return i % 2 === 0 ? x + cos * u - sin * v : y + sin * u + cos * v;
+  });
+  return { value: result, jacobian: null };
+}
+
+/** A face with two keypoints more that have no name. */
+const withMore = ({ value }: KeypointSet, hair: readonly number[], shoulder: readonly number[]): KeypointSet => ({
+  value: Float32Array.from([...value, ...hair, ...shoulder]),
+  jacobian: null,
+});
+
+test('a larger head leans as the driver does, in its own shape; its hair goes along, its shoulders stay, told or not', () => {
+  const [hair, shoulder] = [
+    [0.1, -0.7],
+    [0.5, 0.9],
+  ];
+  const reference = withMore(face(), hair, shoulder);
+  const leaning = turned(reference, 0.4, [0, 0.6]).value;
+  const told = { value: leaning.slice(), jacobian: null };
+  told.value.set(shoulder, leaning.length - 2);
+  const untold = { value: leaning.slice(), jacobian: null };
+  untold.value.fill(Number.NaN, leaning.length - 4);
+  const portrait: KeypointSet = { value: reference.value.map((x) => 1.3 * x), jacobian: null };
+  const expected = turned(portrait, 0.4, [0, 0]).value;
+  for (const driving of [told, untold]) {
+    const set = new MotionTransfer(portrait, { reference, names }).next(driving);
+    const from = (values: Float32Array, keypoint: number): number[] => {
+      const nose = 2 * names.noseTip!;
+      return [0, 1].map((axis) => values[2 * keypoint + axis]! - values[nose + axis]!);
+    };
+    const last = leaning.length / 2 - 1;
+    for (let keypoint = 0; keypoint < last; keypoint++) {
+      const [own, right] = [from(set.value, keypoint), from(expected, keypoint)];
+      for (const axis of [0, 1] as const) near(own[axis]!, right[axis]!, 0.03);
+    }
+    near(set.value[2 * last]!, 1.3 * shoulder[0]!, 0.03);
+    near(set.value[2 * last + 1]!, 1.3 * shoulder[1]!, 0.03);
+  }
+});
+
 test('what closes the eyes of a driver closes those of a portrait whose eyes are smaller or larger', () => {
   const closed: Places = { leftUpperLid: [0.2, -0.075], rightUpperLid: [-0.2, -0.075] };
   for (const height of [0.04, 0.09]) {

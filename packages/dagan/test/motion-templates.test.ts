@@ -89,17 +89,24 @@ test('between frames that do not show the face nothing is made up', () => {
 });
 
 test('keypoints find their places in another model by their names, or the template is refused', async () => {
-  const template = walk(2, {
-    names: { a: 0, b: 1 },
-    reference: { value: Float32Array.of(1, 2, 3, 4), jacobian: null },
-  });
+  const names = { noseTip: 0, rightTemple: 1, leftTemple: 2, forehead: 3, chin: 4 };
+  const numbers = Float32Array.from({ length: 10 }, (_, i) => i);
+  const template = walk(2, { names, reference: { value: numbers, jacobian: null } });
   const frames = template.frames.map((frame) => ({ ...frame, keypoints: template.reference }));
-  const user = { count: 2, hasJacobians: false, names: { b: 0, a: 1 }, model: 'other' };
+  const other = { noseTip: 4, rightTemple: 1, leftTemple: 2, forehead: 3, chin: 0 };
+  const user = { count: 5, hasJacobians: false, names: other, model: 'other' };
   const fitting = templateFor({ ...template, frames }, user)!;
-  assert.deepEqual([...fitting.reference.value], [3, 4, 1, 2]);
-  assert.deepEqual([...fitting.frames[1]!.keypoints.value], [3, 4, 1, 2]);
-  assert.equal(templateFor({ ...template, frames }, { ...user, count: 3 }), undefined, 'a keypoint without a name');
-  assert.equal(templateFor({ ...template, frames }, { ...user, hasJacobians: true }), undefined);
+  assert.deepEqual([...fitting.reference.value], [8, 9, 2, 3, 4, 5, 6, 7, 0, 1]);
+  assert.deepEqual([...fitting.frames[1]!.keypoints.value], [8, 9, 2, 3, 4, 5, 6, 7, 0, 1]);
+  const larger = templateFor({ ...template, frames }, { ...user, count: 6, hasJacobians: true })!.reference;
+  assert.deepEqual(
+    [...larger.value.subarray(8)],
+    [0, 1, Number.NaN, Number.NaN],
+    'of a keypoint without a name nothing',
+  );
+  assert.deepEqual([...larger.jacobian!.subarray(20)], [1, 0, 0, 1]);
+  const { chin: _, ...withoutChin } = other;
+  assert.equal(templateFor({ ...template, frames }, { ...user, names: withoutChin }), undefined);
   const made = { ...template, frames, names: {}, model: 'this' };
   assert.equal(templateFor(made, { ...user, names: {}, model: 'this' }), made);
   assert.equal(templateFor(made, { ...user, names: {} }), undefined, 'another model without names');

@@ -2,8 +2,9 @@
 // expression, with a driver or without one. With named keypoints all of it is arithmetic on them.
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import type { MotionSpace } from '../tensors/motion-space.js';
-import { affineBetween, carried, type Point } from './affine.js';
+import { type Affine, affineBetween, middleOf, type Point } from './affine.js';
 import { choosesAngles, type HeadAngles } from './free-view.js';
+import { pointAt as at, headPoints, headShares, wayOf } from './head-share.js';
 import type { KeypointNames } from './mesh-keypoints.js';
 
 /** Parts whose motion has a strength of its own: 1 as the driver, 0 none, 2 twice as much. */
@@ -49,9 +50,6 @@ const PART_OF = new Map(
   MOTION_PARTS.flatMap((part) => (part === 'pose' ? [] : LANDMARKS_OF[part].map((name) => [name, part] as const))),
 );
 
-/** Landmarks that only the head moves. */
-const HEAD = ['noseTip', 'rightTemple', 'leftTemple', 'forehead'] as const;
-
 /** Values of landmarks of both sides of the face, by the name without the side. */
 function ofBothSides<Value>(values: Readonly<Record<string, Value>>): Record<string, Value> {
   return Object.fromEntries(
@@ -63,8 +61,6 @@ function ofBothSides<Value>(values: Readonly<Record<string, Value>>): Record<str
 function bothSides(...names: readonly string[]): string[] {
   return names.flatMap((name) => [`right${name}`, `left${name}`]);
 }
-
-const at = (value: Float32Array, keypoint: number): Point => [value[2 * keypoint]!, value[2 * keypoint + 1]!];
 
 /** What has names, and what a model without names cannot do. @throws TypeError that says it */
 export function checkControls({ parts = {}, retarget = {} }: MotionControls, names: KeypointNames): void {
@@ -85,7 +81,11 @@ export function checkControls({ parts = {}, retarget = {} }: MotionControls, nam
  * left of each keypoint's way is its part's expression. Lids move in proportion to how far the portrait's eyes are open, so that what
  * closes the driver's closes these.
  *
- * @param portrait its keypoints, which tell how far its eyes are open
+ * The head's map is applied about the portrait's head, not the driver's: a driver who leans makes a portrait lean whose head is larger
+ * or elsewhere in the picture, without pulling it out of shape. Keypoints without a name take part in it as far as they have gone
+ * along with the driver's head.
+ *
+ * @param portrait its keypoints, which also tell how far its eyes are open
  */
 export function controlledMotion(
   portrait: Float32Array,
@@ -96,23 +96,26 @@ export function controlledMotion(
 ): Float32Array {
   const way = driving.map((value, i) => value - reference[i]!);
   const pose = strength * (parts.pose ?? 1);
-  if (!HEAD.every((name) => names[name] !== undefined)) return way.map((value) => pose * value);
-  const head = HEAD.map((name) => names[name]!);
-  const carry = affineBetween(
-    head.map((keypoint) => at(reference, keypoint)),
-    head.map((keypoint) => at(driving, keypoint)),
-  );
+  const [before, after, head] = [reference, driving, portrait].map((value) => headPoints(value, names));
+  if (!before || !after || !head) return way.map((value) => pose * value);
+  const carry = affineBetween(before, after);
+  const about = middleOf(head);
+  const carryPortrait: Affine = {
+    ...carry,
+    from: about,
+    to: [about[0] + carry.to[0] - carry.from[0], about[1] + carry.to[1] - carry.from[1]],
+  };
   const partOf = new Map(Object.entries(names).map(([name, keypoint]) => [keypoint, PART_OF.get(name)]));
+  const shares = headShares(reference, driving, names, carry);
   const lids = lidScales(portrait, reference, names);
   const result = new Float32Array(way.length);
   for (let keypoint = 0; keypoint < way.length / 2; keypoint++) {
-    const from = at(reference, keypoint);
-    const withHead = carried(carry, from);
+    const [byHead, gone, share] = [wayOf(carry, at(reference, keypoint)), at(way, keypoint), shares[keypoint]!];
+    const portraitByHead = wayOf(carryPortrait, at(portrait, keypoint));
     const part = partOf.get(keypoint);
     const own = part ? strength * (parts[part] ?? 1) * (lids.get(keypoint) ?? 1) : pose;
     for (const axis of [0, 1] as const) {
-      const byHead = withHead[axis] - from[axis];
-      result[2 * keypoint + axis] = pose * byHead + own * (way[2 * keypoint + axis]! - byHead);
+      result[2 * keypoint + axis] = pose * share * portraitByHead[axis] + own * (gone[axis] - share * byHead[axis]);
     }
   }
   return result;

@@ -1,6 +1,7 @@
 // The motion of a clip without its pictures: keypoints, times, and which frame motion is measured from. A template drives any
 // portrait without a network having to look at frames, forwards, backwards, slowed or again and again.
 import type { KeypointSet } from '../tensors/keypoint-set.js';
+import { headPoints } from './head-share.js';
 import type { KeypointNames } from './mesh-keypoints.js';
 import { between } from './motion.js';
 
@@ -123,25 +124,27 @@ export type TemplateUser = {
 };
 
 /** What is said, after the template's name, where it cannot move the keypoints of a model. */
-export const OTHER_MODEL = 'was made with another model, and not all keypoints of this one have names that it knows';
+export const OTHER_MODEL = 'was made with another model, and this one has no keypoints with names that it knows';
 
 /**
- * The template with the keypoints of a model: as it is for the model that it was made with, else by their names. Undefined if
- * it cannot move them.
+ * The template with the keypoints of a model: as it is for the model that it was made with, else by their names. Of keypoints that it
+ * does not know it tells nothing: they are not numbers, and go along with the head (`withUntold`). Undefined if it does not even know
+ * how the head moves.
  */
 export function templateFor(template: MotionTemplate, user: TemplateUser): MotionTemplate | undefined {
   const { value, jacobian } = template.reference;
   const fits = value.length === 2 * user.count && (jacobian !== null) === user.hasJacobians;
   if (fits && template.model === user.model && template.model !== undefined) return template;
-  const places = Object.entries(user.names).flatMap(([name, keypoint]) => {
+  const shared = Object.entries(user.names).flatMap(([name, keypoint]) => {
     const from = template.names[name];
-    return from === undefined ? [] : [[keypoint, from] as const];
+    return from === undefined ? [] : [{ name, keypoint, from }];
   });
-  if (user.hasJacobians || places.length !== user.count) return undefined;
+  const known = Object.fromEntries(shared.map(({ name, from }) => [name, from]));
+  if (!headPoints(value, known) || known.chin === undefined) return undefined;
   const moved = ({ value: given }: KeypointSet): KeypointSet => {
-    const result = new Float32Array(2 * user.count);
-    for (const [to, from] of places) result.set(given.subarray(2 * from, 2 * from + 2), 2 * to);
-    return { value: result, jacobian: null };
+    const result = new Float32Array(2 * user.count).fill(Number.NaN);
+    for (const { keypoint, from } of shared) result.set(given.subarray(2 * from, 2 * from + 2), 2 * keypoint);
+    return { value: result, jacobian: user.hasJacobians ? identities(user.count) : null };
   };
   return {
     ...{ ...template, names: user.names, model: user.model },
@@ -149,3 +152,7 @@ export function templateFor(template: MotionTemplate, user: TemplateUser): Motio
     frames: template.frames.map((frame) => ({ ...frame, keypoints: moved(frame.keypoints) })),
   };
 }
+
+/** Jacobians of keypoints around which nothing turns: [K, 2, 2]. */
+const identities = (count: number): Float32Array =>
+  Float32Array.from({ length: 4 * count }, (_, i) => (i % 4 === 0 || i % 4 === 3 ? 1 : 0));

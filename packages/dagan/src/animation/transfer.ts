@@ -5,6 +5,7 @@ import { type MotionSpace, PLANE } from '../tensors/motion-space.js';
 import { controlledMotion, type MotionControls } from './controls.js';
 import { convexHullVolume } from './convex-hull.js';
 import { choosesAngles, inShapeOf, withAngles } from './free-view.js';
+import { withUntold } from './head-share.js';
 import { withBoundedGrowth } from './head-size.js';
 import type { KeypointNames } from './mesh-keypoints.js';
 
@@ -116,7 +117,8 @@ export function transferKeypoints(
 ): KeypointSet {
   const [driving, first] = [inShapeOf(source, found), inShapeOf(source, reference)];
   const relative = options.motion === 'relative';
-  const moved = relative ? repeated(source, driving, first, options) : driving;
+  const told = relative ? repeated(source, driving, first, options) : driving;
+  const moved = { ...told, value: withUntold(told.value, source.value, options.names ?? {}) };
   const [own, now, then] = [source, driving, first].map(({ head }) => head);
   const { controls: { angles, strength = 1, parts = {} } = {}, adaptScale, space } = options;
   if (!angles || !own || !now || !then || !choosesAngles(angles)) return moved;
@@ -141,7 +143,7 @@ function repeated(
   { adaptScale, mostGrowth = adaptScale ? MOST_ADAPTED : 1, controls = {}, names = {}, space = PLANE }: TransferOptions,
 ): KeypointSet {
   const inPlane = space.dimensions === 2 && space.matrices === 'jacobians';
-  const driving = inPlane ? withBoundedGrowth(found, reference, mostGrowth) : found;
+  const driving = inPlane ? withBoundedGrowth(found, reference, mostGrowth, names) : found;
   const scale = adaptScale ? movementScale(source, reference, space) : 1;
   const way = controlledMotion(source.value, reference.value, driving.value, controls, names);
   const value = source.value.map((x, i) => x + scale * way[i]!);
