@@ -9,7 +9,8 @@ import { MadeUpExpressions } from '../packages/dagan/dist/src/data/portraits/mad
 import { rotationOf } from '../packages/dagan/dist/src/data/portraits/moving-portrait.js';
 import { TRAINING_FRAME } from '../packages/dagan/dist/src/faces/framing.js';
 import { FACE_LANDMARK_NAMES, FACE_LANDMARKS } from '../packages/dagan/dist/src/faces/landmarks.js';
-import { MOTION_ENDING, writeMotion } from '../packages/dagan/dist/src/pipelines/motion-file.js';
+import { writeMotion } from '../packages/dagan/dist/src/pipelines/motion-file.js';
+import { MOTION_ENDING } from '../packages/dagan/dist/src/pipelines/motion-format.js';
 
 const RATE = 25;
 

@@ -330,39 +330,6 @@ test(
 );
 
 test(
-  'the background may compete more gently with all keypoints than they do with one another',
-  computing(() => {
-    const motion = { ...narrow(MODEL_PRESETS.fomm).generator.denseMotion, maskFalloff: 3, alignCorners: true };
-    const places = tensor([
-      [
-        [-0.1, 0],
-        [0.1, 0],
-      ],
-    ]); // [1, 2, 2]
-    const sharesOf = (backgroundFalloff: number | undefined, x: number, y: number): number[] => {
-      using network = new DenseMotionNetwork(
-        { ...motion, backgroundFalloff },
-        { numKeypoints: 2, estimateOcclusionMap: false },
-      ).eval();
-      for (const learned of [network.mask.weight, network.mask.bias!.narrow(0, 1, 2)]) learned.detach().zero_();
-      const keypoints = { value: places, jacobian: null };
-      const { mask } = network.forward(network.shrink(noise(128, { seed: 3 })), keypoints, keypoints); // [1, 3, 64, 64]
-      return [...F.gridSample(mask, tensor([[[[x, y]]]]), { alignCorners: true }).toFloat32Array()];
-    };
-    const [steep, alike, gentle] = [undefined, 3, 0.75].map((falloff) => sharesOf(falloff, -0.05, 0.2));
-    assert.deepEqual(alike, steep, 'as each keypoint falls, unless told otherwise');
-    const ratio = ([, first, second]: number[]): number => first! / second!;
-    assert.ok(Math.abs(ratio(gentle!) / ratio(steep!) - 1) < 0.02, 'keypoints share as before');
-    // Twice as far as where it began to win, the background has (d / d0)^(2 falloff) times their say.
-    const far = (falloff: number): number => {
-      const [background, first, second] = sharesOf(falloff, 0, 0.9);
-      return background! / (first! + second!);
-    };
-    assert.ok(far(3) > 200 && far(0.75) > 2 && far(0.75) < 8, `${far(3)}, ${far(0.75)}`);
-  }),
-);
-
-test(
   'a field that moves nothing, or all alike, stretches nothing, up to its borders; one that spreads the source fourfold, by a doubling more',
   computing(() => {
     const identity = coordinateGrid(8, 12, { dtype: 'float32', device: 'cpu' }).unsqueeze(0); // [1, 8, 12, 2]

@@ -35,12 +35,6 @@ export type DenseMotionConfig = HourglassConfig & {
    */
   maskFalloff?: number;
   /**
-   * How steeply the say of all keypoints together falls with their distance, against that of the background: as `d^(-2
-   * backgroundFalloff)`. Where hair ends and what is behind it begins is seen in the picture; a prior that is too sure of it leaves the
-   * network nothing to learn from. Default: as steeply as that of each.
-   */
-  backgroundFalloff?: number;
-  /**
    * Keypoints on landmarks of the face stay out of the network, which makes a field of the others. Where a landmark is nearer than this,
    * on the picture from -1 to 1, the field is that of the landmarks (`refinedByLandmarks`). Default: the network sees all keypoints.
    */
@@ -87,7 +81,6 @@ export class DenseMotionNetwork extends nn.Module {
   readonly #alignCorners: boolean;
   readonly #affine: boolean;
   readonly #maskFalloff: number;
-  readonly #backgroundFalloff: number;
   readonly #stretchPenalty: number;
   readonly #contours: readonly Contour[];
   readonly #landmarkReach: number;
@@ -100,15 +93,14 @@ export class DenseMotionNetwork extends nn.Module {
     this.hourglass = new Hourglass(motions * (3 + 1), config);
     const same = { padding: (KERNEL - 1) / 2 };
     this.mask = new nn.Conv2d(this.hourglass.outChannels, motions, KERNEL, same);
-    const { maskFalloff = 0, backgroundFalloff = maskFalloff } = config;
-    if (maskFalloff > 0) startBackground(this.mask.bias!, -2 * backgroundFalloff * Math.log(REACH));
+    const { maskFalloff = 0 } = config;
+    if (maskFalloff > 0) startBackground(this.mask.bias!, -2 * maskFalloff * Math.log(REACH));
     this.occlusion = estimateOcclusionMap ? new nn.Conv2d(this.hourglass.outChannels, 1, KERNEL, same) : null;
     this.down = config.scaleFactor === 1 ? null : new AntiAliasDownsample(3, config.scaleFactor);
     this.#variance = config.keypointVariance;
     this.#alignCorners = config.alignCorners ?? false;
     this.#affine = config.affine ?? false;
     this.#maskFalloff = maskFalloff;
-    this.#backgroundFalloff = backgroundFalloff;
     this.#stretchPenalty = config.stretchPenalty ?? 0;
     this.#contours = config.contours ?? [];
     this.#landmarkReach = config.landmarkReach ?? 1;
@@ -161,11 +153,7 @@ export class DenseMotionNetwork extends nn.Module {
 
   /** Scores of inverse distance weighting, 0 for the background: [N, K + 1, h, w]. */
   #closeness(driving: Keypoints, size: readonly [number, number]): Tensor {
-    const scores = squaredDistances(driving, size).add(NEAREST).log().mul(-this.#maskFalloff); // [N, K, h, w]
-    const gentler = 1 - this.#backgroundFalloff / this.#maskFalloff;
-    if (gentler === 0) return withBackground(scores);
-    const together = scores.exp().sum([1], true).log(); // [N, 1, h, w]
-    return withBackground(scores.sub(together.mul(gentler)));
+    return withBackground(squaredDistances(driving, size).add(NEAREST).log().mul(-this.#maskFalloff));
   }
 
   /** The occlusion map from its scores, less where the source cannot have what the field brings: [N, 1, h, w]. */

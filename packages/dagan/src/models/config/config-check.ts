@@ -159,7 +159,6 @@ const modelConfig = fields<ModelConfig>({
       alignCorners: optional(flag),
       affine: optional(flag),
       maskFalloff: optional(positive),
-      backgroundFalloff: optional(positive),
       landmarkReach: optional(positive),
       stretchPenalty: optional(positive),
       contours: optional(listOf(listOf(wholeNumber(0, 255), 3))),
