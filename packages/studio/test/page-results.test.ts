@@ -183,7 +183,7 @@ test('a template of the user’s drives, a damaged one is named; another model t
     .selectOption('tiny');
   await page.locator('.engine[title=tiny]').waitFor();
   await animate(); // portrait and template are still there
-  await page.getByText(/mine: was made with another model, and not all keypoints of this one have names/).waitFor();
+  await page.getByText(/mine: was made with another model, and this one has no keypoints with names/).waitFor();
   await chooseDriver('short.mp4');
   await facts(2).getByText(`${SHORT} frames`).waitFor();
   await page.getByRole('button', { name: 'nod' }).click();
