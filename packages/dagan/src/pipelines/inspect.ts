@@ -21,6 +21,7 @@ const ATTENTION_STEP = 256;
  * [1, K + 1, h, w]; `sparse_deformed` [1, K + 1, 3, h, w]; `deformation` [1, h, w, 2]; `occlusion_map` [1, 1, h, w];
  * `kept_pixels` [1, 1, H, W]; `source_feature_every8`, `warped_feature_every8`, `refined_feature_every8` [1, C / 8, h, w];
  * `attention_rows_every256` [1, h w / 256, h w]. Other systems have tensors of other names, those of their own published code.
+ * Landmarks that refine the field (`landmarkReach`) are in `mask`, but not in `sparse_deformed`: the network does not see them.
  * What a model does not have is not there; nor is what the engine does not
  * give (`Inspection.tensors`).
  *
