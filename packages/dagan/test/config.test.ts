@@ -191,6 +191,10 @@ test('a damaged configuration of ours is named by the value that is wrong', () =
   says({ ...dagan, semanticKeypoints: { chin: 15 } }, /semanticKeypoints\.chin must be from 0 to 14, not 15/);
   says({ ...dagan, semanticKeypoints: { chin: -1 } }, /semanticKeypoints\.chin must be a whole number from 0/);
   const refined = generator({ denseMotion: { ...motion, landmarkReach: 0.12 } });
+  says(
+    generator({ denseMotion: { ...motion, lids: [[0, 1, 2, 3]] } }),
+    /denseMotion\.lids must be of keypoints with names, and needs landmarkReach/,
+  );
   for (const semanticKeypoints of [undefined, { chin: 0, noseTip: 2 }]) {
     says(
       { ...refined, semanticKeypoints },

@@ -20,6 +20,7 @@ import {
   publishedName,
   sparseMotions,
 } from '../src/models/index.js';
+import { type Lids, refinedByLandmarks } from '../src/models/landmark-motion.js';
 import { openedBy } from '../src/models/openings.js';
 import type { ResidualDecoder } from '../src/models/residual-decoder.js';
 import { sharedAffine } from '../src/models/shared-affine.js';
@@ -326,6 +327,33 @@ test(
       F.gridSample(mask.narrow(1, first, count).sum([1], true), places.unsqueeze(1), { alignCorners: true }).flatten();
     assert.ok(shareAt(landmarks, 1, 3).amin().item() > 0.9, 'landmarks come after the background');
     assert.ok(shareAt(far, 1, 3).amax().item() < 0.01);
+  }),
+);
+
+test(
+  'lids that close meet in a seam: above it is what was above the eye, below it what was below',
+  computing(() => {
+    const eye = (open: number): Tensor =>
+      tensor([
+        [
+          [0, -open],
+          [0, open],
+          [-0.15, 0],
+          [0.15, 0],
+        ],
+      ]); // [1, 4, 2]: upper and lower lid, corners
+    const still = { mask: ones([1, 2, 64, 64]).div(2), deformation: coordinateGrid(64, 64).unsqueeze(0) };
+    const seenAt = (y: number, lids: readonly Lids[]): number => {
+      const { deformation } = refinedByLandmarks(still, eye(0), eye(0.06), 0.12, lids);
+      const at = tensor([[[[0, y]]]]);
+      return F.gridSample(deformation.permute(0, 3, 1, 2), at, { alignCorners: true })
+        .flatten()
+        .toFloat32Array()[1]!;
+    };
+    const lids: Lids = [0, 1, 2, 3];
+    assert.ok(seenAt(-0.03, [lids]) < -0.055, `${seenAt(-0.03, [lids])}`);
+    assert.ok(seenAt(0.03, [lids]) > 0.055, `${seenAt(0.03, [lids])}`);
+    assert.ok(Math.abs(seenAt(0.03, [])) < 0.05, `by distance alone the eye shows: ${seenAt(0.03, [])}`);
   }),
 );
 

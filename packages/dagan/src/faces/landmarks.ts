@@ -73,6 +73,12 @@ export const LIP_RIM: readonly FaceLandmark[] = [
   'rightLowerLip',
 ];
 
+/** Of each eye both lids, and its corners from the picture's left to its right. */
+export const LIDS: readonly (readonly FaceLandmark[])[] = [
+  ['rightUpperLid', 'rightLowerLid', 'rightOuterEyeCorner', 'rightInnerEyeCorner'],
+  ['leftUpperLid', 'leftLowerLid', 'leftInnerEyeCorner', 'leftOuterEyeCorner'],
+];
+
 /** All names. */
 export const FACE_LANDMARK_NAMES = Object.keys(FACE_LANDMARKS) as readonly FaceLandmark[];
 

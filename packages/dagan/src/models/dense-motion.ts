@@ -6,7 +6,7 @@ import { exactly, matching } from '../tensors/precision.js';
 import { AntiAliasDownsample } from './anti-alias.js';
 import { Hourglass, type HourglassConfig } from './hourglass.js';
 import { keypointsAfter, keypointsToGaussian, squaredDistances } from './keypoints.js';
-import { type Field, refinedByLandmarks } from './landmark-motion.js';
+import { type Field, type Lids, refinedByLandmarks } from './landmark-motion.js';
 import { type Contour, openedBy } from './openings.js';
 import { sharedAffine } from './shared-affine.js';
 import { stretchOf } from './stretch.js';
@@ -39,6 +39,8 @@ export type DenseMotionConfig = HourglassConfig & {
    * on the picture from -1 to 1, the field is that of the landmarks (`refinedByLandmarks`). Default: the network sees all keypoints.
    */
   landmarkReach?: number;
+  /** Lids among these landmarks, for each eye. Default: none. */
+  lids?: readonly Lids[];
   /**
    * How much the occlusion map's score falls with every doubling by which the field stretches the source beyond twice its area. What the
    * map hides is then hidden from a decoder that looks at the moved source, too, and none of its pixels are kept there. Default 0, as
@@ -84,6 +86,7 @@ export class DenseMotionNetwork extends nn.Module {
   readonly #stretchPenalty: number;
   readonly #contours: readonly Contour[];
   readonly #landmarkReach: number;
+  readonly #lids: readonly Lids[];
   /** How many keypoints, the first ones, refine the network's field. */
   readonly #refining: number;
 
@@ -104,6 +107,7 @@ export class DenseMotionNetwork extends nn.Module {
     this.#stretchPenalty = config.stretchPenalty ?? 0;
     this.#contours = config.contours ?? [];
     this.#landmarkReach = config.landmarkReach ?? 1;
+    this.#lids = config.lids ?? [];
     this.#refining = refining;
   }
 
@@ -148,7 +152,7 @@ export class DenseMotionNetwork extends nn.Module {
   #refined(field: Field, driving: Keypoints, source: Keypoints): Field {
     if (this.#refining === 0) return field;
     const landmarks = ({ value }: Keypoints): Tensor => value.narrow(1, 0, this.#refining);
-    return refinedByLandmarks(field, landmarks(driving), landmarks(source), this.#landmarkReach);
+    return refinedByLandmarks(field, landmarks(driving), landmarks(source), this.#landmarkReach, this.#lids);
   }
 
   /** Scores of inverse distance weighting, 0 for the background: [N, K + 1, h, w]. */

@@ -1,6 +1,6 @@
 // Landmarks refine the motion field: on the face it is known how points moved, and the field of the free keypoints (Eq. 7-8), which
 // knows hair and shoulders but neither lips nor lids, gives way to that.
-import { cat, type Tensor } from '@dagan/libtorch';
+import { cat, stack, type Tensor } from '@dagan/libtorch';
 import { coordinateGrid } from '../tensors/grid.js';
 import { squaredDistances } from './keypoints.js';
 import { sharedAffine } from './shared-affine.js';
@@ -13,6 +13,12 @@ const FALLOFF = 3;
 
 /** and that of all landmarks against the field of the free keypoints with this one: there the two need not agree. */
 const GENTLER = 1.5;
+
+/** An eye's landmarks: both lids, and the corners from the picture's left to its right where the head is upright. */
+export type Lids = readonly [upper: number, lower: number, left: number, right: number];
+
+/** A lid's say is centred so far outside of its rim, in widths of the eye. */
+const OUTSIDE = 0.15;
 
 /** A field, and what share each motion has in it. */
 export type Field = {
@@ -30,6 +36,7 @@ export type Field = {
  * @param field of free keypoints
  * @param driving landmarks, [N, L, 2]
  * @param source [N, L, 2] or [1, L, 2]
+ * @param lids closed lids meet: the say of each is centred on its own side, or both together would show what is between them
  * @returns its mask has the landmarks after the background: [N, L + F + 1, h, w]
  */
 export function refinedByLandmarks(
@@ -37,9 +44,11 @@ export function refinedByLandmarks(
   driving: Tensor,
   source: Tensor,
   reach: number,
+  lids: readonly Lids[] = [],
 ): Field {
   const [n, height, width] = deformation.shape as [number, number, number];
-  const scores = squaredDistances({ value: driving }, [height, width]).add(NEAREST).log().mul(-FALLOFF); // [N, L, h, w]
+  const centres = lids.length > 0 ? outsideOf(driving, lids) : driving;
+  const scores = squaredDistances({ value: centres }, [height, width]).add(NEAREST).log().mul(-FALLOFF); // [N, L, h, w]
   const together = scores.exp().sum([1], true).log(); // [N, 1, h, w]
   const others = together
     .mul(-GENTLER / FALLOFF)
@@ -57,4 +66,20 @@ export function refinedByLandmarks(
     mask: cat([shared.narrow(1, 0, 1), ofLandmarks, shared.narrow(1, 1, mask.size(1) - 1)], 1),
     deformation: kept.add(moved).add(turned),
   };
+}
+
+/** Landmarks [N, L, 2] with those of lids moved away from their eyes' openings. */
+function outsideOf(landmarks: Tensor, lids: readonly Lids[]): Tensor {
+  const shifts = new Map<number, Tensor>();
+  for (const [upper, lower, left, right] of lids) {
+    const along = landmarks.select(1, right).sub(landmarks.select(1, left)); // [N, 2]
+    const up = stack([along.select(1, 1), along.select(1, 0).neg()], 1).mul(OUTSIDE); // [N, 2], y points down
+    shifts.set(upper, up).set(lower, up.neg());
+  }
+  const all = Array.from({ length: landmarks.size(1) }, (_, i) => {
+    const place = landmarks.select(1, i);
+    const shift = shifts.get(i);
+    return shift ? place.add(shift) : place;
+  });
+  return stack(all, 1);
 }

@@ -2,6 +2,7 @@
 
 import { shown } from '../../media/errors.js';
 import type { DepthConfig } from '../depth-network.js';
+import type { Lids } from '../landmark-motion.js';
 import type { ModelConfig } from './config.js';
 
 /** A configuration has a value that is missing, unknown or impossible. The message begins with the value's path. */
@@ -128,6 +129,13 @@ const listOf =
     return value.map((entry, i) => check(entry, `${path}.${i}`));
   };
 
+/** Upper and lower lid and the corners of an eye. */
+const fourKeypoints: Check<Lids> = (value, path) => {
+  const [upper, lower, left, right, ...more] = listOf(wholeNumber(0, 255), 4)(value, path);
+  if (more.length > 0) throw wrong(value, path, 'a list of 4');
+  return [upper!, lower!, left!, right!];
+};
+
 const modelConfig = fields<ModelConfig>({
   system: optional(oneOf('dagan')),
   numKeypoints: RANGES.numKeypoints,
@@ -160,6 +168,7 @@ const modelConfig = fields<ModelConfig>({
       affine: optional(flag),
       maskFalloff: optional(positive),
       landmarkReach: optional(positive),
+      lids: optional(listOf(fourKeypoints)),
       stretchPenalty: optional(positive),
       contours: optional(listOf(listOf(wholeNumber(0, 255), 3))),
     }),
@@ -213,6 +222,10 @@ export function checkModelConfig(value: unknown): ModelConfig {
   for (const name of ['stretchPenalty', 'contours'] as const) {
     if (!generator.denseMotion[name] || generator.estimateOcclusionMap) continue;
     throw new ConfigError(`generator.denseMotion.${name} needs generator.estimateOcclusionMap`);
+  }
+  const { lids = [], landmarkReach } = generator.denseMotion;
+  if (lids.flat().some((keypoint) => landmarkReach === undefined || keypoint >= named.length)) {
+    throw new ConfigError('generator.denseMotion.lids must be of keypoints with names, and needs landmarkReach');
   }
   const beyond = contours.flat().find((keypoint) => keypoint >= numKeypoints);
   if (beyond !== undefined) {

@@ -1,5 +1,5 @@
 // Trainings by name: the paper's, the rows of its Table 4, a small one for starter weights, a tiny one to try things.
-import { FACE_LANDMARK_NAMES, LIP_RIM } from '../../faces/landmarks.js';
+import { FACE_LANDMARK_NAMES, LIDS, LIP_RIM } from '../../faces/landmarks.js';
 import { OBJECTIVE_WEIGHTS } from '../../losses/objective.js';
 import { MODEL_PRESETS, type ModelConfig, type ModelName } from '../../models/config/config.js';
 import type { AnimationTrainingConfig } from './config.js';
@@ -60,6 +60,9 @@ function starterModel(wide: ModelConfig): ModelConfig {
         maxFeatures: 256,
         alignCorners: true,
         landmarkReach: 0.12,
+        lids: LIDS.map(
+          (names) => names.map((name) => FACE_LANDMARK_NAMES.indexOf(name)) as [number, number, number, number],
+        ),
         stretchPenalty: 3,
         contours: [LIP_RIM.map((name) => FACE_LANDMARK_NAMES.indexOf(name))],
       },
