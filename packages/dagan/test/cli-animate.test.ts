@@ -41,10 +41,9 @@ const namedKeypoints = Object.fromEntries(FACE_LANDMARK_NAMES.map((name, keypoin
 const { generator } = SMALL_WITHOUT_DEPTH;
 const named = {
   ...SMALL_WITHOUT_DEPTH,
-  numKeypoints: FACE_LANDMARK_NAMES.length,
-  estimateJacobian: false,
+  numKeypoints: FACE_LANDMARK_NAMES.length + 2,
   semanticKeypoints: namedKeypoints,
-  generator: { ...generator, denseMotion: { ...generator.denseMotion, maskFalloff: 3 } },
+  generator: { ...generator, denseMotion: { ...generator.denseMotion, landmarkReach: 0.12 } },
 };
 saveModel(join(folder, 'named.safetensors'), formulaModel(named));
 await writePicture(join(folder, 'face.png'), scene(90, 70, 3));
@@ -261,9 +260,9 @@ test('named keypoints come from the face mesh, and motion has a strength, of all
   await animate('smiling/', '--strength', '0', '--smile', '1', '--lids', '-1');
   const [first, last] = [await frameAt('none', 0), await frameAt('none', 11)];
   assert.equal(psnr(first, last), Infinity, 'without strength nothing moves');
-  assert.ok(psnr(await frameAt('mesh', 11), last) < 60, 'with it the head does');
+  assert.ok(psnr(await frameAt('mesh', 11), last) < 70, 'with it the head does');
   assert.equal(psnr(await frameAt('silent', 11), last), Infinity);
-  assert.ok(psnr(await frameAt('smiling', 0), first) < 60);
+  assert.ok(psnr(await frameAt('smiling', 0), first) < 70);
 });
 
 test('the side-by-side view shows portrait, driving frame, depth, keypoints and result', async () => {
