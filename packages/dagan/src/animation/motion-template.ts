@@ -140,7 +140,8 @@ export function templateFor(template: MotionTemplate, user: TemplateUser): Motio
     return from === undefined ? [] : [{ name, keypoint, from }];
   });
   const known = Object.fromEntries(shared.map(({ name, from }) => [name, from]));
-  if (!headPoints(value, known) || known.chin === undefined) return undefined;
+  const tellsHead = headPoints(value, known) !== undefined && known.chin !== undefined;
+  if (shared.length < user.count && !tellsHead) return undefined;
   const moved = ({ value: given }: KeypointSet): KeypointSet => {
     const result = new Float32Array(2 * user.count).fill(Number.NaN);
     for (const { keypoint, from } of shared) result.set(given.subarray(2 * from, 2 * from + 2), 2 * keypoint);
