@@ -148,7 +148,7 @@ test('figures of the default model need no LibTorch: inspect, attention, keypoin
   const runs: [words: string[], said: RegExp][] = [
     [
       ['inspect', portrait, driving, '--frame', '9', '-o', 'seen.safetensors'],
-      /13 tensors in float32, computed in float32/,
+      /15 tensors in float32, computed in float32/,
     ],
     [
       ['attention', portrait, driving, '--frame', '9', '--at', '90,90', '-o', 'a.png', '--over', 'warped', ...cut],
