@@ -202,6 +202,25 @@ test('a larger head leans as the driver does, in its own shape; its hair goes al
   }
 });
 
+test('a driver who comes nearer and tells nothing of hair and shoulders leaves every keypoint and jacobian a number', () => {
+  const whole = withMore(face(), [0.1, -0.7], [0.5, 0.9]);
+  const jacobian = Float32Array.from({ length: 2 * whole.value.length }, (_, i) =>
+    i % 4 === 0 || i % 4 === 3 ? 1 : 0,
+  );
+  const untold = (scale: number): KeypointSet => {
+    const value = whole.value.map((x) => scale * x);
+    return { value: value.fill(Number.NaN, value.length - 4), jacobian };
+  };
+  const portrait = { value: whole.value.map((x) => 0.7 * x), jacobian };
+  const noses = [false, true].map((adaptScale) => {
+    const set = new MotionTransfer(portrait, { reference: untold(1), names, adaptScale }).next(untold(1.2));
+    assert.ok([...set.value, ...set.jacobian!].every(Number.isFinite), `adaptScale ${adaptScale}`);
+    return at(set, 'forehead')[1] - at(set, 'chin')[1];
+  });
+  near(noses[0]!, -0.7, 0.01);
+  assert.ok(noses[1]! < -0.75, `its head grows where that is asked for: ${noses[1]}`);
+});
+
 test('what closes the eyes of a driver closes those of a portrait whose eyes are smaller or larger', () => {
   const closed: Places = { leftUpperLid: [0.2, -0.075], rightUpperLid: [-0.2, -0.075] };
   for (const height of [0.04, 0.09]) {

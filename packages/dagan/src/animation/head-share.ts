@@ -25,8 +25,8 @@ export function wayOf(map: Affine, from: Point): Point {
 }
 
 /**
- * How much each keypoint has gone along with the head, 0 to 1: those with a name 1 (all, if none has one), of the others how much of their way lies along that
- * on which the head would have taken them.
+ * How much each keypoint has gone along with the head, 0 to 1: those with a name 1 (all, if none has one), of the others how much of
+ * their way lies along that on which the head would have taken them; 0 where their way is not told (`withUntold`).
  *
  * @param carry what the head has done between the two frames
  */
@@ -44,7 +44,7 @@ export function headShares(
     const square = x ** 2 + y ** 2;
     const [toX, toY] = pointAt(driving, keypoint);
     const along = square > 0 ? ((toX - from[0]) * x + (toY - from[1]) * y) / square : 0;
-    return Math.min(1, Math.max(0, along));
+    return along > 0 ? Math.min(1, along) : 0; // not a number where it is not told
   });
 }
 

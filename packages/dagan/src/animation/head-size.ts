@@ -3,7 +3,7 @@
 // is a hole.
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { affineBetween, middleOf, type Point, stretches } from './affine.js';
-import { headShares } from './head-share.js';
+import { headShares, pointAt } from './head-share.js';
 import type { KeypointNames } from './mesh-keypoints.js';
 
 /**
@@ -45,9 +45,9 @@ export function withBoundedGrowth(
   };
 }
 
-/** The keypoints that stand on landmarks of the face; all, if none has a name. */
+/** The keypoints that stand on landmarks of the face, all if none has a name, as far as they are told (`withUntold`). */
 function pointsOf({ value }: KeypointSet, names: KeypointNames): Point[] {
   const named = Object.values(names);
   const keypoints = named.length > 0 ? named : Array.from({ length: value.length / 2 }, (_, k) => k);
-  return keypoints.map((k): Point => [value[2 * k]!, value[2 * k + 1]!]);
+  return keypoints.map((k) => pointAt(value, k)).filter(([x]) => !Number.isNaN(x));
 }

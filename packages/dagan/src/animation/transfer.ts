@@ -94,10 +94,11 @@ export function convexHullArea(value: ArrayLike<number>): number {
 export const sizeOf = (value: ArrayLike<number>, { dimensions }: MotionSpace): number =>
   dimensions === 3 ? convexHullVolume(value) : convexHullArea(value);
 
-/** How much larger the portrait's face is than the reference's, as a factor on movement. */
+/** How much larger the portrait's face is than the reference's, as a factor on movement, by the keypoints that the reference tells. */
 export function movementScale(source: KeypointSet, reference: KeypointSet, space: MotionSpace = PLANE): number {
-  const size = sizeOf(reference.value, space);
-  return size > 0 ? Math.sqrt(sizeOf(source.value, space) / size) : 1;
+  const told = ({ value }: KeypointSet): Float32Array => value.filter((_, i) => !Number.isNaN(reference.value[i]!));
+  const size = sizeOf(told(reference), space);
+  return size > 0 ? Math.sqrt(sizeOf(told(source), space) / size) : 1;
 }
 
 /**

@@ -4,6 +4,7 @@ export { firstLine, MediaError } from './errors.js';
 export type { Mediabunny } from './formats/codecs.js';
 export { gifComment, gifXmp } from './formats/gif-blocks.js';
 export type { FrameReader, ReaderEvents, ReaderFrame } from './formats/reader.js';
+export { TickedFrames, type Ticks } from './formats/ticked-frames.js';
 export { openVideoFrames, videoInput } from './formats/video-frames.js';
 export { openVideoSink, takesXmp, type VideoSinkOptions } from './formats/video-sink.js';
 export { riffChunk, riffChunks, webpAnimationHeader, webpFrames, webpHeaderLength } from './formats/webp-chunks.js';

@@ -1,6 +1,6 @@
 // Landmarks refine the motion field: on the face it is known how points moved, and the field of the free keypoints (Eq. 7-8), which
 // knows hair and shoulders but neither lips nor lids, gives way to that.
-import { cat, stack, type Tensor } from '@dagan/libtorch';
+import { cat, type Tensor, tensor } from '@dagan/libtorch';
 import { coordinateGrid } from '../tensors/grid.js';
 import { squaredDistances } from './keypoints.js';
 import { sharedAffine } from './shared-affine.js';
@@ -70,16 +70,23 @@ export function refinedByLandmarks(
 
 /** Landmarks [N, L, 2] with those of lids moved away from their eyes' openings. */
 function outsideOf(landmarks: Tensor, lids: readonly Lids[]): Tensor {
-  const shifts = new Map<number, Tensor>();
+  const count = landmarks.size(1);
+  const { dtype, device } = landmarks;
+  // What is added to each landmark: so much of each other one, a quarter turn to the left.
+  const shifts = Array.from({ length: count }, () => new Array<number>(count).fill(0));
   for (const [upper, lower, left, right] of lids) {
-    const along = landmarks.select(1, right).sub(landmarks.select(1, left)); // [N, 2]
-    const up = stack([along.select(1, 1), along.select(1, 0).neg()], 1).mul(OUTSIDE); // [N, 2], y points down
-    shifts.set(upper, up).set(lower, up.neg());
+    for (const [lid, outwards] of [
+      [upper, OUTSIDE],
+      [lower, -OUTSIDE],
+    ] as const) {
+      shifts[lid]![right] = outwards;
+      shifts[lid]![left] = -outwards;
+    }
   }
-  const all = Array.from({ length: landmarks.size(1) }, (_, i) => {
-    const place = landmarks.select(1, i);
-    const shift = shifts.get(i);
-    return shift ? place.add(shift) : place;
-  });
-  return stack(all, 1);
+  const turn = [
+    [0, -1],
+    [1, 0],
+  ]; // for rows, y points down
+  const [shares, quarter] = [shifts, turn].map((rows) => tensor(rows).to({ dtype, device }));
+  return landmarks.add(shares!.matmul(landmarks).matmul(quarter!));
 }

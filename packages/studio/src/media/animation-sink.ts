@@ -9,6 +9,8 @@ import {
   type ReaderFrame,
   riffChunk,
   riffChunks,
+  TickedFrames,
+  type Ticks,
   webpAnimationHeader,
   webpFrames,
   webpHeaderLength,
@@ -20,10 +22,8 @@ import type { AnimationFormat } from './formats.js';
 
 export type AnimationOrder = { width: number; height: number; metadata: MediaMetadata };
 
-/** Encodes frames. Delays count in `ticksPerSecond`; shorter ones than `leastTicks` are shown slowly by browsers. */
-type Encoder = {
-  readonly ticksPerSecond: number;
-  readonly leastTicks: number;
+/** Encodes frames, with delays in ticks. */
+type Encoder = Ticks & {
   add(picture: Picture, delay: number): Promise<void>;
   finish(): Promise<Uint8Array<ArrayBuffer>[]>;
 };
@@ -39,46 +39,28 @@ export async function encodesWebp(): Promise<boolean> {
 export class AnimationSink implements FrameSink {
   readonly #encoder: Encoder;
   readonly #onWarning: (text: string) => void;
-  /** The frame before, until the next one says how long it is shown. */
-  #held: { picture: Picture; start: number } | undefined;
-  #end = 0;
-  #skipped = 0;
+  readonly #ticked: TickedFrames;
   #parts: Uint8Array<ArrayBuffer>[] = [];
 
   constructor(container: AnimationFormat['container'], order: AnimationOrder, onWarning: (text: string) => void) {
     this.#encoder = container === 'gif' ? new GifEncoder(order) : new WebpEncoder(order);
     this.#onWarning = onWarning;
+    this.#ticked = new TickedFrames(this.#encoder, (picture, delay) => this.#encoder.add(picture, delay));
   }
 
   get parts(): Uint8Array<ArrayBuffer>[] {
     return this.#parts;
   }
 
-  /** Times are rounded, not durations, so that the animation keeps step with its driver. */
-  async add({ picture, timestamp, duration }: ReaderFrame): Promise<void> {
-    const { ticksPerSecond, leastTicks } = this.#encoder;
-    const start = Math.round(timestamp * ticksPerSecond);
-    this.#end = Math.round((timestamp + duration) * ticksPerSecond);
-    if (this.#held && start - this.#held.start < leastTicks) {
-      this.#skipped++;
-      return;
-    }
-    await this.#push(start);
-    this.#held = { picture, start };
+  add(frame: ReaderFrame): Promise<void> {
+    return this.#ticked.add(frame);
   }
 
   async finish(): Promise<void> {
-    await this.#push(this.#end);
+    await this.#ticked.finish();
     this.#parts = await this.#encoder.finish();
-    if (this.#skipped === 0) return;
-    const rate = Math.floor(this.#encoder.ticksPerSecond / this.#encoder.leastTicks);
-    this.#onWarning(`${this.#skipped} frames were left out, as this format shows ${rate} a second at most`);
-  }
-
-  async #push(until: number): Promise<void> {
-    if (!this.#held) return;
-    const { picture, start } = this.#held;
-    await this.#encoder.add(picture, Math.max(this.#encoder.leastTicks, until - start));
+    const { warning } = this.#ticked;
+    if (warning) this.#onWarning(warning);
   }
 }
 

@@ -8,6 +8,7 @@ import type { EncodeJob, Quality } from '../process/messages.js';
 import { metadataText, xmpPacket } from '../provenance/provenance.js';
 import { gifComment, gifFrame, gifFrames, gifHeader, gifTrailer, gifXmp } from './gif-blocks.js';
 import type { ReaderEvents, ReaderFrame } from './reader.js';
+import { TickedFrames, type Ticks } from './ticked-frames.js';
 import { type RiffChunk, riffChunks, webpAnimationHeader, webpFrames, webpHeaderLength } from './webp-chunks.js';
 import type { FrameSink } from './writer.js';
 
@@ -27,17 +28,13 @@ export async function openAnimationSink(
   return new AnimationSink(job, joiner, file, events);
 }
 
-/** Joins encoded pieces into a file. Delays count in `ticksPerSecond`; shorter ones than `leastTicks` are shown slowly by browsers. */
-type Joiner = {
-  readonly ticksPerSecond: number;
-  readonly leastTicks: number;
+/** Joins encoded pieces into a file. */
+type Joiner = Ticks & {
   encode(pipeline: Sharp, delaysMs: number[]): Sharp;
   begin(): Promise<void>;
   join(piece: Buffer, delays: number[]): Promise<void>;
   finish(): Promise<void>;
 };
-
-type Timed = { data: Uint8Array; start: number };
 
 class AnimationSink implements FrameSink {
   readonly #job: EncodeJob;
@@ -45,11 +42,9 @@ class AnimationSink implements FrameSink {
   readonly #file: FileHandle;
   readonly #events: ReaderEvents;
   readonly #most: number;
+  readonly #ticked: TickedFrames;
   #frames: { data: Uint8Array; delay: number }[] = [];
-  #held: Timed | undefined;
-  #end = 0;
   #begun = false;
-  #skipped = 0;
 
   constructor(job: EncodeJob, joiner: Joiner, file: FileHandle, events: ReaderEvents) {
     this.#job = job;
@@ -59,38 +54,23 @@ class AnimationSink implements FrameSink {
 
     const bytes = job.width * job.height * 3;
     this.#most = Math.max(1, Math.min(PIECE_FRAMES, Math.floor(PIECE_BYTES / bytes)));
+    this.#ticked = new TickedFrames(joiner, async ({ data }, delay) => {
+      this.#frames.push({ data, delay });
+      if (this.#frames.length >= this.#most) await this.#flush();
+    });
   }
 
-  /** Times are rounded, not durations, so that the animation keeps step with the clip. */
-  async add({ picture, timestamp, duration }: ReaderFrame): Promise<void> {
-    const { ticksPerSecond, leastTicks } = this.#joiner;
-    const start = Math.round(timestamp * ticksPerSecond);
-    this.#end = Math.round((timestamp + duration) * ticksPerSecond);
-    if (this.#held && start - this.#held.start < leastTicks) {
-      this.#skipped++;
-      return;
-    }
-    await this.#push(start);
-    this.#held = { data: picture.data, start };
+  add(frame: ReaderFrame): Promise<void> {
+    return this.#ticked.add(frame);
   }
 
   async finish(): Promise<void> {
-    await this.#push(this.#end);
+    await this.#ticked.finish();
     await this.#flush();
     await this.#joiner.finish();
     await this.#file.close();
-    if (this.#skipped > 0) {
-      const rate = Math.floor(this.#joiner.ticksPerSecond / this.#joiner.leastTicks);
-      this.#events.warning(`${this.#skipped} frames were left out, as this format shows ${rate} a second at most`);
-    }
-  }
-
-  async #push(until: number): Promise<void> {
-    if (!this.#held) return;
-    const delay = Math.max(this.#joiner.leastTicks, until - this.#held.start);
-    this.#frames.push({ data: this.#held.data, delay });
-    this.#held = undefined;
-    if (this.#frames.length >= this.#most) await this.#flush();
+    const { warning } = this.#ticked;
+    if (warning) this.#events.warning(warning);
   }
 
   async #flush(): Promise<void> {
