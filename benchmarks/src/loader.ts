@@ -77,7 +77,7 @@ async function loading(root: string): Promise<number> {
 /** Images per second that training consumes. */
 function training(precision: 'float32' | 'bfloat16'): number {
   setThreads(threads);
-  const step = animationStepper({ preset: values.preset, precision, size, batchSize });
+  const step = animationStepper({ preset: values.preset, lesson: 'paper', precision, size, batchSize });
   step(); // warm up
   const milliseconds = median(Array.from({ length: steps }, step));
   const rate = (1000 * batchSize) / milliseconds;

@@ -1,11 +1,18 @@
 // Training steps of the animation model, to be timed. Pictures are noise: what a step costs does not depend on them.
-import { type distributed, rand, tidy } from '@dagan/libtorch';
-import { DaGAN, perceptualNetwork, trainingPreset } from 'dagan';
-import { MultiScaleDiscriminator } from 'dagan/models';
-import { AnimationStep, joinRanks } from 'dagan/training';
+import { cat, type distributed, noGrad, ones, rand, tidy } from '@dagan/libtorch';
+import { perceptualNetwork, trainingPreset } from 'dagan';
+import { TRAVELLING_POINTS } from 'dagan/faces';
+import { AnimationTrainee, type AnimationTrainingConfig, type FramePair, finalSize } from 'dagan/training';
+
+/**
+ * What a step learns: the motion alone or painting as well, each with the preset's own losses; or all of the paper's losses with
+ * the discriminator, whatever the preset trains with.
+ */
+export const LESSONS = ['motion', 'painting', 'paper'] as const;
 
 export type StepperOptions = {
   preset: string;
+  lesson: (typeof LESSONS)[number];
   precision: 'float32' | 'bfloat16';
   size: number;
   /** Pairs per step of this process. */
@@ -15,19 +22,37 @@ export type StepperOptions = {
 };
 
 /** A training of its own; each call takes a step and gives the milliseconds that it took. */
-export function animationStepper({ preset, precision, size, batchSize, group = null }: StepperOptions): () => number {
-  const { model: wanted, discriminator } = trainingPreset(preset);
-  const model = new DaGAN(wanted).train().to({ memoryFormat: 'channels_last' });
-  const judge = new MultiScaleDiscriminator({ ...discriminator, keypoints: wanted.numKeypoints });
-  judge.to({ memoryFormat: 'channels_last' });
-  const place = { device: 'cpu', group };
-  joinRanks([model, judge], [model.generator, model.keypointDetector], place);
-  // The paper's losses, all of them, whatever the preset trains with.
-  const config = { ...trainingPreset('dagan'), model: wanted, precision };
-  const step = new AnimationStep(model, judge, perceptualNetwork('default'), config, place);
+export function animationStepper({ group = null, ...options }: StepperOptions): () => number {
+  const { size, batchSize } = options;
+  const config = configOf(options);
+  const trainee = new AnimationTrainee(config, size, perceptualNetwork('default'), {
+    device: 'cpu',
+    group,
+  });
   return () => {
     const begin = performance.now();
-    tidy(() => step.run({ source: rand([batchSize, 3, size, size]), driving: rand([batchSize, 3, size, size]) }));
+    tidy(() => trainee.learn(noise(batchSize, size), { step: 0, learningRate: config.learningRate, drawing: false }));
     return performance.now() - begin;
   };
+}
+
+/** The preset with one phase of this size before its own last one, which says what size the finished model is for. */
+function configOf({ preset, lesson, precision, size }: StepperOptions): AnimationTrainingConfig {
+  const own = trainingPreset(preset);
+  const phase = { size, share: 0.5, painting: lesson !== 'motion', adversarial: lesson === 'paper' };
+  const phases = [phase, { ...phase, size: finalSize(own) }];
+  if (lesson !== 'paper') return { ...own, phases, precision };
+  return { ...trainingPreset('dagan'), model: own.model, discriminator: own.discriminator, phases, precision };
+}
+
+/** Pairs whose faces fill the middle of the pictures. */
+function noise(count: number, size: number): FramePair {
+  return tidy(() =>
+    noGrad(() => {
+      const places = rand([count, 2, TRAVELLING_POINTS.length, 2]).sub(0.5);
+      const landmarks = cat([places, ones([count, 2, TRAVELLING_POINTS.length, 1])], 3);
+      const [source, driving] = [rand([count, 3, size, size]), rand([count, 3, size, size])];
+      return { source, driving, regions: ones([count, 1, size, size]), landmarks };
+    }),
+  );
 }

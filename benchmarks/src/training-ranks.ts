@@ -1,7 +1,7 @@
 // What a second process brings: images per second of two ranks with one thread each, against one rank with one thread.
 //
 //   node benchmarks/dist/training-ranks.js [--preset starter-256] [--size 128] [--batch-size 4] [--precision bfloat16]
-//       [--steps 3] [--rounds 3]
+//       [--lesson paper|motion|painting] [--steps 3] [--rounds 3]
 //
 // Each rank learns from a batch of its own, so two ranks learn from twice the images in a step. Both are measured in turns.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { buildInfo, distributed, setThreads } from '@dagan/libtorch';
 import { launchRanks } from 'dagan/training';
 import { median } from './statistics.js';
-import { animationStepper } from './stepper.js';
+import { animationStepper, LESSONS, type StepperOptions } from './stepper.js';
 
 const { values } = parseArgs({
   options: {
@@ -20,6 +20,7 @@ const { values } = parseArgs({
     size: { type: 'string', default: '128' },
     'batch-size': { type: 'string', default: '4' },
     precision: { type: 'string', default: 'bfloat16' },
+    lesson: { type: 'string', default: 'paper' },
     steps: { type: 'string', default: '3' },
     rounds: { type: 'string', default: '3' },
     // In a rank: where it writes the milliseconds of its steps.
@@ -37,11 +38,14 @@ if (precision !== 'float32' && precision !== 'bfloat16') {
   throw new Error(`the precision must be float32 or bfloat16, not ${precision}`);
 }
 
+const lesson = LESSONS.find((name) => name === values.lesson);
+if (!lesson) throw new Error(`the lesson must be one of ${LESSONS.join(', ')}, not ${values.lesson}`);
+
 /** One rank: takes steps with the others; rank 0 reports their milliseconds. */
-function rank(report: string, precision: 'float32' | 'bfloat16'): void {
+function rank(report: string, { lesson, precision }: Pick<StepperOptions, 'lesson' | 'precision'>): void {
   setThreads(1);
   using group = distributed.initFromEnvironment();
-  const step = animationStepper({ preset, precision, size, batchSize, group });
+  const step = animationStepper({ preset, lesson, precision, size, batchSize, group });
   step(); // warm up
   const times = Array.from({ length: steps }, step);
   if (group.rank === 0) writeFileSync(report, JSON.stringify(times));
@@ -68,7 +72,7 @@ async function compare(): Promise<void> {
     rmSync(folder, { recursive: true, force: true });
   }
   console.log(
-    `LibTorch ${buildInfo().version}, ${cpus()[0]!.model}; ${preset} at ${size} x ${size}, ${precision}, ` +
+    `LibTorch ${buildInfo().version}, ${cpus()[0]!.model}; ${preset}, ${lesson}, at ${size} x ${size}, ${precision}, ` +
       `batch ${batchSize} per rank, one thread per rank`,
   );
   const rates = [...times].map(([count, measured]) => {
@@ -82,5 +86,5 @@ async function compare(): Promise<void> {
   console.log(`two ranks learn from ${(rates[1]! / rates[0]!).toFixed(2)} times the images per second of one`);
 }
 
-if (values.report !== undefined) rank(values.report, precision);
+if (values.report !== undefined) rank(values.report, { lesson, precision });
 else await compare();

@@ -2,15 +2,16 @@
 // it spends its time on.
 //
 //   node benchmarks/dist/training-step.js [--preset starter-256] [--size 128] [--batch-size 4] [--rounds 3] [--threads N]
-//       [--precision float32|bfloat16 ...] [--profile]
+//       [--lesson paper|motion|painting] [--precision float32|bfloat16 ...] [--profile]
 //
+// It learns with all of the paper's losses, or with the preset's own, the motion alone or painting as well.
 // Beside the time by the clock stands what all threads computed, which other programs on the machine hardly change. A profile
 // is best taken with one thread, whose computing is then all there is.
 import { availableParallelism, cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { buildInfo, type OperatorTime, profile, setThreads } from '@dagan/libtorch';
 import { median } from './statistics.js';
-import { animationStepper } from './stepper.js';
+import { animationStepper, LESSONS } from './stepper.js';
 
 const PRECISIONS = ['float32', 'bfloat16'] as const;
 
@@ -22,6 +23,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     threads: { type: 'string', default: `${availableParallelism()}` },
     precision: { type: 'string', multiple: true, default: [...PRECISIONS] },
+    lesson: { type: 'string', default: 'paper' },
     profile: { type: 'boolean', default: false },
   },
 });
@@ -31,15 +33,20 @@ const [size, batchSize, rounds, threads] = [
   Number(values.rounds),
   Number(values.threads),
 ];
+const lesson = LESSONS.find((name) => name === values.lesson);
+if (!lesson) throw new Error(`the lesson must be one of ${LESSONS.join(', ')}, not ${values.lesson}`);
 const precisions = PRECISIONS.filter((precision) => values.precision.includes(precision));
 
 setThreads(threads);
 console.log(
-  `LibTorch ${buildInfo().version}, ${cpus()[0]!.model}, ${threads} threads; ${values.preset} at ${size} x ${size}, batch ${batchSize}`,
+  `LibTorch ${buildInfo().version}, ${cpus()[0]!.model}, ${threads} threads; ${values.preset}, ${lesson}, at ${size} x ${size}, batch ${batchSize}`,
 );
 
 const steppers = new Map(
-  precisions.map((precision) => [precision, animationStepper({ preset: values.preset, precision, size, batchSize })]),
+  precisions.map((precision) => [
+    precision,
+    animationStepper({ preset: values.preset, lesson, precision, size, batchSize }),
+  ]),
 );
 for (const run of steppers.values()) run(); // warm up
 if (values.profile) for (const [name, run] of steppers) printProfile(name, profile(run).operators);
