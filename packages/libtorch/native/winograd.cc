@@ -1,11 +1,12 @@
 // The arithmetic of winograd.h: Y = A^T [ (G g G^T) * (B^T d B) ] A for every tile, "*" being a matrix product over channels
-// at each of the 36 points; the derivatives by d and g are of the same form.
+// at each of the points; the derivatives by d and g are of the same form.
 //
 // Vectors of eight numbers are written with the compilers' vector types. On x86-64 this file is for AVX2 and FMA, which not
 // every processor has: see `available`.
 #include "winograd.h"
 
 #include <algorithm>
+#include <cstring>
 
 #define DAGAN_INLINE inline __attribute__((always_inline))
 
@@ -22,76 +23,98 @@
 namespace dagan::winograd {
 
 int64_t Sizes::block() const {
-  constexpr int64_t kBytes = 3 << 19;
-  const int64_t fitting = kBytes / (kPoints * (in + out) * static_cast<int64_t>(sizeof(float)));
-  return std::clamp<int64_t>(fitting / 6 * 6, 12, 96);
+  constexpr int64_t kCached = 3 << 19, kNumber = sizeof(float);  // bytes
+  const int64_t fitting = kCached / (points() * (depth() + columns()) * kNumber);
+  // A kernel that does not fit itself is read from memory for every block: then more tiles at once.
+  const bool large = points() * depth() * columns() * kNumber > 2 * kCached;
+  return std::clamp<int64_t>(fitting / 6 * 6, large ? 48 : 12, 96);
 }
 
 namespace {
 
 typedef float Vector __attribute__((vector_size(32), aligned(4), may_alias));
-constexpr int64_t kLanes = 8;
 
 DAGAN_INLINE Vector& at(float* memory) { return *reinterpret_cast<Vector*>(memory); }
 DAGAN_INLINE const Vector& at(const float* memory) { return *reinterpret_cast<const Vector*>(memory); }
 
-/// B^T d, of six numbers.
-DAGAN_INLINE void windowPoints(const Vector* d, int64_t step, Vector* result, int64_t resultStep) {
-  const Vector d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step], d5 = d[5 * step];
-  const Vector even = d4 - 4 * d2, odd = d3 - 4 * d1, far = d4 - d2, near = 2 * (d3 - d1);
-  result[0] = 4 * d0 - 5 * d2 + d4;
-  result[resultStep] = even + odd;
-  result[2 * resultStep] = even - odd;
-  result[3 * resultStep] = far + near;
-  result[4 * resultStep] = far - near;
-  result[5 * resultStep] = 4 * d1 - 5 * d3 + d5;
+/// The first numbers of a vector, the others are 0; where there are eight or more, all.
+DAGAN_INLINE Vector loadFirst(const float* memory, int64_t count) {
+  if (count >= kLanes) return at(memory);
+  Vector vector{};
+  std::memcpy(&vector, memory, static_cast<size_t>(count) * sizeof(float));
+  return vector;
 }
 
-/// A^T m, of six numbers four.
-DAGAN_INLINE void tileOfPoints(const Vector* m, int64_t step, Vector* result, int64_t resultStep) {
-  const Vector sum = m[step] + m[2 * step], difference = m[step] - m[2 * step];
-  const Vector farSum = m[3 * step] + m[4 * step], farDifference = m[3 * step] - m[4 * step];
-  result[0] = m[0] + sum + farSum;
-  result[resultStep] = difference + 2 * farDifference;
-  result[2 * resultStep] = sum + 4 * farSum;
-  result[3 * resultStep] = difference + 8 * farDifference + m[5 * step];
+DAGAN_INLINE void storeFirst(const Vector& vector, float* memory, int64_t count) {
+  if (count >= kLanes) at(memory) = vector;
+  else std::memcpy(memory, &vector, static_cast<size_t>(count) * sizeof(float));
 }
 
-/// A y, of four numbers six.
-DAGAN_INLINE void pointsOfTile(const Vector* y, int64_t step, Vector* result, int64_t resultStep) {
-  const Vector y0 = y[0], y1 = y[step], y2 = y[2 * step], y3 = y[3 * step];
-  const Vector even = y0 + y2, odd = y1 + y3, farEven = y0 + 4 * y2, farOdd = 2 * y1 + 8 * y3;
-  result[0] = y0;
-  result[resultStep] = even + odd;
-  result[2 * resultStep] = even - odd;
-  result[3 * resultStep] = farEven + farOdd;
-  result[4 * resultStep] = farEven - farOdd;
-  result[5 * resultStep] = y3;
+/// B^T, G and A, for tiles of four pixels: what windows, kernels and (in the derivative) tiles are at the points.
+template <int kTaps>
+struct Method;
+
+/// Points 0, 1, -1, 2, -2 and infinity.
+template <>
+struct Method<3> {
+  static constexpr float window[6][6] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
+                                         {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
+  static constexpr float kernel[6][3] = {{1.0f / 4, 0, 0},
+                                         {-1.0f / 6, -1.0f / 6, -1.0f / 6},
+                                         {-1.0f / 6, 1.0f / 6, -1.0f / 6},
+                                         {1.0f / 24, 1.0f / 12, 1.0f / 6},
+                                         {1.0f / 24, -1.0f / 12, 1.0f / 6},
+                                         {0, 0, 1}};
+  static constexpr float tile[6][4] = {{1, 0, 0, 0}, {1, 1, 1, 1}, {1, -1, 1, -1}, {1, 2, 4, 8}, {1, -2, 4, -8}, {0, 0, 0, 1}};
+};
+
+/// Points 0, 1, -1, 2, -2, 1/2 and infinity.
+template <>
+struct Method<4> {
+  static constexpr float window[7][7] = {{-4, 8, 5, -10, -1, 2, 0}, {0, 4, -4, -9, 1, 2, 0}, {0, -4, 12, -7, -3, 2, 0},
+                                         {0, 2, -3, -4, 3, 2, 0},   {0, -2, 5, 0, -5, 2, 0}, {0, 4, 0, -5, 0, 1, 0},
+                                         {0, -4, 8, 5, -10, -1, 2}};
+  static constexpr float kernel[7][4] = {{-1.0f / 4, 0, 0, 0},
+                                         {-1.0f / 6, -1.0f / 6, -1.0f / 6, -1.0f / 6},
+                                         {1.0f / 18, -1.0f / 18, 1.0f / 18, -1.0f / 18},
+                                         {1.0f / 72, 1.0f / 36, 1.0f / 18, 1.0f / 9},
+                                         {-1.0f / 120, 1.0f / 60, -1.0f / 30, 1.0f / 15},
+                                         {32.0f / 45, 16.0f / 45, 8.0f / 45, 4.0f / 45},
+                                         {0, 0, 0, 1.0f / 2}};
+  static constexpr float tile[7][4] = {{1, 0, 0, 0},  {1, 1, 1, 1},           {1, -1, 1, -1}, {1, 2, 4, 8},
+                                       {1, -2, 4, -8}, {1, 0.5f, 0.25f, 0.125f}, {0, 0, 0, 1}};
+};
+
+/// M v, or M^T v. Only entries that are not 0 are multiplied.
+template <const auto& kMatrix, bool kTransposed>
+DAGAN_INLINE void multiplied(const Vector* from, int64_t step, Vector* to, int64_t toStep) {
+  constexpr int kRows = sizeof(kMatrix) / sizeof(kMatrix[0]), kColumns = sizeof(kMatrix[0]) / sizeof(float);
+#pragma GCC unroll 8
+  for (int i = 0; i < (kTransposed ? kColumns : kRows); ++i) {
+    Vector sum{};
+    bool begun = false;
+#pragma GCC unroll 8
+    for (int k = 0; k < (kTransposed ? kRows : kColumns); ++k) {
+      const float factor = kTransposed ? kMatrix[k][i] : kMatrix[i][k];
+      if (factor == 0) continue;
+      sum = begun ? sum + factor * from[k * step] : factor * from[k * step];
+      begun = true;
+    }
+    to[i * toStep] = sum;
+  }
 }
 
-/// G g, of three numbers six.
-DAGAN_INLINE void pointsOfKernel(const Vector* g, int64_t step, Vector* result, int64_t resultStep) {
-  const Vector g0 = g[0], g1 = g[step], g2 = g[2 * step];
-  const Vector even = (g0 + g2) * (-1.0f / 6), odd = g1 * (1.0f / 6);
-  const Vector farEven = g0 * (1.0f / 24) + g2 * (1.0f / 6), farOdd = g1 * (1.0f / 12);
-  result[0] = g0 * 0.25f;
-  result[resultStep] = even - odd;
-  result[2 * resultStep] = even + odd;
-  result[3 * resultStep] = farEven + farOdd;
-  result[4 * resultStep] = farEven - farOdd;
-  result[5 * resultStep] = g2;
+/// M v M^T, or M^T v M.
+template <const auto& kMatrix, bool kTransposed>
+DAGAN_INLINE void transformed(const Vector* from, Vector* to) {
+  constexpr int kRows = sizeof(kMatrix) / sizeof(kMatrix[0]), kColumns = sizeof(kMatrix[0]) / sizeof(float);
+  constexpr int kFrom = kTransposed ? kRows : kColumns, kTo = kTransposed ? kColumns : kRows;
+  Vector half[kTo * kFrom];
+  for (int column = 0; column < kFrom; ++column) multiplied<kMatrix, kTransposed>(from + column, kFrom, half + column, kFrom);
+  for (int row = 0; row < kTo; ++row) multiplied<kMatrix, kTransposed>(half + row * kFrom, 1, to + row * kTo, 1);
 }
 
-/// G^T u, of six numbers three.
-DAGAN_INLINE void kernelOfPoints(const Vector* u, int64_t step, Vector* result, int64_t resultStep) {
-  const Vector sum = u[step] + u[2 * step], difference = u[2 * step] - u[step];
-  const Vector farSum = u[3 * step] + u[4 * step], farDifference = u[3 * step] - u[4 * step];
-  result[0] = u[0] * 0.25f - sum * (1.0f / 6) + farSum * (1.0f / 24);
-  result[resultStep] = difference * (1.0f / 6) + farDifference * (1.0f / 12);
-  result[2 * resultStep] = (farSum - sum) * (1.0f / 6) + u[5 * step];
-}
-
-/// Where a tile lies.
+/// Where a tile lies in the output.
 struct Place {
   int64_t picture, top, left;
 };
@@ -102,33 +125,44 @@ DAGAN_INLINE Place placeOf(const Sizes& sizes, int64_t tile) {
   return {tile / ofPicture, inPicture / across * kTile, inPicture % across * kTile};
 }
 
-/// Rows from `place` of a picture [height, width, channels], eight channels; zeros around it.
-template <int64_t kSide>
-DAGAN_INLINE void load(const float* pictures, const Sizes& sizes, int64_t channels, const Place& place, int64_t offset,
-                       int64_t channel, Vector* window) {
+/// Pictures [.., height, width, channels].
+struct Pictures {
+  int64_t height, width, channels;
+};
+
+/// A square whose corner is at `place`, eight channels; zeros beyond the picture and its channels.
+template <int kSide>
+DAGAN_INLINE void load(const float* pictures, const Pictures& size, const Place& place, int64_t channel, Vector* square) {
   for (int64_t row = 0; row < kSide; ++row) {
-    const int64_t y = place.top + row + offset;
+    const int64_t y = place.top + row;
     for (int64_t column = 0; column < kSide; ++column) {
-      const int64_t x = place.left + column + offset;
-      const bool inside = y >= 0 && y < sizes.height && x >= 0 && x < sizes.width;
-      const int64_t pixel = (place.picture * sizes.height + y) * sizes.width + x;
-      window[row * kSide + column] = inside ? at(pictures + pixel * channels + channel) : Vector{};
+      const int64_t x = place.left + column;
+      const bool inside = y >= 0 && y < size.height && x >= 0 && x < size.width;
+      const int64_t pixel = (place.picture * size.height + y) * size.width + x;
+      square[row * kSide + column] =
+          inside ? loadFirst(pictures + pixel * size.channels + channel, size.channels - channel) : Vector{};
     }
   }
 }
 
-/// Input windows at the points: `points` holds [36, block, channels].
+/// Input windows at the points: `points` holds [points, block, depth].
+template <int kTaps>
 DAGAN_INLINE void transformInput(const Sizes& sizes, const float* input, int64_t first, int64_t count, int64_t block,
                                  float* points) {
+  constexpr int kWindow = kTile + kTaps - 1;
+  const Pictures size{sizes.height, sizes.width, sizes.in};
+  const int64_t depth = sizes.depth();
   for (int64_t i = 0; i < count; ++i) {
     const Place place = placeOf(sizes, first + i);
-    for (int64_t channel = 0; channel < sizes.in; channel += kLanes) {
-      Vector window[kPoints], half[kPoints];
-      load<kWindow>(input, sizes, sizes.in, place, -1, channel, window);
-      for (int64_t column = 0; column < kWindow; ++column) windowPoints(window + column, kWindow, half + column, kWindow);
-      for (int64_t row = 0; row < kWindow; ++row) windowPoints(half + row * kWindow, 1, window + row * kWindow, 1);
-      for (int64_t point = 0; point < kPoints; ++point) {
-        at(points + (point * block + i) * sizes.in + channel) = window[point];
+    float* to = points + i * depth;
+    for (int64_t part = 0; part < sizes.parts() * sizes.parts(); ++part) {
+      const Place corner{place.picture, place.top - sizes.padding + part / sizes.parts() * kTaps,
+                         place.left - sizes.padding + part % sizes.parts() * kTaps};
+      for (int64_t channel = 0; channel < sizes.in; channel += kLanes, to += kLanes) {
+        Vector window[kWindow * kWindow], values[kWindow * kWindow];
+        load<kWindow>(input, size, corner, channel, window);
+        transformed<Method<kTaps>::window, false>(window, values);
+        for (int64_t point = 0; point < kWindow * kWindow; ++point) at(to + point * block * depth) = values[point];
       }
     }
   }
@@ -175,60 +209,59 @@ DAGAN_INLINE void multiplyRows(int64_t count, const float* rows, int64_t rowStep
   }
 }
 
-DAGAN_INLINE void transformBlock(const Vector* kernel, float* points, int64_t pointStep) {
-  // Rows first: [3, 3] -> [6, 3] -> [6, 6].
-  Vector half[kWindow * 3], whole[kPoints];
-  for (int64_t column = 0; column < 3; ++column) pointsOfKernel(kernel + column, 3, half + column, 3);
-  for (int64_t row = 0; row < kWindow; ++row) pointsOfKernel(half + row * 3, 1, whole + row * kWindow, 1);
-  for (int64_t point = 0; point < kPoints; ++point) at(points + point * pointStep) = whole[point];
-}
-
-}  // namespace
-
-void transformKernel(const float* kernel, Strides strides, int64_t in, int64_t out, float* points) {
-  for (int64_t o = 0; o < out; o += kLanes) {
-    for (int64_t i = 0; i < in; ++i) {
-      Vector taps[9];
-      for (int64_t tap = 0; tap < 9; ++tap) {
-        const float* from = kernel + i * strides.in + tap / 3 * strides.row + tap % 3 * strides.column;
-        for (int64_t lane = 0; lane < kLanes; ++lane) taps[tap][lane] = from[(o + lane) * strides.out];
+template <int kTaps>
+void transformKernel(const Sizes& sizes, const float* kernel, Strides strides, float* points) {
+  constexpr int kWindow = kTile + kTaps - 1;
+  const int64_t depth = sizes.depth(), columns = sizes.columns(), parts = sizes.parts();
+  const int64_t inside = roundedUp(sizes.in, kLanes);
+  std::fill(points, points + kWindow * kWindow * depth * columns, 0.0f);
+  for (int64_t o = 0; o < sizes.out; o += kLanes) {
+    const int64_t lanes = std::min(kLanes, sizes.out - o);
+    for (int64_t part = 0; part < parts * parts; ++part) {
+      for (int64_t i = 0; i < sizes.in; ++i) {
+        Vector taps[kTaps * kTaps]{}, values[kWindow * kWindow];
+        for (int64_t tap = 0; tap < kTaps * kTaps; ++tap) {
+          const int64_t row = part / parts * kTaps + tap / kTaps, column = part % parts * kTaps + tap % kTaps;
+          if (row >= sizes.kernel || column >= sizes.kernel) continue;
+          const float* from = kernel + o * strides.out + i * strides.in + row * strides.row + column * strides.column;
+          for (int64_t lane = 0; lane < lanes; ++lane) taps[tap][lane] = from[lane * strides.out];
+        }
+        transformed<Method<kTaps>::kernel, false>(taps, values);
+        float* to = points + (o / kPanel * depth + part * inside + i) * kPanel + o % kPanel;
+        for (int64_t point = 0; point < kWindow * kWindow; ++point) at(to + point * depth * columns) = values[point];
       }
-      transformBlock(taps, points + (o / kChannels * in + i) * kChannels + o % kChannels, in * out);
     }
   }
 }
 
-void transformBackwardKernel(const float* kernel, Strides strides, int64_t in, int64_t out, float* points) {
-  const Strides turned{strides.in, strides.out, -strides.row, -strides.column};
-  transformKernel(kernel + 2 * strides.row + 2 * strides.column, turned, out, in, points);
-}
-
+template <int kTaps>
 void convolve(const Sizes& sizes, const float* input, const float* points, const float* bias, float* output,
               int64_t first, int64_t last, float* workspace) {
-  const int64_t block = sizes.block(), in = sizes.in, out = sizes.out;
-  float* windows = workspace;                        // [36, block, in]
-  float* products = workspace + kPoints * block * in;  // [36, block, out]
+  constexpr int kWindow = kTile + kTaps - 1, kPoints = kWindow * kWindow;
+  const int64_t block = sizes.block(), depth = sizes.depth(), columns = sizes.columns(), out = sizes.out;
+  const int64_t height = sizes.outHeight(), width = sizes.outWidth();
+  float* windows = workspace;                             // [points, block, depth]
+  float* products = workspace + kPoints * block * depth;  // [points, block, columns]
   for (int64_t begin = first; begin < last; begin += block) {
     const int64_t count = std::min(block, last - begin);
-    transformInput(sizes, input, begin, count, block, windows);
+    transformInput<kTaps>(sizes, input, begin, count, block, windows);
     for (int64_t point = 0; point < kPoints; ++point) {
-      for (int64_t o = 0; o < out; o += kChannels) {
-        multiplyRows(count, windows + point * block * in, in, 1, points + point * in * out + o * in, kChannels, in,
-                     products + point * block * out + o, out, false);
+      for (int64_t o = 0; o < columns; o += kPanel) {
+        multiplyRows(count, windows + point * block * depth, depth, 1, points + (point * columns + o) * depth, kPanel, depth,
+                     products + point * block * columns + o, columns, false);
       }
     }
     for (int64_t i = 0; i < count; ++i) {
       const Place place = placeOf(sizes, begin + i);
       for (int64_t channel = 0; channel < out; channel += kLanes) {
-        Vector values[kPoints], half[kTile * kWindow];
-        for (int64_t point = 0; point < kPoints; ++point) values[point] = at(products + (point * block + i) * out + channel);
-        for (int64_t column = 0; column < kWindow; ++column) tileOfPoints(values + column, kWindow, half + column, kWindow);
-        for (int64_t row = 0; row < kTile; ++row) tileOfPoints(half + row * kWindow, 1, values + row * kTile, 1);
-        const Vector offset = bias != nullptr ? at(bias + channel) : Vector{};
-        for (int64_t y = 0; y < std::min(kTile, sizes.height - place.top); ++y) {
-          for (int64_t x = 0; x < std::min(kTile, sizes.width - place.left); ++x) {
-            const int64_t pixel = (place.picture * sizes.height + place.top + y) * sizes.width + place.left + x;
-            at(output + pixel * out + channel) = values[y * kTile + x] + offset;
+        Vector values[kPoints], tile[kTile * kTile];
+        for (int64_t point = 0; point < kPoints; ++point) values[point] = at(products + (point * block + i) * columns + channel);
+        transformed<Method<kTaps>::tile, true>(values, tile);
+        const Vector offset = bias != nullptr ? loadFirst(bias + channel, out - channel) : Vector{};
+        for (int64_t y = 0; y < std::min(kTile, height - place.top); ++y) {
+          for (int64_t x = 0; x < std::min(kTile, width - place.left); ++x) {
+            const int64_t pixel = (place.picture * height + place.top + y) * width + place.left + x;
+            storeFirst(tile[y * kTile + x] + offset, output + pixel * out + channel, out - channel);
           }
         }
       }
@@ -236,46 +269,80 @@ void convolve(const Sizes& sizes, const float* input, const float* points, const
   }
 }
 
+template <int kTaps>
 void addWeightGradient(const Sizes& sizes, const float* input, const float* outputGradient, int64_t first, int64_t last,
                        float* points, float* workspace) {
-  const int64_t block = sizes.block(), in = sizes.in, out = sizes.out;
-  float* windows = workspace;                         // [36, block, in]
-  float* gradients = workspace + kPoints * block * in;  // [36, block, out]
+  constexpr int kWindow = kTile + kTaps - 1, kPoints = kWindow * kWindow;
+  const int64_t block = sizes.block(), depth = sizes.depth(), columns = sizes.columns();
+  const Pictures size{sizes.outHeight(), sizes.outWidth(), sizes.out};
+  float* windows = workspace;                              // [points, block, depth]
+  float* gradients = workspace + kPoints * block * depth;  // [points, block, columns]
+  std::fill(gradients, gradients + kPoints * block * columns, 0.0f);
   for (int64_t begin = first; begin < last; begin += block) {
     const int64_t count = std::min(block, last - begin);
-    transformInput(sizes, input, begin, count, block, windows);
+    transformInput<kTaps>(sizes, input, begin, count, block, windows);
     for (int64_t i = 0; i < count; ++i) {
       const Place place = placeOf(sizes, begin + i);
-      for (int64_t channel = 0; channel < out; channel += kLanes) {
-        Vector tile[kTile * kTile], half[kWindow * kTile], values[kPoints];
-        load<kTile>(outputGradient, sizes, out, place, 0, channel, tile);
-        for (int64_t column = 0; column < kTile; ++column) pointsOfTile(tile + column, kTile, half + column, kTile);
-        for (int64_t row = 0; row < kWindow; ++row) pointsOfTile(half + row * kTile, 1, values + row * kWindow, 1);
-        for (int64_t point = 0; point < kPoints; ++point) at(gradients + (point * block + i) * out + channel) = values[point];
+      for (int64_t channel = 0; channel < sizes.out; channel += kLanes) {
+        Vector tile[kTile * kTile], values[kPoints];
+        load<kTile>(outputGradient, size, place, channel, tile);
+        transformed<Method<kTaps>::tile, false>(tile, values);
+        for (int64_t point = 0; point < kPoints; ++point) at(gradients + (point * block + i) * columns + channel) = values[point];
       }
     }
     for (int64_t point = 0; point < kPoints; ++point) {
-      for (int64_t o = 0; o < out; o += kChannels) {
-        multiplyRows(in, windows + point * block * in, 1, in, gradients + point * block * out + o, out, count,
-                     points + point * in * out + o, out, true);
+      for (int64_t o = 0; o < columns; o += kPanel) {
+        multiplyRows(depth, windows + point * block * depth, 1, depth, gradients + point * block * columns + o, columns, count,
+                     points + point * depth * columns + o, columns, true);
       }
     }
   }
 }
 
-void weightGradient(const float* points, int64_t in, int64_t out, float* gradient, Strides strides) {
-  for (int64_t i = 0; i < in; ++i) {
-    for (int64_t o = 0; o < out; o += kLanes) {
-      Vector values[kPoints], half[3 * kWindow], taps[9];
-      for (int64_t point = 0; point < kPoints; ++point) values[point] = at(points + (point * in + i) * out + o);
-      for (int64_t column = 0; column < kWindow; ++column) kernelOfPoints(values + column, kWindow, half + column, kWindow);
-      for (int64_t row = 0; row < 3; ++row) kernelOfPoints(half + row * kWindow, 1, taps + row * 3, 1);
-      for (int64_t tap = 0; tap < 9; ++tap) {
-        float* to = gradient + i * strides.in + tap / 3 * strides.row + tap % 3 * strides.column;
-        for (int64_t lane = 0; lane < kLanes; ++lane) to[(o + lane) * strides.out] = taps[tap][lane];
+template <int kTaps>
+void weightGradient(const Sizes& sizes, const float* points, float* gradient, Strides strides) {
+  constexpr int kWindow = kTile + kTaps - 1;
+  const int64_t depth = sizes.depth(), columns = sizes.columns(), parts = sizes.parts();
+  const int64_t inside = roundedUp(sizes.in, kLanes);
+  for (int64_t i = 0; i < sizes.in; ++i) {
+    for (int64_t part = 0; part < parts * parts; ++part) {
+      for (int64_t o = 0; o < sizes.out; o += kLanes) {
+        const int64_t lanes = std::min(kLanes, sizes.out - o);
+        Vector values[kWindow * kWindow], taps[kTaps * kTaps];
+        for (int64_t point = 0; point < kWindow * kWindow; ++point) {
+          values[point] = at(points + (point * depth + part * inside + i) * columns + o);
+        }
+        transformed<Method<kTaps>::kernel, true>(values, taps);
+        for (int64_t tap = 0; tap < kTaps * kTaps; ++tap) {
+          const int64_t row = part / parts * kTaps + tap / kTaps, column = part % parts * kTaps + tap % kTaps;
+          if (row >= sizes.kernel || column >= sizes.kernel) continue;
+          float* to = gradient + o * strides.out + i * strides.in + row * strides.row + column * strides.column;
+          for (int64_t lane = 0; lane < lanes; ++lane) to[lane * strides.out] = taps[tap][lane];
+        }
       }
     }
   }
+}
+
+}  // namespace
+
+void transformKernel(const Sizes& sizes, const float* kernel, Strides strides, float* points) {
+  (sizes.taps() == 3 ? transformKernel<3> : transformKernel<4>)(sizes, kernel, strides, points);
+}
+
+void convolve(const Sizes& sizes, const float* input, const float* points, const float* bias, float* output,
+              int64_t first, int64_t last, float* workspace) {
+  (sizes.taps() == 3 ? convolve<3> : convolve<4>)(sizes, input, points, bias, output, first, last, workspace);
+}
+
+void addWeightGradient(const Sizes& sizes, const float* input, const float* outputGradient, int64_t first, int64_t last,
+                       float* points, float* workspace) {
+  const auto add = sizes.taps() == 3 ? addWeightGradient<3> : addWeightGradient<4>;
+  add(sizes, input, outputGradient, first, last, points, workspace);
+}
+
+void weightGradient(const Sizes& sizes, const float* points, float* gradient, Strides strides) {
+  (sizes.taps() == 3 ? weightGradient<3> : weightGradient<4>)(sizes, points, gradient, strides);
 }
 
 }  // namespace dagan::winograd

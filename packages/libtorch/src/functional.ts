@@ -27,14 +27,19 @@ export function conv3d(input: Tensor, weight: Tensor, bias: Tensor | null = null
 }
 
 /**
- * `conv2d` with a kernel [O, C, 3, 3] and a border of one zero, for training. On the CPU in float32, where C and O are
- * multiples of 16, it is two to four times as fast, forth and back (Lavin and Gray, "Fast Algorithms for Convolutional Neural
- * Networks", CVPR 2016), with rounding errors five times as large. Elsewhere it is `conv2d` itself.
+ * `conv2d` with a square kernel [O, C, k, k] and a border of `padding` zeros, for training. On the CPU in float32, with kernels from
+ * 3 x 3 to 8 x 8 and at least 16 channels on either side, it is two to four times as fast, forth and back (Lavin and Gray, "Fast
+ * Algorithms for Convolutional Neural Networks", CVPR 2016), with rounding errors up to five times as large. Elsewhere it is `conv2d`.
  */
-export function trainingConv2d(input: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
-  const { trainingConvolution } = addon();
-  if (!trainingConvolution) return conv2d(input, weight, bias, { padding: 1 });
-  return tensorOf(trainingConvolution(input.handle, weight.handle, bias?.handle ?? null));
+export function trainingConv2d(
+  input: Tensor,
+  weight: Tensor,
+  bias: Tensor | null = null,
+  { padding = 0 }: { padding?: number } = {},
+): Tensor {
+  const compute = addon().trainingConv2d;
+  if (!compute) return conv2d(input, weight, bias, { padding });
+  return tensorOf(compute(input.handle, weight.handle, bias?.handle ?? null, padding));
 }
 
 /** y = x W^T + b; weight [out, in]. */

@@ -81,7 +81,7 @@ type Addon = {
   free(tensor: Handle): boolean;
   liveTensors(): number;
   /** Missing in addons that were built before there was one. */
-  trainingConvolution?(input: Handle, weight: Handle, bias: Handle | null): Handle;
+  trainingConv2d?(input: Handle, weight: Handle, bias: Handle | null, padding: number): Handle;
   backward(tensors: Handle[], gradients: (Handle | null)[] | null, retainGraph: boolean, createGraph: boolean): void;
   grad(
     outputs: Handle[],

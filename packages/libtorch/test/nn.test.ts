@@ -467,37 +467,50 @@ const relativeError = (actual: Tensor, wanted: Tensor): number => {
 test('the convolution for training has the values and derivatives of a convolution', () => {
   const threads = getThreads();
   const shapes = [
-    [4, 32, 32, 32, 64],
-    [2, 16, 21, 34, 48], // neither side is a multiple of its tiles
-    [1, 64, 30, 17, 16],
-    [2, 17, 20, 20, 32], // what follows it leaves to conv2d: these channels,
-    [1, 32, 9, 9, 32], // so few pixels
+    [4, 32, 32, 32, 64, 3, 1],
+    [2, 16, 21, 34, 48, 3, 1], // neither side is a multiple of its tiles
+    [1, 64, 30, 17, 16, 3, 1],
+    [2, 17, 20, 20, 33, 3, 0], // channels that fill no vector
+    [2, 36, 24, 21, 69, 7, 0], // larger kernels, in parts
+    [2, 40, 19, 20, 17, 7, 3],
+    [2, 24, 22, 23, 32, 4, 0],
+    [1, 16, 25, 25, 24, 5, 2],
+    [1, 16, 25, 25, 16, 6, 1],
+    [2, 3, 20, 20, 32, 3, 1], // what follows it leaves to conv2d: so few channels,
+    [1, 32, 9, 9, 32, 3, 1], // so few pixels,
+    [1, 16, 30, 30, 16, 9, 4], // so large a kernel
   ] as const;
   for (const count of [1, 2]) {
     setThreads(count);
-    for (const [n, from, height, width, to] of shapes) {
+    for (const [n, from, height, width, to, side, padding] of shapes) {
       for (const format of ['contiguous', 'channels_last'] as const) {
         tidy(() => {
           const x = randn([n, from, height, width]).contiguous(format);
-          const values = [x, randn([to, from, 3, 3]).mul(0.1).contiguous(format), randn([to])] as const;
-          const gradient = randn([n, to, height, width]);
+          const values = [x, randn([to, from, side, side]).mul(0.1).contiguous(format), randn([to])] as const;
           const [input, weight, bias] = values.map((value) => value.detach().requiresGrad_()) as [
             Tensor,
             Tensor,
             Tensor,
           ];
           const exact = values.map((value) => value.to(float64).requiresGrad_()) as [Tensor, Tensor, Tensor];
-          const result = F.trainingConv2d(input, weight, bias);
-          const wanted = F.conv2d(...exact, { padding: 1 });
+          const result = F.trainingConv2d(input, weight, bias, { padding });
+          const wanted = F.conv2d(...exact, { padding });
+          const gradient = randn(wanted.shape);
           assert.deepEqual(result.shape, wanted.shape);
           assert.ok(relativeError(result, wanted) < 2e-4);
           assert.ok(
-            relativeError(F.trainingConv2d(input, weight), F.conv2d(exact[0], exact[1], null, { padding: 1 })) < 2e-4,
+            relativeError(
+              F.trainingConv2d(input, weight, null, { padding }),
+              F.conv2d(exact[0], exact[1], null, { padding }),
+            ) < 2e-4,
           );
           const gradients = grad([result], [input, weight, bias], { gradients: [gradient] });
           const exactly = grad([wanted], exact, { gradients: [gradient.to(float64)] });
           gradients.forEach((each, i) => {
-            assert.ok(relativeError(each!, exactly[i]!) < 5e-4, `derivative ${i} of ${[n, from, height, width, to]}`);
+            assert.ok(
+              relativeError(each!, exactly[i]!) < 5e-4,
+              `derivative ${i} of ${[n, from, height, width, to, side, padding]}`,
+            );
           });
         });
       }
@@ -517,7 +530,7 @@ test('the convolution for training has a second derivative, and heeds autocast',
     const wanted = sharpness((input, kernel) => F.conv2d(input, kernel, null, { padding: 1 }));
     assert.ok(
       relativeError(
-        sharpness((input, kernel) => F.trainingConv2d(input, kernel)),
+        sharpness((input, kernel) => F.trainingConv2d(input, kernel, null, { padding: 1 })),
         wanted,
       ) < 1e-3,
     );

@@ -1,5 +1,5 @@
 // Dense motion (Section 3.3, Eq. 7-8): keypoint pairs -> sparse motions -> one motion field and an occlusion map.
-import { cat, F, nn, type Tensor, tidy } from '@dagan/libtorch';
+import { cat, F, isTracing, nn, type Tensor, tidy } from '@dagan/libtorch';
 import { coordinateGrid } from '../tensors/grid.js';
 import type { Keypoints } from '../tensors/keypoint-set.js';
 import { exactly, matching } from '../tensors/precision.js';
@@ -176,7 +176,8 @@ export class DenseMotionNetwork extends nn.Module {
     if (!this.occlusion) return [this.mask.forward(features), null];
     const weight = cat([this.mask.weight, this.occlusion.weight]);
     const bias = cat([this.mask.bias!, this.occlusion.bias!]);
-    const both = F.conv2d(features, weight, bias, { padding: this.mask.padding });
+    const convolve = this.training && !isTracing() ? F.trainingConv2d : F.conv2d;
+    const both = convolve(features, weight, bias, { padding: (KERNEL - 1) / 2 });
     const motions = this.mask.weight.size(0);
     return [both.narrow(1, 0, motions), both.narrow(1, motions, 1)];
   }

@@ -39,7 +39,9 @@ export class Conv2d extends Module {
   forward(input: Tensor): Tensor {
     const { stride, padding, groups, bias } = this;
     const weight = this.effectiveWeight();
-    if (this.#keepsSize && this.training && !isTracing()) return trainingConv2d(input, weight, bias);
+    if (this.training && this.#looksAround && typeof padding === 'number' && !isTracing()) {
+      return trainingConv2d(input, weight, bias, { padding });
+    }
     // With few channels LibTorch 1.13's backward pass of strided 1x1 convolutions writes beyond its memory on some processors.
     if (this.#picksPixels && this.training && !isTracing()) {
       const [down, right] = typeof stride === 'number' ? [stride, stride] : stride;
@@ -55,10 +57,10 @@ export class Conv2d extends Module {
     return stride !== 1 && padding === 0 && weight.size(2) === 1 && weight.size(3) === 1;
   }
 
-  /** Whether this is a 3x3 convolution whose result is as large as its input. */
-  get #keepsSize(): boolean {
-    const { stride, padding, groups, weight } = this;
-    return stride === 1 && padding === 1 && groups === 1 && weight.size(2) === 3 && weight.size(3) === 3;
+  /** Whether the result sees a square around every pixel. */
+  get #looksAround(): boolean {
+    const { stride, groups, weight } = this;
+    return stride === 1 && groups === 1 && weight.size(2) > 1 && weight.size(2) === weight.size(3);
   }
 }
 
