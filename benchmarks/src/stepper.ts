@@ -25,7 +25,7 @@ export type StepperOptions = {
 export function animationStepper({ group = null, ...options }: StepperOptions): () => number {
   const { size, batchSize } = options;
   const config = configOf(options);
-  const trainee = new AnimationTrainee(config, size, perceptualNetwork('default'), {
+  const trainee = new AnimationTrainee(config, size, perceptualNetwork('default', { learning: true }), {
     device: 'cpu',
     group,
   });

@@ -184,7 +184,7 @@ function perceptualOf({ perceptual, vgg }: AnimationOptions, { weights }: AnyTra
   if (perceptual === 'vgg19' && vgg === undefined) {
     throw new UsageError("--perceptual vgg19 needs --vgg FILE, torchvision's weights of VGG-19");
   }
-  return perceptualNetwork(vgg === undefined ? 'default' : 'vgg19', { file: vgg });
+  return perceptualNetwork(vgg === undefined ? 'default' : 'vgg19', { file: vgg, learning: true });
 }
 
 /** The depth network to take; null where it is in the model, not needed, or not wanted. */

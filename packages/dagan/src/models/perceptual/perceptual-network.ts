@@ -12,13 +12,20 @@ export type PerceptualNetworkName = 'default' | 'vgg19';
  * Eq. 10, whichever it is.
  *
  * @param file VGG-19's state dict as torchvision publishes it; for `vgg19` only
+ * @param learning whether a training learns from it: its convolutions are then computed as in training, in fewer multiplications
+ * and with larger rounding errors (`F.trainingConv2d`)
  * @throws PerceptualNetworkError if the weights are not there, or the file holds another network; CheckpointError if it
  * cannot be read
  */
 export function perceptualNetwork(
   name: PerceptualNetworkName = 'default',
-  { file }: { file?: string } = {},
+  { file, learning = false }: { file?: string; learning?: boolean } = {},
 ): nn.Module & PerceptualNetwork {
+  const network = loadNetwork(name, file);
+  return learning ? network.train().to({ memoryFormat: 'channels_last' }) : network;
+}
+
+function loadNetwork(name: PerceptualNetworkName, file?: string): nn.Module & PerceptualNetwork {
   if (name === 'default') {
     if (file !== undefined) throw new TypeError(`the default perceptual network takes no file, but ${file} was given`);
     return loadInception();
