@@ -84,18 +84,25 @@ export class ThinPlateSpline {
     });
   }
 
-  /** Deforms pictures [N, C, H, W]: the result shows at z what the picture shows at T(z), mirrored beyond the border. */
-  transformFrame(frame: Tensor): Tensor {
+  /** T at every pixel of pictures of a size, [N, height, width, 2]: what `transformFrame` samples at. */
+  field(height: number, width: number): Tensor {
     return tidy(() => {
-      const [batch, height, width] = [frame.size(0), frame.size(2), frame.size(3)];
-      const grid = coordinateGrid(height, width, { dtype: frame.dtype, device: frame.device }).view(
-        1,
-        height * width,
-        2,
-      );
-      const moved = this.warpCoordinates(grid).view(batch, height, width, 2);
+      const { dtype, device } = this.theta;
+      const pixels = coordinateGrid(height, width, { dtype, device }).view(1, height * width, 2);
+      return this.warpCoordinates(pixels).view(this.theta.size(0), height, width, 2);
+    });
+  }
+
+  /**
+   * Deforms pictures [N, C, H, W]: the result shows at z what the picture shows at T(z), mirrored beyond the border.
+   *
+   * @param field of pictures of this size, where several are deformed alike
+   */
+  transformFrame(frame: Tensor, field?: Tensor): Tensor {
+    return tidy(() => {
+      const places = field ?? this.field(frame.size(2), frame.size(3));
       // Sampled as the generator warps: a grid of pixel centres taken for one of pixel edges.
-      return F.gridSample(frame, moved, { paddingMode: 'reflection' });
+      return F.gridSample(frame, places, { paddingMode: 'reflection' });
     });
   }
 

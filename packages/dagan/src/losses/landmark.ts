@@ -1,7 +1,7 @@
 // Landmark loss: some keypoints must stand on lips, lids and brows, in both frames. Not in the paper, whose keypoints find places of
 // their own: learnt from few people's clips these are seldom the lips and never the lids. LivePortrait (Guo et al. 2024) leads
 // implicit keypoints alike.
-import { noGrad, stack, type Tensor, tidy } from '@dagan/libtorch';
+import { noGrad, type Tensor, tensor, tidy } from '@dagan/libtorch';
 import type { Keypoints } from '../tensors/keypoint-set.js';
 
 /** A keypoint, and where its landmark stands in tensors of landmarks. */
@@ -21,11 +21,13 @@ export function landmarkLoss(
   led: readonly LedKeypoint[],
 ): Tensor {
   return tidy(() => {
-    const pick = (of: Tensor, which: keyof LedKeypoint) =>
-      stack(
-        led.map((pair) => of.select(1, pair[which])),
-        1,
+    const pick = (of: Tensor, which: keyof LedKeypoint) => {
+      const index = tensor(
+        led.map((pair) => pair[which]),
+        { dtype: 'int64' },
       );
+      return of.indexSelect(1, index.to({ device: of.device }));
+    };
     const { place, seen } = noGrad(() => {
       const picked = pick(landmarks, 'landmark');
       return { place: picked.narrow(2, 0, 2), seen: picked.select(2, 2) };

@@ -1,5 +1,5 @@
 // What the animation networks and the discriminator are judged by (Section 3.5, Eq. 10): one batch -> the terms of both losses.
-import { noGrad, stack, type Tensor, tensor } from '@dagan/libtorch';
+import { cat, noGrad, stack, type Tensor, tensor } from '@dagan/libtorch';
 import { type FaceLandmark, landmarkPlace, MOUTH_AND_EYES, TRAVELLING_WEIGHTS } from '../../faces/landmarks.js';
 import type { ThinPlateSpline } from '../../geometry/thin-plate-spline.js';
 import { discriminatorLoss, generatorAdversarialLoss } from '../../losses/adversarial.js';
@@ -141,7 +141,10 @@ export class AnimationObjective {
 
   #detected({ source, driving }: FramePair): Found {
     const { keypointDetector } = this.model;
-    const [sourceDisparity, drivingDisparity] = [this.#disparity(source), this.#disparity(driving)];
+    const disparities = this.#disparity(cat([source, driving])); // depth is fixed, and knows no batch
+    const [sourceDisparity, drivingDisparity] = [0, 1].map(
+      (frame) => disparities?.narrow(0, frame * source.size(0), source.size(0)) ?? null,
+    ) as [Tensor | null, Tensor | null];
     const sourceKeypoints = keypointDetector.forward(source, sourceDisparity);
     const drivingKeypoints = keypointDetector.forward(driving, drivingDisparity);
     return { sourceDisparity, drivingDisparity, sourceKeypoints, drivingKeypoints };
@@ -289,18 +292,22 @@ export class AnimationObjective {
     if (share === 0) return keypoints;
     const { value, jacobian } = keypoints;
     const [count, all] = [value.size(0), value.size(1)];
-    const which = Array.from({ length: count }, (_, i) => Math.floor((i + 1) * share) - Math.floor(i * share));
-    const known = noGrad(() => landmarks.mul(tensor(which).to({ device: this.device }).view(count, 1, 1))); // [N, P, 3]
     const names = new Map(ledKeypoints(this.config.model).map(({ keypoint, landmark }) => [keypoint, landmark]));
-    const places = Array.from({ length: all }, (_, keypoint) => {
-      const found = value.select(1, keypoint); // [N, 2]
-      const landmark = names.get(keypoint);
-      if (landmark === undefined) return found;
-      const place = known.select(1, landmark); // [N, 3]
-      const seen = place.narrow(1, 2, 1);
-      return found.mul(seen.neg().add(1)).add(place.narrow(1, 0, 2));
+    const rows = Array.from({ length: all }, (_, keypoint) => names.get(keypoint));
+    const which = Array.from({ length: count }, (_, i) => Math.floor((i + 1) * share) - Math.floor(i * share));
+    const { place, free } = noGrad(() => {
+      const led = tensor(which)
+        .view(count, 1, 1)
+        .mul(tensor(rows.map((row) => (row === undefined ? 0 : 1))).view(1, all, 1))
+        .to({ device: this.device }); // [N, K, 1]
+      const index = tensor(
+        rows.map((row) => row ?? 0),
+        { dtype: 'int64' },
+      ).to({ device: this.device });
+      const known = landmarks.indexSelect(1, index).mul(led); // [N, K, 3]
+      return { place: known.narrow(2, 0, 2), free: known.narrow(2, 2, 1).neg().add(1) };
     });
-    return { value: stack(places, 1), jacobian };
+    return { value: value.mul(free).add(place), jacobian };
   }
 
   /** The face-depth network is fixed. */

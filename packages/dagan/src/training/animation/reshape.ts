@@ -39,10 +39,11 @@ export function reshapePairs(pairs: FramePair, { share, ...deformation }: Reshap
     noGrad(() => {
       const spline = ThinPlateSpline.random(bent, deformation, { device: source.device });
       const map = (places: Tensor): Tensor => spline.warpCoordinates(places);
+      const field = spline.field(source.size(2), source.size(3));
       return mapFirst(pairs, bent, (value, layer) =>
         layer === 'points'
           ? moveLandmarks(value, { source: map, driving: map }, source.size(3))
-          : spline.transformFrame(value),
+          : spline.transformFrame(value, field),
       );
     }),
   );
