@@ -16,6 +16,7 @@ const FLOORS = [
   'version.ts',
   'onnx-runtime.ts',
   'package-folder.ts',
+  'user-cache.ts',
   'face-models.ts',
   'media',
   'errors.ts',

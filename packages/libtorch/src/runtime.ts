@@ -1,5 +1,6 @@
 // Random numbers, threads and facts about the linked LibTorch.
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { addon, addonPath, type BuildInfo } from './native.js';
 import { Tensor } from './tensor.js';
 
@@ -41,6 +42,23 @@ export function liveTensors(): number {
 /** Whether the addon has been built, without loading it. */
 export function isBuilt(): boolean {
   return existsSync(addonPath());
+}
+
+/** CUDA devices that can be used now. LibTorch, whose loading takes a while, is asked only where it was built for them. */
+export function cudaDevices(): number {
+  return isBuiltForCuda() ? buildInfo().cudaDevices : 0;
+}
+
+/** What the record beside the addon says of it; true where there is none. */
+function isBuiltForCuda(): boolean {
+  try {
+    const record: { libtorch?: { cuda?: boolean } } = JSON.parse(
+      readFileSync(join(dirname(addonPath()), 'libtorch.json'), 'utf8'),
+    );
+    return record.libtorch?.cuda !== false;
+  } catch {
+    return true;
+  }
 }
 
 /** What the linked LibTorch says of itself. */

@@ -472,3 +472,21 @@ test('the built addon loads with every symbol bound and is of the LibTorch that 
   assert.equal(buildInfo().version, record?.libtorch.version);
   assert.equal(typeof require(addonPath()).lookup, 'function');
 });
+
+test('LibTorch that was built without CUDA is not loaded to count its devices', () => {
+  const folder = join(directory, 'recorded');
+  mkdirSync(folder);
+  const runtime = new URL('../src/runtime.js', import.meta.url).href;
+  const count = (record: string) => {
+    writeFileSync(join(folder, 'libtorch.json'), record);
+    const program = `import { cudaDevices } from '${runtime}'; console.log(cudaDevices());`;
+    return spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+      encoding: 'utf8',
+      env: { ...process.env, DAGAN_LIBTORCH_ADDON: join(folder, 'libtorch.node') }, // is not there, so it cannot be loaded
+    });
+  };
+  assert.equal(count('{"libtorch":{"cuda":false}}').stdout, '0\n');
+  for (const record of ['{"libtorch":{"cuda":true}}', '{}', 'no JSON']) {
+    assert.match(count(record).stderr, /has not been built/);
+  }
+});

@@ -1,9 +1,8 @@
 // Which engine runs the networks: LibTorch, or ONNX Runtime with an exported model.
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { buildInfo, isBuilt } from '@dagan/libtorch';
+import { cudaDevices, isBuilt } from '@dagan/libtorch';
 import type { Engine } from '../animation/engine.js';
 import type { ModelFacts } from '../animation/engines/engine-threads.js';
 import { LibtorchEngine, openLibtorchEngine } from '../animation/engines/libtorch.js';
@@ -16,6 +15,7 @@ import { ExportedModelError, readManifest } from '../export/exported-folder.js';
 import { type ExportPrecision, MANIFEST_FORMAT, MANIFEST_NAME, type Manifest } from '../export/manifest.js';
 import { identifyModel, type ModelIdentity, metadataIn, trainedSize, weightsHash } from '../models/files/model-file.js';
 import type { Precision } from '../models/inference/inference.js';
+import { userCache } from '../user-cache.js';
 import { VERSION } from '../version.js';
 import {
   applyThreads,
@@ -116,7 +116,7 @@ function runtimeFor(choice: EngineChoice, use: EngineUse['use'], exported: strin
   const { engine = 'auto', checkpoint, device = 'auto', precision = 'auto' } = choice;
   if (use === 'clip' || use === 'live') {
     const int8 = checkpoint === undefined && paintsInInt8(readManifest(exported), choice);
-    return runtimeOfExported({ engine, checkpoint, device, precision, int8 }, cudaDevices);
+    return runtimeOfExported({ engine, checkpoint, device, precision, int8 }, gpusOfLibtorch);
   }
   return engine !== 'auto' ? engine : isBuilt() && precision !== 'int8' ? 'libtorch' : 'onnx';
 }
@@ -141,7 +141,7 @@ function exportedFolder({ checkpoint, depthEncoder, depthDecoder }: EngineChoice
 }
 
 /** How many GPUs LibTorch can use; null if it has not been set up. */
-const cudaDevices = (): number | null => (isBuilt() ? buildInfo().cudaDevices : null);
+const gpusOfLibtorch = (): number | null => (isBuilt() ? cudaDevices() : null);
 
 /**
  * What runs an exported model, which both can run: as the choice says, else on a GPU that is asked for LibTorch if it has
@@ -204,7 +204,7 @@ async function onnxEngine(
     if (provider !== 'cuda' || !(error instanceof ExportedModelError) || error.cause === undefined) throw error;
     const refusal = (error.cause as Error).message.trim();
     throw new DaganError('no-cuda', `cannot use cuda: ONNX Runtime cannot (${refusal})`, {
-      ...{ refusal, gpus: cudaDevices() },
+      ...{ refusal, gpus: gpusOfLibtorch() },
     });
   }
 }
@@ -241,6 +241,5 @@ export async function exportOnce(
 function cacheFolder({ config, sha256 }: ModelIdentity, precision: ExportPrecision): string {
   const identity = `${sha256} ${JSON.stringify(config)}`;
   const hash = createHash('sha256').update(identity).digest('hex');
-  const root = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
-  return join(root, 'dagan', `${MANIFEST_FORMAT}-${VERSION}`, precision === 'float32' ? hash : `${hash}-${precision}`);
+  return userCache(`${MANIFEST_FORMAT}-${VERSION}`, precision === 'float32' ? hash : `${hash}-${precision}`);
 }

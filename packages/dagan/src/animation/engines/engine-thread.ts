@@ -4,10 +4,10 @@ import type { Engine } from '../engine.js';
 import type { EngineAnswer, EngineRequest, EngineSetup, LoadedEngine } from './engine-threads.js';
 
 /** Imports what the engine needs and nothing else: ONNX Runtime works where LibTorch has not been set up. */
-async function load(setup: EngineSetup): Promise<LoadedEngine> {
+async function load(setup: EngineSetup, checked: boolean): Promise<LoadedEngine> {
   if (setup.runtime === 'onnx') {
     const { factsOf, loadOnnxEngine } = await import('./onnx-runtime.js');
-    return { engine: await loadOnnxEngine(setup.folder, setup.options), facts: factsOf(setup.folder) };
+    return { engine: await loadOnnxEngine(setup.folder, setup.options, { checked }), facts: factsOf(setup.folder) };
   }
   const [{ setThreads }, { loadModel }, { LibtorchEngine }] = await Promise.all([
     import('@dagan/libtorch'),
@@ -33,7 +33,7 @@ function twinOf(engine: Engine, number: number): Engine {
 }
 
 answerRequests<EngineRequest, EngineAnswer[keyof EngineAnswer]>(async (request) => {
-  loading ??= load(threadSetup<EngineSetup>());
+  loading ??= load(threadSetup<EngineSetup>(), request.call === 'load' && request.checked);
   const { engine: first, facts } = await loading;
   if (request.call === 'load') {
     const { description, size, keypointNames, motion, mergesPortraits } = first;

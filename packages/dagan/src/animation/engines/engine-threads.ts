@@ -39,8 +39,11 @@ export function shareThreads(threads: number, memory = process.availableMemory()
   return Array.from({ length: engines }, (_, i) => Math.floor(threads / engines) + (i < threads % engines ? 1 : 0));
 }
 
-/** What a thread is asked for: what the methods of `Engine` are called with. */
-export type EngineRequest = { call: 'load' } | TwinRequest;
+/**
+ * What a thread is asked for: what the methods of `Engine` are called with; first of all to load its engine, from files that another
+ * thread may have `checked`.
+ */
+export type EngineRequest = { call: 'load'; checked: boolean } | TwinRequest;
 
 /** What one of the twins is asked for; 0 is the engine that has loaded the networks. */
 export type TwinRequest = { twin: number } & (
@@ -100,7 +103,7 @@ export class EngineThreads implements Engine {
   }
 
   /**
-   * Every thread reads the model's files for itself; nobody else does.
+   * Every thread reads the model's files for itself; nobody else does. The first one checks them.
    *
    * @param setups of the engines
    * @param describe tells what runs the networks, from one engine's description
@@ -114,9 +117,9 @@ export class EngineThreads implements Engine {
     // One after the other: what loading takes beside the model itself is then taken once. Nobody is ended while it loads native
     // code, which can take the program with it.
     const loaded: EngineAnswer['load'][] = [];
-    for (const thread of threads) {
+    for (const [i, thread] of threads.entries()) {
       try {
-        loaded.push((await thread.ask({ call: 'load' })) as EngineAnswer['load']);
+        loaded.push((await thread.ask({ call: 'load', checked: i > 0 })) as EngineAnswer['load']);
       } catch (error) {
         await Promise.all(threads.map((each) => each.close('the engine could not be loaded')));
         throw error;

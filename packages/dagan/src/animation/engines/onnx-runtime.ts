@@ -6,6 +6,7 @@ import type { Engine } from '../engine.js';
 import { EngineThreads, type LoadedEngine, type ModelFacts, shareThreads } from './engine-threads.js';
 import { OnnxEngine } from './onnx.js';
 import type { OnnxRuntimeOptions } from './options.js';
+import { preparedGraphs, worthPreparing } from './prepared-graphs.js';
 
 /**
  * The engine for an exported model's folder. The files must be the ones that the manifest was written for. On a processor
@@ -36,37 +37,51 @@ export function factsOf(folder: string): ModelFacts {
   return { config, metadata };
 }
 
-/** One engine in this thread; see `loadOnnxRuntimeEngine`. */
+/**
+ * One engine in this thread; see `loadOnnxRuntimeEngine`.
+ *
+ * @param checked whether another engine of the same model has been loaded: its files are then known to be whole
+ */
 export async function loadOnnxEngine(
   folder: string,
   { size, batchSize, threads = availableParallelism(), int8 = false, provider = 'cpu' }: OnnxRuntimeOptions = {},
+  { checked = false } = {},
 ): Promise<OnnxEngine> {
   const manifest = readManifest(folder);
-  for (const described of exportedFiles(manifest)) checkExportedFile(folder, described);
+  if (!checked) for (const described of exportedFiles(manifest)) checkExportedFile(folder, described);
   const { InferenceSession, Tensor, env } = await loadOnnxRuntime();
+  const runtime = env.versions.node ?? env.versions.common;
   const precision = int8 && manifest.int8 ? 'int8' : manifest.precision;
   const where = provider === 'cpu' ? `cpu, ${precision}, ${threads} threads` : `${provider}, ${precision}`;
+  const options = {
+    ...{ size, batchSize, int8, description: `ONNX Runtime ${runtime}, ${where}` },
+    session: {
+      executionProviders: [provider],
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      graphOptimizationLevel: 'all',
+      // Both keep more memory than they need, and gain nothing.
+      ...{ enableCpuMemArena: false, enableMemPattern: false },
+      logSeverityLevel: 3,
+      extra: { session: { intra_op: { allow_spinning: '0' } } }, // the codecs' processes want the cores too
+    },
+  } as const;
+  const openFrom = (from: string, more = {}) => {
+    const session = { ...options.session, ...more };
+    return OnnxEngine.open({ InferenceSession, Tensor }, { manifest, folder: from }, { ...options, session });
+  };
   try {
-    return await OnnxEngine.open(
-      { InferenceSession, Tensor },
-      { manifest, folder },
-      {
-        size,
-        batchSize,
-        int8,
-        description: `ONNX Runtime ${env.versions.node ?? env.versions.common}, ${where}`,
-        session: {
-          executionProviders: [provider],
-          intraOpNumThreads: threads,
-          interOpNumThreads: 1,
-          graphOptimizationLevel: 'all',
-          // Both keep more memory than they need, and gain nothing.
-          ...{ enableCpuMemArena: false, enableMemPattern: false },
-          logSeverityLevel: 3,
-          extra: { session: { intra_op: { allow_spinning: '0' } } }, // the codecs' processes want the cores too
-        },
-      },
-    );
+    const make = (into: string) =>
+      OnnxEngine.prepare({ InferenceSession, Tensor }, { manifest, folder }, options, into);
+    const prepared =
+      provider === 'cpu' && worthPreparing(manifest)
+        ? await preparedGraphs({ manifest, size, int8, runtime }, checked ? undefined : make)
+        : undefined;
+    if (prepared !== undefined) {
+      const engine = await openFrom(prepared, { graphOptimizationLevel: 'disabled' }).catch(() => undefined);
+      if (engine) return engine; // else another program has made room in the cache
+    }
+    return await openFrom(folder);
   } catch (error) {
     if (error instanceof ExportedModelError || error instanceof RangeError) throw error;
     const message = `${folder} cannot be run on ${provider}: ${(error as Error).message}`;

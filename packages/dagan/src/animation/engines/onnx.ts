@@ -104,30 +104,44 @@ export class OnnxEngine implements Engine {
     );
   }
 
+  /**
+   * Writes the graphs into a folder as the runtime computes them, each with a file of its weights beside it. `open` takes them in
+   * place of the model's own, with no optimisation left to do.
+   */
+  static async prepare(
+    runtime: OnnxRuntime<string>,
+    { manifest, folder }: ExportedFolder,
+    options: OnnxEngineOptions,
+    into: string,
+  ): Promise<void> {
+    for (const { file, session } of wantedGraphs(manifest, sideOf(manifest, options), options)) {
+      const entries = {
+        ...(session.extra?.session as object | undefined),
+        optimized_model_external_initializers_file_name: `${file}.weights`,
+        optimized_model_external_initializers_min_size_in_bytes: '1024',
+      };
+      const prepared = await runtime.InferenceSession.create(`${folder}/${file}`, {
+        ...session,
+        optimizedModelFilePath: `${into}/${file}`,
+        extra: { ...session.extra, session: entries },
+      });
+      await prepared.release();
+    }
+  }
+
   /** @param load makes a session of a graph's file */
   static async #load(
     runtime: Pick<OnnxRuntime, 'Tensor'>,
     manifest: Manifest,
-    { size, batchSize = 1, int8 = false, session = {}, description }: OnnxEngineOptions,
+    options: OnnxEngineOptions,
     load: (file: string, options: InferenceSession.SessionOptions) => Promise<InferenceSession>,
   ): Promise<OnnxEngine> {
-    const side = size ?? manifest.size ?? USUAL_SIZE;
-    if (manifest.size !== undefined && side !== manifest.size) {
-      const message = `this model was exported for pictures of ${manifest.size} x ${manifest.size}, not ${side}`;
-      throw withCode(new RangeError(message), 'exported-size', { size: manifest.size, wanted: side });
-    }
-    if (!(side > 0 && side % manifest.multiple === 0)) {
-      throw new RangeError(`the size of this model's pictures must be a multiple of ${manifest.multiple}, not ${side}`);
-    }
+    const { batchSize = 1, description } = options;
+    const side = sideOf(manifest, options);
     const sessions: Partial<BySteps<InferenceSession>> = {};
     try {
-      // The largest first: what loading it takes beside itself is free again for the others.
-      for (const step of ['generate', 'drive', 'source'] as const) {
-        const graph = (int8 && step === 'generate' && manifest.int8) || manifest.graphs[step];
-        if (!graph) continue;
-        const { file, inputs } = graph;
-        const freeDimensionOverrides = knownSizes(inputs, { height: side, width: side });
-        sessions[step] = await load(file, { ...session, freeDimensionOverrides });
+      for (const { step, file, session } of wantedGraphs(manifest, side, options)) {
+        sessions[step] = await load(file, session);
       }
     } catch (error) {
       await Promise.all(Object.values(sessions).map((loaded) => loaded.release()));
@@ -327,6 +341,31 @@ export class OnnxEngine implements Engine {
     for (const tensor of Object.values(this.#portrait ?? {})) tensor.dispose();
     this.#portrait = null;
   }
+}
+
+/** @throws RangeError if the model does not take pictures of the size that is asked for */
+function sideOf(manifest: Manifest, { size }: OnnxEngineOptions): number {
+  const side = size ?? manifest.size ?? USUAL_SIZE;
+  if (manifest.size !== undefined && side !== manifest.size) {
+    const message = `this model was exported for pictures of ${manifest.size} x ${manifest.size}, not ${side}`;
+    throw withCode(new RangeError(message), 'exported-size', { size: manifest.size, wanted: side });
+  }
+  if (!(side > 0 && side % manifest.multiple === 0)) {
+    throw new RangeError(`the size of this model's pictures must be a multiple of ${manifest.multiple}, not ${side}`);
+  }
+  return side;
+}
+
+type WantedGraph = { step: keyof Sessions; file: string; session: InferenceSession.SessionOptions };
+
+/** The graph of each step and the options of its session. The largest first: what loading it takes is free again for the others. */
+function wantedGraphs(manifest: Manifest, side: number, { int8, session = {} }: OnnxEngineOptions): WantedGraph[] {
+  return (['generate', 'drive', 'source'] as const).flatMap((step) => {
+    const graph = (int8 && step === 'generate' && manifest.int8) || manifest.graphs[step];
+    if (!graph) return [];
+    const freeDimensionOverrides = knownSizes(graph.inputs, { height: side, width: side });
+    return [{ step, file: graph.file, session: { ...session, freeDimensionOverrides } }];
+  });
 }
 
 function meshIsNeeded(): never {
