@@ -128,17 +128,18 @@ const neck = [0, bottom, point(127, 2)];
 const scale = (2 * TRAINING_FRAME.faceHeight) / (bottom - top);
 const middle = 2 * TRAINING_FRAME.faceCenterY - 1;
 
-/** Keypoints [K, 2] of what head and face do. */
+/** Keypoints [K, 2], and their depths [K], of what head and face do. */
 function keypointsOf({ yaw = 0, pitch = 0, roll = 0, ...action }) {
   const changes = expressions.of(action);
   const rotation = rotationOf({ yaw, pitch, roll });
-  const value = FACE_LANDMARK_NAMES.flatMap((name) => {
+  const places = FACE_LANDMARK_NAMES.map((name) => {
     const index = FACE_LANDMARKS[name];
     const place = [0, 1, 2].map((axis) => point(index, axis) + unit * changes[index * 3 + axis] - neck[axis]);
-    const turned = [0, 1].map((row) => neck[row] + place.reduce((sum, x, i) => sum + rotation[3 * row + i] * x, 0));
-    return [scale * turned[0], scale * (turned[1] - (top + bottom) / 2) + middle];
+    const turned = [0, 1, 2].map((row) => neck[row] + place.reduce((sum, x, i) => sum + rotation[3 * row + i] * x, 0));
+    return [scale * turned[0], scale * (turned[1] - (top + bottom) / 2) + middle, scale * turned[2]];
   });
-  return { value: Float32Array.from(value), jacobian: null };
+  const value = Float32Array.from(places.flatMap(([x, y]) => [x, y]));
+  return { value, jacobian: null, depth: Float32Array.from(places, ([, , z]) => z) };
 }
 
 const folder = fileURLToPath(new URL('../packages/dagan/motions/', import.meta.url));

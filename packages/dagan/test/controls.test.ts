@@ -295,7 +295,7 @@ test('the mesh gives named keypoints of portrait and driver, and the network the
   await using faces = await FaceAnalyzer.load({ mesh: 'refined' });
   const mesh = (await faces.track(portrait))!;
   const count = FACE_LANDMARK_NAMES.length;
-  const expected = keypointsOfMesh(mesh, portrait, names, count);
+  const { value: expected } = keypointsOfMesh(mesh, portrait, names, count);
   const nose = FACE_LANDMARKS.noseTip * 3;
   near(((expected[2 * names.noseTip!]! + 1) / 2) * (portrait.width - 1) + 0.5, mesh.points[nose]!, 1e-3);
 

@@ -358,6 +358,35 @@ test(
 );
 
 test(
+  'around the face the field follows landmarks that it is far from, on what moves; further away, and where they are near, it stays',
+  computing(() => {
+    const landmarks = tensor([
+      [
+        [-0.2, -0.2],
+        [0.2, -0.2],
+        [0, 0.3],
+      ],
+    ]); // [1, 3, 2]
+    const still = coordinateGrid(64, 64).unsqueeze(0);
+    const moving = cat([zeros([1, 1, 64, 64]), ones([1, 1, 64, 64])], 1); // no background
+    const shiftAt = (mask: Tensor, by: number, [x, y]: readonly [number, number]): number => {
+      const { deformation } = refinedByLandmarks({ mask, deformation: still }, landmarks, landmarks.add(by), 0.02);
+      const shift = deformation.sub(still).permute(0, 3, 1, 2);
+      return F.gridSample(shift, tensor([[[[x, y]]]]), { alignCorners: true }).flatten().toFloat32Array()[0]!;
+    };
+    const [hair, corner] = [
+      [0, -0.35],
+      [0.95, -0.95],
+    ] as const;
+    assert.ok(shiftAt(moving, 0.3, hair) > 0.2, `${shiftAt(moving, 0.3, hair)}`);
+    assert.ok(Math.abs(shiftAt(moving, 0.3, corner)) < 0.01);
+    assert.ok(Math.abs(shiftAt(moving, 0.02, hair)) < 0.002, 'what differs by little has its reasons');
+    const background = cat([ones([1, 1, 64, 64]), zeros([1, 1, 64, 64])], 1);
+    assert.ok(Math.abs(shiftAt(background, 0.3, hair)) < 0.01, 'the background stays');
+  }),
+);
+
+test(
   'a field that moves nothing, or all alike, stretches nothing, up to its borders; one that spreads the source fourfold, by a doubling more',
   computing(() => {
     const identity = coordinateGrid(8, 12, { dtype: 'float32', device: 'cpu' }).unsqueeze(0); // [1, 8, 12, 2]

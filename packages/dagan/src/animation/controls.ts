@@ -3,14 +3,11 @@
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import type { MotionSpace } from '../tensors/motion-space.js';
 import { type Affine, affineBetween, middleOf, type Point } from './affine.js';
+import { bothSides, MOTION_PARTS, type MotionPart, partOf } from './face-parts.js';
 import { choosesAngles, type HeadAngles } from './free-view.js';
+import { HeadInSpace, type SpaceStrengths } from './head-in-space.js';
 import { pointAt as at, headPoints, headShares, wayOf } from './head-share.js';
 import type { KeypointNames } from './mesh-keypoints.js';
-
-/** Parts whose motion has a strength of its own: 1 as the driver, 0 none, 2 twice as much. */
-export const MOTION_PARTS = ['pose', 'mouth', 'eyes', 'brows'] as const;
-
-export type MotionPart = (typeof MOTION_PARTS)[number];
 
 /** Constant changes of expression. 0 changes nothing; 1 is as much as a face does at most, -1 as much the other way. */
 export const RETARGETS = ['mouth', 'lids', 'brows', 'smile'] as const;
@@ -36,30 +33,11 @@ export function checkAngles({ angles }: MotionControls, { dimensions }: MotionSp
   );
 }
 
-/** Landmarks of each part; all others are the head's. Jaw and cheeks go with the mouth that moves them. */
-const LANDMARKS_OF: Readonly<Record<Exclude<MotionPart, 'pose'>, readonly string[]>> = {
-  mouth: [
-    ...['upperLip', 'lowerLip', 'rightMouthCorner', 'leftMouthCorner', 'chin', 'upperLipRim', 'lowerLipRim'],
-    ...bothSides('UpperLip', 'LowerLip', 'UpperLipRim', 'LowerLipRim', 'Jaw', 'JawCorner', 'Cheek'),
-  ],
-  eyes: bothSides('UpperLid', 'LowerLid'),
-  brows: bothSides('Brow', 'InnerBrow'),
-};
-
-const PART_OF = new Map(
-  MOTION_PARTS.flatMap((part) => (part === 'pose' ? [] : LANDMARKS_OF[part].map((name) => [name, part] as const))),
-);
-
 /** Values of landmarks of both sides of the face, by the name without the side. */
 function ofBothSides<Value>(values: Readonly<Record<string, Value>>): Record<string, Value> {
   return Object.fromEntries(
     Object.entries(values).flatMap(([name, value]) => bothSides(name).map((full) => [full, value])),
   );
-}
-
-/** Names of landmarks of both sides of the face. */
-function bothSides(...names: readonly string[]): string[] {
-  return names.flatMap((name) => [`right${name}`, `left${name}`]);
 }
 
 /** What has names, and what a model without names cannot do. @throws TypeError that says it */
@@ -77,27 +55,75 @@ export function checkControls({ parts = {}, retarget = {} }: MotionControls, nam
 /**
  * How keypoints move from the reference to the driving frame, changed by the controls: [K, 2].
  *
- * With names, what the head does is the affine map that takes its landmarks from the reference nearest to the driving frame; what is
- * left of each keypoint's way is its part's expression. Lids move in proportion to how far the portrait's eyes are open, so that what
- * closes the driver's closes these.
- *
- * The head's map is applied about the portrait's head, not the driver's: a driver who leans makes a portrait lean whose head is larger
- * or elsewhere in the picture, without pulling it out of shape. Keypoints without a name take part in it as far as they have gone
- * along with the driver's head.
+ * With names, the head's motion is told apart from what is left of each keypoint's way, its part's expression. Where landmarks have a
+ * depth the head turns in space (`HeadInSpace`); else it is the affine map that takes its landmarks from the reference nearest to the
+ * driving frame. Either is applied about the portrait's head, not the driver's: a driver who leans makes a portrait lean whose head
+ * is larger or elsewhere in the picture, without pulling it out of shape. Lids move in proportion to how far the portrait's eyes are
+ * open, so that what closes the driver's closes these. Keypoints without a name take part in the head's motion as far as they have
+ * gone along with the driver's head.
  *
  * @param portrait its keypoints, which also tell how far its eyes are open
+ * @param scale factor on movement: how much larger the portrait's face is; in space, where the portrait turns in its own size, that on
+ *   how far the head shifts
  */
 export function controlledMotion(
-  portrait: Float32Array,
-  reference: Float32Array,
-  driving: Float32Array,
+  portrait: KeypointSet,
+  reference: KeypointSet,
+  driving: KeypointSet,
   { strength = 1, parts = {} }: MotionControls,
   names: KeypointNames,
+  scale = 1,
 ): Float32Array {
-  const way = driving.map((value, i) => value - reference[i]!);
+  const way = driving.value.map((value, i) => value - reference.value[i]!);
   const pose = strength * (parts.pose ?? 1);
-  const [before, after, head] = [reference, driving, portrait].map((value) => headPoints(value, names));
-  if (!before || !after || !head) return way.map((value) => pose * value);
+  const head = headMotion({ portrait, reference, driving }, names, { pose, scale });
+  if (!head) return way.map((value) => scale * pose * value);
+  const nameOf = new Map(Object.entries(names).map(([name, keypoint]) => [keypoint, name]));
+  const lids = lidScales(portrait.value, reference.value, names);
+  const shares = headShares(reference.value, driving.value, names, (point) => head.driverWay(point));
+  const result = new Float32Array(way.length);
+  for (let keypoint = 0; keypoint < way.length / 2; keypoint++) {
+    const name = nameOf.get(keypoint);
+    const part = name === undefined ? 'pose' : partOf(name);
+    const own = part === 'pose' ? pose : strength * (parts[part] ?? 1) * (lids.get(keypoint) ?? 1);
+    if (name !== undefined && head.wayOfLandmark) {
+      result.set(head.wayOfLandmark(keypoint, own), 2 * keypoint);
+      continue;
+    }
+    const [byHead, byOwn] = [
+      head.driverWay(at(reference.value, keypoint)),
+      head.portraitWay(at(portrait.value, keypoint)),
+    ];
+    const share = shares[keypoint]!;
+    for (const axis of [0, 1] as const) {
+      const gone = way[2 * keypoint + axis]!;
+      result[2 * keypoint + axis] = share * byOwn[axis] + scale * own * (gone - share * byHead[axis]);
+    }
+  }
+  return result;
+}
+
+/** What the head does, as the plane shows it. */
+type HeadMotion = {
+  /** How far the driver's head takes a point of it from the reference to the driving frame. */
+  driverWay(point: Point): Point;
+  /** How far the portrait's then goes. */
+  portraitWay(point: Point): Point;
+  wayOfLandmark?(keypoint: number, strength: number): Point;
+};
+
+/** Undefined without names. */
+function headMotion(
+  sets: { portrait: KeypointSet; reference: KeypointSet; driving: KeypointSet },
+  names: KeypointNames,
+  { pose, scale }: SpaceStrengths,
+): HeadMotion | undefined {
+  const inSpace = HeadInSpace.of(sets, names, { pose, scale });
+  if (inSpace) return inSpace;
+  const [before, after, head] = [sets.reference, sets.driving, sets.portrait].map(({ value }) =>
+    headPoints(value, names),
+  );
+  if (!before || !after || !head) return undefined;
   const carry = affineBetween(before, after);
   const about = middleOf(head);
   const carryPortrait: Affine = {
@@ -105,20 +131,11 @@ export function controlledMotion(
     from: about,
     to: [about[0] + carry.to[0] - carry.from[0], about[1] + carry.to[1] - carry.from[1]],
   };
-  const partOf = new Map(Object.entries(names).map(([name, keypoint]) => [keypoint, PART_OF.get(name)]));
-  const shares = headShares(reference, driving, names, carry);
-  const lids = lidScales(portrait, reference, names);
-  const result = new Float32Array(way.length);
-  for (let keypoint = 0; keypoint < way.length / 2; keypoint++) {
-    const [byHead, gone, share] = [wayOf(carry, at(reference, keypoint)), at(way, keypoint), shares[keypoint]!];
-    const portraitByHead = wayOf(carryPortrait, at(portrait, keypoint));
-    const part = partOf.get(keypoint);
-    const own = part ? strength * (parts[part] ?? 1) * (lids.get(keypoint) ?? 1) : pose;
-    for (const axis of [0, 1] as const) {
-      result[2 * keypoint + axis] = pose * share * portraitByHead[axis] + own * (gone[axis] - share * byHead[axis]);
-    }
-  }
-  return result;
+  const scaled = ([x, y]: Point): Point => [scale * pose * x, scale * pose * y];
+  return {
+    driverWay: (point) => wayOf(carry, point),
+    portraitWay: (point) => scaled(wayOf(carryPortrait, point)),
+  };
 }
 
 /** Of each lid's keypoint: how far the portrait's eye is open, over how far the reference's is, each by its face's height. */

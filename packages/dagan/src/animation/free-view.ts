@@ -1,6 +1,7 @@
 // Heads whose keypoints stand in space (`KeypointSet.head`): a driver's motion in the portrait's own shape, and angles of the head
 // of one's choice in place of the driver's (Wang et al., "One-Shot Free-View Neural Talking-Head Synthesis", CVPR 2021).
-import { headRotation, type Matrix3 } from '../geometry/head-rotation.js';
+import { headRotation } from '../geometry/head-rotation.js';
+import type { Matrix3 } from '../geometry/rotation.js';
 import type { HeadStance, KeypointSet } from '../tensors/keypoint-set.js';
 
 /**

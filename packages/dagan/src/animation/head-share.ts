@@ -28,19 +28,19 @@ export function wayOf(map: Affine, from: Point): Point {
  * How much each keypoint has gone along with the head, 0 to 1: those with a name 1 (all, if none has one), of the others how much of
  * their way lies along that on which the head would have taken them; 0 where their way is not told (`withUntold`).
  *
- * @param carry what the head has done between the two frames
+ * @param byHead how far the head takes a point from the reference to the driving frame
  */
 export function headShares(
   reference: Float32Array,
   driving: Float32Array,
   names: KeypointNames,
-  carry: Affine,
+  byHead: (point: Point) => Point,
 ): Float32Array {
   const named = new Set(Object.values(names));
   return Float32Array.from({ length: reference.length / 2 }, (_, keypoint) => {
     if (named.size === 0 || named.has(keypoint)) return 1;
     const from = pointAt(reference, keypoint);
-    const [x, y] = wayOf(carry, from);
+    const [x, y] = byHead(from);
     const square = x ** 2 + y ** 2;
     const [toX, toY] = pointAt(driving, keypoint);
     const along = square > 0 ? ((toX - from[0]) * x + (toY - from[1]) * y) / square : 0;

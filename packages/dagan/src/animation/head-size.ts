@@ -3,7 +3,7 @@
 // is a hole.
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { affineBetween, middleOf, type Point, stretches } from './affine.js';
-import { headShares, pointAt } from './head-share.js';
+import { headShares, pointAt, wayOf } from './head-share.js';
 import type { KeypointNames } from './mesh-keypoints.js';
 
 /**
@@ -36,12 +36,14 @@ export function withBoundedGrowth(
   if (factor === 1 || !Number.isFinite(factor)) return driving;
   const [before, after] = [pointsOf(reference, names), pointsOf(driving, names)];
   const middle = middleOf(after);
-  const { value, jacobian } = driving;
-  const shares = headShares(reference.value, value, names, affineBetween(before, after));
+  const { value, jacobian, depth } = driving;
+  const carry = affineBetween(before, after);
+  const shares = headShares(reference.value, value, names, (point) => wayOf(carry, point));
   const factorOf = (keypoint: number): number => 1 + shares[keypoint]! * (factor - 1);
   return {
     value: value.map((x, i) => middle[i % 2]! + factorOf(i >> 1) * (x - middle[i % 2]!)),
     jacobian: jacobian?.map((x, i) => factorOf(i >> 2) * x) ?? null,
+    ...(depth && { depth: depth.map((z, keypoint) => factorOf(keypoint) * z) }),
   };
 }
 

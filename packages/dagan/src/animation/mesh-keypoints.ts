@@ -37,14 +37,26 @@ function placesOfMesh(
   });
 }
 
-/** Where the named keypoints of a face are; the others are not numbers. */
+/** How deep the keypoints are, in the unit of `placesOfMesh`. */
+function depthsOfMesh(
+  { points }: Pick<FaceMesh, 'points'>,
+  { width }: Pick<Picture, 'width'>,
+  places: MeshPlaces,
+): Float32Array {
+  return Float32Array.from(places, (point) =>
+    point === undefined ? Number.NaN : (2 * points[3 * point + 2]!) / (width - 1),
+  );
+}
+
+/** Where the named keypoints of a face are, and how deep; the others are not numbers. */
 export function keypointsOfMesh(
   mesh: Pick<FaceMesh, 'points'>,
   picture: Pick<Picture, 'width' | 'height'>,
   names: KeypointNames,
   count: number,
-): Float32Array {
-  return placesOfMesh(mesh, picture, namedPlaces(names, count));
+): Required<Pick<KeypointSet, 'value' | 'depth'>> {
+  const places = namedPlaces(names, count);
+  return { value: placesOfMesh(mesh, picture, places), depth: depthsOfMesh(mesh, picture, places) };
 }
 
 function namedPlaces(names: KeypointNames, count: number): MeshPlaces {
@@ -54,13 +66,16 @@ function namedPlaces(names: KeypointNames, count: number): MeshPlaces {
   return Array.from({ length: count }, (_, keypoint) => points.get(keypoint));
 }
 
-/** Whether every keypoint of a set is known. */
-const isWhole = (value: Float32Array | undefined): value is Float32Array =>
-  value !== undefined && value.length > 0 && !value.some(Number.isNaN);
+/** What a mesh tells of keypoints. */
+type Told = ReturnType<typeof keypointsOfMesh>;
 
-/** Keypoints with others in place of those that are numbers. */
-function placed({ value, jacobian }: KeypointSet, others: Float32Array): KeypointSet {
-  return { value: value.map((found, i) => (Number.isNaN(others[i]) ? found : others[i]!)), jacobian };
+/** Whether every keypoint of a set is known. */
+const isWhole = (told: Told | undefined): told is Told =>
+  told !== undefined && told.value.length > 0 && !told.value.some(Number.isNaN);
+
+/** Keypoints with others in place of those that are told. */
+function placed({ value, jacobian }: KeypointSet, { value: others, depth }: Told): KeypointSet {
+  return { value: value.map((found, i) => (Number.isNaN(others[i]) ? found : others[i]!)), jacobian, depth };
 }
 
 /**
@@ -121,11 +136,16 @@ export class MeshGuidedEngine implements Engine {
     if (!mesh) return this.engine.setSource(portrait, { others });
     // Of the portraits after the first it is known whether the mesh tells all keypoints; then no network needs to find any.
     const told = keypointsOfMesh(mesh, portrait, this.keypointNames, this.#count);
-    if (isWhole(told)) return this.engine.setSource(portrait, { others, keypoints: { value: told, jacobian: null } });
+    if (isWhole(told)) return this.#withSource(portrait, others, { ...told, jacobian: null });
     const [seen] = await this.engine.drive([portrait]);
     this.#count = seen!.keypoints.value.length / 2;
-    const keypoints = placed(seen!.keypoints, keypointsOfMesh(mesh, portrait, this.keypointNames, this.#count));
-    return this.engine.setSource(portrait, { others, keypoints });
+    const whole = keypointsOfMesh(mesh, portrait, this.keypointNames, this.#count);
+    return this.#withSource(portrait, others, placed(seen!.keypoints, whole));
+  }
+
+  async #withSource(portrait: Picture, others: readonly Picture[], keypoints: KeypointSet): Promise<Analysis> {
+    const analysis = await this.engine.setSource(portrait, { others, keypoints });
+    return { ...analysis, keypoints };
   }
 
   /** The face of a portrait, looked at closely; the one that is known where that finds none. */
@@ -143,7 +163,7 @@ export class MeshGuidedEngine implements Engine {
     if (!withDisparity) {
       const found = find();
       if (found.every(isWhole))
-        return found.map((value) => ({ keypoints: { value, jacobian: null }, disparity: null }));
+        return found.map((told) => ({ keypoints: { ...told, jacobian: null }, disparity: null }));
     }
     const analyses = await this.engine.drive(frames, { withDisparity });
     this.#count = analyses[0]!.keypoints.value.length / 2;

@@ -142,11 +142,17 @@ export function templateFor(template: MotionTemplate, user: TemplateUser): Motio
   const known = Object.fromEntries(shared.map(({ name, from }) => [name, from]));
   const tellsHead = headPoints(value, known) !== undefined && known.chin !== undefined;
   if (shared.length < user.count && !tellsHead) return undefined;
-  const moved = ({ value: given }: KeypointSet): KeypointSet => {
-    const result = new Float32Array(2 * user.count).fill(Number.NaN);
-    for (const { keypoint, from } of shared) result.set(given.subarray(2 * from, 2 * from + 2), 2 * keypoint);
-    return { value: result, jacobian: user.hasJacobians ? identities(user.count) : null };
+  const taken = (given: Float32Array, size: number): Float32Array => {
+    const result = new Float32Array(size * user.count).fill(Number.NaN);
+    for (const { keypoint, from } of shared)
+      result.set(given.subarray(size * from, size * (from + 1)), size * keypoint);
+    return result;
   };
+  const moved = ({ value: given, depth }: KeypointSet): KeypointSet => ({
+    value: taken(given, 2),
+    jacobian: user.hasJacobians ? identities(user.count) : null,
+    ...(depth && { depth: taken(depth, 1) }),
+  });
   return {
     ...{ ...template, names: user.names, model: user.model },
     reference: moved(template.reference),

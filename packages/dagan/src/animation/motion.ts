@@ -154,5 +154,6 @@ export class MotionTransfer {
 export function between(from: KeypointSet, to: KeypointSet, part: number): KeypointSet {
   const mix = (a: Float32Array, b: Float32Array): Float32Array => a.map((value, i) => value + part * (b[i]! - value));
   const jacobian = from.jacobian && to.jacobian ? mix(from.jacobian, to.jacobian) : to.jacobian;
-  return { ...to, value: mix(from.value, to.value), jacobian };
+  const depth = from.depth && to.depth ? mix(from.depth, to.depth) : to.depth;
+  return { ...to, value: mix(from.value, to.value), jacobian, ...(depth && { depth }) };
 }

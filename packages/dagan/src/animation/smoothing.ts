@@ -26,6 +26,7 @@ export class KeypointSmoother {
   readonly #cutoff: number;
   #value: VectorFilter | undefined;
   #jacobian: VectorFilter | undefined;
+  #depth: VectorFilter | undefined;
 
   readonly #dimensions: number;
 
@@ -40,18 +41,25 @@ export class KeypointSmoother {
    *
    * @param seconds time since the frame before; ignored for the first
    */
-  next({ value, jacobian, ...rest }: KeypointSet, seconds: number): KeypointSet {
+  next({ value, jacobian, depth, ...rest }: KeypointSet, seconds: number): KeypointSet {
     this.#value ??= new VectorFilter(this.#dimensions, this.#cutoff, RISE.value);
-    const smooth = this.#value.next(value, seconds);
-    if (!jacobian) return { ...rest, value: smooth, jacobian: null };
-    this.#jacobian ??= new VectorFilter(this.#dimensions ** 2, this.#cutoff, RISE.jacobian);
-    return { ...rest, value: smooth, jacobian: this.#jacobian.next(jacobian, seconds) };
+    const smooth: KeypointSet = { ...rest, value: this.#value.next(value, seconds), jacobian: null };
+    if (depth) {
+      this.#depth ??= new VectorFilter(1, this.#cutoff, RISE.value);
+      smooth.depth = this.#depth.next(depth, seconds);
+    }
+    if (jacobian) {
+      this.#jacobian ??= new VectorFilter(this.#dimensions ** 2, this.#cutoff, RISE.jacobian);
+      smooth.jacobian = this.#jacobian.next(jacobian, seconds);
+    }
+    return smooth;
   }
 
   /** Forgets the past, as for another clip. */
   reset(): void {
     this.#value = undefined;
     this.#jacobian = undefined;
+    this.#depth = undefined;
   }
 }
 

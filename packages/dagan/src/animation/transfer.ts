@@ -146,8 +146,8 @@ function repeated(
   const inPlane = space.dimensions === 2 && space.matrices === 'jacobians';
   const driving = inPlane ? withBoundedGrowth(found, reference, mostGrowth, names) : found;
   const scale = adaptScale ? movementScale(source, reference, space) : 1;
-  const way = controlledMotion(source.value, reference.value, driving.value, controls, names);
-  const value = source.value.map((x, i) => x + scale * way[i]!);
+  const way = controlledMotion(source, reference, driving, controls, names, scale);
+  const value = source.value.map((x, i) => x + way[i]!);
   if (space.matrices === 'covariances') return { value, jacobian: driving.jacobian };
   if (!source.jacobian || !driving.jacobian || !reference.jacobian) return { value, jacobian: null };
   const size = space.dimensions;

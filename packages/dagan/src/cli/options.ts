@@ -1,7 +1,8 @@
 // Options that several commands share, and how their values are read.
 import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { MOTION_PARTS, type MotionControls } from '../animation/controls.js';
+import type { MotionControls } from '../animation/controls.js';
+import { MOTION_PARTS } from '../animation/face-parts.js';
 import type { EngineChoice } from '../pipelines/choose-engine.js';
 import type { KeypointSource } from '../pipelines/choose-keypoints.js';
 import type { ModelChoice, ModelFileChoice } from '../pipelines/choose-model.js';

@@ -1,4 +1,4 @@
-// Boxes, polygons and small matrices.
+// Boxes and polygons.
 
 /** A rectangle in pixels, of any position and size. */
 export type Box = { left: number; top: number; width: number; height: number };
@@ -46,51 +46,4 @@ export function contains(polygon: readonly (readonly [x: number, y: number])[], 
     if (y1 > y !== y2 > y && x < x1 + ((y - y1) / (y2 - y1)) * (x2 - x1)) inside = !inside;
   }
   return inside;
-}
-
-/** A 3 x 3 matrix, row by row. */
-export type Matrix3 = readonly number[];
-
-/**
- * The rotation nearest to a matrix: the orthogonal factor of its polar decomposition, by Newton's iteration
- * X <- (X + X^-T) / 2 (Higham 1986, "Computing the polar decomposition"). The determinant must be positive.
- */
-export function nearestRotation(matrix: Matrix3): Matrix3 {
-  let current = matrix;
-  for (let round = 0; round < 100; round++) {
-    const cofactors = cofactorsOf(current);
-    const determinant = current[0]! * cofactors[0]! + current[1]! * cofactors[1]! + current[2]! * cofactors[2]!;
-    if (!(determinant > 0)) throw new RangeError('the points do not determine a rotation');
-    const next = current.map((value, index) => (value + cofactors[index]! / determinant) / 2);
-    const change = Math.max(...next.map((value, index) => Math.abs(value - current[index]!)));
-    current = next;
-    if (change < 1e-12) break;
-  }
-  return current;
-}
-
-/** The matrix of cofactors, which is the determinant times the inverse's transpose. */
-function cofactorsOf(m: Matrix3): number[] {
-  const [a, b, c, d, e, f, g, h, i] = m as readonly [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  return [
-    e * i - f * h,
-    f * g - d * i,
-    d * h - e * g,
-    c * h - b * i,
-    a * i - c * g,
-    b * g - a * h,
-    b * f - c * e,
-    c * d - a * f,
-    a * e - b * d,
-  ];
 }

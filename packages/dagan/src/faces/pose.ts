@@ -1,6 +1,8 @@
 // The pose of the head: the rotation that takes the canonical face to a mesh.
+
+import { rigidFit } from '../geometry/rigid-fit.js';
+import type { Matrix3 } from '../geometry/rotation.js';
 import type { CanonicalFace } from './face-models.js';
-import { type Matrix3, nearestRotation } from './geometry.js';
 
 /** Angles in degrees; all are 0 for a face that looks straight at the camera. */
 export type HeadPose = {
@@ -21,36 +23,9 @@ export type HeadPose = {
  * 1976). Seen without perspective: the mesh's depth is in pixels too.
  */
 export function headPose(points: Float64Array, canonical: CanonicalFace): HeadPose {
-  const { weights } = canonical;
   // Pictures have y down and depth away from the viewer.
-  const signs = [1, -1, -1] as const;
-  let total = 0;
-  const [from, to] = [
-    [0, 0, 0],
-    [0, 0, 0],
-  ];
-  for (const [i, weight] of weights.entries()) {
-    if (weight === 0) continue;
-    total += weight;
-    for (let axis = 0; axis < 3; axis++) {
-      from[axis]! += weight * canonical.points[i * 3 + axis]!;
-      to[axis]! += weight * points[i * 3 + axis]!;
-    }
-  }
-  const covariance = new Array<number>(9).fill(0);
-  let spread = 0;
-  for (const [i, weight] of weights.entries()) {
-    if (weight === 0) continue;
-    for (let column = 0; column < 3; column++) {
-      const a = canonical.points[i * 3 + column]! - from[column]! / total;
-      for (let row = 0; row < 3; row++) {
-        covariance[row * 3 + column]! += weight * signs[row]! * (points[i * 3 + row]! - to[row]! / total) * a;
-      }
-      spread += weight * a ** 2;
-    }
-  }
-  const rotation = nearestRotation(covariance);
-  const scale = rotation.reduce((sum, value, index) => sum + value * covariance[index]!, 0) / spread;
+  const turned = Float64Array.from({ length: canonical.points.length }, (_, i) => (i % 3 === 0 ? 1 : -1) * points[i]!);
+  const { rotation, scale } = rigidFit(canonical.points, turned, canonical.weights);
   const degrees = 180 / Math.PI;
   return {
     yaw: -Math.asin(Math.min(1, Math.max(-1, rotation[6]!))) * degrees,

@@ -1,10 +1,8 @@
 // How a head's yaw, pitch and roll turn what belongs to it, as the published code of OSFV (face-vid2vid) has it.
+import type { Matrix3 } from './rotation.js';
 
 /** Radians in half a turn: the published code writes 3.14 for pi, and its weights have learned to be turned so. */
 export const HALF_TURN = 3.14;
-
-/** A 3x3 matrix, row by row. */
-export type Matrix3 = readonly number[];
 
 /** R = Rx(pitch) Ry(yaw) Rz(roll) of yaw, pitch and roll in degrees. */
 export function headRotation(angles: ArrayLike<number>): Matrix3 {

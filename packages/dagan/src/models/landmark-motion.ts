@@ -1,6 +1,6 @@
 // Landmarks refine the motion field: on the face it is known how points moved, and the field of the free keypoints (Eq. 7-8), which
 // knows hair and shoulders but neither lips nor lids, gives way to that.
-import { cat, type Tensor, tensor } from '@dagan/libtorch';
+import { cat, F, type Tensor, tensor } from '@dagan/libtorch';
 import { coordinateGrid } from '../tensors/grid.js';
 import { squaredDistances } from './keypoints.js';
 import { sharedAffine } from './shared-affine.js';
@@ -13,6 +13,12 @@ const FALLOFF = 3;
 
 /** and that of all landmarks against the field of the free keypoints with this one: there the two need not agree. */
 const GENTLER = 1.5;
+
+/** Around the face the free field follows landmarks from which it is further than this, on the picture from -1 to 1. */
+const DISAGREEMENT = 0.08;
+
+/** It does so up to this distance from the landmarks, by their d^-8, and as the nearest say, by their d^-4. */
+const AROUND = { reach: 0.3, ends: 4, falloff: 2, nearest: 1e-3 } as const;
 
 /** An eye's landmarks: both lids, and the corners from the picture's left to its right where the head is upright. */
 export type Lids = readonly [upper: number, lower: number, left: number, right: number];
@@ -40,12 +46,14 @@ export type Field = {
  * @returns its mask has the landmarks after the background: [N, L + F + 1, h, w]
  */
 export function refinedByLandmarks(
-  { mask, deformation }: Field,
+  free: Field,
   driving: Tensor,
   source: Tensor,
   reach: number,
   lids: readonly Lids[] = [],
 ): Field {
+  const { mask } = free;
+  const deformation = agreeing(free, driving, source);
   const [n, height, width] = deformation.shape as [number, number, number];
   const centres = lids.length > 0 ? outsideOf(driving, lids) : driving;
   const scores = squaredDistances({ value: centres }, [height, width]).add(NEAREST).log().mul(-FALLOFF); // [N, L, h, w]
@@ -66,6 +74,36 @@ export function refinedByLandmarks(
     mask: cat([shared.narrow(1, 0, 1), ofLandmarks, shared.narrow(1, 1, mask.size(1) - 1)], 1),
     deformation: kept.add(moved).add(turned),
   };
+}
+
+/**
+ * A field that agrees with landmarks around them, too: where it is far from them it takes over how far, on all that moves, and less
+ * and less away from the face. A driver of another shape moves the free keypoints otherwise than the landmarks, and what lies between
+ * would show twice, or not at all: jaws, ears, hairlines.
+ *
+ * @returns the deformation, [N, h, w, 2]
+ */
+function agreeing({ mask, deformation }: Field, driving: Tensor, source: Tensor): Tensor {
+  const [n, height, width] = deformation.shape as [number, number, number];
+  const { reach, ends, falloff, nearest } = AROUND;
+  const places = { alignCorners: true, paddingMode: 'border' } as const;
+  const found = F.gridSample(deformation.permute(0, 3, 1, 2), driving.unsqueeze(1), places) // [N, 2, 1, L]
+    .squeeze(2)
+    .transpose(1, 2); // [N, L, 2]
+  const apart = source.sub(found);
+  const square = apart.square().sum([2], true); // [N, L, 1]
+  const certain = apart.mul(square.div(square.add(DISAGREEMENT ** 2))); // [N, L, 2]
+  const scores = squaredDistances({ value: driving }, [height, width]).add(nearest).log().neg(); // [N, L, h, w]
+  const around = scores
+    .mul(ends)
+    .exp()
+    .sum([1], true)
+    .log()
+    .add(2 * ends * Math.log(reach))
+    .sigmoid(); // [N, 1, h, w]
+  const moving = mask.narrow(1, 0, 1).neg().add(1); // [N, 1, h, w]
+  const shares = scores.mul(falloff).softmax(1).mul(around.mul(moving)); // [N, L, h, w]
+  return deformation.add(shares.flatten(2).transpose(1, 2).matmul(certain).reshape(n, height, width, 2));
 }
 
 /** Landmarks [N, L, 2] with those of lids moved away from their eyes' openings. */

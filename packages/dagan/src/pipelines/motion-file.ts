@@ -55,6 +55,13 @@ export function writeMotion(path: string, template: MotionTemplate): void {
       { ...matrices, name: 'reference_jacobians', shape: [count, 2, 2], data: reference.jacobian },
     );
   }
+  const depths = frames.flatMap(({ keypoints }) => (keypoints.depth ? [keypoints.depth] : []));
+  if (reference.depth && depths.length === frames.length) {
+    tensors.push(
+      { name: 'depths', dtype: 'float32', shape: [frames.length, count], data: joined(depths) },
+      { name: 'reference_depths', dtype: 'float32', shape: [count], data: reference.depth },
+    );
+  }
   writeSafetensors(path, tensors, {
     format: MOTION_FORMAT,
     made_by: `dagan ${VERSION}`,

@@ -52,9 +52,12 @@ export function motionIn(file: CheckpointFile): MotionTemplate {
   const times = toNumberArray(record('times', [length]));
   const hasFace = record('has_face', [length]).read();
   const jacobians = tensors.has('jacobians') ? toFloat32Array(record('jacobians', [length, count, 2, 2])) : undefined;
-  const reference = {
+  // Not numbers for keypoints that stand on no landmark.
+  const depths = tensors.has('depths') ? toFloat32Array(record('depths', [length, count])) : undefined;
+  const reference: KeypointSet = {
     value: toFloat32Array(record('reference', [count, 2])),
     jacobian: jacobians ? toFloat32Array(record('reference_jacobians', [count, 2, 2])) : null,
+    ...(depths && { depth: toFloat32Array(record('reference_depths', [count])) }),
   };
   const allFinite = ({ value, jacobian }: KeypointSet): boolean =>
     [...value, ...(jacobian ?? [])].every(Number.isFinite);
@@ -62,7 +65,8 @@ export function motionIn(file: CheckpointFile): MotionTemplate {
   const frames = Array.from({ length }, (_, t): TemplateFrame => {
     const value = values.slice(2 * count * t, 2 * count * (t + 1));
     const jacobian = jacobians ? jacobians.slice(4 * count * t, 4 * count * (t + 1)) : null;
-    return { keypoints: { value, jacobian }, timestamp: times[t]!, hasFace: hasFace[t] !== 0 };
+    const keypoints = { value, jacobian, ...(depths && { depth: depths.slice(count * t, count * (t + 1)) }) };
+    return { keypoints, timestamp: times[t]!, hasFace: hasFace[t] !== 0 };
   });
   for (const [t, { keypoints: set, timestamp, hasFace: seen }] of frames.entries()) {
     const ascends = t === 0 ? timestamp === 0 : timestamp > frames[t - 1]!.timestamp;

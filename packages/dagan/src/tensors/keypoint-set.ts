@@ -23,6 +23,11 @@ export type KeypointSet = {
   value: Float32Array;
   /** 2x2 matrix of every keypoint, row by row: [K, 2, 2]; null where motion is offsets alone. */
   jacobian: Float32Array | null;
+  /**
+   * How far keypoints in the plane lie behind it that stand on landmarks of a face, in the unit of x and y, smaller towards the viewer:
+   * [K], not a number for the others. The face mesh tells it.
+   */
+  depth?: Float32Array;
   /** The head behind keypoints in space; of other systems there is none. */
   head?: HeadStance;
 };

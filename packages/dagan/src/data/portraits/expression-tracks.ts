@@ -1,8 +1,10 @@
 // Expressions of real faces: what the faces of clips do, as against how they are at rest, with the head's pose taken out.
+
 import { headPose } from '../../faces/pose.js';
+import { inverseRotation, multiplied } from '../../geometry/rotation.js';
 import type { Random } from '../random.js';
 import { EYES, type FaceSurface, IRISES, MOUTH, OUTLINE, REFINED_POINTS } from './face-surface.js';
-import { eyeDistance, eyesOpen, inverseRotation, multiplied, pictureRotation, rising } from './frontal-face.js';
+import { eyeDistance, eyesOpen, pictureRotation, rising } from './frontal-face.js';
 import type { ExpressionSource } from './portrait-pair.js';
 
 /** The face mesh through a clip. */

@@ -1,5 +1,5 @@
 // Faces turned to the front and back again, in the axes of pictures, and what is measured on them.
-import type { Matrix3 } from '../../faces/geometry.js';
+import type { Matrix3 } from '../../geometry/rotation.js';
 import { EYE_CORNERS, EYES } from './face-surface.js';
 
 /**
@@ -9,26 +9,6 @@ import { EYE_CORNERS, EYES } from './face-surface.js';
  */
 export function pictureRotation(rotation: Matrix3): Matrix3 {
   return rotation.map((value, at) => (at === 0 || (at % 3 > 0 && at > 3) ? value : -value));
-}
-
-/** The rotation back. */
-export function inverseRotation(m: Matrix3): Matrix3 {
-  return [m[0]!, m[3]!, m[6]!, m[1]!, m[4]!, m[7]!, m[2]!, m[5]!, m[8]!];
-}
-
-/** Every point [N, 3] times a matrix. */
-export function multiplied(points: ArrayLike<number>, m: Matrix3): Float64Array {
-  const [a, b, c, d, e, f, g, h, i] = m as [number, number, number, number, number, number, number, number, number];
-  const result = new Float64Array(points.length);
-  for (let at = 0; at < points.length; at += 3) {
-    const x = points[at]!;
-    const y = points[at + 1]!;
-    const z = points[at + 2]!;
-    result[at] = a * x + b * y + c * z;
-    result[at + 1] = d * x + e * y + f * z;
-    result[at + 2] = g * x + h * y + i * z;
-  }
-  return result;
 }
 
 /** Distance between the outer corners of the eyes, the unit of length of a face seen from the front. */

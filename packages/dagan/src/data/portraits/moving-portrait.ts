@@ -1,10 +1,12 @@
 // A portrait whose head moves and whose face does what it is told to, in a few milliseconds, with known motion: where
 // every point of the face mesh stands in the picture is exact.
+
 import { headPose } from '../../faces/pose.js';
+import { inverseRotation, multiplied } from '../../geometry/rotation.js';
 import type { Picture } from '../../media/pictures/picture.js';
 import { asPortrait, Canvas, type Portrait } from './canvas.js';
 import { EARS, EYES, type FaceSurface, IRISES, MOUTH, OUTLINE, REFINED_POINTS } from './face-surface.js';
-import { eyeDistance, eyesOpen, inverseRotation, multiplied, pictureRotation, rising } from './frontal-face.js';
+import { eyeDistance, eyesOpen, pictureRotation, rising } from './frontal-face.js';
 import { MouthInterior } from './mouth-interior.js';
 import { OpenPart } from './open-part.js';
 

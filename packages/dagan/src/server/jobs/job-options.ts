@@ -1,7 +1,7 @@
 // What may be chosen of a job, as a schema: requests are checked by it, and the description of the interface contains it. Nothing
 // in it names a file of the server.
 import { z } from 'zod';
-import { MOTION_PARTS } from '../../animation/controls.js';
+import { MOTION_PARTS } from '../../animation/face-parts.js';
 import { DIRECTIONS } from '../../animation/motion-template.js';
 import type { ClipSettings } from '../../pipelines/animate-clip.js';
 import { backgroundOf } from '../../pipelines/background.js';

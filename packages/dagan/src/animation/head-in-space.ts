@@ -1,0 +1,162 @@
+// A head that turns in space: what landmarks with a depth tell of it. A driver who looks aside and turns to the front shows another
+// movement in the plane than a portrait that looked to the front and turns aside, though both turn alike; in space they do the same.
+import { type RigidFit, rigidFit } from '../geometry/rigid-fit.js';
+import { inverseRotation, type Matrix3, powerOf } from '../geometry/rotation.js';
+import type { KeypointSet } from '../tensors/keypoint-set.js';
+import type { Point } from './affine.js';
+import { partOf } from './face-parts.js';
+import type { KeypointNames } from './mesh-keypoints.js';
+
+/** Landmarks around the face. The plane nearest to them stands for hair and ears, whose depth nobody tells. */
+const RIM = [
+  ...['forehead', 'rightForehead', 'leftForehead', 'rightForeheadSide', 'leftForeheadSide'],
+  ...['rightForeheadCorner', 'leftForeheadCorner', 'rightTemple', 'leftTemple', 'rightCheekSide', 'leftCheekSide'],
+];
+
+/** A place in space. */
+type Place = readonly [x: number, y: number, z: number];
+
+const MIDDLE: Place = [0, 0, 0];
+
+/** What a head did, and the plane through its rim before: z = level + slopes * (x, y). */
+type Turn = { fit: RigidFit; plane: Plane };
+
+type Plane = { level: number; slopes: Point };
+
+/** How strong the driver's motion is in the portrait. */
+export type SpaceStrengths = {
+  /** Of the head's turn and shift. */
+  pose: number;
+  /** Factor on how far the head shifts and how much it grows, beside that. */
+  scale: number;
+};
+
+/**
+ * The head's motion from the reference to the driving frame, and what else every landmark did, in space, seen from a portrait that
+ * stands otherwise and has another size: p' = c + R (p + Q e - c) + t. R and t are the head's, as the camera sees them; e is how far
+ * the driver's landmark is from where its head alone would have taken it, as it stands in the reference, and Q turns and scales it
+ * to how the portrait stands.
+ */
+export class HeadInSpace {
+  readonly #portrait: KeypointSet;
+  readonly #reference: KeypointSet;
+  readonly #driving: KeypointSet;
+  /** The driver's head from the reference to the driving frame. */
+  readonly #driver: Turn;
+  /** The same about the portrait's head. */
+  readonly #own: Turn;
+  /** From the reference to the portrait. */
+  readonly #stance: RigidFit;
+
+  private constructor(
+    sets: { portrait: KeypointSet; reference: KeypointSet; driving: KeypointSet },
+    names: KeypointNames,
+    { pose, scale }: SpaceStrengths,
+  ) {
+    const { portrait, reference, driving } = sets;
+    [this.#portrait, this.#reference, this.#driving] = [portrait, reference, driving];
+    const rigid = Object.keys(names).filter((name) => partOf(name) === 'pose');
+    const fitOf = (from: KeypointSet, to: KeypointSet): RigidFit =>
+      rigidFit(placesOf(from, rigid, names).flat(), placesOf(to, rigid, names).flat());
+    const fit = fitOf(reference, driving);
+    this.#stance = fitOf(reference, portrait);
+    this.#driver = { fit, plane: planeThrough(placesOf(reference, RIM, names)) };
+    const about = this.#stance.to;
+    const shift = fit.to.map((value, axis) => pose * scale * (value - fit.from[axis]!));
+    this.#own = {
+      fit: {
+        rotation: powerOf(fit.rotation, pose),
+        scale: fit.scale ** (pose * scale),
+        from: about,
+        to: about.map((value, axis) => value + shift[axis]!),
+      },
+      plane: planeThrough(placesOf(portrait, RIM, names)),
+    };
+  }
+
+  /** Undefined where depth is not told, or landmarks do not determine how a head stands. */
+  static of(
+    sets: { portrait: KeypointSet; reference: KeypointSet; driving: KeypointSet },
+    names: KeypointNames,
+    strengths: SpaceStrengths,
+  ): HeadInSpace | undefined {
+    const needed = [...new Set([...RIM, ...Object.keys(names)])].map((name) => names[name]);
+    const told = (set: KeypointSet): boolean =>
+      needed.every((keypoint) => keypoint !== undefined && Number.isFinite(set.depth?.[keypoint]));
+    if (![sets.portrait, sets.reference, sets.driving].every(told)) return undefined;
+    try {
+      return new HeadInSpace(sets, names, strengths);
+    } catch (error) {
+      if (error instanceof RangeError) return undefined;
+      throw error;
+    }
+  }
+
+  /** How far a landmark of the portrait goes. @param strength of its own movement, beside the head's */
+  wayOfLandmark(keypoint: number, strength: number): Point {
+    const { rotation, scale, from, to } = this.#driver.fit;
+    const [before, after] = [placeOf(this.#reference, keypoint), placeOf(this.#driving, keypoint)];
+    const undone = times(inverseRotation(rotation), minus(after, to)).map((value) => value / scale) as unknown as Place;
+    const expression = minus(undone, minus(before, from));
+    const own = times(this.#stance.rotation, expression).map((value) => strength * this.#stance.scale * value);
+    const place = placeOf(this.#portrait, keypoint);
+    const goal = carried(this.#own.fit, plus(place, own as unknown as Place));
+    return [goal[0] - place[0], goal[1] - place[1]];
+  }
+
+  /** How far the driver's head would have taken a point of its rim, or of its hair. */
+  driverWay(point: Point): Point {
+    return wayInPlane(this.#driver, point);
+  }
+
+  /** The same of the portrait's. */
+  portraitWay(point: Point): Point {
+    return wayInPlane(this.#own, point);
+  }
+}
+
+function placesOf(set: KeypointSet, landmarks: readonly string[], names: KeypointNames): Place[] {
+  return landmarks.map((name) => placeOf(set, names[name]!));
+}
+
+function placeOf({ value, depth }: KeypointSet, keypoint: number): Place {
+  return [value[2 * keypoint]!, value[2 * keypoint + 1]!, depth![keypoint]!];
+}
+
+const plus = (a: ArrayLike<number>, b: ArrayLike<number>): Place => [a[0]! + b[0]!, a[1]! + b[1]!, a[2]! + b[2]!];
+const minus = (a: ArrayLike<number>, b: ArrayLike<number>): Place => [a[0]! - b[0]!, a[1]! - b[1]!, a[2]! - b[2]!];
+
+const times = (m: Matrix3, [x, y, z]: Place): Place => [
+  m[0]! * x + m[1]! * y + m[2]! * z,
+  m[3]! * x + m[4]! * y + m[5]! * z,
+  m[6]! * x + m[7]! * y + m[8]! * z,
+];
+
+function carried({ rotation, scale, from, to }: RigidFit, place: Place): Place {
+  const [x, y, z] = times(rotation, minus(place, from));
+  return plus(to, [scale * x, scale * y, scale * z]);
+}
+
+function wayInPlane({ fit, plane: { level, slopes } }: Turn, [x, y]: Point): Point {
+  const [u, v] = carried(fit, [x, y, level + slopes[0] * x + slopes[1] * y]);
+  return [u - x, v - y];
+}
+
+/** Least squares in z. */
+function planeThrough(places: readonly Place[]): Plane {
+  const count = places.length;
+  const [x, y, z] = places.reduce(plus, MIDDLE).map((sum) => sum / count) as unknown as Place;
+  let [xx, xy, yy, xz, yz] = [0, 0, 0, 0, 0];
+  for (const place of places) {
+    const [a, b, c] = minus(place, [x, y, z]);
+    xx += a * a;
+    xy += a * b;
+    yy += b * b;
+    xz += a * c;
+    yz += b * c;
+  }
+  const determinant = xx * yy - xy * xy;
+  if (!(determinant > 1e-12)) throw new RangeError('the rim of the face is a line');
+  const slopes: Point = [(xz * yy - yz * xy) / determinant, (yz * xx - xz * xy) / determinant];
+  return { level: z - slopes[0] * x - slopes[1] * y, slopes };
+}
