@@ -134,7 +134,13 @@ function keypointsOf({ yaw = 0, pitch = 0, roll = 0, ...action }) {
   const rotation = rotationOf({ yaw, pitch, roll });
   const places = FACE_LANDMARK_NAMES.map((name) => {
     const index = FACE_LANDMARKS[name];
-    const place = [0, 1, 2].map((axis) => point(index, axis) + unit * changes[index * 3 + axis] - neck[axis]);
+    // The canonical face has no irises: they are in the middle of their eyes.
+    const ends = { rightIris: [33, 133], leftIris: [263, 362] }[name];
+    const place = [0, 1, 2].map((axis) =>
+      ends
+        ? (point(ends[0], axis) + point(ends[1], axis)) / 2 - neck[axis]
+        : point(index, axis) + unit * changes[index * 3 + axis] - neck[axis],
+    );
     const turned = [0, 1, 2].map((row) => neck[row] + place.reduce((sum, x, i) => sum + rotation[3 * row + i] * x, 0));
     return [scale * turned[0], scale * (turned[1] - (top + bottom) / 2) + middle, scale * turned[2]];
   });

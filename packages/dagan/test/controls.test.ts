@@ -72,6 +72,8 @@ const FACE: Readonly<Record<FaceLandmark, readonly [number, number]>> = {
   leftJawCorner: [0.27, 0.4],
   rightJawAngle: [-0.35, 0.28],
   leftJawAngle: [0.35, 0.28],
+  rightIris: [-0.2, -0.1],
+  leftIris: [0.2, -0.1],
 };
 
 type Places = Partial<Record<FaceLandmark, readonly [number, number]>>;

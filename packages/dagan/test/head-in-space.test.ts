@@ -13,8 +13,12 @@ const { points } = (await loadFaceSurface()).canonical;
 
 /** Landmarks of the canonical face, in the axes of pictures (y down, z away), 0.1 a centimetre: [K, 3]. */
 const FACE = FACE_LANDMARK_NAMES.flatMap((name) => {
-  const at = 3 * FACE_LANDMARKS[name];
-  return [0.1 * points[at]!, -0.1 * points[at + 1]!, -0.1 * points[at + 2]!];
+  // It has no irises: they are in the middle of their eyes.
+  const ends = name === 'rightIris' ? [33, 133] : name === 'leftIris' ? [263, 362] : [FACE_LANDMARKS[name]];
+  return [0.1, -0.1, -0.1].map((unit, axis) => {
+    const sum = ends.reduce((total, point) => total + points[3 * point + axis]!, 0);
+    return (unit * sum) / ends.length;
+  });
 });
 
 const radians = (degrees: number): number => (degrees * Math.PI) / 180;

@@ -344,7 +344,7 @@ test(
       ]); // [1, 4, 2]: upper and lower lid, corners
     const still = { mask: ones([1, 2, 64, 64]).div(2), deformation: coordinateGrid(64, 64).unsqueeze(0) };
     const seenAt = (y: number, lids: readonly Lids[]): number => {
-      const { deformation } = refinedByLandmarks(still, eye(0), eye(0.06), 0.12, lids);
+      const { deformation } = refinedByLandmarks(still, eye(0), eye(0.06), { reach: 0.12, lids });
       const at = tensor([[[[0, y]]]]);
       return F.gridSample(deformation.permute(0, 3, 1, 2), at, { alignCorners: true })
         .flatten()
@@ -370,9 +370,13 @@ test(
     const still = coordinateGrid(64, 64).unsqueeze(0);
     const moving = cat([zeros([1, 1, 64, 64]), ones([1, 1, 64, 64])], 1); // no background
     const shiftAt = (mask: Tensor, by: number, [x, y]: readonly [number, number]): number => {
-      const { deformation } = refinedByLandmarks({ mask, deformation: still }, landmarks, landmarks.add(by), 0.02);
+      const { deformation } = refinedByLandmarks({ mask, deformation: still }, landmarks, landmarks.add(by), {
+        reach: 0.02,
+      });
       const shift = deformation.sub(still).permute(0, 3, 1, 2);
-      return F.gridSample(shift, tensor([[[[x, y]]]]), { alignCorners: true }).flatten().toFloat32Array()[0]!;
+      return F.gridSample(shift, tensor([[[[x, y]]]]), { alignCorners: true })
+        .flatten()
+        .toFloat32Array()[0]!;
     };
     const [hair, corner] = [
       [0, -0.35],

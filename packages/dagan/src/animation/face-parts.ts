@@ -11,7 +11,7 @@ const LANDMARKS_OF: Readonly<Record<Exclude<MotionPart, 'pose'>, readonly string
     ...['upperLip', 'lowerLip', 'rightMouthCorner', 'leftMouthCorner', 'chin', 'upperLipRim', 'lowerLipRim'],
     ...bothSides('UpperLip', 'LowerLip', 'UpperLipRim', 'LowerLipRim', 'Jaw', 'JawCorner', 'Cheek'),
   ],
-  eyes: bothSides('UpperLid', 'LowerLid'),
+  eyes: bothSides('UpperLid', 'LowerLid', 'Iris'),
   brows: bothSides('Brow', 'InnerBrow'),
 };
 

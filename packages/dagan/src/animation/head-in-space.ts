@@ -18,6 +18,15 @@ type Place = readonly [x: number, y: number, z: number];
 
 const MIDDLE: Place = [0, 0, 0];
 
+/** Degrees from the camera up to which a head is turned, or as far as the portrait's own: behind that is what no portrait shows. */
+const FURTHEST = 40;
+
+/** Degrees that it is turned at most from where it was. */
+const LARGEST = 45;
+
+/** Halvings in the search for how much of a turn stays within these. */
+const HALVINGS = 12;
+
 /** What a head did, and the plane through its rim before: z = level + slopes * (x, y). */
 type Turn = { fit: RigidFit; plane: Plane };
 
@@ -55,7 +64,7 @@ export class HeadInSpace {
   ) {
     const { portrait, reference, driving } = sets;
     [this.#portrait, this.#reference, this.#driving] = [portrait, reference, driving];
-    const rigid = Object.keys(names).filter((name) => partOf(name) === 'pose');
+    const rigid = Object.keys(names).filter(isRigid);
     const fitOf = (from: KeypointSet, to: KeypointSet): RigidFit =>
       rigidFit(placesOf(from, rigid, names).flat(), placesOf(to, rigid, names).flat());
     const fit = fitOf(reference, driving);
@@ -65,7 +74,7 @@ export class HeadInSpace {
     const shift = fit.to.map((value, axis) => pose * scale * (value - fit.from[axis]!));
     this.#own = {
       fit: {
-        rotation: powerOf(fit.rotation, pose),
+        rotation: withinReach(powerOf(fit.rotation, pose), facing(portrait, names)),
         scale: fit.scale ** (pose * scale),
         from: about,
         to: about.map((value, axis) => value + shift[axis]!),
@@ -80,7 +89,7 @@ export class HeadInSpace {
     names: KeypointNames,
     strengths: SpaceStrengths,
   ): HeadInSpace | undefined {
-    const needed = [...new Set([...RIM, ...Object.keys(names)])].map((name) => names[name]);
+    const needed = [...new Set(['chin', ...RIM, ...Object.keys(names).filter(isRigid)])].map((name) => names[name]);
     const told = (set: KeypointSet): boolean =>
       needed.every((keypoint) => keypoint !== undefined && Number.isFinite(set.depth?.[keypoint]));
     if (![sets.portrait, sets.reference, sets.driving].every(told)) return undefined;
@@ -92,7 +101,7 @@ export class HeadInSpace {
     }
   }
 
-  /** How far a landmark of the portrait goes. @param strength of its own movement, beside the head's */
+  /** How far a landmark of the portrait goes; not a number where the driver does not tell it. @param strength of its own movement, beside the head's */
   wayOfLandmark(keypoint: number, strength: number): Point {
     const { rotation, scale, from, to } = this.#driver.fit;
     const [before, after] = [placeOf(this.#reference, keypoint), placeOf(this.#driving, keypoint)];
@@ -114,6 +123,39 @@ export class HeadInSpace {
     return wayInPlane(this.#own, point);
   }
 }
+
+/** Whether only the head moves a landmark. */
+const isRigid = (name: string): boolean => partOf(name) === 'pose';
+
+/** Where a face looks to: the direction across its height and width. */
+function facing(set: KeypointSet, names: KeypointNames): Place {
+  const [top, chin, right, left] = placesOf(set, ['forehead', 'chin', 'rightTemple', 'leftTemple'], names) as [
+    ...[Place, Place, Place, Place],
+  ];
+  const [a, b] = [minus(chin, top), minus(left, right)];
+  return [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
+}
+
+/** As much of a rotation as a portrait can follow that looks to somewhere. */
+function withinReach(rotation: Matrix3, direction: Place): Matrix3 {
+  const away = ([x, y, z]: Place): number => Math.atan2(Math.hypot(x, y), -z); // the camera is where z is smallest
+  const bound = Math.max(away(direction), radians(FURTHEST));
+  const fits = (share: number): boolean => {
+    const part = powerOf(rotation, share);
+    const angle = Math.acos(Math.min(1, Math.max(-1, (part[0]! + part[4]! + part[8]! - 1) / 2)));
+    return angle <= radians(LARGEST) && away(times(part, direction)) <= bound + 1e-9;
+  };
+  if (fits(1)) return rotation;
+  let [least, most] = [0, 1];
+  for (let i = 0; i < HALVINGS; i++) {
+    const middle = (least + most) / 2;
+    if (fits(middle)) least = middle;
+    else most = middle;
+  }
+  return powerOf(rotation, least);
+}
+
+const radians = (degrees: number): number => (degrees * Math.PI) / 180;
 
 function placesOf(set: KeypointSet, landmarks: readonly string[], names: KeypointNames): Place[] {
   return landmarks.map((name) => placeOf(set, names[name]!));

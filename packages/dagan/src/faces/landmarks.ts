@@ -1,4 +1,5 @@
 // Points of the face by name, and the points of the mesh that travel with training's pictures: where lips, lids and brows are.
+import { MESH_POINTS } from './mesh.js';
 
 /** Mesh points with a name, on which keypoints may stand; those that a face can least do without first. Left and right are the person's. */
 export const FACE_LANDMARKS = {
@@ -56,6 +57,8 @@ export const FACE_LANDMARKS = {
   leftJawCorner: 397,
   rightJawAngle: 58,
   leftJawAngle: 288,
+  rightIris: 468,
+  leftIris: 473,
 } as const;
 
 /** Name of a landmark. */
@@ -77,6 +80,12 @@ export const LIP_RIM: readonly FaceLandmark[] = [
 export const LIDS: readonly (readonly FaceLandmark[])[] = [
   ['rightUpperLid', 'rightLowerLid', 'rightOuterEyeCorner', 'rightInnerEyeCorner'],
   ['leftUpperLid', 'leftLowerLid', 'leftInnerEyeCorner', 'leftOuterEyeCorner'],
+];
+
+/** Of each eye its iris, both lids and its corners. */
+export const EYES: readonly (readonly FaceLandmark[])[] = [
+  ['rightIris', ...LIDS[0]!],
+  ['leftIris', ...LIDS[1]!],
 ];
 
 /** All names. */
@@ -200,6 +209,11 @@ const PARTS: readonly Part[] = [
     ],
     middle: [10, 152],
   },
+  {
+    weight: 1, // irises; they come last, as they are not on the surface
+    pairs: [[468, 473]],
+    middle: [],
+  },
 ];
 
 /** A mesh point that travels with pictures. */
@@ -216,7 +230,10 @@ const TRAVELLING: readonly TravellingPoint[] = PARTS.flatMap(({ weight, pairs, m
 /** The mesh points that travel with pictures, P of them, in the order of tensors of landmarks [.., P, ..]. */
 export const TRAVELLING_POINTS: readonly number[] = TRAVELLING.map(({ point }) => point);
 
-/** For each of them the one that a mirrored picture shows in its place. */
+/** Those on the face's surface, which come first: all but the irises. */
+export const SURFACE_POINTS: readonly number[] = TRAVELLING_POINTS.filter((point) => point < MESH_POINTS);
+
+/** For each point that travels the one that a mirrored picture shows in its place. */
 export const MIRRORED_POINTS: readonly number[] = TRAVELLING.map(({ mirrored }) => mirrored);
 
 /** How much each of them counts in the mesh motion loss. */

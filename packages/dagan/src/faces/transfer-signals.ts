@@ -1,4 +1,4 @@
-// The five signals by which it is judged whether an animation moves as its driver: how far mouth, corners, lids and brows are.
+// The six signals by which it is judged whether an animation moves as its driver: how far mouth, corners, lids, brows and irises are.
 import { FrontalFace } from './frontal-face.js';
 import type { HeadPose } from './pose.js';
 
@@ -11,8 +11,9 @@ import type { HeadPose } from './pose.js';
  * - `smile`: height of these corners, seen from the root of the upper lip (2), which the jaw does not move
  * - `lids`: distance between the lids (159 and 145, 386 and 374), the mean of both eyes
  * - `brows`: height of the brows above the corners of the eyes, the mean of both sides
+ * - `gaze`: how far irises are from the middles of their eyes towards the right of the picture, the mean of both eyes
  */
-export const TRANSFER_SIGNALS = ['mouthOpening', 'mouthWidth', 'smile', 'lids', 'brows'] as const;
+export const TRANSFER_SIGNALS = ['mouthOpening', 'mouthWidth', 'smile', 'lids', 'brows', 'gaze'] as const;
 
 /** The name of a signal. */
 export type TransferSignal = (typeof TRANSFER_SIGNALS)[number];
@@ -27,12 +28,13 @@ export const TRANSFER_SIGNAL_LABELS: Readonly<Record<TransferSignal, string>> = 
   smile: 'smile',
   lids: 'lids',
   brows: 'brows',
+  gaze: 'gaze',
 };
 
-/** Corners of each eye, and points of the brow above it. */
+/** Corners of each eye, points of the brow above it, and the iris. */
 const EYES = [
-  { corners: [33, 133], brow: [55, 107, 46, 70, 53, 63] },
-  { corners: [263, 362], brow: [285, 336, 276, 300, 283, 293] },
+  { corners: [33, 133], brow: [55, 107, 46, 70, 53, 63], iris: [468, 469, 470, 471, 472] },
+  { corners: [263, 362], brow: [285, 336, 276, 300, 283, 293], iris: [473, 474, 475, 476, 477] },
 ] as const;
 
 /**
@@ -48,12 +50,13 @@ export function transferSignals(
 ): TransferSignals {
   const face = new FrontalFace(points, rotation);
   const height = (...indices: readonly number[]): number => face.mean(...indices)[1] / face.unit;
-  const brows = EYES.map(({ corners, brow }) => height(...brow) - height(...corners));
+  const meanOf = (values: readonly number[]): number => values.reduce((sum, each) => sum + each, 0) / values.length;
   return {
     mouthOpening: face.apart([13], [14]),
     mouthWidth: face.apart([61], [291]),
     smile: height(61, 291) - height(2),
     lids: (face.apart([159], [145]) + face.apart([386], [374])) / 2,
-    brows: brows.reduce((sum, each) => sum + each, 0) / brows.length,
+    brows: meanOf(EYES.map(({ corners, brow }) => height(...brow) - height(...corners))),
+    gaze: meanOf(EYES.map(({ corners, iris }) => (face.mean(...iris)[0] - face.mean(...corners)[0]) / face.unit)),
   };
 }

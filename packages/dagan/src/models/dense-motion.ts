@@ -6,7 +6,8 @@ import { exactly, matching } from '../tensors/precision.js';
 import { AntiAliasDownsample } from './anti-alias.js';
 import { Hourglass, type HourglassConfig } from './hourglass.js';
 import { keypointsAfter, keypointsToGaussian, squaredDistances } from './keypoints.js';
-import { type Field, type Lids, refinedByLandmarks } from './landmark-motion.js';
+import type { Iris } from './gaze.js';
+import { type Field, type Lids, type Refinement, refinedByLandmarks } from './landmark-motion.js';
 import { type Contour, openedBy } from './openings.js';
 import { sharedAffine } from './shared-affine.js';
 import { stretchOf } from './stretch.js';
@@ -41,6 +42,8 @@ export type DenseMotionConfig = HourglassConfig & {
   landmarkReach?: number;
   /** Lids among these landmarks, for each eye. Default: none. */
   lids?: readonly Lids[];
+  /** Irises among them, each with its eye. Default: none. */
+  irises?: readonly Iris[];
   /**
    * How much the occlusion map's score falls with every doubling by which the field stretches the source beyond twice its area. What the
    * map hides is then hidden from a decoder that looks at the moved source, too, and none of its pixels are kept there. Default 0, as
@@ -85,8 +88,7 @@ export class DenseMotionNetwork extends nn.Module {
   readonly #maskFalloff: number;
   readonly #stretchPenalty: number;
   readonly #contours: readonly Contour[];
-  readonly #landmarkReach: number;
-  readonly #lids: readonly Lids[];
+  readonly #refinement: Refinement;
   /** How many keypoints, the first ones, refine the network's field. */
   readonly #refining: number;
 
@@ -106,8 +108,8 @@ export class DenseMotionNetwork extends nn.Module {
     this.#maskFalloff = maskFalloff;
     this.#stretchPenalty = config.stretchPenalty ?? 0;
     this.#contours = config.contours ?? [];
-    this.#landmarkReach = config.landmarkReach ?? 1;
-    this.#lids = config.lids ?? [];
+    const { landmarkReach = 1, lids = [], irises = [] } = config;
+    this.#refinement = { reach: landmarkReach, lids, irises };
     this.#refining = refining;
   }
 
@@ -152,7 +154,7 @@ export class DenseMotionNetwork extends nn.Module {
   #refined(field: Field, driving: Keypoints, source: Keypoints): Field {
     if (this.#refining === 0) return field;
     const landmarks = ({ value }: Keypoints): Tensor => value.narrow(1, 0, this.#refining);
-    return refinedByLandmarks(field, landmarks(driving), landmarks(source), this.#landmarkReach, this.#lids);
+    return refinedByLandmarks(field, landmarks(driving), landmarks(source), this.#refinement);
   }
 
   /** Scores of inverse distance weighting, 0 for the background: [N, K + 1, h, w]. */

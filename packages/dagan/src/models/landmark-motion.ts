@@ -1,8 +1,10 @@
 // Landmarks refine the motion field: on the face it is known how points moved, and the field of the free keypoints (Eq. 7-8), which
 // knows hair and shoulders but neither lips nor lids, gives way to that.
-import { cat, F, type Tensor, tensor } from '@dagan/libtorch';
+import { cat, type Tensor, tensor } from '@dagan/libtorch';
 import { coordinateGrid } from '../tensors/grid.js';
 import { squaredDistances } from './keypoints.js';
+import { sourceOf } from './field.js';
+import { type Iris, movedIrises } from './gaze.js';
 import { sharedAffine } from './shared-affine.js';
 
 /** Where the square of the distance is below this, nearer than a pixel of 256, a landmark's say grows no more. */
@@ -20,11 +22,24 @@ const DISAGREEMENT = 0.08;
 /** It does so up to this distance from the landmarks, by their d^-8, and as the nearest say, by their d^-4. */
 const AROUND = { reach: 0.3, ends: 4, falloff: 2, nearest: 1e-3 } as const;
 
+/** Taken off the score of what is to have no say. */
+const NO_SAY = 100;
+
 /** An eye's landmarks: both lids, and the corners from the picture's left to its right where the head is upright. */
 export type Lids = readonly [upper: number, lower: number, left: number, right: number];
 
 /** A lid's say is centred so far outside of its rim, in widths of the eye. */
 const OUTSIDE = 0.15;
+
+/** How landmarks refine a field. */
+export type Refinement = {
+  /** So far from a landmark the field of the free keypoints has as much say as it. */
+  reach: number;
+  /** Closed lids meet: the say of each is centred on its own side, or both together would show what is between them. */
+  lids?: readonly Lids[];
+  /** Irises have no say in this: they move within their eyes (`movedIrises`). */
+  irises?: readonly Iris[];
+};
 
 /** A field, and what share each motion has in it. */
 export type Field = {
@@ -39,24 +54,23 @@ export type Field = {
  * L landmarks, by d^-6, and of all of them against a field that has the say of a landmark at the distance `reach`, by d^-3. Landmarks share the affine map A that
  * they undergo together: around one that went from s to d, T(z) = s + A (z - d).
  *
- * @param field of free keypoints
+ * @param free the field of free keypoints
  * @param driving landmarks, [N, L, 2]
  * @param source [N, L, 2] or [1, L, 2]
- * @param lids closed lids meet: the say of each is centred on its own side, or both together would show what is between them
  * @returns its mask has the landmarks after the background: [N, L + F + 1, h, w]
  */
 export function refinedByLandmarks(
   free: Field,
   driving: Tensor,
   source: Tensor,
-  reach: number,
-  lids: readonly Lids[] = [],
+  { reach, lids = [], irises = [] }: Refinement,
 ): Field {
   const { mask } = free;
   const deformation = agreeing(free, driving, source);
   const [n, height, width] = deformation.shape as [number, number, number];
   const centres = lids.length > 0 ? outsideOf(driving, lids) : driving;
-  const scores = squaredDistances({ value: centres }, [height, width]).add(NEAREST).log().mul(-FALLOFF); // [N, L, h, w]
+  const byDistance = squaredDistances({ value: centres }, [height, width]).add(NEAREST).log().mul(-FALLOFF);
+  const scores = irises.length > 0 ? byDistance.add(withoutIrises(driving, irises)) : byDistance; // [N, L, h, w]
   const together = scores.exp().sum([1], true).log(); // [N, 1, h, w]
   const others = together
     .mul(-GENTLER / FALLOFF)
@@ -70,9 +84,10 @@ export function refinedByLandmarks(
   const turned = grid.matmul(linear).reshape(n, height, width, 2);
   const kept = deformation.sub(turned).mul(others.permute(0, 2, 3, 1)); // [N, h, w, 2]
   const shared = mask.mul(others); // [N, F + 1, h, w]
+  const refined = kept.add(moved).add(turned);
   return {
     mask: cat([shared.narrow(1, 0, 1), ofLandmarks, shared.narrow(1, 1, mask.size(1) - 1)], 1),
-    deformation: kept.add(moved).add(turned),
+    deformation: irises.length > 0 ? movedIrises(refined, driving, source, irises) : refined,
   };
 }
 
@@ -86,11 +101,7 @@ export function refinedByLandmarks(
 function agreeing({ mask, deformation }: Field, driving: Tensor, source: Tensor): Tensor {
   const [n, height, width] = deformation.shape as [number, number, number];
   const { reach, ends, falloff, nearest } = AROUND;
-  const places = { alignCorners: true, paddingMode: 'border' } as const;
-  const found = F.gridSample(deformation.permute(0, 3, 1, 2), driving.unsqueeze(1), places) // [N, 2, 1, L]
-    .squeeze(2)
-    .transpose(1, 2); // [N, L, 2]
-  const apart = source.sub(found);
+  const apart = source.sub(sourceOf(deformation, driving)); // [N, L, 2]
   const square = apart.square().sum([2], true); // [N, L, 1]
   const certain = apart.mul(square.div(square.add(DISAGREEMENT ** 2))); // [N, L, 2]
   const scores = squaredDistances({ value: driving }, [height, width]).add(nearest).log().neg(); // [N, L, h, w]
@@ -105,6 +116,15 @@ function agreeing({ mask, deformation }: Field, driving: Tensor, source: Tensor)
   const shares = scores.mul(falloff).softmax(1).mul(around.mul(moving)); // [N, L, h, w]
   return deformation.add(shares.flatten(2).transpose(1, 2).matmul(certain).reshape(n, height, width, 2));
 }
+
+/** What is added to the scores of landmarks, [L, 1, 1]: irises have next to none. */
+const withoutIrises = (landmarks: Tensor, irises: readonly Iris[]): Tensor => {
+  const { dtype, device } = landmarks;
+  const whose = Array.from({ length: landmarks.size(1) }, (_, i) => irises.some(([iris]) => iris === i));
+  return tensor(whose.map((is) => (is ? -NO_SAY : 0)))
+    .to({ dtype, device })
+    .view(-1, 1, 1);
+};
 
 /** Landmarks [N, L, 2] with those of lids moved away from their eyes' openings. */
 function outsideOf(landmarks: Tensor, lids: readonly Lids[]): Tensor {

@@ -2,6 +2,7 @@
 
 import { shown } from '../../media/errors.js';
 import type { DepthConfig } from '../depth-network.js';
+import type { Iris } from '../gaze.js';
 import type { Lids } from '../landmark-motion.js';
 import type { ModelConfig } from './config.js';
 
@@ -129,12 +130,14 @@ const listOf =
     return value.map((entry, i) => check(entry, `${path}.${i}`));
   };
 
-/** Upper and lower lid and the corners of an eye. */
-const fourKeypoints: Check<Lids> = (value, path) => {
-  const [upper, lower, left, right, ...more] = listOf(wholeNumber(0, 255), 4)(value, path);
-  if (more.length > 0) throw wrong(value, path, 'a list of 4');
-  return [upper!, lower!, left!, right!];
-};
+/** So many keypoints. */
+const keypoints =
+  <T extends readonly number[]>(count: T['length']): Check<T> =>
+  (value, path) => {
+    const found = listOf(wholeNumber(0, 255), count)(value, path);
+    if (found.length > count) throw wrong(value, path, `a list of ${count}`);
+    return found as unknown as T;
+  };
 
 const modelConfig = fields<ModelConfig>({
   system: optional(oneOf('dagan')),
@@ -168,7 +171,8 @@ const modelConfig = fields<ModelConfig>({
       affine: optional(flag),
       maskFalloff: optional(positive),
       landmarkReach: optional(positive),
-      lids: optional(listOf(fourKeypoints)),
+      lids: optional(listOf(keypoints<Lids>(4))),
+      irises: optional(listOf(keypoints<Iris>(5))),
       stretchPenalty: optional(positive),
       contours: optional(listOf(listOf(wholeNumber(0, 255), 3))),
     }),
@@ -223,9 +227,12 @@ export function checkModelConfig(value: unknown): ModelConfig {
     if (!generator.denseMotion[name] || generator.estimateOcclusionMap) continue;
     throw new ConfigError(`generator.denseMotion.${name} needs generator.estimateOcclusionMap`);
   }
-  const { lids = [], landmarkReach } = generator.denseMotion;
-  if (lids.flat().some((keypoint) => landmarkReach === undefined || keypoint >= named.length)) {
-    throw new ConfigError('generator.denseMotion.lids must be of keypoints with names, and needs landmarkReach');
+  const { landmarkReach } = generator.denseMotion;
+  for (const name of ['lids', 'irises'] as const) {
+    const eyes = generator.denseMotion[name] ?? [];
+    if (eyes.flat().some((keypoint) => landmarkReach === undefined || keypoint >= named.length)) {
+      throw new ConfigError(`generator.denseMotion.${name} must be of keypoints with names, and needs landmarkReach`);
+    }
   }
   const beyond = contours.flat().find((keypoint) => keypoint >= numKeypoints);
   if (beyond !== undefined) {

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import type { Tensor } from '@dagan/libtorch';
 import { faceModelPath } from '../../face-models.js';
 import { FACE_MODELS, readCanonicalFace } from '../../faces/face-models.js';
-import { TRAVELLING_POINTS } from '../../faces/landmarks.js';
+import { SURFACE_POINTS } from '../../faces/landmarks.js';
 import { coarseEdges } from '../../geometry/coarse-mesh.js';
 import { discriminatorHingeLoss, generatorHingeLoss } from '../../losses/adversarial.js';
 import { featureMatchingLoss } from '../../losses/feature-matching.js';
@@ -78,7 +78,7 @@ class MeshGLikeObjective implements SystemObjective {
 }
 
 /** Every vertex, and its landmark. */
-const LED = TRAVELLING_POINTS.map((_, place) => ({ keypoint: place, landmark: place }));
+const LED = SURFACE_POINTS.map((_, place) => ({ keypoint: place, landmark: place }));
 
 /** Landmark loss of both frames: vertices as they are seen in the plane. */
 function standsOn(vertices: Made['vertices'], { landmarks }: FramePair): Tensor {
@@ -92,14 +92,14 @@ function standsOn(vertices: Made['vertices'], { landmarks }: FramePair): Tensor 
 /** Makes the mesh that of the face mesh's points that travel with pictures. */
 function putFace(mesh: FaceMesh): void {
   const { points, triangles } = readCanonicalFace(readFileSync(faceModelPath(FACE_MODELS.canonicalFace)));
-  const axis = (which: number): number[] => TRAVELLING_POINTS.map((point) => points[3 * point + which]!);
+  const axis = (which: number): number[] => SURFACE_POINTS.map((point) => points[3 * point + which]!);
   const [x, y, z] = [axis(0), axis(1), axis(2)];
   const middle = (values: readonly number[]): number => (Math.min(...values) + Math.max(...values)) / 2;
   const [mx, my, mz] = [x, y, z].map(middle) as [number, number, number];
   const height = Math.max(...y) - Math.min(...y);
   // The canonical face has y up and z towards the viewer.
   const vertices = x.flatMap((value, i) => [value - mx, my - y[i]!, mz - z[i]!].map((length) => length / height));
-  mesh.fill(vertices, coarseEdges(triangles, TRAVELLING_POINTS));
+  mesh.fill(vertices, coarseEdges(triangles, SURFACE_POINTS));
 }
 
 export const MESHG_LIKE_TRAINING: SystemTraining = {

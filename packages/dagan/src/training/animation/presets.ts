@@ -1,7 +1,9 @@
 // Trainings by name: the paper's, the rows of its Table 4, a small one for starter weights, a tiny one to try things.
-import { FACE_LANDMARK_NAMES, LIDS, LIP_RIM } from '../../faces/landmarks.js';
+import { EYES, FACE_LANDMARK_NAMES, type FaceLandmark, LIDS, LIP_RIM } from '../../faces/landmarks.js';
 import { OBJECTIVE_WEIGHTS } from '../../losses/objective.js';
 import { MODEL_PRESETS, type ModelConfig, type ModelName } from '../../models/config/config.js';
+import type { Iris } from '../../models/gaze.js';
+import type { Lids } from '../../models/landmark-motion.js';
 import type { AnimationTrainingConfig } from './config.js';
 
 /** The paper's training (Section 4.1) of a model. */
@@ -32,6 +34,9 @@ function host(name: ModelName): AnimationTrainingConfig {
   return { ...paper(name), weights: { ...OBJECTIVE_WEIGHTS, keypointDistance: 0 } };
 }
 
+/** Keypoints of a starter model that stand on these landmarks. */
+const placesOf = (names: readonly FaceLandmark[]): number[] => names.map((name) => FACE_LANDMARK_NAMES.indexOf(name));
+
 /** Keypoints of a starter model that stand on no landmark: they find hair, ears and shoulders, of which the face knows nothing. */
 const FREE_KEYPOINTS = 15;
 
@@ -60,11 +65,10 @@ function starterModel(wide: ModelConfig): ModelConfig {
         maxFeatures: 256,
         alignCorners: true,
         landmarkReach: 0.12,
-        lids: LIDS.map(
-          (names) => names.map((name) => FACE_LANDMARK_NAMES.indexOf(name)) as [number, number, number, number],
-        ),
+        lids: LIDS.map((names) => placesOf(names) as unknown as Lids),
+        irises: EYES.map((names) => placesOf(names) as unknown as Iris),
         stretchPenalty: 3,
-        contours: [LIP_RIM.map((name) => FACE_LANDMARK_NAMES.indexOf(name))],
+        contours: [placesOf(LIP_RIM)],
       },
     },
   };

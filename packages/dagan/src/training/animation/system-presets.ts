@@ -1,5 +1,5 @@
 // Trainings of the systems beside DaGAN by name: the published sizes, and small ones that two processors finish.
-import { TRAVELLING_POINTS } from '../../faces/landmarks.js';
+import { SURFACE_POINTS } from '../../faces/landmarks.js';
 import { OBJECTIVE_WEIGHTS, type ObjectiveTerm, type ObjectiveWeights } from '../../losses/objective.js';
 import { LANDMARK_TRANSFORMER, MARIONETTE_PAPER, type MarionetteConfig } from '../../models/marionette/config.js';
 import type { MeshGLikeConfig } from '../../models/meshg-like/meshg-like.js';
@@ -153,7 +153,7 @@ const osfvSmall: SystemTrainingConfig = {
 /** Widths beside DaGAN's. */
 const meshgLikeModel: MeshGLikeConfig = {
   system: 'meshg-like',
-  numVertices: TRAVELLING_POINTS.length,
+  numVertices: SURFACE_POINTS.length,
   fitter: {
     ...{ blockExpansion: 32, maxFeatures: 512, numBlocks: 4, scaleFactor: 0.25 },
     ...{ numIdentities: 64, numExpressions: 64 },
