@@ -146,7 +146,7 @@ test('inspect does not write over the model it uses', async () => {
 test('a model that keeps pixels of the source says so, and shows which', async () => {
   const starter = fileURLToPath(new URL('../../../../weights/starter', import.meta.url));
   const info = await dagan(folder, ['info', starter]);
-  assert.match(info.stdout, /54 of them on landmarks of the face; .*shuffle decoder; pixels of the source kept/);
+  assert.match(info.stdout, /56 of them on landmarks of the face; .*shuffle decoder; pixels of the source kept/);
   const run = await dagan(folder, ['inspect', 'face.png', 'face.png', '-o', 'kept.safetensors', '-q']);
   assert.equal(run.code, 0, run.stderr);
   assert.deepEqual(shapesIn('kept.safetensors').kept_pixels, [1, 1, 256, 256]);

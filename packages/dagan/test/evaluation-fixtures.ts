@@ -58,7 +58,7 @@ export async function makeFaceClip(path: string, frames: number, size = 128): Pr
 }
 
 /** What a face does, in distances between the outer corners of the eyes: 0 is as it was. */
-export type Grimace = { opening: number; width: number; smile: number; lids: number; brows: number };
+export type Grimace = { opening: number; width: number; smile: number; lids: number; brows: number; gaze: number };
 
 const UPPER_LIPS = [13, 82, 312, 81, 311, 0, 37, 267];
 const LOWER_LIPS = [14, 87, 317, 178, 402, 17, 84, 314];
@@ -66,14 +66,15 @@ const CORNERS = [61, 291];
 const UPPER_LIDS = [159, 160, 158, 386, 387, 385];
 const LOWER_LIDS = [145, 144, 153, 374, 373, 380];
 const BROWS = [55, 107, 46, 70, 53, 63, 285, 336, 276, 300, 283, 293];
+const IRISES = [468, 469, 470, 471, 472, 473, 474, 475, 476, 477];
 /** Nose, forehead, chin, cheeks, corners of the eyes: they stay. */
 const STILL_POINTS = [2, 10, 152, 33, 133, 263, 362, 1, 168, 234, 454, 50, 280, 172, 397, 199];
 
-/** The picture of a face whose lips, corners, lids and brows have moved by known lengths. @param mesh of the face in it */
+/** The picture of a face whose lips, corners, lids, brows and irises have moved by known lengths. @param mesh of the face in it */
 export function grimacing(
   picture: Picture,
   { points }: Pick<FaceMesh, 'points'>,
-  { opening, width, smile, lids, brows }: Grimace,
+  { opening, width, smile, lids, brows, gaze }: Grimace,
 ): Picture {
   const at = (index: number): Point => [points[index * 3]!, points[index * 3 + 1]!];
   const unit = Math.hypot(at(263)[0] - at(33)[0], at(263)[1] - at(33)[1]);
@@ -84,9 +85,11 @@ export function grimacing(
     if (CORNERS.includes(index)) return [((index === 61 ? -1 : 1) * width) / 2, -smile];
     if (UPPER_LIDS.includes(index)) return [0, -lids / 2];
     if (LOWER_LIDS.includes(index)) return [0, lids / 2];
+    if (IRISES.includes(index)) return [gaze, 0];
     return [0, BROWS.includes(index) ? -brows : 0];
   };
-  const moving = [UPPER_LIPS, LOWER_LIPS, CORNERS, UPPER_LIDS, LOWER_LIDS, BROWS, STILL_POINTS].flat();
+  const parts = [UPPER_LIPS, LOWER_LIPS, CORNERS, UPPER_LIDS, LOWER_LIDS, BROWS, STILL_POINTS];
+  const moving = [...parts, gaze === 0 ? [] : IRISES].flat(); // irises that were held would keep lids open
   const rim = [0, 0.25, 0.5, 0.75, 1].flatMap((part): Point[] => [
     [part * picture.width, 0],
     [part * picture.width, picture.height],

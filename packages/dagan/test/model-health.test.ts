@@ -86,7 +86,7 @@ describe('a clip that opens its mouth', () => {
     analyzer = await FaceAnalyzer.load({ mesh: 'refined' });
     const portrait = await readPicture(PORTRAIT);
     const mesh = (await analyzer.track(portrait))!;
-    const still = { opening: 0, width: 0, smile: 0, lids: 0, brows: 0 };
+    const still = { opening: 0, width: 0, smile: 0, lids: 0, brows: 0, gaze: 0 };
     for (const [i, opening] of [0, 0.05, 0.1, 0.02].entries()) {
       await writePicture(join(clip, `${i}.png`), grimacing(portrait, mesh, { ...still, opening }));
     }

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { cat, eye, F, full, noGrad, ones, type Tensor, tensor, tidy, zeros } from '@dagan/libtorch';
+import { sourceOf } from '../src/models/field.js';
+import { movedIrises } from '../src/models/gaze.js';
 import {
   AntiAliasDownsample,
   type AttentionForm,
@@ -354,6 +356,27 @@ test(
     assert.ok(seenAt(-0.03, [lids]) < -0.055, `${seenAt(-0.03, [lids])}`);
     assert.ok(seenAt(0.03, [lids]) > 0.055, `${seenAt(0.03, [lids])}`);
     assert.ok(Math.abs(seenAt(0.03, [])) < 0.05, `by distance alone the eye shows: ${seenAt(0.03, [])}`);
+  }),
+);
+
+test(
+  'an iris moves along its eye, within corners that stay, as far as the eye is open; up and down it stays with the lids',
+  computing(() => {
+    const eye = (iris: readonly [number, number], open: number): Tensor =>
+      tensor([[iris, [0, -open], [0, open], [-0.15, 0], [0.15, 0]]].map((points) => points.map((point) => [...point])));
+    const still = coordinateGrid(128, 128).unsqueeze(0);
+    const shiftAt = (to: readonly [number, number], open: number, place: readonly [number, number]): number[] => {
+      const moved = movedIrises(still, eye(to, open), eye([0, 0], open), [[0, 1, 2, 3, 4]]);
+      const from = sourceOf(moved, tensor([[[...place]]]))
+        .flatten()
+        .toFloat32Array();
+      return place.map((at, axis) => at - from[axis]!);
+    };
+    const iris = shiftAt([0.04, 0], 0.04, [0.04, 0]);
+    assert.ok(iris[0]! > 0.03 && iris[0]! < 0.045, `${iris[0]}`);
+    assert.ok(Math.abs(shiftAt([0.04, 0], 0.04, [0.15, 0])[0]!) < 0.01, 'the corner');
+    assert.ok(Math.abs(shiftAt([0.04, 0], 0.01, [0.04, 0])[0]!) < 1e-3, 'a shut eye');
+    assert.ok(Math.abs(shiftAt([0, 0.03], 0.04, [0, 0.03])[1]!) < 1e-3, 'upwards');
   }),
 );
 

@@ -66,6 +66,21 @@ test('a template moves a portrait exactly as its clip does, without a network th
   assert.match(info.stdout, /motion template, \d\.\d kB[\s\S]*8 frames, 0\.32 s, 25 a second; 8 show the face/);
 });
 
+test('what a portrait is to do may be told beforehand: taken over as it is, it gives the frames of the template', async () => {
+  const recording = { ...model('quick.safetensors'), crop: { kind: 'none' } } as const;
+  const [own, moved] = [path('own.motion.safetensors'), path('moved.motion.safetensors')];
+  await recordMotion({ ...recording, driving: path('face.png'), output: own });
+  const told = { driving: path('talk.mp4'), output: moved, portrait: own, referenceFrame: 'first' } as const;
+  const template = await recordMotion({ ...recording, ...told });
+  assert.deepEqual(template.reference, readMotion(own).reference);
+  await animateClip(order(moved, 'as-told/', { motion: 'absolute' }));
+  await animateClip(order(path('talk.mp4'), 'driven/', { referenceFrame: 'first' }));
+  assert.deepEqual(await framesOf('as-told'), await framesOf('driven'));
+  saveModel(path('other.safetensors'), formulaModel({ ...SMALL_WITHOUT_DEPTH, numKeypoints: 7 }), { name: 'other' });
+  const other = { ...recording, ...told, ...model('other.safetensors') };
+  await assert.rejects(recordMotion(other), (error: DaganError) => error.code === 'other-model');
+});
+
 test('a template is played backwards, there and back, again, slowly and in part', () => {
   assert.deepEqual(steps(walk(4)), [0, 1, 2, 3]);
   assert.deepEqual(steps(walk(4), { direction: 'reverse' }), [3, 2, 1, 0]);

@@ -832,7 +832,7 @@ describe('a configuration', () => {
       const published = row.startsWith('fomm') ? 10 : 15;
       assert.equal(
         model.numKeypoints,
-        { debug: 5, 'starter-256': 69, 'starter-fomm-256': 69 }[name] ?? published,
+        { debug: 5, 'starter-256': 71, 'starter-fomm-256': 71 }[name] ?? published,
         name,
       );
       assert.equal(weights.keypointDistance, row.startsWith('fomm') || name === 'starter-256' ? 0 : 10, name);

@@ -19,7 +19,9 @@ import { Reporter } from './report.js';
 
 type MotionOptions = CommonOptions &
   EngineOptions &
-  Pick<RecordMotionOptions, 'output' | 'crop' | 'referenceFrame' | 'keypoints' | 'start' | 'end'> & { face?: number };
+  Pick<RecordMotionOptions, 'output' | 'portrait' | 'crop' | 'referenceFrame' | 'keypoints' | 'start' | 'end'> & {
+    face?: number;
+  };
 
 const EXAMPLES = `
 A template holds keypoints and times and no picture, in a few kilobytes. It drives every model whose keypoints all have
@@ -30,13 +32,20 @@ These come with dagan: ${motionNames().join(', ')}.
 Examples:
   dagan motion grin.mp4 -o grin.motion.safetensors --start 20 --end 60
   dagan animate portrait.jpg grin.motion.safetensors -o out.mp4 --direction both --speed 0.5
-  dagan animate portrait.jpg nod -o out.mp4 --loop 3`;
+  dagan animate portrait.jpg nod -o out.mp4 --loop 3
+  dagan motion portrait.png -o portrait.motion.safetensors --crop none
+  dagan motion grin.mp4 --portrait portrait.motion.safetensors -o moved.motion.safetensors`;
 
 export function motionCommand(): Command {
   const command = new Command('motion')
     .description('keep the motion of a clip as a template that drives portraits without the clip')
     .argument('<clip>', 'the clip, or a folder of frames')
     .requiredOption('-o, --output <file>', 'the template to write, such as smile.motion.safetensors')
+    .option(
+      '--portrait <template>',
+      "write what this portrait's keypoints are to do, for use outside of dagan, instead of the driver's; its template is " +
+        'made of its picture',
+    )
     .option(
       '--reference-frame <which>',
       'frame from which motion is measured: auto looks for a face at rest that looks ahead, first takes the first of the ' +

@@ -48,7 +48,7 @@ export function htmlReport(
     overallTable(result),
     '<p class="faint">Means over all scored frames; for root mean square errors, the root of the mean square. In brackets: the change against the copy. Figures of different measuring networks do not compare; see the last table before you put them beside published ones.</p>',
     '<h2>Expression transfer</h2>',
-    "<p>Where the driver opens the mouth, widens it, smiles, closes the eyes or raises the brows: how much of it the result does as well. The slope of the generated change on the driver's is 1 for a perfect copy of the movement and 0 for a face that does nothing; the correlation says how surely they go together.</p>",
+    "<p>Where the driver opens the mouth, widens it, smiles, closes the eyes, raises the brows or looks aside: how much of it the result does as well. The slope of the generated change on the driver's is 1 for a perfect copy of the movement and 0 for a face that does nothing; the correlation says how surely they go together.</p>",
     expressionTransferTable(result),
     `<p class="faint">Slope / correlation, over all cases: sums of squares and products around the means of each case, added up before they are divided. "Varies": standard deviation of the driver's signal, in distances between the outer corners of the face's own eyes. Frames in which a face was not found are left out. Measured by ${escaped(result.expressionMeasuredBy)}.</p>`,
     colourKey(contestants.map(({ name }) => name)),

@@ -2,7 +2,8 @@
 import { drivenBy } from '../animation/animate.js';
 import { planCut } from '../animation/crop.js';
 import { tellAbsences } from '../animation/face-watch.js';
-import type { MotionTemplate, TemplateFrame } from '../animation/motion-template.js';
+import { MotionTransfer } from '../animation/motion.js';
+import { type MotionTemplate, OTHER_MODEL, type TemplateFrame, templateFor } from '../animation/motion-template.js';
 import { DaganError } from '../errors.js';
 import type { Picture } from '../media/pictures/picture.js';
 import { openClip } from '../media/process/clip.js';
@@ -15,7 +16,7 @@ import { padded, squareOf } from './clip-squares.js';
 import type { ReferenceFrame } from './driver.js';
 import { Teller } from './events.js';
 import { FaceFinder } from './find-faces.js';
-import { writeMotion } from './motion-file.js';
+import { readMotion, writeMotion } from './motion-file.js';
 import { checkWritable, guardInputs } from './pairs.js';
 import type { CropChoice } from './told-squares.js';
 
@@ -25,6 +26,11 @@ export type RecordMotionOptions = EngineChoice &
     driving: string;
     /** Where the template goes. */
     output: string;
+    /**
+     * The template of a portrait, as this makes one of its picture. What is written is then what the portrait's keypoints are to do,
+     * frame by frame, and not the driver's: all that is left for whoever runs the exported graphs elsewhere.
+     */
+    portrait?: string;
     /** The square of the clip that is looked at. Default: that of the largest face. */
     crop?: CropChoice;
     /**
@@ -41,12 +47,14 @@ export type RecordMotionOptions = EngineChoice &
 /**
  * Writes the motion of a clip as a template.
  *
+ * @returns the template that was written
  * @throws DaganError, MediaError or CheckpointError, which name file and problem; the signal's reason if it was aborted
  */
 export async function recordMotion(options: RecordMotionOptions): Promise<MotionTemplate> {
-  const { driving, output, crop = { kind: 'auto' }, referenceFrame = 'auto', start, end, signal } = options;
-  guardInputs(output, [driving]);
+  const { driving, output, portrait, crop = { kind: 'auto' }, referenceFrame = 'auto', start, end, signal } = options;
+  guardInputs(output, [driving, ...(portrait === undefined ? [] : [portrait])]);
   await checkWritable(output);
+  const own = portrait === undefined ? undefined : { path: portrait, template: readMotion(portrait) };
   const tell = new Teller(options.onEvent);
   const range = { start, end };
   await using clip = await openClip(driving, { ...range, onWarning: (text) => tell.warn('codec', text, {}) });
@@ -83,8 +91,9 @@ export async function recordMotion(options: RecordMotionOptions): Promise<Motion
       ...{ frames, duration, frameRate: rate, reference: analysis.keypoints },
       ...{ names: engine.keypointNames ?? {}, model: chosen.metadata.sha256 },
     };
-    writeMotion(output, template);
-    return template;
+    const written = own ? carriedOut(template, own) : template;
+    writeMotion(output, written);
+    return written;
 
     /** The frame from which motion is measured; it stands for the portrait. */
     async function reference(): Promise<Picture> {
@@ -100,4 +109,19 @@ export async function recordMotion(options: RecordMotionOptions): Promise<Motion
   } finally {
     chosen.engine.dispose();
   }
+}
+
+/** What a portrait is to do that repeats a template's motion. @throws DaganError if its own is one of another model */
+function carriedOut(template: MotionTemplate, own: { path: string; template: MotionTemplate }): MotionTemplate {
+  const { reference, names, model } = template;
+  const user = { count: reference.value.length / 2, hasJacobians: reference.jacobian !== null, names, model };
+  const portrait = templateFor(own.template, user)?.frames[0]?.keypoints;
+  if (!portrait) throw new DaganError('other-model', `${own.path}: ${OTHER_MODEL}`, { path: own.path });
+  const motion = new MotionTransfer(portrait, { reference, names });
+  const frames = template.frames.map((frame) => ({
+    ...frame,
+    keypoints: motion.next(frame.keypoints, frame.timestamp, frame.hasFace),
+    hasFace: true, // where the driver shows none, the portrait rests
+  }));
+  return { ...template, frames, reference: portrait };
 }
