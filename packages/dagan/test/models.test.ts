@@ -405,7 +405,7 @@ test(
       [0, -0.35],
       [0.95, -0.95],
     ] as const;
-    assert.ok(shiftAt(moving, 0.3, hair) > 0.2, `${shiftAt(moving, 0.3, hair)}`);
+    assert.ok(shiftAt(moving, 0.3, hair) > 0.15, `${shiftAt(moving, 0.3, hair)}`);
     assert.ok(Math.abs(shiftAt(moving, 0.3, corner)) < 0.01);
     assert.ok(Math.abs(shiftAt(moving, 0.02, hair)) < 0.002, 'what differs by little has its reasons');
     const background = cat([ones([1, 1, 64, 64]), zeros([1, 1, 64, 64])], 1);

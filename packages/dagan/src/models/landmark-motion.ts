@@ -17,7 +17,7 @@ const FALLOFF = 3;
 const GENTLER = 1.5;
 
 /** Around the face the free field follows landmarks from which it is further than this, on the picture from -1 to 1. */
-const DISAGREEMENT = 0.08;
+const DISAGREEMENT = 0.16;
 
 /** It does so up to this distance from the landmarks, by their d^-8, and as the nearest say, by their d^-4. */
 const AROUND = { reach: 0.3, ends: 4, falloff: 2, nearest: 1e-3 } as const;
