@@ -13,7 +13,7 @@ import {
   tensorsToObserve,
   withRanges,
 } from '@dagan/libtorch/onnx';
-import { loadOnnxEngine } from '../src/animation/engines/onnx-runtime.js';
+import { EXACT_IN_8_BITS, loadOnnxEngine } from '../src/animation/engines/onnx-runtime.js';
 import { exportedFiles, exportModel, readManifest } from '../src/export/index.js';
 import { writePicture } from '../src/media/index.js';
 import { loadOnnxRuntime } from '../src/onnx-runtime.js';
@@ -57,7 +57,10 @@ const TWO: OnnxModel = {
 
 async function run(model: OnnxModel, data: Float32Array): Promise<Record<string, Float32Array | BigInt64Array>> {
   const { InferenceSession, Tensor } = await loadOnnxRuntime();
-  const session = await InferenceSession.create(encodeOnnx(model), { intraOpNumThreads: 1, logSeverityLevel: 3 });
+  const session = await InferenceSession.create(encodeOnnx(model), {
+    ...{ intraOpNumThreads: 1, logSeverityLevel: 3 },
+    extra: { session: EXACT_IN_8_BITS },
+  });
   const results = await session.run({ x: new Tensor('float32', data, [1, 16, 10, 12]) });
   await session.release();
   return Object.fromEntries(Object.entries(results).map(([name, { data: values }]) => [name, values as Float32Array]));

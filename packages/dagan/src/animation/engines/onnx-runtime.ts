@@ -8,6 +8,9 @@ import { OnnxEngine } from './onnx.js';
 import type { OnnxRuntimeOptions } from './options.js';
 import { preparedGraphs, worthPreparing } from './prepared-graphs.js';
 
+/** Sums of 8-bit products in whole: processors without VNNI would cut them off at 16 bits. */
+export const EXACT_IN_8_BITS = { x64quantprecision: '1' } as const;
+
 /**
  * The engine for an exported model's folder. The files must be the ones that the manifest was written for. On a processor
  * with several threads it is several engines that work on different frames.
@@ -63,7 +66,7 @@ export async function loadOnnxEngine(
       // Both keep more memory than they need, and gain nothing.
       ...{ enableCpuMemArena: false, enableMemPattern: false },
       logSeverityLevel: 3,
-      extra: { session: { intra_op: { allow_spinning: '0' } } }, // the codecs' processes want the cores too
+      extra: { session: { ...EXACT_IN_8_BITS, intra_op: { allow_spinning: '0' } } }, // the codecs' processes want the cores too
     },
   } as const;
   const openFrom = (from: string, more = {}) => {
