@@ -6,7 +6,7 @@ import { manualSeed, noGrad, setThreads, type Tensor, tensor, tidy } from '@daga
 import { LibtorchEngine } from '../src/animation/engines/libtorch.js';
 import { loadOnnxEngine } from '../src/animation/engines/onnx-runtime.js';
 import { exportModel } from '../src/export/export-model.js';
-import { MIRRORED_POINTS, TRAVELLING_POINTS } from '../src/faces/landmarks.js';
+import { MIRRORED_POINTS, SURFACE_POINTS } from '../src/faces/landmarks.js';
 import { coarseEdges } from '../src/geometry/coarse-mesh.js';
 import { openClip, writePicture } from '../src/media/index.js';
 import { loadModel, saveModel, weightsHash } from '../src/models/files/model-file.js';
@@ -22,7 +22,7 @@ import { noise } from './small-models.js';
 setThreads(1);
 
 const PRESET = SYSTEM_PRESETS['meshg-like-small'];
-const VERTICES = TRAVELLING_POINTS.length;
+const VERTICES = SURFACE_POINTS.length;
 
 const CONFIG: MeshGLikeConfig = {
   system: 'meshg-like',
@@ -74,7 +74,7 @@ test('the mesh is the face: every vertex has neighbours, left as right, and begi
       assert.ok(neighbours >= 2 && neighbours < 24, `vertex ${a} has ${neighbours} neighbours`);
       assert.ok(Math.abs(row.reduce((sum, weight) => sum + weight, 0) - 1) < 1e-5);
     }
-    const place = (point: number): number => TRAVELLING_POINTS.indexOf(point);
+    const place = (point: number): number => SURFACE_POINTS.indexOf(point);
     assert.ok(joined(place(13), place(312)) && joined(place(13), place(82)), 'along the lip');
     assert.ok(!joined(place(33), place(263)), 'no edge from eye to eye');
     const xs = points.select(1, 0).toFloat32Array();
