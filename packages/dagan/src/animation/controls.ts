@@ -109,6 +109,7 @@ type HeadMotion = {
   driverWay(point: Point): Point;
   /** How far the portrait's then goes. */
   portraitWay(point: Point): Point;
+  /** How far a landmark of the portrait goes, expression and all, where depth tells it. */
   wayOfLandmark?(keypoint: number, strength: number): Point;
 };
 

@@ -1,7 +1,7 @@
 // A head that turns in space: what landmarks with a depth tell of it. A driver who looks aside and turns to the front shows another
 // movement in the plane than a portrait that looked to the front and turns aside, though both turn alike; in space they do the same.
 import { type RigidFit, rigidFit } from '../geometry/rigid-fit.js';
-import { inverseRotation, type Matrix3, powerOf } from '../geometry/rotation.js';
+import { inverseRotation, type Matrix3, multiplied, powerOf } from '../geometry/rotation.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import type { Point } from './affine.js';
 import { partOf } from './face-parts.js';
@@ -101,15 +101,19 @@ export class HeadInSpace {
     }
   }
 
-  /** How far a landmark of the portrait goes; not a number where the driver does not tell it. @param strength of its own movement, beside the head's */
+  /**
+   * How far a landmark of the portrait goes; not a number where the driver does not tell it.
+   *
+   * @param strength of its own movement, beside the head's
+   */
   wayOfLandmark(keypoint: number, strength: number): Point {
     const { rotation, scale, from, to } = this.#driver.fit;
     const [before, after] = [placeOf(this.#reference, keypoint), placeOf(this.#driving, keypoint)];
-    const undone = times(inverseRotation(rotation), minus(after, to)).map((value) => value / scale) as unknown as Place;
+    const undone = multiplied(minus(after, to), inverseRotation(rotation)).map((value) => value / scale);
     const expression = minus(undone, minus(before, from));
-    const own = times(this.#stance.rotation, expression).map((value) => strength * this.#stance.scale * value);
+    const own = multiplied(expression, this.#stance.rotation).map((value) => strength * this.#stance.scale * value);
     const place = placeOf(this.#portrait, keypoint);
-    const goal = carried(this.#own.fit, plus(place, own as unknown as Place));
+    const goal = carried(this.#own.fit, plus(place, own));
     return [goal[0] - place[0], goal[1] - place[1]];
   }
 
@@ -138,12 +142,12 @@ function facing(set: KeypointSet, names: KeypointNames): Place {
 
 /** As much of a rotation as a portrait can follow that looks to somewhere. */
 function withinReach(rotation: Matrix3, direction: Place): Matrix3 {
-  const away = ([x, y, z]: Place): number => Math.atan2(Math.hypot(x, y), -z); // the camera is where z is smallest
+  const away = ([x, y, z]: readonly number[]): number => Math.atan2(Math.hypot(x!, y!), -z!); // the camera is where z is smallest
   const bound = Math.max(away(direction), radians(FURTHEST));
   const fits = (share: number): boolean => {
     const part = powerOf(rotation, share);
     const angle = Math.acos(Math.min(1, Math.max(-1, (part[0]! + part[4]! + part[8]! - 1) / 2)));
-    return angle <= radians(LARGEST) && away(times(part, direction)) <= bound + 1e-9;
+    return angle <= radians(LARGEST) && away([...multiplied(direction, part)]) <= bound + 1e-9;
   };
   if (fits(1)) return rotation;
   let [least, most] = [0, 1];
@@ -168,15 +172,11 @@ function placeOf({ value, depth }: KeypointSet, keypoint: number): Place {
 const plus = (a: ArrayLike<number>, b: ArrayLike<number>): Place => [a[0]! + b[0]!, a[1]! + b[1]!, a[2]! + b[2]!];
 const minus = (a: ArrayLike<number>, b: ArrayLike<number>): Place => [a[0]! - b[0]!, a[1]! - b[1]!, a[2]! - b[2]!];
 
-const times = (m: Matrix3, [x, y, z]: Place): Place => [
-  m[0]! * x + m[1]! * y + m[2]! * z,
-  m[3]! * x + m[4]! * y + m[5]! * z,
-  m[6]! * x + m[7]! * y + m[8]! * z,
-];
-
 function carried({ rotation, scale, from, to }: RigidFit, place: Place): Place {
-  const [x, y, z] = times(rotation, minus(place, from));
-  return plus(to, [scale * x, scale * y, scale * z]);
+  return plus(
+    to,
+    multiplied(minus(place, from), rotation).map((value) => scale * value),
+  );
 }
 
 function wayInPlane({ fit, plane: { level, slopes } }: Turn, [x, y]: Point): Point {

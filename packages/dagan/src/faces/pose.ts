@@ -1,5 +1,4 @@
 // The pose of the head: the rotation that takes the canonical face to a mesh.
-
 import { rigidFit } from '../geometry/rigid-fit.js';
 import type { Matrix3 } from '../geometry/rotation.js';
 import type { CanonicalFace } from './face-models.js';

@@ -51,8 +51,8 @@ export type Field = {
 
 /**
  * Inverse distance weighting (Shepard, "A two-dimensional interpolation function for irregularly-spaced data", 1968) of the motions of
- * L landmarks, by d^-6, and of all of them against a field that has the say of a landmark at the distance `reach`, by d^-3. Landmarks share the affine map A that
- * they undergo together: around one that went from s to d, T(z) = s + A (z - d).
+ * L landmarks, by d^-6, and of all of them against a field that has the say of a landmark at the distance `reach`, by d^-3. Landmarks
+ * share the affine map A that they undergo together: around one that went from s to d, T(z) = s + A (z - d).
  *
  * @param free the field of free keypoints
  * @param driving landmarks, [N, L, 2]
