@@ -195,6 +195,15 @@ test('a damaged configuration of ours is named by the value that is wrong', () =
     generator({ denseMotion: { ...motion, lids: [[0, 1, 2, 3]] } }),
     /denseMotion\.lids must be of keypoints with names, and needs landmarkReach/,
   );
+  const point = { place: [0, 0, 0] as const, normal: [0, 0, -1] as const, rigid: true };
+  const skinned = (skin: object[], changes: object = {}): ModelConfig => ({
+    ...generator({ ...changes, denseMotion: { ...motion, landmarkReach: 0.12, skin: skin as (typeof point)[] } }),
+    semanticKeypoints: { chin: 0 },
+  });
+  says(skinned([point, point]), /denseMotion\.skin must have an entry for each of semanticKeypoints/);
+  says(skinned([point], { estimateOcclusionMap: false }), /denseMotion\.skin needs generator\.estimateOcclusionMap/);
+  says(skinned([point]), /denseMotion\.skin must have rigid points that are not all in one plane/);
+  says(skinned([{ ...point, normal: [0, 1] }]), /denseMotion\.skin\.0\.normal must be a list of three numbers, not/);
   for (const semanticKeypoints of [undefined, { chin: 0, noseTip: 2 }]) {
     says(
       { ...refined, semanticKeypoints },

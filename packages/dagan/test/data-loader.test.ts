@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { liveTensors, type Tensor } from '@dagan/libtorch';
+import { expressionsOf } from '../src/data/face-cues.js';
 import {
   type ClipSample,
   changeColors,
@@ -626,19 +627,41 @@ test('portraits move in their share of the samples, with landmarks on their face
   assert.deepEqual(same.landmarks!.toFloat32Array(), batch.landmarks!.toFloat32Array());
 });
 
-test('of two frames the second is chosen by how much its expression differs', () => {
+test('of two frames the second is chosen by how much expression and turn of the head differ', () => {
   const clip = large.clips.find(({ name }) => name === 'train/p5_0')!;
   const only = { ...large, clips: [clip] };
-  // One frame smiles, the others do not.
-  const expressions = new Map([
-    [clip.name, Float32Array.from({ length: clip.frames * 4 }, (_, i) => (i === 5 ? 9 : 0))],
-  ]);
-  const smiles = (options: Partial<SamplingOptions>): number => {
+  const chosen = (options: Partial<SamplingOptions>): number => {
     const samples = sequence({ numRepeats: 400, ...options }, only);
     return epoch(samples, 0).filter(({ frames }) => frames.includes(1)).length;
   };
-  assert.ok(smiles({ expressions }) > 1.6 * smiles({}), `${smiles({ expressions })} against ${smiles({})}`);
-  assert.equal(smiles({ expressions, augmentation: false }), smiles({ augmentation: false }));
+  const places = new Map([
+    [1, [0.5, 0.5]], // nose
+    [10, [0.5, 0.2]], // forehead
+    [152, [0.5, 0.8]], // chin
+    [234, [0.3, 0.5]], // sides of the cheeks
+    [454, [0.7, 0.5]],
+    [13, [0.5, 0.65]], // lips
+    [14, [0.5, 0.65]],
+  ]);
+  /** All frames show one face, but for a point in one of them. */
+  const unlike = (point: number, [right, down]: [number, number]) => {
+    const moved = TRAVELLING_POINTS.indexOf(point);
+    const all = Array.from({ length: clip.frames }, (_, frame) =>
+      TRAVELLING_POINTS.flatMap((each, i) => {
+        const [x, y] = places.get(each) ?? [0.5, 0.5];
+        return frame === 1 && i === moved ? [x! + right, y! + down] : [x!, y!];
+      }),
+    ).flat();
+    const shared = new Float32Array(new SharedArrayBuffer(4 * all.length));
+    shared.set(all);
+    return new Map([[clip.name, expressionsOf({ frames: clip.frames, places: shared })]]);
+  };
+  for (const expressions of [unlike(14, [0, 0.1]), unlike(1, [0.1, 0])]) {
+    assert.ok(chosen({ expressions }) > 1.6 * chosen({}), `${chosen({ expressions })} against ${chosen({})}`);
+    assert.equal(chosen({ expressions, augmentation: false }), chosen({ augmentation: false }));
+  }
+  const alike = unlike(14, [0, 0]);
+  assert.ok(Math.abs(chosen({ expressions: alike }) / chosen({}) - 1) < 0.4);
 });
 
 test('real clips: both frames of a pair are pictures of the same scene', { skip: sharedMissing }, async () => {

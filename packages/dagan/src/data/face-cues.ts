@@ -1,5 +1,5 @@
 // What training is told of the faces in a clip, from meshes that were found once: where landmarks are in every frame, and
-// how much the expressions of two frames differ.
+// how much two frames differ in expression and turn.
 import { TRAVELLING_POINTS } from '../faces/landmarks.js';
 import { type ClipMeshes, REFINED_POINTS } from './face-meshes.js';
 
@@ -25,49 +25,46 @@ export function landmarksOf({ frames, points }: ClipMeshes): ClipLandmarks {
   return { frames, places };
 }
 
-/** Lengths on the face that change with its expression, each with the change that counts as one: speech, smiles, blinks. */
-const SIGNALS: readonly { points: readonly (readonly [number, number])[]; unit: number }[] = [
-  { points: [[13, 14]], unit: 0.03 }, // mouth opening
-  { points: [[61, 291]], unit: 0.04 }, // mouth width
-  {
-    points: [
-      [159, 145],
-      [386, 374],
-    ],
-    unit: 0.015,
-  }, // lids
-  {
-    points: [
-      [105, 159],
-      [334, 386],
-    ],
-    unit: 0.02,
-  }, // brows over lids
+/** How far two points of the mesh are from each other. */
+type Distance = (first: number, second: number) => number;
+
+/**
+ * Lengths on the face that change with its expression and as the head turns, each with the change that counts as one: speech,
+ * smiles, blinks, and some ten degrees, which uncover what is to be painted.
+ */
+const SIGNALS: readonly { length: (apart: Distance) => number; unit: number }[] = [
+  { length: (apart) => apart(13, 14), unit: 0.03 }, // mouth opening
+  { length: (apart) => apart(61, 291), unit: 0.04 }, // mouth width
+  { length: (apart) => (apart(159, 145) + apart(386, 374)) / 2, unit: 0.015 }, // lids
+  { length: (apart) => (apart(105, 159) + apart(334, 386)) / 2, unit: 0.02 }, // brows over lids
+  { length: (apart) => apart(1, 234) - apart(1, 454), unit: 0.15 }, // nose between the cheeks' sides
 ];
+
+/** How many they are. */
+export const EXPRESSION_SIGNALS = SIGNALS.length;
 
 /** Forehead to chin, in which the lengths are measured. */
 const FACE_HEIGHT = [10, 152] as const;
 
-/** The expression of every frame, [frames, 4], in units of noticeable change; NaN in frames without a face. */
+/** Expression and turn of every frame, [frames, 5], in units of noticeable change; NaN in frames without a face. */
 export function expressionsOf({ frames, places }: ClipLandmarks): Float32Array {
   const count = TRAVELLING_POINTS.length;
   const place = new Map(TRAVELLING_POINTS.map((point, i) => [point, i]));
   const result = new Float32Array(frames * SIGNALS.length);
   for (let frame = 0; frame < frames; frame++) {
-    const distance = ([a, b]: readonly [number, number]): number => {
-      const [from, to] = [(frame * count + place.get(a)!) * 2, (frame * count + place.get(b)!) * 2];
+    const apart: Distance = (first, second) => {
+      const [from, to] = [(frame * count + place.get(first)!) * 2, (frame * count + place.get(second)!) * 2];
       return Math.hypot(places[from]! - places[to]!, places[from + 1]! - places[to + 1]!);
     };
-    const height = distance(FACE_HEIGHT);
-    for (const [i, { points, unit }] of SIGNALS.entries()) {
-      const mean = points.reduce((sum, pair) => sum + distance(pair), 0) / points.length;
-      result[frame * SIGNALS.length + i] = mean / height / unit;
+    const height = apart(...FACE_HEIGHT);
+    for (const [i, { length, unit }] of SIGNALS.entries()) {
+      result[frame * SIGNALS.length + i] = length(apart) / height / unit;
     }
   }
   return result;
 }
 
-/** How much the expressions of two frames of a clip differ: Euclidean, in units of noticeable change; 0 without a face. */
+/** How much two frames of a clip differ in expression and turn: Euclidean, in units of noticeable change; 0 without a face. */
 export function expressionDistance(expressions: Float32Array, first: number, second: number): number {
   const length = SIGNALS.length;
   let sum = 0;

@@ -8,7 +8,7 @@ import {
   UNCHANGED,
 } from './augmentation.js';
 import { identitiesOf } from './dataset.js';
-import { expressionDistance } from './face-cues.js';
+import { EXPRESSION_SIGNALS, expressionDistance } from './face-cues.js';
 import type { FrameClip, PreparedDataset } from './prepare.js';
 import { Random } from './random.js';
 
@@ -33,7 +33,7 @@ export type SamplingOptions = {
   augmentation?: AugmentationOptions | false;
   /**
    * The expressions of every clip by its name (`expressionsOf`). With them, and with augmentation, the second of two random
-   * frames is the one of a few whose expression differs most: most frames of a talking clip have nearly the same mouth.
+   * frames is the one of a few whose expression and turn differ most: most frames of a talking clip have nearly the same mouth.
    */
   expressions?: ReadonlyMap<string, Float32Array>;
   /** How many portraits there are that move, and the share of them among the samples. Default: none. */
@@ -105,7 +105,7 @@ export class SampleSequence {
   get fingerprint(): string {
     const { seed, count, frames, numRepeats = 1, portraits } = this.#options;
     const clips = this.#dataset.clips.map((clip) => [clip.identity, clip.name, clip.frames]);
-    const choice = this.#byExpression ? [frames, CANDIDATES] : frames;
+    const choice = this.#byExpression ? [frames, CANDIDATES, EXPRESSION_SIGNALS] : frames;
     const text = JSON.stringify([seed, count, choice, numRepeats, clips, ...(portraits ? [portraits] : [])]);
     return createHash('sha256').update(text).digest('hex').slice(0, 32);
   }

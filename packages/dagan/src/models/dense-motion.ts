@@ -4,6 +4,7 @@ import { coordinateGrid } from '../tensors/grid.js';
 import type { Keypoints } from '../tensors/keypoint-set.js';
 import { exactly, matching } from '../tensors/precision.js';
 import { AntiAliasDownsample } from './anti-alias.js';
+import { hiddenBy, type SkinPoint } from './facing.js';
 import type { Iris } from './gaze.js';
 import { Hourglass, type HourglassConfig } from './hourglass.js';
 import { keypointsAfter, keypointsToGaussian, squaredDistances } from './keypoints.js';
@@ -44,6 +45,11 @@ export type DenseMotionConfig = HourglassConfig & {
   lids?: readonly Lids[];
   /** Irises among them, each with its eye. Default: none. */
   irises?: readonly Iris[];
+  /**
+   * The skin around each of these landmarks. With it landmarks that the driving frame hides have no say, and what only landmarks tell
+   * that the source hides is occluded. Default: all count as seen.
+   */
+  skin?: readonly SkinPoint[];
   /**
    * How much the occlusion map's score falls with every doubling by which the field stretches the source beyond twice its area. What the
    * map hides is then hidden from a decoder that looks at the moved source, too, and none of its pixels are kept there. Default 0, as
@@ -108,8 +114,8 @@ export class DenseMotionNetwork extends nn.Module {
     this.#maskFalloff = maskFalloff;
     this.#stretchPenalty = config.stretchPenalty ?? 0;
     this.#contours = config.contours ?? [];
-    const { landmarkReach = 1, lids = [], irises = [] } = config;
-    this.#refinement = { reach: landmarkReach, lids, irises };
+    const { landmarkReach = 1, lids = [], irises = [], skin = [] } = config;
+    this.#refinement = { reach: landmarkReach, lids, irises, skin };
     this.#refining = refining;
   }
 
@@ -146,7 +152,7 @@ export class DenseMotionNetwork extends nn.Module {
       const mask = (this.#maskFalloff ? scores.add(this.#closeness(driving, size)) : scores).softmax(1);
       const deformation = motions.mul(mask.unsqueeze(4)).sum([1]); // [N, h, w, 2]
       const field = this.#refined({ mask, deformation }, allDriving, allSource);
-      const occlusionMap = visible && this.#occlusionMap(visible, field.deformation, allDriving, allSource);
+      const occlusionMap = visible && this.#occlusionMap(visible, field, allDriving, allSource);
       return { ...field, sparseDeformed, occlusionMap };
     });
   }
@@ -163,11 +169,14 @@ export class DenseMotionNetwork extends nn.Module {
   }
 
   /** The occlusion map from its scores, less where the source cannot have what the field brings: [N, 1, h, w]. */
-  #occlusionMap(scores: Tensor, deformation: Tensor, driving: Keypoints, source: Keypoints): Tensor {
+  #occlusionMap(scores: Tensor, { mask, deformation }: Field, driving: Keypoints, source: Keypoints): Tensor {
     const stretched = this.#stretchPenalty > 0 ? stretchOf(deformation).mul(this.#stretchPenalty) : 0;
-    const seen = scores.sub(stretched).sigmoid();
-    if (this.#contours.length === 0) return seen;
-    return seen.mul(openedBy(deformation, driving, source, this.#contours).neg().add(1));
+    const [contours, skin, landmarks] = [this.#contours, this.#refinement.skin ?? [], this.#refining];
+    const missing = [
+      ...(contours.length > 0 ? [openedBy(deformation, driving, source, contours)] : []),
+      ...(skin.length > 0 ? [hiddenBy(mask.narrow(1, 1, landmarks), source.value.narrow(1, 0, landmarks), skin)] : []),
+    ];
+    return missing.reduce((seen, less) => seen.mul(less.neg().add(1)), scores.sub(stretched).sigmoid());
   }
 
   /**

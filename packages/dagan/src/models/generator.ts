@@ -85,8 +85,8 @@ export class Generator extends nn.Module {
     const keypoints = { numKeypoints, refining };
     this.denseMotionNetwork = new DenseMotionNetwork(config.denseMotion, { ...keypoints, estimateOcclusionMap });
     this.#grid = { alignCorners: config.denseMotion.alignCorners };
-    const { stretchPenalty = 0, contours = [] } = config.denseMotion;
-    this.#hides = stretchPenalty > 0 || contours.length > 0;
+    const { stretchPenalty = 0, contours = [], skin = [] } = config.denseMotion;
+    this.#hides = stretchPenalty > 0 || contours.length > 0 || skin.length > 0;
     this.first = new SameBlock(3, channels[0]!, 7);
     this.downBlocks = encoder();
     const attends = config.attention !== 'none';

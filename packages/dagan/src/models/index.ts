@@ -8,6 +8,7 @@ export * from './dense-motion.js';
 export * from './depth-decoder.js';
 export * from './depth-network.js';
 export * from './discriminator.js';
+export * from './facing.js';
 export * from './files/average.js';
 export * from './files/depth-file.js';
 export * from './files/formats.js';

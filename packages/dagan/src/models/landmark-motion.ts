@@ -2,6 +2,7 @@
 // knows hair and shoulders but neither lips nor lids, gives way to that.
 import { cat, type Tensor, tensor } from '@dagan/libtorch';
 import { coordinateGrid } from '../tensors/grid.js';
+import { type SkinPoint, seenOf } from './facing.js';
 import { sourceOf } from './field.js';
 import { type Iris, movedIrises } from './gaze.js';
 import { squaredDistances } from './keypoints.js';
@@ -25,6 +26,9 @@ const AROUND = { reach: 0.3, ends: 4, falloff: 2, nearest: 1e-3 } as const;
 /** Taken off the score of what is to have no say. */
 const NO_SAY = 100;
 
+/** What is left of the say of a landmark that is hidden, so that a field remains where all are. */
+const LEAST_SAY = 1e-3;
+
 /** An eye's landmarks: both lids, and the corners from the picture's left to its right where the head is upright. */
 export type Lids = readonly [upper: number, lower: number, left: number, right: number];
 
@@ -39,6 +43,8 @@ export type Refinement = {
   lids?: readonly Lids[];
   /** Irises have no say in this: they move within their eyes (`movedIrises`). */
   irises?: readonly Iris[];
+  /** Landmarks that the driving frame does not show have no say either. */
+  skin?: readonly SkinPoint[];
 };
 
 /** A field, and what share each motion has in it. */
@@ -63,14 +69,15 @@ export function refinedByLandmarks(
   free: Field,
   driving: Tensor,
   source: Tensor,
-  { reach, lids = [], irises = [] }: Refinement,
+  { reach, lids = [], irises = [], skin = [] }: Refinement,
 ): Field {
   const { mask } = free;
   const deformation = agreeing(free, driving, source);
   const [n, height, width] = deformation.shape as [number, number, number];
   const centres = lids.length > 0 ? outsideOf(driving, lids) : driving;
   const byDistance = squaredDistances({ value: centres }, [height, width]).add(NEAREST).log().mul(-FALLOFF);
-  const scores = irises.length > 0 ? byDistance.add(withoutIrises(driving, irises)) : byDistance; // [N, L, h, w]
+  const moving = irises.length > 0 ? byDistance.add(withoutIrises(driving, irises)) : byDistance;
+  const scores = skin.length > 0 ? moving.add(saysOf(seenOf(driving, skin))) : moving; // [N, L, h, w]
   const together = scores.exp().sum([1], true).log(); // [N, 1, h, w]
   const others = together
     .mul(-GENTLER / FALLOFF)
@@ -116,6 +123,9 @@ function agreeing({ mask, deformation }: Field, driving: Tensor, source: Tensor)
   const shares = scores.mul(falloff).softmax(1).mul(around.mul(moving)); // [N, L, h, w]
   return deformation.add(shares.flatten(2).transpose(1, 2).matmul(certain).reshape(n, height, width, 2));
 }
+
+/** What is added to the scores of landmarks that are seen so far, [N, L] -> [N, L, 1, 1]. */
+const saysOf = (seen: Tensor): Tensor => seen.clamp(LEAST_SAY).log().unsqueeze(2).unsqueeze(3);
 
 /** What is added to the scores of landmarks, [L, 1, 1]: irises have next to none. */
 const withoutIrises = (landmarks: Tensor, irises: readonly Iris[]): Tensor => {

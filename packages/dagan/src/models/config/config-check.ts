@@ -2,6 +2,7 @@
 
 import { shown } from '../../media/errors.js';
 import type { DepthConfig } from '../depth-network.js';
+import { determinesPose, type SkinPoint } from '../facing.js';
 import type { Iris } from '../gaze.js';
 import type { Lids } from '../landmark-motion.js';
 import type { ModelConfig } from './config.js';
@@ -139,6 +140,13 @@ const keypoints =
     return found as unknown as T;
   };
 
+/** Three finite numbers. */
+const vector: Check<readonly [number, number, number]> = (value, path) => {
+  const three = Array.isArray(value) && value.length === 3 && value.every(Number.isFinite);
+  if (three) return value as unknown as [number, number, number];
+  throw wrong(value, path, 'a list of three numbers');
+};
+
 const modelConfig = fields<ModelConfig>({
   system: optional(oneOf('dagan')),
   numKeypoints: RANGES.numKeypoints,
@@ -173,6 +181,7 @@ const modelConfig = fields<ModelConfig>({
       landmarkReach: optional(positive),
       lids: optional(listOf(keypoints<Lids>(4))),
       irises: optional(listOf(keypoints<Iris>(5))),
+      skin: optional(listOf(fields<SkinPoint>({ place: vector, normal: vector, rigid: flag }))),
       stretchPenalty: optional(positive),
       contours: optional(listOf(listOf(wholeNumber(0, 255), 3))),
     }),
@@ -233,6 +242,18 @@ export function checkModelConfig(value: unknown): ModelConfig {
     if (eyes.flat().some((keypoint) => landmarkReach === undefined || keypoint >= named.length)) {
       throw new ConfigError(`generator.denseMotion.${name} must be of keypoints with names, and needs landmarkReach`);
     }
+  }
+  const { skin } = generator.denseMotion;
+  if (skin && (landmarkReach === undefined || skin.length !== named.length)) {
+    throw new ConfigError(
+      'generator.denseMotion.skin must have an entry for each of semanticKeypoints, and needs landmarkReach',
+    );
+  }
+  if (skin && !generator.estimateOcclusionMap) {
+    throw new ConfigError('generator.denseMotion.skin needs generator.estimateOcclusionMap');
+  }
+  if (skin && !determinesPose(skin)) {
+    throw new ConfigError('generator.denseMotion.skin must have rigid points that are not all in one plane');
   }
   const beyond = contours.flat().find((keypoint) => keypoint >= numKeypoints);
   if (beyond !== undefined) {

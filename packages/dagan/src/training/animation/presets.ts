@@ -1,4 +1,6 @@
 // Trainings by name: the paper's, the rows of its Table 4, a small one for starter weights, a tiny one to try things.
+import { partOf } from '../../animation/face-parts.js';
+import { landmarkSkin } from '../../faces/landmark-skin.js';
 import { EYES, FACE_LANDMARK_NAMES, type FaceLandmark, LIDS, LIP_RIM } from '../../faces/landmarks.js';
 import { OBJECTIVE_WEIGHTS } from '../../losses/objective.js';
 import { MODEL_PRESETS, type ModelConfig, type ModelName } from '../../models/config/config.js';
@@ -67,6 +69,7 @@ function starterModel(wide: ModelConfig): ModelConfig {
         landmarkReach: 0.12,
         lids: LIDS.map((names) => placesOf(names) as unknown as Lids),
         irises: EYES.map((names) => placesOf(names) as unknown as Iris),
+        skin: FACE_LANDMARK_NAMES.map((name) => ({ ...landmarkSkin(name), rigid: partOf(name) === 'pose' })),
         stretchPenalty: 3,
         contours: [placesOf(LIP_RIM)],
       },
