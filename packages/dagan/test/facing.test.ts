@@ -7,7 +7,8 @@ import { faceModelPath } from '../src/face-models.js';
 import { FACE_MODELS, readCanonicalFace } from '../src/faces/face-models.js';
 import { landmarkSkin } from '../src/faces/landmark-skin.js';
 import { FACE_LANDMARK_NAMES, FACE_LANDMARKS } from '../src/faces/landmarks.js';
-import { type ModelConfig, seenOf } from '../src/models/index.js';
+import { seenOf } from '../src/models/facing.js';
+import type { ModelConfig } from '../src/models/index.js';
 import { trainingPreset } from '../src/training/index.js';
 import { formulaModel, narrow, noise } from './small-models.js';
 

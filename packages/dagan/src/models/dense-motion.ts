@@ -4,13 +4,14 @@ import { coordinateGrid } from '../tensors/grid.js';
 import type { Keypoints } from '../tensors/keypoint-set.js';
 import { exactly, matching } from '../tensors/precision.js';
 import { AntiAliasDownsample } from './anti-alias.js';
-import { hiddenBy, type SkinPoint } from './facing.js';
+import { hiddenBy } from './facing.js';
 import type { Iris } from './gaze.js';
 import { Hourglass, type HourglassConfig } from './hourglass.js';
 import { keypointsAfter, keypointsToGaussian, squaredDistances } from './keypoints.js';
 import { type Field, type Lids, type Refinement, refinedByLandmarks } from './landmark-motion.js';
 import { type Contour, openedBy } from './openings.js';
 import { sharedAffine } from './shared-affine.js';
+import type { SkinPoint } from './skin.js';
 import { stretchOf } from './stretch.js';
 
 export type DenseMotionConfig = HourglassConfig & {

@@ -2,11 +2,12 @@
 // knows hair and shoulders but neither lips nor lids, gives way to that.
 import { cat, type Tensor, tensor } from '@dagan/libtorch';
 import { coordinateGrid } from '../tensors/grid.js';
-import { type SkinPoint, seenOf } from './facing.js';
+import { seenOf } from './facing.js';
 import { sourceOf } from './field.js';
 import { type Iris, movedIrises } from './gaze.js';
 import { squaredDistances } from './keypoints.js';
 import { sharedAffine } from './shared-affine.js';
+import type { SkinPoint } from './skin.js';
 
 /** Where the square of the distance is below this, nearer than a pixel of 256, a landmark's say grows no more. */
 const NEAREST = 5e-5;

@@ -2,9 +2,9 @@
 
 import { shown } from '../../media/errors.js';
 import type { DepthConfig } from '../depth-network.js';
-import { determinesPose, type SkinPoint } from '../facing.js';
 import type { Iris } from '../gaze.js';
 import type { Lids } from '../landmark-motion.js';
+import { determinesPose, type SkinPoint } from '../skin.js';
 import type { ModelConfig } from './config.js';
 
 /** A configuration has a value that is missing, unknown or impossible. The message begins with the value's path. */
