@@ -24,6 +24,8 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   initAutograd(env, exports);
   initRuntime(env, exports);
   initConvolution(env, exports);
+  initBatchNorm(env, exports);
+  initDifference(env, exports);
   initProfile(env, exports);
   return initDistributed(env, exports);
 }

@@ -345,6 +345,13 @@ void broadcast(const GroupPtr& group, const at::Tensor& tensor, int root) {
   Pending(group, what, start, finish).wait();
 }
 
+void Group::sum(at::Tensor& tensor, const std::string& what) { sumOverRanks(GroupPtr::unsafe_reclaim_from_nonowning(this), tensor, what); }
+
+at::Tensor Group::batchNorm(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& runningMean,
+                            const at::Tensor& runningVar, double momentum, double eps) {
+  return syncBatchNorm(GroupPtr::unsafe_reclaim_from_nonowning(this), input, weight, bias, runningMean, runningVar, momentum, eps);
+}
+
 void sumOverRanks(const GroupPtr& group, at::Tensor& tensor, const std::string& what) {
   const std::string whole = what + " of " + describeTensor(tensor);
   constexpr size_t headSize = 128;  // keeps the numbers behind it aligned
@@ -481,13 +488,13 @@ Napi::Value joinProcessGroup(const Napi::CallbackInfo& info) {
     return wrapTensor(call.Env(), AllReduceSum::apply(unwrapTensor(call[0], "tensor"), self));
   });
   method("syncBatchNorm", [](const GroupPtr& self, const Napi::CallbackInfo& call) {
-    const auto optional = [](const Napi::Value& value, const char* what) {
-      return value.IsNull() ? at::Tensor() : unwrapTensor(value, what);
-    };
-    return wrapTensor(call.Env(), syncBatchNorm(self, unwrapTensor(call[0], "input"), optional(call[1], "weight"),
-                                                optional(call[2], "bias"), unwrapTensor(call[3], "runningMean"),
-                                                unwrapTensor(call[4], "runningVar"), call[5].ToNumber().DoubleValue(),
-                                                call[6].ToNumber().DoubleValue()));
+    const auto [weight, bias, runningMean, runningVar, momentum, eps] = batchNormState(call);
+    return wrapTensor(call.Env(),
+                      syncBatchNorm(self, unwrapTensor(call[0], "input"), weight, bias, runningMean, runningVar, momentum, eps));
+  });
+  method("syncBatchNormRelu", [](const GroupPtr& self, const Napi::CallbackInfo& call) {
+    const int64_t pool = call[7].ToNumber().Int64Value();
+    return wrapTensor(call.Env(), batchNormRelu(unwrapTensor(call[0], "input"), batchNormState(call), pool, self));
   });
   method("gradientBuckets", [rank](const GroupPtr& self, const Napi::CallbackInfo& call) -> Napi::Value {
     const auto parameters = unwrapTensors(call[0], "parameters", false);

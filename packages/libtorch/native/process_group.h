@@ -4,7 +4,6 @@
 #if defined(USE_C10D_GLOO) || defined(USE_C10D_NCCL)
 
 #include <ATen/ATen.h>
-#include <torch/custom_class.h>
 #include <torch/version.h>
 
 #include <chrono>
@@ -20,6 +19,7 @@
 #endif
 #include <torch/csrc/distributed/c10d/Store.hpp>
 
+#include "batch_norm.h"
 #include "blackboard.h"
 
 namespace dagan {
@@ -37,16 +37,18 @@ struct Address {
   uint16_t port;
 };
 
-struct Group : torch::CustomClassHolder {
+struct Group : Ranks {
   Address master;
   std::string backend;
   c10::intrusive_ptr<c10d::Store> store;  // where further communicators of the same ranks meet
   int communicators = 1;
   c10::intrusive_ptr<Communicator> communicator;
   std::shared_ptr<Blackboard> blackboard;  // null if the ranks do not share a machine
-  int rank = 0;
-  int worldSize = 1;
   Milliseconds timeout{};
+
+  void sum(at::Tensor& tensor, const std::string& what) override;
+  at::Tensor batchNorm(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& runningMean,
+                       const at::Tensor& runningVar, double momentum, double eps) override;
 };
 using GroupPtr = c10::intrusive_ptr<Group>;
 

@@ -46,6 +46,8 @@ Napi::Object initOperators(Napi::Env env, Napi::Object exports);
 Napi::Object initAutograd(Napi::Env env, Napi::Object exports);
 Napi::Object initRuntime(Napi::Env env, Napi::Object exports);
 Napi::Object initConvolution(Napi::Env env, Napi::Object exports);
+Napi::Object initBatchNorm(Napi::Env env, Napi::Object exports);
+Napi::Object initDifference(Napi::Env env, Napi::Object exports);
 Napi::Object initProfile(Napi::Env env, Napi::Object exports);
 Napi::Object initDistributed(Napi::Env env, Napi::Object exports);
 

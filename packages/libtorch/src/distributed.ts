@@ -47,6 +47,17 @@ export type BatchNormState = {
   eps: number;
 };
 
+const batchNormArguments = (input: Tensor, { weight, bias, runningMean, runningVar, momentum, eps }: BatchNormState) =>
+  [
+    input.handle,
+    weight?.handle ?? null,
+    bias?.handle ?? null,
+    runningMean.handle,
+    runningVar.handle,
+    momentum,
+    eps,
+  ] as const;
+
 /** An all-reduce under way. The tensor must not be used before `wait` has returned. */
 export class Work {
   readonly #tensor: Tensor;
@@ -130,20 +141,16 @@ export class ProcessGroup {
    * @param input [N, C, H, W]
    */
   syncBatchNorm(input: Tensor, layer: BatchNormState): Tensor | null {
-    const { weight, bias, runningMean, runningVar, momentum, eps } = layer;
     const native = this.#connection();
     if (!native) return null;
-    return tensorOf(
-      native.syncBatchNorm(
-        input.handle,
-        weight?.handle ?? null,
-        bias?.handle ?? null,
-        runningMean.handle,
-        runningVar.handle,
-        momentum,
-        eps,
-      ),
-    );
+    return tensorOf(native.syncBatchNorm(...batchNormArguments(input, layer)));
+  }
+
+  /** The same, then ReLU and the mean of every `pool` x `pool` pixels (`F.batchNormRelu`). */
+  syncBatchNormRelu(input: Tensor, layer: BatchNormState, pool: number): Tensor | null {
+    const native = this.#connection();
+    if (!native?.syncBatchNormRelu) return null;
+    return tensorOf(native.syncBatchNormRelu(...batchNormArguments(input, layer), pool));
   }
 
   /** What `optim.GradientAverager` is made of; null in a world of one. All ranks must call it with the same parameters. */

@@ -47,6 +47,18 @@ export type NativeWork = { wait(): void; isDone(): boolean };
 /** Gradients that are averaged over ranks during the backward pass. */
 export type NativeGradientBuckets = { start(): void; finish(): void; dispose(): void };
 
+/** A batch norm in training, and the side of the squares of pixels whose mean is taken behind it. */
+type BatchNormReluArguments = [
+  input: Handle,
+  weight: Handle | null,
+  bias: Handle | null,
+  runningMean: Handle,
+  runningVar: Handle,
+  momentum: number,
+  eps: number,
+  pool: number,
+];
+
 /** One rank's end of a process group. */
 export type NativeProcessGroup = {
   startAllReduce(tensor: Handle, operation: string): NativeWork;
@@ -60,6 +72,8 @@ export type NativeProcessGroup = {
     momentum: number,
     eps: number,
   ): Handle;
+  /** Missing in addons that were built before there was one. */
+  syncBatchNormRelu?(...args: BatchNormReluArguments): Handle;
   gradientBuckets(parameters: Handle[], bucketBytes: number): NativeGradientBuckets;
   broadcast(tensor: Handle, root: number): void;
   allGather(tensor: Handle): Handle[];
@@ -82,6 +96,10 @@ type Addon = {
   liveTensors(): number;
   /** Missing in addons that were built before there was one. */
   trainingConv2d?(input: Handle, weight: Handle, bias: Handle | null, padding: number): Handle;
+  /** Missing likewise. */
+  batchNormRelu?(...args: BatchNormReluArguments): Handle;
+  /** Missing likewise. */
+  meanAbsoluteDifference?(a: Handle, b: Handle): Handle;
   backward(tensors: Handle[], gradients: (Handle | null)[] | null, retainGraph: boolean, createGraph: boolean): void;
   grad(
     outputs: Handle[],

@@ -103,6 +103,24 @@ export function sixteenBits(group: Group, firstPicture: number, pictures: number
   return { output: numbers(output), inputGradient: numbers(input.grad!), running, dtypes };
 }
 
+/** A batch norm with ReLU and the mean of 2 x 2 pixels, of numbers that are the same in all processes. */
+export function withRelu(group: Group, firstPicture: number, pictures: number, dtype: DType = 'float32') {
+  manualSeed(7);
+  const inputs = randn([5, 8, 6, 4]).mul(2).add(3).to({ dtype });
+  const lossWeights = randn([5, 8, 3, 2]).to({ dtype });
+  const layer = new nn.SyncBatchNorm2d(8, { group });
+  layer.weight!.detach().copy_(randn([8]));
+  const input = inputs.narrow(0, firstPicture, pictures).clone().requiresGrad_();
+  const output = layer.relu(input, 2);
+  output
+    .mul(lossWeights.narrow(0, firstPicture, pictures))
+    .sum()
+    .backward();
+  const running = [...numbers(layer.runningMean), ...numbers(layer.runningVar)];
+  const gradients = [layer.weight!, layer.bias!].flatMap((parameter) => numbers(group.allReduce(parameter.grad!)));
+  return { output: numbers(output), inputGradient: numbers(input.grad!), running, gradients };
+}
+
 const scenarios = {
   collectives(group: Group) {
     const { rank, worldSize, localRank } = group;
@@ -165,12 +183,16 @@ const scenarios = {
   batchNorm64: (group: Group) => unequalParts(group, 'float64'),
   batchNorm16: (group: Group) => sixteenBits(group, 2 * group.rank, 2),
 
+  batchNormRelu: (group: Group) => withRelu(group, 3 * group.rank, 3 - group.rank),
+  batchNormRelu16: (group: Group) => withRelu(group, 3 * group.rank, 3 - group.rank, 'bfloat16'),
+
   mistakes(group: Group) {
     const { rank } = group;
     const other = () => distributed.initFromEnvironment({ timeoutSeconds: 60 });
     const picture = tensor([1, 2, 3, 4 + rank], { shape: [1, 1, 2, 2] }).requiresGrad_();
     const norm = new nn.SyncBatchNorm2d(1, { group });
     norm.forward(picture);
+    const [wide, pictures] = [new nn.SyncBatchNorm2d(8, { group }), randn([1, 8, 2, 2]).requiresGrad_()];
     const messages = [
       failureOf(() => group.allReduce(tensor([1, 2, 3].slice(rank)))),
       failureOf(() => (rank === 0 ? group.barrier() : group.allGather(tensor([1])))),
@@ -180,6 +202,7 @@ const scenarios = {
       rank === 0 ? failureOf(other) : '',
       failureOf(() => (rank === 0 ? norm.forward(picture) : group.barrier())),
       failureOf(() => grad([norm.forward(picture).square().sum()], [picture], { createGraph: true })),
+      failureOf(() => grad([wide.relu(pictures).square().sum()], [pictures], { createGraph: true })),
     ];
     const afterwards = numbers(group.allReduce(tensor([rank])));
     const work = group.startAllReduce(tensor([rank]));

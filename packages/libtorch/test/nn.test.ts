@@ -549,6 +549,112 @@ test('a 3x3 layer says the same in training as in use', () => {
   });
 });
 
+test('batch norm, ReLU and mean in one are what they are one by one, forth and back', () => {
+  const threads = getThreads();
+  manualSeed(11);
+  const shapes = [
+    [2, 16, 8, 12, 1],
+    [3, 40, 6, 10, 2], // four vectors of channels, and one
+    [2, 12, 8, 8, 2], // what follows it leaves to LibTorch: channels that fill no vector,
+    [2, 16, 7, 9, 2], // pixels outside of all squares,
+    [2, 16, 9, 9, 3], // larger squares
+  ] as const;
+  for (const [dtype, tolerance] of [
+    ['float32', 1e-5],
+    ['bfloat16', 2 ** -4],
+  ] as const) {
+    for (const [n, channels, height, width, pool] of shapes) {
+      for (const format of ['contiguous', 'channels_last'] as const) {
+        setThreads(format === 'contiguous' ? 2 : 1);
+        tidy(() => {
+          const x = randn([n, channels, height, width]).mul(2).add(1).to({ dtype }).contiguous(format);
+          const values = [x, randn([channels]), randn([channels])].map((value) => value.requiresGrad_());
+          const exact = values.map((value) => value.detach().to(float64).requiresGrad_());
+          const running = () => [zeros([channels]), ones([channels])] as const;
+          const state = ([, weight, bias]: Tensor[], [runningMean, runningVar]: readonly [Tensor, Tensor]) => ({
+            weight: weight!,
+            bias: bias!,
+            runningMean,
+            runningVar,
+          });
+          const [moved, wantedMoved] = [running(), running().map((value) => value.to(float64)) as [Tensor, Tensor]];
+          const result = F.batchNormRelu(values[0]!, state(values, moved), pool);
+          const wanted = F.avgPool2d(
+            F.batchNorm(exact[0]!, { ...state(exact, wantedMoved), training: true }).relu(),
+            pool,
+          );
+          const gradient = randn(result.shape).to({ dtype });
+          const gradients = grad([result], values, { gradients: [gradient] });
+          const exactly = grad([wanted], exact, { gradients: [gradient.to(float64)] });
+          assert.equal(result.dtype, dtype);
+          assert.deepEqual(result.shape, wanted.shape);
+          assert.ok(relativeError(result, wanted) < tolerance);
+          gradients.forEach((each, i) => {
+            const what = `derivative ${i} of ${[n, channels, height, width, pool]} in ${dtype}, ${format}`;
+            assert.ok(relativeError(each!, exactly[i]!) < tolerance, what);
+          });
+          moved.forEach((value, i) => {
+            assert.ok(relativeError(value, wantedMoved[i]!) < tolerance);
+          });
+        });
+      }
+    }
+  }
+  setThreads(threads);
+});
+
+test('batch norm and ReLU in one have a second derivative', () => {
+  tidy(() => {
+    const [x, factor, offset] = [randn([2, 8, 6, 6]), randn([8]), randn([8])];
+    const sharpness = (normalized: (input: Tensor, weight: Tensor, bias: Tensor) => Tensor): Tensor[] => {
+      const leaves = [x, factor, offset].map((value) => value.detach().requiresGrad_()) as [Tensor, Tensor, Tensor];
+      const output = normalized(...leaves);
+      const [slope] = grad([output.square().mul(output).sum()], [leaves[0]], { createGraph: true });
+      return grad([slope!.square().sum()], leaves) as Tensor[];
+    };
+    const running = () => ({ runningMean: zeros([8]), runningVar: ones([8]) });
+    const own = sharpness((input, weight, bias) => F.batchNormRelu(input, { weight, bias, ...running() }));
+    const wanted = sharpness((input, weight, bias) =>
+      F.batchNorm(input, { weight, bias, ...running(), training: true }).relu(),
+    );
+    own.forEach((each, i) => {
+      assert.ok(relativeError(each, wanted[i]!) < 1e-4, `derivative ${i}`);
+    });
+  });
+});
+
+test('a mean absolute difference and its derivative hold for any dtypes and layouts', () => {
+  manualSeed(12);
+  const cases = [
+    ['float32', 'float32', 'contiguous', 'channels_last'],
+    ['bfloat16', 'bfloat16', 'channels_last', 'channels_last'],
+    ['bfloat16', 'float32', 'channels_last', 'contiguous'],
+    ['float64', 'float64', 'contiguous', 'contiguous'],
+  ] as const;
+  for (const [dtype, other, format, otherFormat] of cases) {
+    tidy(() => {
+      const a = randn([2, 7, 5, 31]).to({ dtype }).contiguous(format);
+      const b = randn([2, 7, 5, 31]).to({ dtype: other }).contiguous(otherFormat);
+      b.select(1, 3).copy_(a.select(1, 3)); // nothing to learn where they are the same
+      const [x, exact] = [a.detach().requiresGrad_(), a.to(float64).requiresGrad_()];
+      const result = F.meanAbsoluteDifference(x, b);
+      const wanted = exact.sub(b.to(float64)).abs().mean();
+      assert.equal(result.dtype, dtype === 'float64' ? 'float64' : 'float32');
+      near(result, wanted, 1e-6);
+      const [gradient] = grad([result.mul(3)], [x]);
+      assert.equal(gradient!.dtype, dtype);
+      assert.ok(relativeError(gradient!, grad([wanted.mul(3)], [exact])[0]!) < (dtype === 'bfloat16' ? 2 ** -8 : 1e-6));
+    });
+  }
+  tidy(() => {
+    const [a, b] = [randn([3, 4]).requiresGrad_(), randn([3, 4]).requiresGrad_()];
+    const gradients = grad([F.meanAbsoluteDifference(a, b)], [a, b]);
+    near(gradients[1]!, gradients[0]!.neg());
+    const broken = tensor([1, Number.NaN, 2, 3, 4, 5, 6, 7, 8]);
+    assert.ok(Number.isNaN(F.meanAbsoluteDifference(broken, broken.mul(0)).item()));
+  });
+});
+
 test('a profile tells the operators of both passes, their shapes and how often they ran', () => {
   tidy(() => {
     const x = randn([2, 3, 8, 8]).requiresGrad_();

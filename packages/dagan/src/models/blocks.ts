@@ -19,14 +19,14 @@ export class SameBlock extends nn.Module {
   }
 
   forward(x: Tensor): Tensor {
-    return this.norm.forward(this.conv.forward(x)).relu(); // [N, out, H, W]
+    return this.norm.relu(this.conv.forward(x)); // [N, out, H, W]
   }
 }
 
 /** Convolution, batch norm, ReLU, then halves the size by averaging. */
 export class DownBlock extends SameBlock {
   override forward(x: Tensor): Tensor {
-    return F.avgPool2d(super.forward(x), 2); // [N, out, H / 2, W / 2]
+    return this.norm.relu(this.conv.forward(x), 2); // [N, out, H / 2, W / 2]
   }
 }
 
@@ -56,7 +56,7 @@ export class UpBlock extends SameBlock {
     // In float32 on the CPU the convolution in training needs fewer multiplications still.
     const merges = x.dtype !== 'float32' || x.device !== 'cpu';
     if (this.training && this.#mergeable && merges) {
-      return this.norm.forward(upsamplingConv2d(x, this.conv.weight, this.conv.bias)).relu();
+      return this.norm.relu(upsamplingConv2d(x, this.conv.weight, this.conv.bias));
     }
     return super.forward(F.upsampleNearest(x, [2 * x.size(2), 2 * x.size(3)])); // [N, out, 2 H, 2 W]
   }
@@ -84,7 +84,7 @@ export class ResidualBlock extends nn.Module {
   }
 
   forward(x: Tensor): Tensor {
-    const inner = this.conv1.forward(this.norm1.forward(x).relu());
-    return this.conv2.forward(this.norm2.forward(inner).relu()).add(x); // as x
+    const inner = this.conv1.forward(this.norm1.relu(x));
+    return this.conv2.forward(this.norm2.relu(inner)).add(x); // as x
   }
 }

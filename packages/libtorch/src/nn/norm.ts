@@ -1,7 +1,8 @@
 // Normalisation layers over pictures [N, C, H, W] and volumes [N, C, D, H, W].
 import { noGrad } from '../autograd.js';
 import { ones, zeros } from '../creation.js';
-import { batchNorm, instanceNorm } from '../functional.js';
+import { avgPool2d, batchNorm, batchNormRelu, instanceNorm } from '../functional.js';
+import { isTracing } from '../operator.js';
 import { keep, tidy } from '../scope.js';
 import type { Tensor } from '../tensor.js';
 import type { Conv2d, Conv3d } from './conv.js';
@@ -62,6 +63,24 @@ export class BatchNorm2d extends Module {
     if (this.#folded) return input;
     if (this.training) this.numBatchesTracked.add_(1);
     return this.normalize(input);
+  }
+
+  /**
+   * `forward`, then ReLU, then the mean of every `pool` x `pool` pixels: [N, C, H, W] -> [N, C, H / pool, W / pool]. In training that is
+   * one operator, which passes over memory less often (`F.batchNormRelu`).
+   */
+  relu(input: Tensor, pool = 1): Tensor {
+    if (this.training && !this.#folded && !isTracing()) {
+      this.numBatchesTracked.add_(1);
+      return this.normalizeRelu(input, pool);
+    }
+    const positive = this.forward(input).relu();
+    return pool === 1 ? positive : avgPool2d(positive, pool);
+  }
+
+  /** What `relu` does in training; `SyncBatchNorm2d` computes the statistics over all ranks. */
+  protected normalizeRelu(input: Tensor, pool: number): Tensor {
+    return batchNormRelu(input, this, pool);
   }
 
   /** The normalisation itself; `SyncBatchNorm2d` computes the statistics over all ranks. */

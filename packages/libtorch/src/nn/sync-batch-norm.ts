@@ -1,5 +1,6 @@
 // Batch normalisation whose statistics are those of all ranks' batches together.
 import type { ProcessGroup } from '../distributed.js';
+import { avgPool2d } from '../functional.js';
 import type { Tensor } from '../tensor.js';
 import type { Module } from './module.js';
 import { BatchNorm2d } from './norm.js';
@@ -22,6 +23,16 @@ export class SyncBatchNorm2d extends BatchNorm2d {
   protected override normalize(input: Tensor): Tensor {
     if (!this.training || this.group.worldSize === 1) return super.normalize(input);
     return this.group.syncBatchNorm(input, this)!;
+  }
+
+  protected override normalizeRelu(input: Tensor, pool: number): Tensor {
+    if (this.group.worldSize === 1) return super.normalizeRelu(input, pool);
+    return this.group.syncBatchNormRelu(input, this, pool) ?? this.#inSteps(input, pool);
+  }
+
+  #inSteps(input: Tensor, pool: number): Tensor {
+    const positive = this.normalize(input).relu();
+    return pool === 1 ? positive : avgPool2d(positive, pool);
   }
 }
 
