@@ -9,6 +9,7 @@ import type { Square } from '../faces/framing.js';
 import type { Picture } from '../media/pictures/picture.js';
 import { openSetup, type Setup, type StageTimes, tellOfWidth, timedEngine } from './animation-setup.js';
 import { Background, type BackgroundChoice } from './background.js';
+import { Beside } from './beside.js';
 import type { EngineChoice } from './choose-engine.js';
 import type { KeypointSource } from './choose-keypoints.js';
 import { NETWORK_SIZE } from './choose-model.js';
@@ -87,7 +88,7 @@ export type AnimationResult = {
   height: number;
   /** Seconds from the first frame to the finished file. */
   seconds: number;
-  /** Seconds before that in which faces were looked for. */
+  /** Seconds before that in which faces were looked for, while the model was loaded. */
   faceSeconds: number;
   /** Seconds that the networks took: once for the portrait, and for all frames. */
   stages: StageTimes;
@@ -104,7 +105,7 @@ export async function animateClip(options: AnimateClipOptions): Promise<Animatio
   guardInputs(output, [portrait, ...(driving === undefined ? [] : [driving]), ...(rest.portraits ?? [])]);
   await checkTarget(output);
   await using animator = new ClipAnimator(rest);
-  return animator.animate({ portrait, driving, output });
+  return await animator.animate({ portrait, driving, output }); // before it is closed
 }
 
 /** Animates any number of pairs, with one engine that is made when the first of them needs it. */
@@ -112,17 +113,23 @@ export class ClipAnimator implements AsyncDisposable {
   readonly #settings: ClipSettings;
   readonly #choice: EngineChoice;
   readonly #signal: AbortSignal | undefined;
+  readonly #hear: (event: PipelineEvent) => void;
   readonly #tell: Teller;
   readonly #faces: FaceFinder;
   #setup: Promise<Setup> | undefined;
   #failed = false;
+  /** Nobody is told of an engine that is still being loaded when an animation has failed. */
+  #closed = false;
+  /** What was told of faces before the model was there: it is told then, so that what is wrong with the model is told alone. */
+  #early: PipelineEvent[] | undefined = [];
 
   constructor({ signal, onEvent, ...options }: ClipSettings & EngineChoice & Listening) {
     this.#settings = options;
     this.#choice = options;
     this.#signal = signal;
-    this.#tell = new Teller(onEvent);
-    this.#faces = new FaceFinder(this.#tell);
+    this.#hear = (event) => this.#closed || onEvent?.(event);
+    this.#tell = new Teller(this.#hear);
+    this.#faces = new FaceFinder(new Teller((event) => this.#tellOfFaces(event)));
   }
 
   /** Whether there is no engine to be had: then no pair can succeed. */
@@ -140,6 +147,13 @@ export class ClipAnimator implements AsyncDisposable {
     const signal = this.#signal;
     signal?.throwIfAborted();
     const onWarning = (text: string): void => this.#tell.warn('codec', text, {});
+    const { crop = { kind: 'auto' } } = settings;
+    // Who wants no faces to be looked for means it of both.
+    const { drivingCrop = crop.kind === 'none' ? crop : { kind: 'auto' } } = settings;
+    // The model, the face networks, portrait and clip are opened beside each other.
+    const opening = this.#open();
+    opening.catch(() => {}); // thrown below, unless portrait or clip cannot be opened
+    if (crop.kind === 'auto') this.#faces.analyzer().catch(() => {}); // thrown where it is used
     await using face = await Portrait.open(portrait, onWarning);
     if (face.clip) {
       const more = driving === undefined ? 'and its head turns' : `and that of ${driving} is added to it`;
@@ -147,44 +161,51 @@ export class ClipAnimator implements AsyncDisposable {
       this.#tell.notice('moving-portrait', message, { path: portrait });
     }
     const tools = { faces: this.#faces, tell: this.#tell, onWarning };
-    const { crop = { kind: 'auto' } } = settings;
-    // Who wants no faces to be looked for means it of both.
-    const { drivingCrop = crop.kind === 'none' ? crop : { kind: 'auto' } } = settings;
     const asked = settings.frameRate ?? face.clip?.frameRate; // a portrait that moves keeps its own time
-    // The clip, the model and the face networks are opened beside each other: each has a process or threads of its own.
-    const opening = this.#open();
-    opening.catch(() => {}); // thrown below, unless the clip cannot be opened
-    if (crop.kind === 'auto') this.#faces.analyzer().catch(() => {}); // thrown where it is used
     await using driver = await openDriver(driving, { ...settings, frameRate: asked, crop: drivingCrop, signal }, tools);
     const transparent = settings.background?.kind === 'transparent';
     checkOutput(output, { isOne: driver.isStill && !face.clip, transparent });
-    // Before faces are looked for, which takes time: what is wrong with the model comes up at once.
+
+    // What takes time is begun as soon as what it needs is there, and awaited in the order in which errors are told: model,
+    // portrait, clip, output.
+    await using parts = new Beside(signal);
+    const looked = this.#faces.seconds;
+    const loaded = async (): Promise<Engine> => (await opening).engine;
+    const framing = { crop, whole: pasteBack, most: settings.size, withLook: driver.searches, engine: loaded };
+    const looking = parts.begin((until) => face.ready(this.#faces, { ...framing, signal: until }));
+    parts.begin((until) => driver.search(until));
     const { engine, metadata, signer, model } = await opening;
     signal?.throwIfAborted();
-    let started = performance.now();
-    const framing = { crop, whole: pasteBack, most: settings.size, withLook: driver.searches, engine, signal };
-    const ready = await face.ready(this.#faces, framing);
-    const reference = await driver.look(ready.look);
-    const faceSeconds = (performance.now() - started) / 1000;
-
+    const ready = await looking;
+    const { square: source, canvas, face: mesh } = ready.first;
     const stages: StageTimes = { source: 0, drive: 0, generate: 0 };
     const timed = timedEngine(engine, stages);
-    const { square: source, canvas, face: mesh } = ready.first;
-    const others = await this.#others(onWarning);
-    const paths = [portrait, ...(settings.portraits ?? [])];
-    const analysis = await namingPortraits(paths, timed.setSource(source, { others, face: mesh }));
-    const anchor = await driver.anchor(engine, analysis, { reference, model });
     const isVideo = isVideoOutput(output);
-    const compose = await this.#composer(engine, { canvas, square: ready.place, source, analysis, isVideo });
-    await using background = await Background.open(settings.background ?? { kind: 'moving' });
-    const { width, height } = compose;
-    const { frameRate } = driver;
-    await using writer = await createOutput(output, {
-      ...{ width, height, frameRate, metadata, signer, onWarning, alpha: transparent },
-      sound: sound && isVideo ? [driver.sound, face.clip].find((clip) => clip?.hasAudio) : undefined,
+    const staging = parts.begin(async (): Promise<Staged> => {
+      const others = await this.#others(onWarning);
+      const paths = [portrait, ...(settings.portraits ?? [])];
+      const analysis = await namingPortraits(paths, timed.setSource(source, { others, face: mesh }));
+      const compose = await this.#composer(engine, { canvas, square: ready.place, source, analysis, isVideo });
+      return { analysis, compose };
     });
+    const behind = parts.open(() => Background.open(settings.background ?? { kind: 'moving' }));
+    const { frameRate } = driver;
+    const writing = parts.open(async () => {
+      const { width, height } = (await staging).compose;
+      return createOutput(output, {
+        ...{ width, height, frameRate, metadata, signer, onWarning, alpha: transparent },
+        sound: sound && isVideo ? [driver.sound, face.clip].find((clip) => clip?.hasAudio) : undefined,
+      });
+    });
+    const reference = await driver.look(ready.look);
+    const faceSeconds = this.#faces.seconds - looked;
+    const { analysis, compose } = await staging;
+    const anchor = await driver.anchor(engine, analysis, { reference, model });
+    const background = await behind;
+    const writer = await writing;
+    const { width, height } = compose;
 
-    started = performance.now();
+    const started = performance.now();
     const progress = this.#tell.progress(label, expected(driver, face, frameRate));
     try {
       const { adaptScale, controls, smoothing } = settings;
@@ -217,6 +238,7 @@ export class ClipAnimator implements AsyncDisposable {
 
   /** Frees engine and face networks. */
   async close(): Promise<void> {
+    this.#closed = true;
     this.#dropEngine();
     await this.#faces.close();
   }
@@ -241,11 +263,18 @@ export class ClipAnimator implements AsyncDisposable {
     const setup = await openSetup(this.#choice, this.#settings, parts);
     try {
       if (portraits) requireMerging(setup.engine);
+      for (const event of this.#early ?? []) this.#hear(event);
+      this.#early = undefined;
       return setup;
     } catch (error) {
       setup.engine.dispose();
       throw error;
     }
+  }
+
+  #tellOfFaces(event: PipelineEvent): void {
+    if (this.#early) this.#early.push(event);
+    else this.#hear(event);
   }
 
   /** Frees the engine; one that is still being loaded is freed once it has been, which nobody waits for. */
@@ -270,7 +299,7 @@ export class ClipAnimator implements AsyncDisposable {
     return squares;
   }
 
-  async #composer(engine: Engine, { canvas, square, source, analysis, isVideo }: Staged): Promise<Composer> {
+  async #composer(engine: Engine, { canvas, square, source, analysis, isVideo }: Composed): Promise<Composer> {
     const { size = NETWORK_SIZE, pasteBack, sideBySide } = this.#settings;
     if (pasteBack) {
       if (isVideo) tellOfWidth(canvas, this.#tell);
@@ -281,8 +310,11 @@ export class ClipAnimator implements AsyncDisposable {
   }
 }
 
-/** A portrait that is ready: whole, its square in it, that square at the networks' size, and what was found in it. */
-type Staged = { canvas: Picture; square: Square; source: Picture; analysis: Analysis; isVideo: boolean };
+/** A portrait that the engine has: what was found in it, and what makes frames of the output. */
+type Staged = { analysis: Analysis; compose: Composer };
+
+/** The same: whole, its square in it, that square at the networks' size, and what was found in it. */
+type Composed = { canvas: Picture; square: Square; source: Picture; analysis: Analysis; isVideo: boolean };
 
 /** How many frames come out, as far as known. */
 function expected(driver: Driver, { clip }: Portrait, frameRate: number | undefined): number | undefined {

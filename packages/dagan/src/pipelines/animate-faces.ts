@@ -69,7 +69,6 @@ export async function animateFaces(options: AnimateFacesOptions): Promise<FacesR
   const onWarning = (text: string): void => tell.warn('codec', text, {});
   await using faces = new FaceFinder(tell);
   const canvas = atMost(await readPicture(portrait, { onWarning }), settings.size);
-  let started = performance.now();
   const found = await faces.faces(portrait, canvas, selection);
   checkCounts(portrait, found.length, asked.length);
 
@@ -90,7 +89,6 @@ export async function animateFaces(options: AnimateFacesOptions): Promise<FacesR
     if (i > 0) opened.defer(() => own.dispose());
     acts.push(await stagedAct(face, canvas, { engine: own, driver: drivers[i] ?? drivers[0]!, model: setup.model }));
   }
-  const faceSeconds = (performance.now() - started) / 1000 - stages.source - stages.drive - stages.generate;
   const paste = new PasteFaces(canvas, acts);
   await using background = await Background.open(settings.background ?? { kind: 'moving' });
   const isVideo = isVideoOutput(output);
@@ -103,7 +101,7 @@ export async function animateFaces(options: AnimateFacesOptions): Promise<FacesR
     sound: (settings.sound ?? true) && isVideo ? drivers.find(({ sound }) => sound)?.sound : undefined,
   });
 
-  started = performance.now();
+  const started = performance.now();
   const progress = tell.progress(output, expectedOf(drivers, isStill));
   try {
     const streams = streamsOf(acts, drivers, settings);
@@ -125,6 +123,7 @@ export async function animateFaces(options: AnimateFacesOptions): Promise<FacesR
   signal?.throwIfAborted();
   await writer.finish();
   const seconds = (performance.now() - started) / 1000;
+  const faceSeconds = faces.seconds;
   return { faces: acts.length, frames: writer.frameCount, width, height, seconds, faceSeconds, stages };
 }
 

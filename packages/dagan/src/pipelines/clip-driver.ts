@@ -12,6 +12,7 @@ import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { NETWORK_SIZE } from './choose-model.js';
 import { padded, squareOf } from './clip-squares.js';
 import type { AnchorChoice, Driver, DriverFrame, DriverOptions, DriverTools } from './driver.js';
+import type { FramedClip } from './find-faces.js';
 import { atRate, expectedFrames, once } from './frame-rate.js';
 
 export class ClipDriver implements Driver {
@@ -70,15 +71,19 @@ export class ClipDriver implements Driver {
     return this.#square?.watch?.absences ?? [];
   }
 
+  async search(signal?: AbortSignal): Promise<void> {
+    await this.#followed(signal);
+  }
+
   async look(portrait: Look | undefined): Promise<Picture | undefined> {
     if (this.isStill && this.#options.motion === 'relative') {
       const message = `${this.path}: a single picture shows no motion that could be taken over relative to it`;
       throw new DaganError('still-driver', message, { path: this.path });
     }
     const { faces, tell } = this.#tools;
-    const { crop, referenceFrame = 'auto', start, end, signal } = this.#options;
+    const { referenceFrame = 'auto', start, end, signal } = this.#options;
     const [clip, range] = [this.#clip, { start, end }];
-    const followed = await faces.clip(clip, range, { crop, withLook: this.searches, signal });
+    const followed = await this.#followed(signal);
     const cut = planCut(followed.square, clip.sourceWidth, clip.sourceHeight, NETWORK_SIZE);
     this.#square ??= { cut, watch: await faces.watch(followed) };
     if (this.motion === 'absolute' || referenceFrame === 'first') return undefined;
@@ -118,6 +123,12 @@ export class ClipDriver implements Driver {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#clip.close();
+  }
+
+  /** The face, looked for once: the finder remembers it. */
+  #followed(signal: AbortSignal | undefined): Promise<FramedClip> {
+    const { crop, start, end } = this.#options;
+    return this.#tools.faces.clip(this.#clip, { start, end }, { crop, withLook: this.searches, signal });
   }
 
   /** Of the frames, one in so many, that whose keypoints are most like the portrait's. */

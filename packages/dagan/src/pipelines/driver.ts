@@ -47,6 +47,8 @@ export type Driver = AsyncDisposable & {
   readonly searches: boolean;
   /** Frames so far that do not show the face. */
   readonly absences: readonly Absence[];
+  /** Looks for the face that drives, which needs no portrait; `look` takes up what it finds, or what went wrong. */
+  search(signal?: AbortSignal): Promise<void>;
   /**
    * Finds the face that drives, for one portrait or for several, one after the other.
    *

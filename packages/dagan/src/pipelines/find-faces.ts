@@ -37,6 +37,12 @@ export type FramedClip = {
   every: number;
 };
 
+/** Which frames of a clip are looked at, and what gives their squares. */
+export type ClipPart = { range: ClipRange; cut: SquareCut; signal?: AbortSignal };
+
+/** A frame by its number, and its square. */
+export type NearestFrame = { frame: number; picture: Picture };
+
 /** Degrees from which on a face is not merely tilted. */
 const MUCH_TURNED = 60;
 
@@ -61,6 +67,10 @@ export class FaceFinder implements AsyncDisposable {
   #analyzer: Promise<FaceAnalyzer> | undefined;
   readonly #portraits = new Map<string, Promise<FramedPortrait>>();
   readonly #clips = new Map<string, Promise<FramedClip>>();
+  /** Searches that are running, since when any is, and how long any was before. */
+  #running = 0;
+  #since = 0;
+  #seconds = 0;
 
   /** @param roles what notices and errors call pictures and clips */
   constructor(
@@ -78,7 +88,7 @@ export class FaceFinder implements AsyncDisposable {
    * @throws DaganError if there is no face, no face of that number, or a square given that lies outside
    */
   portrait(path: string, picture: Picture, options: Options): Promise<FramedPortrait> {
-    return remember(this.#portraits, path, () => this.#framePortrait(path, picture, options));
+    return this.#remember(this.#portraits, path, options, () => this.#framePortrait(path, picture, options));
   }
 
   /**
@@ -86,7 +96,11 @@ export class FaceFinder implements AsyncDisposable {
    *
    * @throws DaganError if there is no face, or none of a number
    */
-  async faces(path: string, picture: Picture, selection: FaceSelection): Promise<FramedPortrait[]> {
+  faces(path: string, picture: Picture, selection: FaceSelection): Promise<FramedPortrait[]> {
+    return this.#timed(this.#frameFaces(path, picture, selection));
+  }
+
+  async #frameFaces(path: string, picture: Picture, selection: FaceSelection): Promise<FramedPortrait[]> {
     const { width, height } = picture;
     const role = this.#roles.portrait;
     const analyzer = await this.analyzer();
@@ -115,22 +129,26 @@ export class FaceFinder implements AsyncDisposable {
   clip(clip: Clip, range: ClipRange, options: Options): Promise<FramedClip> {
     const { role = this.#roles.clip } = options;
     const number = options.crop.kind === 'auto' ? (options.crop.face ?? '') : ''; // each face of a clip may drive another
-    return remember(this.#clips, `${role} ${number} ${clip.path}`, () => this.#frameClip(clip, range, options));
+    const key = `${role} ${number} ${clip.path}`;
+    return this.#remember(this.#clips, key, options, () => this.#frameClip(clip, range, options));
   }
 
   /**
    * The frame of a clip whose face looks most like the portrait's: the nearest of those that were looked at, or one of
    * its neighbours, which are looked at now.
    *
-   * @param cut gives the squares of frames
    * @returns the number of the frame, and its square; undefined if no frame that was looked at shows the face
    */
-  async nearest(
+  nearest(clip: Clip, portrait: Look, framed: FramedClip, part: ClipPart): Promise<NearestFrame | undefined> {
+    return this.#timed(this.#findNearest(clip, portrait, framed, part));
+  }
+
+  async #findNearest(
     clip: Clip,
     portrait: Look,
     { face, every }: FramedClip,
-    { range, cut, signal }: { range: ClipRange; cut: SquareCut; signal?: AbortSignal },
-  ): Promise<{ frame: number; picture: Picture } | undefined> {
+    { range, cut, signal }: ClipPart,
+  ): Promise<NearestFrame | undefined> {
     const best = face?.nearest(portrait);
     if (!best) return undefined;
     const only = { start: best.frame, end: best.frame + 1 };
@@ -152,6 +170,11 @@ export class FaceFinder implements AsyncDisposable {
   /** Watches the face of a clip through all of its frames; undefined where nobody has asked for it, or there is none. */
   async watch({ face }: FramedClip): Promise<FaceWatch | undefined> {
     return face && face.boxes.length > 0 ? new FaceWatch(await this.analyzer()) : undefined;
+  }
+
+  /** Seconds so far in which faces were looked for. */
+  get seconds(): number {
+    return this.#seconds;
   }
 
   /** Frees the networks. */
@@ -233,6 +256,26 @@ export class FaceFinder implements AsyncDisposable {
     return { square: this.#squares.around({ path, role, width, height }, framing, face.boxes), face, every };
   }
 
+  /** What was found before, or is being looked for, or else what is found now. A search that was stopped has found nothing. */
+  #remember<T>(known: Map<string, Promise<T>>, key: string, { signal }: Options, find: () => Promise<T>): Promise<T> {
+    const found = known.get(key);
+    if (found) return found;
+    const finding = this.#timed(find());
+    known.set(key, finding);
+    finding.catch(() => signal?.aborted && known.delete(key));
+    return finding;
+  }
+
+  /** Adds the time of a search up, that of several at once as one. */
+  async #timed<T>(search: Promise<T>): Promise<T> {
+    if (this.#running++ === 0) this.#since = performance.now();
+    try {
+      return await search;
+    } finally {
+      if (--this.#running === 0) this.#seconds += (performance.now() - this.#since) / 1000;
+    }
+  }
+
   /** The networks learn from upright faces, and a picture that lies on its side mostly does so by mistake. */
   async #tellOfTurn(path: string, picture: Picture, { roll }: HeadPose): Promise<void> {
     const upsideDown = Math.abs(roll) > 135 || (await this.#isUpsideDown(picture));
@@ -251,10 +294,4 @@ export class FaceFinder implements AsyncDisposable {
     const asItIs = await sureness(picture);
     return asItIs < SURE && (await sureness(rotatePicture(picture, 180, false))) > asItIs + SURER;
   }
-}
-
-function remember<T>(known: Map<string, Promise<T>>, path: string, find: () => Promise<T>): Promise<T> {
-  const found = known.get(path) ?? find();
-  known.set(path, found);
-  return found;
 }

@@ -25,8 +25,8 @@ export type FramingOptions = {
   most?: number;
   /** Whether how the face looks is asked for. */
   withLook: boolean;
-  /** What will get a clip's frames; where the face mesh drives it, those without the face are held (`HeldFrames`). */
-  engine?: Engine;
+  /** What will get a clip's frames, once it is loaded; where the mesh drives it, those without the face are held (`HeldFrames`). */
+  engine?: () => Promise<Engine>;
   signal?: AbortSignal;
 };
 
@@ -88,7 +88,7 @@ export class Portrait implements AsyncDisposable {
     clip: Clip,
     canvas: Picture,
     faces: FaceFinder,
-    { crop, whole, withLook, engine, signal }: FramingOptions,
+    { crop, whole, withLook, engine: loaded, signal }: FramingOptions,
   ): Promise<ReadyPortrait> {
     const framed = await faces.clip(clip, {}, { crop, withLook, signal, role: 'portrait' });
     const cut = planCut(framed.square, clip.sourceWidth, clip.sourceHeight, NETWORK_SIZE);
@@ -110,6 +110,7 @@ export class Portrait implements AsyncDisposable {
     async function* looked(): AsyncGenerator<PortraitFrame> {
       for await (const { picture } of numbered()) yield frameOf(picture);
     }
+    const engine = await loaded?.();
     const start = engine instanceof MeshGuidedEngine ? await firstWithFace(looked(), engine.faces) : undefined;
     if (start && !start.found && engine!.motion?.meshPoints) {
       const message = `${this.path}: none of its ${start.looked} frames shows a face, and landmarks of a face move this model`;

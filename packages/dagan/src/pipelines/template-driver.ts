@@ -43,6 +43,8 @@ export class TemplateDriver implements Driver {
     this.frameCount = playbackLength(this.#template, options);
   }
 
+  async search(): Promise<void> {}
+
   async look(): Promise<undefined> {}
 
   async anchor(

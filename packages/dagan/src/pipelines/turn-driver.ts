@@ -27,6 +27,8 @@ export class TurnDriver implements Driver {
     this.frameCount = this.isStill ? 1 : playbackLength(SWEEP, options);
   }
 
+  async search(): Promise<void> {}
+
   async look(): Promise<undefined> {}
 
   async anchor(): Promise<undefined> {}
