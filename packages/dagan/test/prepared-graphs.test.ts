@@ -5,7 +5,7 @@ import { platform } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { loadOnnxEngine } from '../src/animation/engines/onnx-runtime.js';
-import { preparedGraphs } from '../src/animation/engines/prepared-graphs.js';
+import { type PreparedFrom, preparedGraphs } from '../src/animation/engines/prepared-graphs.js';
 import { readManifest } from '../src/export/exported-folder.js';
 import { defaultExport } from '../src/pipelines/default-model.js';
 import { renderedHead } from '../src/pipelines/index.js';
@@ -15,7 +15,8 @@ const cache = await temporaryFolder();
 const root = join(cache, 'dagan', 'prepared');
 const starter = defaultExport()!;
 const manifest = readManifest(starter);
-const from = { manifest, size: 256, int8: false, runtime: '1' };
+const session = { executionProviders: ['cpu'], graphOptimizationLevel: 'all' } as const;
+const from = { manifest, size: 256, int8: false, session, runtime: '1' };
 
 process.env.XDG_CACHE_HOME = cache;
 const absent = platform() !== 'linux' && 'graphs are prepared on Linux alone';
@@ -52,11 +53,23 @@ test('prepared graphs paint the same frames, bit for bit, and are made once', { 
   await rm(root, { recursive: true });
 });
 
-test('each model, size, arithmetic and runtime has prepared graphs of its own', { skip: absent }, async () => {
-  const kinds = [from, { ...from, size: 512 }, { ...from, int8: true }, { ...from, runtime: '2' }];
+test('each model, size, arithmetic, runtime and way to optimise has prepared graphs of its own', {
+  skip: absent,
+}, async () => {
+  const otherwise = (more: PreparedFrom['session']): PreparedFrom => ({ ...from, session: { ...session, ...more } });
+  const kinds: PreparedFrom[] = [
+    from,
+    { ...from, manifest: { ...manifest, metadata: { name: 'another' } } },
+    { ...from, size: 512 },
+    { ...from, int8: true },
+    { ...from, runtime: '2' },
+    otherwise({ graphOptimizationLevel: 'basic' }),
+    otherwise({ executionProviders: ['webgpu', 'cpu'] }),
+    otherwise({ extra: { session: { x64quantprecision: '1' } } }),
+  ];
   const folders = new Set<string | undefined>();
   for (const kind of kinds) folders.add(await preparedGraphs(kind, written('x')));
-  assert.equal(folders.size, 4);
+  assert.equal(folders.size, kinds.length);
   assert.ok(!folders.has(undefined));
   await rm(root, { recursive: true });
 });

@@ -56,17 +56,20 @@ export async function loadOnnxEngine(
   const runtime = env.versions.node ?? env.versions.common;
   const precision = int8 && manifest.int8 ? 'int8' : manifest.precision;
   const where = provider === 'cpu' ? `cpu, ${precision}, ${threads} threads` : `${provider}, ${precision}`;
+  const graphs = {
+    executionProviders: [provider],
+    graphOptimizationLevel: 'all',
+    extra: { session: { ...EXACT_IN_8_BITS, intra_op: { allow_spinning: '0' } } }, // the codecs' processes want the cores too
+  } as const;
   const options = {
     ...{ size, batchSize, int8, description: `ONNX Runtime ${runtime}, ${where}` },
     session: {
-      executionProviders: [provider],
+      ...graphs,
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
-      graphOptimizationLevel: 'all',
       // Both keep more memory than they need, and gain nothing.
       ...{ enableCpuMemArena: false, enableMemPattern: false },
       logSeverityLevel: 3,
-      extra: { session: { ...EXACT_IN_8_BITS, intra_op: { allow_spinning: '0' } } }, // the codecs' processes want the cores too
     },
   } as const;
   const openFrom = (from: string, more = {}) => {
@@ -78,7 +81,7 @@ export async function loadOnnxEngine(
       OnnxEngine.prepare({ InferenceSession, Tensor }, { manifest, folder }, options, into);
     const prepared =
       provider === 'cpu' && worthPreparing(manifest)
-        ? await preparedGraphs({ manifest, size, int8, runtime }, checked ? undefined : make)
+        ? await preparedGraphs({ manifest, size, int8, session: graphs, runtime }, checked ? undefined : make)
         : undefined;
     if (prepared !== undefined) {
       const engine = await openFrom(prepared, { graphOptimizationLevel: 'disabled' }).catch(() => undefined);

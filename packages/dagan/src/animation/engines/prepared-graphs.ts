@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { arch, platform } from 'node:os';
 import { join } from 'node:path';
+import type { InferenceSession } from 'onnxruntime-node';
 import { checkExportedFile, digestOf } from '../../export/exported-folder.js';
 import type { ExportedFile, Manifest } from '../../export/manifest.js';
 import { userCache } from '../../user-cache.js';
@@ -16,6 +17,8 @@ export type PreparedFrom = {
   /** Side of the pictures, where it is told. */
   size: number | undefined;
   int8: boolean;
+  /** Options of the sessions that decide what is prepared, such as providers and how much is optimised; threads do not. */
+  session: Pick<InferenceSession.SessionOptions, 'executionProviders' | 'graphOptimizationLevel' | 'extra'>;
   /** Version of ONNX Runtime. */
   runtime: string;
 };
@@ -47,8 +50,10 @@ export async function preparedGraphs(
 ): Promise<string | undefined> {
   const processor = processorWords();
   if (processor === undefined) return undefined;
-  const { manifest, size, int8, runtime } = from;
-  const identity = JSON.stringify([manifest, size, int8, runtime, processor]);
+  const { manifest, size, int8, session, runtime } = from;
+  const { executionProviders, graphOptimizationLevel, extra } = session;
+  const options = [executionProviders, graphOptimizationLevel, extra];
+  const identity = JSON.stringify([manifest, size, int8, options, runtime, processor]);
   const root = userCache('prepared');
   const folder = join(root, createHash('sha256').update(identity).digest('hex').slice(0, 32));
   if (!prepare) return existsSync(join(folder, LIST)) ? folder : undefined;
