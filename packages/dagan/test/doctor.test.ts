@@ -15,7 +15,7 @@ import {
   processorFinding,
   withoutLibtorch,
 } from '../src/pipelines/examine-machine.js';
-import { multipliesBfloat16, multipliesInt8, parseProcessorFeatures } from '../src/pipelines/processor.js';
+import { multipliesBfloat16, multipliesInt8, parseProcessorFeatures } from '../src/processor.js';
 
 test('on a machine that is set up, every subject has a line and nothing stands in the way', async () => {
   const findings = [...(await examineMachine()), weightsFinding()];

@@ -17,6 +17,7 @@ const FLOORS = [
   'onnx-runtime.ts',
   'package-folder.ts',
   'user-cache.ts',
+  'processor.ts',
   'face-models.ts',
   'media',
   'errors.ts',

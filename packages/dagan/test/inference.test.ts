@@ -10,7 +10,7 @@ import {
   prepareForInference,
 } from '../src/models/index.js';
 import { BlockwiseConv2d, UpsamplingConv2d } from '../src/models/inference/subpixel-conv.js';
-import { multipliesBfloat16, processorFeatures } from '../src/pipelines/processor.js';
+import { multipliesBfloat16, processorFeatures } from '../src/processor.js';
 import { assertClose, scatter } from './compare.js';
 import { formulaModel, narrow, noise } from './small-models.js';
 

@@ -13,13 +13,13 @@ import {
   tensorsToObserve,
   withRanges,
 } from '@dagan/libtorch/onnx';
-import { EXACT_IN_8_BITS, loadOnnxEngine } from '../src/animation/engines/onnx-runtime.js';
+import { exactIn8Bits, loadOnnxEngine } from '../src/animation/engines/onnx-runtime.js';
 import { exportedFiles, exportModel, readManifest } from '../src/export/index.js';
 import { writePicture } from '../src/media/index.js';
 import { loadOnnxRuntime } from '../src/onnx-runtime.js';
 import { runtimeOfExported } from '../src/pipelines/choose-engine.js';
 import { addInt8, renderedHead } from '../src/pipelines/index.js';
-import { processorFeatures } from '../src/pipelines/processor.js';
+import { parseProcessorFeatures, processorFeatures } from '../src/processor.js';
 import { TRAINING_PRESETS } from '../src/training/index.js';
 import { dagan } from './cli-run.js';
 import { psnr, temporaryFolder } from './media-fixtures.js';
@@ -59,7 +59,7 @@ async function run(model: OnnxModel, data: Float32Array): Promise<Record<string,
   const { InferenceSession, Tensor } = await loadOnnxRuntime();
   const session = await InferenceSession.create(encodeOnnx(model), {
     ...{ intraOpNumThreads: 1, logSeverityLevel: 3 },
-    extra: { session: EXACT_IN_8_BITS },
+    extra: { session: exactIn8Bits() },
   });
   const results = await session.run({ x: new Tensor('float32', data, [1, 16, 10, 12]) });
   await session.release();
@@ -156,6 +156,12 @@ test('an export in int8 paints nearly the same frames, on the same weights', asy
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, /exported was exported in float32: leave --precision out, or export it anew/);
   await rm(exported, { recursive: true });
+});
+
+test('kernels that do without dot products of 8 bits are taken where there are none, and nowhere else', () => {
+  const settings = (flags: string) => exactIn8Bits(parseProcessorFeatures(flags));
+  assert.deepEqual(settings('avx2 avx512f'), { x64quantprecision: '1' });
+  for (const vnni of ['avx_vnni', 'avx512_vnni']) assert.deepEqual(settings(`avx2 ${vnni}`), {}, vnni);
 });
 
 test('an export in int8 goes before bfloat16 where there are no matrix units', () => {

@@ -15,6 +15,7 @@ import { ExportedModelError, readManifest } from '../export/exported-folder.js';
 import { type ExportPrecision, MANIFEST_FORMAT, MANIFEST_NAME, type Manifest } from '../export/manifest.js';
 import { identifyModel, type ModelIdentity, metadataIn, trainedSize, weightsHash } from '../models/files/model-file.js';
 import type { Precision } from '../models/inference/inference.js';
+import { multipliesInt8, processorFeatures } from '../processor.js';
 import { userCache } from '../user-cache.js';
 import { VERSION } from '../version.js';
 import {
@@ -30,7 +31,6 @@ import {
 } from './choose-model.js';
 import { defaultCheckpoint, defaultExport } from './default-model.js';
 import type { Teller } from './events.js';
-import { multipliesInt8, processorFeatures } from './processor.js';
 
 export type EngineChoice = Omit<ModelChoice, 'precision'> & {
   /** As of a model; `int8` of an export that has it, which `auto` takes on processors with VNNI. */

@@ -12,9 +12,9 @@ import { fillByFormula } from '../models/files/formula-weights.js';
 import { loadModel, type ModelFiles, type ModelMetadata } from '../models/files/model-file.js';
 import { publishedName } from '../models/files/names.js';
 import type { Precision } from '../models/inference/inference.js';
+import { multipliesBfloat16, processorFeatures } from '../processor.js';
 import { defaultModel } from './default-model.js';
 import type { Teller } from './events.js';
-import { multipliesBfloat16, processorFeatures } from './processor.js';
 
 /** Side of the pictures that the published networks were made for, in pixels. */
 export const NETWORK_SIZE = 256;

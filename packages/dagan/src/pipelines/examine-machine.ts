@@ -4,8 +4,8 @@ import { arch, availableParallelism, cpus, freemem, platform, release, totalmem 
 import { dirname } from 'node:path';
 import { addonPath, aptLine, type Blas, type BuildRecord, currentBlas, readBuildRecord } from '@dagan/libtorch/build';
 import { loadCodecs } from '../media/formats/codecs.js';
+import { multipliesBfloat16, type ProcessorFeatures, processorFeatures } from '../processor.js';
 import { defaultExport, WEIGHT_FOLDERS } from './default-model.js';
-import { multipliesBfloat16, type ProcessorFeatures, processorFeatures } from './processor.js';
 
 /** How a finding weighs: `fail` means that `dagan animate` cannot work. */
 export type Mark = 'ok' | 'note' | 'warn' | 'fail';

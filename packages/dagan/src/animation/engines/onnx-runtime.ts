@@ -2,14 +2,19 @@
 import { availableParallelism } from 'node:os';
 import { checkExportedFile, ExportedModelError, exportedFiles, readManifest } from '../../export/exported-folder.js';
 import { loadOnnxRuntime } from '../../onnx-runtime.js';
+import { multipliesInt8, processorFeatures } from '../../processor.js';
 import type { Engine } from '../engine.js';
 import { EngineThreads, type LoadedEngine, type ModelFacts, shareThreads } from './engine-threads.js';
 import { OnnxEngine } from './onnx.js';
 import type { OnnxRuntimeOptions } from './options.js';
 import { preparedGraphs, worthPreparing } from './prepared-graphs.js';
 
-/** Sums of 8-bit products in whole: processors without VNNI would cut them off at 16 bits. */
-export const EXACT_IN_8_BITS = { x64quantprecision: '1' } as const;
+/**
+ * Settings of sessions in which sums of 8-bit products are whole. Processors without VNNI cut them off at 16 bits otherwise; on those
+ * with it, where they are whole, the same setting takes the kernels that do without, in five times the time.
+ */
+export const exactIn8Bits = (features = processorFeatures()): Record<string, string> =>
+  multipliesInt8(features) ? {} : { x64quantprecision: '1' };
 
 /**
  * The engine for an exported model's folder. The files must be the ones that the manifest was written for. On a processor
@@ -59,7 +64,7 @@ export async function loadOnnxEngine(
   const graphs = {
     executionProviders: [provider],
     graphOptimizationLevel: 'all',
-    extra: { session: { ...EXACT_IN_8_BITS, intra_op: { allow_spinning: '0' } } }, // the codecs' processes want the cores too
+    extra: { session: { ...exactIn8Bits(), intra_op: { allow_spinning: '0' } } }, // the codecs' processes want the cores too
   } as const;
   const options = {
     ...{ size, batchSize, int8, description: `ONNX Runtime ${runtime}, ${where}` },

@@ -1,9 +1,9 @@
-// What the processor can do for LibTorch: its instruction sets.
+// What the processor can do for LibTorch and ONNX Runtime: its instruction sets.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { platform } from 'node:os';
 
-/** Instruction sets that decide how fast LibTorch computes. */
+/** Instruction sets that decide how fast the runtimes compute. */
 export type ProcessorFeatures = {
   avx2: boolean;
   avx512: boolean;
