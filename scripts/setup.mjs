@@ -1,7 +1,8 @@
 // Set-up from a fresh clone to a compiled project: npm packages, LibTorch, TypeScript, the studio's page, the native addon. Does
 // only what is missing.
-// Usage: node scripts/setup.mjs [--tests] [--without-libtorch]
+// Usage: node scripts/setup.mjs [--tests] [--without-libtorch] [--example]
 //   --tests: also Chromium, in which the studio is tested
+//   --example: what an animation by the default model needs, and no more: neither LibTorch nor the studio's page
 //   --without-libtorch: no LibTorch, and so no compiler. Exported models run all the same (ONNX Runtime), also the default one, if
 //   it is such; training, evaluation, export and published weights need LibTorch
 
@@ -13,11 +14,12 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
+const forExample = process.argv.includes('--example');
 checkNode();
 installNpmPackages();
-compileTypeScript();
-buildStudio();
-if (process.argv.includes('--without-libtorch')) say('ready, without LibTorch');
+compileTypeScript(forExample ? ['packages/dagan'] : []);
+if (!forExample) buildStudio();
+if (forExample || process.argv.includes('--without-libtorch')) say('ready, without LibTorch');
 else await prepareNative();
 if (process.argv.includes('--tests')) await prepareChromium();
 
@@ -73,9 +75,10 @@ function holdsPackages(lock) {
   });
 }
 
-function compileTypeScript() {
+/** @param projects with what they refer to; none are all */
+function compileTypeScript(projects) {
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  const run = spawnSync(process.execPath, [tsc, '-b'], {
+  const run = spawnSync(process.execPath, [tsc, '-b', ...projects], {
     cwd: root,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],

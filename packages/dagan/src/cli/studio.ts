@@ -85,7 +85,7 @@ export async function studioFolders(
 ): Promise<StudioFolders> {
   if (PAGE === undefined || !existsSync(join(PAGE, 'index.html'))) {
     throw new UserError(
-      'the studio is not there: install it (npm install @dagan/studio), or in the repository build it (npm run build)',
+      'the studio is not there: install it (npm install @dagan/studio), or in the repository build it (npm run studio)',
     );
   }
   const named = [checkpoint].flat();
