@@ -683,3 +683,11 @@ test('a profile tells the operators of both passes, their shapes and how often t
     assert.equal(profile(() => {}).operators.length, 0);
   });
 });
+
+test('batch norms that were converted for a group normalise, then rectify, where it has no operator for both', () => {
+  const layer = new nn.BatchNorm2d(16);
+  const group = { worldSize: 2, syncBatchNormRelu: () => null, syncBatchNorm: (input: Tensor) => input };
+  nn.convertSyncBatchNorm(layer, group as unknown as Parameters<typeof nn.convertSyncBatchNorm>[1]);
+  assert.deepEqual(layer.relu(ones([2, 16, 2, 2]).mul(-3)).toArray(), zeros([2, 16, 2, 2]).toArray());
+  assert.deepEqual(layer.relu(ones([2, 16, 2, 2]), 2).toArray(), ones([2, 16, 1, 1]).toArray());
+});

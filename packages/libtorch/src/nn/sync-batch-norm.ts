@@ -27,10 +27,9 @@ export class SyncBatchNorm2d extends BatchNorm2d {
 
   protected override normalizeRelu(input: Tensor, pool: number): Tensor {
     if (this.group.worldSize === 1) return super.normalizeRelu(input, pool);
-    return this.group.syncBatchNormRelu(input, this, pool) ?? this.#inSteps(input, pool);
-  }
-
-  #inSteps(input: Tensor, pool: number): Tensor {
+    const whole = this.group.syncBatchNormRelu(input, this, pool);
+    if (whole) return whole;
+    // No private method does this: layers that are converted have none.
     const positive = this.normalize(input).relu();
     return pool === 1 ? positive : avgPool2d(positive, pool);
   }
