@@ -5,7 +5,6 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include "tensor_handle.h"
@@ -18,23 +17,6 @@ namespace {
 
 /// Numbers that are summed up in float32.
 constexpr int64_t kBlock = 4096;
-
-/// Up to eight numbers; the others are 0.
-template <typename Number>
-DAGAN_INLINE Vector loadFirst(const Number* memory, int64_t count) {
-  if (count >= kLanes) return load(memory);
-  Number padded[kLanes] = {};
-  std::memcpy(padded, memory, static_cast<size_t>(count) * sizeof(Number));
-  return load(padded);
-}
-
-template <typename Number>
-DAGAN_INLINE void storeFirst(const Vector& vector, Number* memory, int64_t count) {
-  if (count >= kLanes) return store(vector, memory);
-  Number padded[kLanes];
-  store(vector, padded);
-  std::memcpy(memory, padded, static_cast<size_t>(count) * sizeof(Number));
-}
 
 template <typename A, typename B>
 double absoluteSum(const A* a, const B* b, int64_t count) {

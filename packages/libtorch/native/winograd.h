@@ -1,19 +1,19 @@
 // Convolutions with a quarter of the multiplications (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR
-// 2016), for float32 pictures whose channels lie innermost. Knows nothing of LibTorch.
+// 2016), for pictures of float32 or bfloat16 whose channels lie innermost. The arithmetic is float32. Knows nothing of LibTorch.
 #pragma once
 
-#include <cstdint>
+#include "vectors.h"
 
 namespace dagan::winograd {
 
 /// Whether this processor has the instructions that the functions below are compiled for.
 bool available();
 
+/// Numbers in its vectors: 16 with AVX-512, else 8.
+int64_t lanes();
+
 /// Side of the tiles of output pixels that are computed at once.
 constexpr int64_t kTile = 4;
-/// Channels in a vector, and those of the output that are computed at once.
-constexpr int64_t kLanes = 8;
-constexpr int64_t kPanel = 16;
 /// Kernels from 3 x 3 to this side.
 constexpr int64_t kSmallest = 3, kLargest = 8;
 
@@ -25,6 +25,7 @@ constexpr int64_t roundedUp(int64_t number, int64_t multiple) { return (number +
  */
 struct Sizes {
   int64_t batch, height, width, in, out, kernel, padding;
+  int64_t lanes = winograd::lanes();
 
   int64_t outHeight() const { return height + 2 * padding - kernel + 1; }
   int64_t outWidth() const { return width + 2 * padding - kernel + 1; }
@@ -37,31 +38,39 @@ struct Sizes {
   /// Values by which a tile is multiplied with a small kernel, channel by channel.
   int64_t points() const { return (kTile + taps() - 1) * (kTile + taps() - 1); }
   /// Input channels of all small kernels, one after the other, and output channels, as they are computed.
-  int64_t depth() const { return parts() * parts() * roundedUp(in, kLanes); }
-  int64_t columns() const { return roundedUp(out, kPanel); }
+  int64_t depth() const { return parts() * parts() * in; }
+  int64_t columns() const { return roundedUp(out, lanes); }
   /// Tiles that are computed at once, so that what lies between the steps stays in the cache.
   int64_t block() const;
+  /// Numbers from the kernel, the windows of a block and its products at one point to those at the next. The gap lets their places in the
+  /// cache differ.
+  int64_t kernelStep() const { return depth() * columns() + lanes; }
+  int64_t windowsStep() const { return block() * depth() + lanes; }
+  int64_t productsStep() const { return block() * columns() + lanes; }
   /// Numbers of working memory that `convolve` and `addWeightGradient` need.
-  int64_t workspace() const { return points() * block() * (depth() + columns()); }
+  int64_t workspace() const { return points() * (windowsStep() + productsStep()); }
 };
 
-/// Distances between the elements of a kernel [out, in, side, side].
+/// Distances between the elements of a kernel, whose output channels lie innermost.
 struct Strides {
-  int64_t out, in, row, column;
+  int64_t in, row, column;
 };
 
-/// The kernel at its points: `points` holds [points, columns / 16, depth, 16].
+/// The kernel at its points: `points` holds [points, depth, columns], in panels of two vectors of columns, each point `kernelStep` behind
+/// the one before.
 void transformKernel(const Sizes& sizes, const float* kernel, Strides strides, float* points);
 
 /// Computes the tiles from `first` to before `last`; `bias` [out] may be null.
-void convolve(const Sizes& sizes, const float* input, const float* points, const float* bias, float* output,
-              int64_t first, int64_t last, float* workspace);
+template <typename Number>
+void convolve(const Sizes& sizes, const Number* input, const float* points, const float* bias, Number* output, int64_t first, int64_t last,
+              float* workspace);
 
-/// Adds what these tiles have to say of the kernel's gradient, at its points: `points` holds [points, depth, columns].
-void addWeightGradient(const Sizes& sizes, const float* input, const float* outputGradient, int64_t first, int64_t last,
-                       float* points, float* workspace);
+/// Adds what these tiles have to say of the kernel's gradient, at its points: `points` holds [points, depth, columns], with `kernelStep`.
+template <typename Number>
+void addWeightGradient(const Sizes& sizes, const Number* input, const Number* outputGradient, int64_t first, int64_t last, float* points,
+                       float* workspace);
 
-/// The kernel's gradient [out, in, side, side] from [points, depth, columns].
-void weightGradient(const Sizes& sizes, const float* points, float* gradient, Strides strides);
+/// The kernel's gradient [side, side, in, out] from what `addWeightGradient` has added up.
+void weightGradient(const Sizes& sizes, const float* points, float* gradient);
 
 }  // namespace dagan::winograd

@@ -539,6 +539,36 @@ test('the convolution for training has a second derivative, and heeds autocast',
   });
 });
 
+test('under autocast the convolution for training is as exact as its 16 bits, forth and back', () => {
+  manualSeed(13);
+  for (const [n, from, height, width, to, side, padding] of [
+    [4, 32, 32, 32, 64, 3, 1],
+    [2, 17, 30, 29, 33, 3, 0], // channels that fill no vector
+    [2, 36, 34, 34, 20, 7, 3],
+    [4, 32, 12, 12, 32, 3, 1], // few pixels
+  ] as const) {
+    tidy(() => {
+      const x = randn([n, from, height, width]).to({ dtype: 'bfloat16' }).contiguous('channels_last');
+      const values = [x, randn([to, from, side, side]).mul(0.1), randn([to])].map((value) => value.requiresGrad_());
+      const exact = values.map((value) => value.detach().to(float64).requiresGrad_()) as [Tensor, Tensor, Tensor];
+      const [input, weight, bias] = values as [Tensor, Tensor, Tensor];
+      const result = autocast({ device: 'cpu', dtype: 'bfloat16' }, () =>
+        F.trainingConv2d(input, weight, bias, { padding }),
+      );
+      const wanted = F.conv2d(...exact, { padding });
+      const gradient = randn(wanted.shape).to({ dtype: 'bfloat16' });
+      assert.equal(result.dtype, 'bfloat16');
+      assert.ok(relativeError(result, wanted) < 2 ** -4);
+      const gradients = grad([result], values, { gradients: [gradient] });
+      const exactly = grad([wanted], exact, { gradients: [gradient.to(float64)] });
+      gradients.forEach((each, i) => {
+        assert.equal(each!.dtype, values[i]!.dtype);
+        assert.ok(relativeError(each!, exactly[i]!) < 2 ** -4, `derivative ${i} of ${[n, from, height, width, to]}`);
+      });
+    });
+  }
+});
+
 test('a 3x3 layer says the same in training as in use', () => {
   tidy(() => {
     const layer = new nn.Conv2d(32, 32, 3, { padding: 1 });

@@ -136,7 +136,7 @@ export class InceptionFeatures extends nn.Module implements PerceptualNetwork {
     return tidy(() => {
       const { stem } = this;
       const edges = stem.at(0).forward(image.mul(2).sub(1)); // [N, 32, H, W]
-      const even = edges.slice(2, 0, undefined, 2).slice(3, 0, undefined, 2); // what a stride of 2 gives
+      const even = F.maxPool2d(edges, 1, { stride: 2 }); // what a stride of 2 gives
       const texture = stem.at(2).forward(stem.at(1).forward(even)); // [N, 64, H/2, W/2]
       const corners = stem.at(4).forward(stem.at(3).forward(maxPool(texture))); // [N, 192, H/4, W/4]
       const parts = [...this.square].reduce((x, block) => block.forward(x), maxPool(corners)); // [N, 288, H/8, W/8]
