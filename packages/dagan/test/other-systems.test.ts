@@ -63,7 +63,7 @@ const FOREIGN = {
 
 /** Where it is meant, with what happens on other systems. */
 const MEANT: Readonly<Record<string, string>> = {
-  'pipelines/processor.ts': 'the processors that Linux lists; elsewhere another way is taken',
+  'processor.ts': 'the processors that Linux lists; elsewhere another way is taken',
   'animation/engines/prepared-graphs.ts': 'likewise; elsewhere graphs are loaded as they are',
 };
 
