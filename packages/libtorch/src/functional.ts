@@ -107,11 +107,16 @@ export function batchNormRelu(
 ): Tensor {
   const compute = addon().batchNormRelu;
   if (!compute) {
-    const positive = relu(batchNorm(input, { weight, bias, runningMean, runningVar, momentum, eps, training: true }));
-    return pool === 1 ? positive : avgPool2d(positive, pool);
+    return reluMean(batchNorm(input, { weight, bias, runningMean, runningVar, momentum, eps, training: true }), pool);
   }
   const [factor, offset] = [weight?.handle ?? null, bias?.handle ?? null];
   return tensorOf(compute(input.handle, factor, offset, runningMean.handle, runningVar.handle, momentum, eps, pool));
+}
+
+/** ReLU, then the mean of every `pool` x `pool` pixels: [N, C, H, W] -> [N, C, H / pool, W / pool]. */
+export function reluMean(input: Tensor, pool: number): Tensor {
+  const positive = relu(input);
+  return pool === 1 ? positive : avgPool2d(positive, pool);
 }
 
 /** Normalises each picture and channel by its own mean and variance. */

@@ -47,8 +47,8 @@ export type NativeWork = { wait(): void; isDone(): boolean };
 /** Gradients that are averaged over ranks during the backward pass. */
 export type NativeGradientBuckets = { start(): void; finish(): void; dispose(): void };
 
-/** A batch norm in training, and the side of the squares of pixels whose mean is taken behind it. */
-type BatchNormReluArguments = [
+/** A batch norm in training. */
+type BatchNormArguments = [
   input: Handle,
   weight: Handle | null,
   bias: Handle | null,
@@ -56,22 +56,16 @@ type BatchNormReluArguments = [
   runningVar: Handle,
   momentum: number,
   eps: number,
-  pool: number,
 ];
+
+/** The same, and the side of the squares of pixels whose mean is taken behind it. */
+type BatchNormReluArguments = [...BatchNormArguments, pool: number];
 
 /** One rank's end of a process group. */
 export type NativeProcessGroup = {
   startAllReduce(tensor: Handle, operation: string): NativeWork;
   allReduceWithGradient(tensor: Handle): Handle;
-  syncBatchNorm(
-    input: Handle,
-    weight: Handle | null,
-    bias: Handle | null,
-    runningMean: Handle,
-    runningVar: Handle,
-    momentum: number,
-    eps: number,
-  ): Handle;
+  syncBatchNorm(...args: BatchNormArguments): Handle;
   /** Missing in addons that were built before there was one. */
   syncBatchNormRelu?(...args: BatchNormReluArguments): Handle;
   gradientBuckets(parameters: Handle[], bucketBytes: number): NativeGradientBuckets;

@@ -1,5 +1,6 @@
 // From the driving face's keypoints to the portrait's: absolute, or relative to a reference frame (as in the first-order
 // motion model, Siarohin et al., 2019, Section 3.3).
+import { inverseOf } from '../geometry/rotation.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { type MotionSpace, PLANE } from '../tensors/motion-space.js';
 import { controlledMotion, type MotionControls } from './controls.js';
@@ -50,18 +51,13 @@ function multiply(p: Matrix, q: Matrix, size: number): number[] {
 }
 
 /** Of a 2x2 or 3x3 matrix: the adjugate over the determinant. */
-function inverse(m: Matrix, size: number): number[] {
+function inverse(m: Matrix, size: number): readonly number[] {
   if (size === 2) {
     const [a, b, c, d] = [m[0]!, m[1]!, m[2]!, m[3]!];
     const determinant = a * d - b * c;
     return [d / determinant, -b / determinant, -c / determinant, a / determinant];
   }
-  const cofactor = (row: number, column: number): number => {
-    const [r, s, c, d] = [(row + 1) % 3, (row + 2) % 3, (column + 1) % 3, (column + 2) % 3];
-    return m[3 * r + c]! * m[3 * s + d]! - m[3 * r + d]! * m[3 * s + c]!;
-  };
-  const determinant = m[0]! * cofactor(0, 0) + m[1]! * cofactor(0, 1) + m[2]! * cofactor(0, 2);
-  return Array.from({ length: 9 }, (_, i) => cofactor(i % 3, Math.floor(i / 3)) / determinant);
+  return inverseOf(Array.from(m));
 }
 
 /** I + s (M - I) */

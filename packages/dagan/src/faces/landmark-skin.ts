@@ -1,11 +1,12 @@
 // Where the landmarks are on a face at rest that looks at the camera, and where the skin around them looks to: from the canonical face of
 // @dagan/faces, for models that know whether a landmark is seen.
+import type { SkinPoint } from '../models/skin.js';
 import type { FaceLandmark } from './landmarks.js';
 
 type Vector = readonly [x: number, y: number, z: number];
 
-/** x right, y down, z away from the camera; places in centimetres, normals out of the skin, of length 1. */
-export type LandmarkSkin = { readonly place: Vector; readonly normal: Vector };
+/** Places are in centimetres. */
+export type LandmarkSkin = Omit<SkinPoint, 'rigid'>;
 
 type Row = readonly [...place: Vector, ...normal: Vector];
 

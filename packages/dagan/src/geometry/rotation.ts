@@ -21,6 +21,18 @@ export function nearestRotation(matrix: Matrix3): Matrix3 {
   return current;
 }
 
+/** The determinant. */
+export function determinantOf(m: Matrix3): number {
+  const cofactors = cofactorsOf(m);
+  return m[0]! * cofactors[0]! + m[1]! * cofactors[1]! + m[2]! * cofactors[2]!;
+}
+
+/** The inverse of any matrix whose determinant is not 0. */
+export function inverseOf(m: Matrix3): Matrix3 {
+  const determinant = determinantOf(m);
+  return inverseRotation(cofactorsOf(m)).map((cofactor) => cofactor / determinant);
+}
+
 /** The matrix of cofactors, which is the determinant times the inverse's transpose. */
 function cofactorsOf(m: Matrix3): number[] {
   const [a, b, c, d, e, f, g, h, i] = m as readonly [
@@ -47,7 +59,7 @@ function cofactorsOf(m: Matrix3): number[] {
   ];
 }
 
-/** The rotation back. */
+/** The rotation back: the transpose. */
 export function inverseRotation(m: Matrix3): Matrix3 {
   return [m[0]!, m[3]!, m[6]!, m[1]!, m[4]!, m[7]!, m[2]!, m[5]!, m[8]!];
 }

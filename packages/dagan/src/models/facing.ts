@@ -16,8 +16,8 @@ export function seenOf(landmarks: Tensor, skin: readonly SkinPoint[]): Tensor {
   const { dtype, device } = landmarks;
   const constant = (rows: readonly (readonly number[])[]): Tensor =>
     tensor(rows.map((row) => [...row])).to({ dtype, device });
-  const rows = constant(affineFrom(skin)).matmul(landmarks.detach()); // [N, 3, 2]
-  const [x, y] = [rows.select(2, 0), rows.select(2, 1)]; // [N, 3]
+  const affine = constant(affineFrom(skin)).matmul(landmarks.detach()); // [N, 3, 2]
+  const [x, y] = [affine.select(2, 0), affine.select(2, 1)]; // [N, 3]
   const part = (of: Tensor, axis: number): Tensor => of.select(1, axis);
   const towards = stack(
     [

@@ -1,7 +1,7 @@
 // Normalisation layers over pictures [N, C, H, W] and volumes [N, C, D, H, W].
 import { noGrad } from '../autograd.js';
 import { ones, zeros } from '../creation.js';
-import { avgPool2d, batchNorm, batchNormRelu, instanceNorm } from '../functional.js';
+import { batchNorm, batchNormRelu, instanceNorm, reluMean } from '../functional.js';
 import { isTracing } from '../operator.js';
 import { keep, tidy } from '../scope.js';
 import type { Tensor } from '../tensor.js';
@@ -74,8 +74,7 @@ export class BatchNorm2d extends Module {
       this.numBatchesTracked.add_(1);
       return this.normalizeRelu(input, pool);
     }
-    const positive = this.forward(input).relu();
-    return pool === 1 ? positive : avgPool2d(positive, pool);
+    return reluMean(this.forward(input), pool);
   }
 
   /** What `relu` does in training; `SyncBatchNorm2d` computes the statistics over all ranks. */

@@ -1,6 +1,6 @@
 // Batch normalisation whose statistics are those of all ranks' batches together.
 import type { ProcessGroup } from '../distributed.js';
-import { avgPool2d } from '../functional.js';
+import { reluMean } from '../functional.js';
 import type { Tensor } from '../tensor.js';
 import type { Module } from './module.js';
 import { BatchNorm2d } from './norm.js';
@@ -27,11 +27,8 @@ export class SyncBatchNorm2d extends BatchNorm2d {
 
   protected override normalizeRelu(input: Tensor, pool: number): Tensor {
     if (this.group.worldSize === 1) return super.normalizeRelu(input, pool);
-    const whole = this.group.syncBatchNormRelu(input, this, pool);
-    if (whole) return whole;
-    // No private method does this: layers that are converted have none.
-    const positive = this.normalize(input).relu();
-    return pool === 1 ? positive : avgPool2d(positive, pool);
+    // Where there is no operator for both: no private method, layers that are converted have none.
+    return this.group.syncBatchNormRelu(input, this, pool) ?? reluMean(this.normalize(input), pool);
   }
 }
 
