@@ -1,6 +1,6 @@
 // From portrait and driver to a video, without the page's elements: networks, decoder and encoder work beside each other.
 import { tellAbsences } from 'dagan/animation';
-import { type Picture, syntheticMetadata } from 'dagan/media/portable';
+import { type MediaMetadata, type Picture, syntheticMetadata } from 'dagan/media/portable';
 import { grid } from 'dagan/visualization';
 import packageJson from '../package.json' with { type: 'json' };
 import { compositionOf } from './composition.js';
@@ -36,8 +36,14 @@ export type AnimationOrder = PreviewOrder & {
 };
 
 /** What is saved with a video that this page made. */
-export const metadataFor = (model: LoadedModel, { pasteBack }: Pick<Settings, 'pasteBack'>) =>
-  syntheticMetadata(model.weights, pasteBack ? 'composite' : 'trained', `dagan studio ${packageJson.version}`);
+export function metadataFor(
+  model: LoadedModel,
+  { pasteBack, innerMouth }: Pick<Settings, 'pasteBack' | 'innerMouth'>,
+  { hasPictures }: Pick<Driver, 'hasPictures'>,
+): MediaMetadata {
+  const isComposite = pasteBack || (hasPictures && innerMouth === 'driver' && model.hasInnerMouth);
+  return syntheticMetadata(model.weights, isComposite ? 'composite' : 'trained', `dagan studio ${packageJson.version}`);
+}
 
 /**
  * Animates a portrait.
@@ -56,7 +62,7 @@ export async function makeAnimation(order: AnimationOrder): Promise<SavedVideo> 
     height,
     frameRate: facts.frameRate,
     format,
-    metadata: metadataFor(model, { pasteBack: pasteBack || settings.sideBySide }),
+    metadata: metadataFor(model, { ...settings, pasteBack: pasteBack || settings.sideBySide }, driver),
     sound: settings.sound ? facts.sound : undefined,
   });
   const stop = (): void => recording.cancel();
@@ -65,7 +71,7 @@ export async function makeAnimation(order: AnimationOrder): Promise<SavedVideo> 
   // A single picture shows no change that could be taken over, but a pose.
   if (facts.isStill) warnings.push('one picture shows no motion, so its pose is taken over as it is');
   try {
-    const { motion, adaptScale, controls, smoothing } = settings;
+    const { motion, adaptScale, controls, innerMouth, smoothing } = settings;
     let done = 0;
     let before: { made: Promise<GeneratedFrame>; seen: DriverFrame } | undefined;
     const deliver = async ({ made, seen }: NonNullable<typeof before>, until?: number): Promise<void> => {
@@ -87,7 +93,7 @@ export async function makeAnimation(order: AnimationOrder): Promise<SavedVideo> 
           ...seen.order,
           insight: order.insight(),
           motion: facts.isStill ? 'absolute' : motion,
-          ...{ adaptScale, controls, smoothing, timestamp, pasteBack },
+          ...{ adaptScale, controls, innerMouth, smoothing, timestamp, pasteBack },
         },
         { signal },
       );
@@ -128,7 +134,7 @@ export type Preview = {
 /** Makes a few frames only. @throws as `makeAnimation` */
 export async function makePreview(order: PreviewOrder): Promise<Preview> {
   const { engine, driver, settings, signal } = order;
-  const { motion, adaptScale, controls } = settings;
+  const { motion, adaptScale, controls, innerMouth } = settings;
   const portrait = await prepare(order);
   const { frameCount, isStill } = await driver.facts();
   const every = Math.max(1, Math.floor((frameCount ?? 1) / PREVIEW.frames));
@@ -137,7 +143,7 @@ export async function makePreview(order: PreviewOrder): Promise<Preview> {
   for await (const seen of driver.frames(every)) {
     order.onStep(`Preview: frame ${pictures.length} of ${Math.min(PREVIEW.frames, frameCount ?? PREVIEW.frames)}`);
     const made = await engine.animate(
-      { ...seen.order, ...{ motion: isStill ? 'absolute' : motion, adaptScale, controls } },
+      { ...seen.order, ...{ motion: isStill ? 'absolute' : motion, adaptScale, controls, innerMouth } },
       { signal },
     );
     worked += made.times.total / 1000;

@@ -125,11 +125,16 @@ export class CameraWork {
     const { current, model, prepared, actions, settings } = this.#desk;
     const { messages } = actions;
     messages.clear();
-    const { format, pasteBack } = settings();
+    const { format, pasteBack, innerMouth } = settings();
     if (!format) messages.tellProblem(new Error(NO_ENCODER));
     if (!format || !prepared.seen || !model) return;
     const { width, height } = pasteBack ? prepared.seen.whole : prepared.seen.picture;
-    const order = { width, height, format, metadata: metadataFor(model, { pasteBack }) };
+    const order = {
+      width,
+      height,
+      format,
+      metadata: metadataFor(model, { pasteBack, innerMouth }, { hasPictures: true }),
+    };
     const recording = new LiveRecording(order, (error) => {
       if (current.activity.kind !== 'recording' || current.activity.recording !== recording) return;
       recording.cancel();

@@ -121,13 +121,13 @@ export class Live {
   }
 
   async #animate(settings: Settings, timestamp: number): Promise<GeneratedFrame> {
-    const { motion, adaptScale, controls, smoothing, pasteBack, mirror } = settings;
+    const { motion, adaptScale, controls, innerMouth, smoothing, pasteBack, mirror } = settings;
     return this.#order.engine.animate({
       frame: await this.#camera.picture(mirror),
       square: this.#square,
       watch: true,
       insight: this.#order.insight(),
-      ...{ motion, adaptScale, controls, smoothing, timestamp, pasteBack },
+      ...{ motion, adaptScale, controls, innerMouth, smoothing, timestamp, pasteBack },
     });
   }
 

@@ -1,5 +1,5 @@
 // How the portrait is to move and what is to be saved, as chosen by the user, and what the browser keeps.
-import type { MotionControls } from 'dagan/animation';
+import type { InnerMouthSource, MotionControls } from 'dagan/animation';
 import { choices, element, labelled } from './dom.js';
 import type { KeptModels } from './kept-models.js';
 import type { CameraName } from './media/camera.js';
@@ -17,6 +17,8 @@ export type Settings = {
   reference: 'auto' | 'first';
   /** Strength of the smoothing, 0 to 1; null for none. */
   smoothing: number | null;
+  /** Where the inside of a mouth comes from that the portrait does not show. */
+  innerMouth: InnerMouthSource;
   /** The whole portrait with the animated square in it. */
   pasteBack: boolean;
   /** Portrait, driving frame and result in one picture, of clips and templates; goes before `pasteBack`. */
@@ -46,6 +48,7 @@ export class SettingsPanel {
     motion: choices({ relative: 'its change (relative)', absolute: 'as it is (absolute)' }, 'relative'),
     reference: choices({ auto: 'the most alike frame', first: 'the first frame' }, 'auto'),
     smoothing: choices({ off: 'off', '0.25': 'a little', '0.5': 'medium', '0.75': 'a lot' }, 'off'),
+    innerMouth: choices({ driver: 'the driver', painted: 'the networks’ guess' }, 'driver'),
     format: choices<string>({ '': 'not known yet' }, ''),
     camera: choices<string>({ '': 'the usual one' }, ''),
     mostFrames: choices({ 5: '5', 10: '10', 15: '15', 20: '20', 24: '24', 30: '30', any: 'no limit' }, 'any'),
@@ -68,7 +71,7 @@ export class SettingsPanel {
   constructor(models: KeptModels, onChange: (option: keyof Settings) => void) {
     const { motion, reference, smoothing, format, camera, adaptScale, pasteBack, sideBySide, sound, mirror } =
       this.#controls;
-    const { mostFrames, background } = this.#controls;
+    const { mostFrames, background, innerMouth } = this.#controls;
     this.element = element(
       'details',
       { class: 'settings' },
@@ -80,6 +83,7 @@ export class SettingsPanel {
         labelled('Take over motion', motion),
         labelled('Measured from', reference),
         labelled('Smoothing', smoothing),
+        labelled('Inside of mouths', innerMouth, 'where the portrait’s own is shut'),
         labelled('File', format),
         labelled('Camera', camera),
         labelled('Camera’s frames a second', mostFrames, 'at most: fewer leave the computer room for others'),
@@ -111,13 +115,14 @@ export class SettingsPanel {
   get value(): Omit<Settings, 'controls'> {
     const { model, motion, reference, smoothing, format, camera, adaptScale, pasteBack, sideBySide, sound, mirror } =
       this.#controls;
-    const { mostFrames, background } = this.#controls;
+    const { mostFrames, background, innerMouth } = this.#controls;
     const strength = smoothing.choice();
     return {
       model: model.choice(),
       motion: motion.choice(),
       reference: reference.choice(),
       smoothing: strength === 'off' ? null : Number(strength),
+      innerMouth: innerMouth.choice(),
       adaptScale: adaptScale.checked,
       pasteBack: pasteBack.checked,
       sideBySide: sideBySide.checked,

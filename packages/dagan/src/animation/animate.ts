@@ -6,6 +6,7 @@ import type { KeypointSet } from '../tensors/keypoint-set.js';
 import type { Analysis, Engine } from './engine.js';
 import type { FaceWatch } from './face-watch.js';
 import type { HeadAngles } from './free-view.js';
+import { InnerMouth, type InnerMouthSource } from './inner-mouth.js';
 import { type MotionOptions, MotionTransfer } from './motion.js';
 
 export type DrivingOptions = {
@@ -15,7 +16,13 @@ export type DrivingOptions = {
   watch?: Pick<FaceWatch, 'see' | 'face'>;
 };
 
-export type AnimateOptions = MotionOptions & DrivingOptions;
+/** How the portrait is moved, and what its mouth shows. */
+export type MovingOptions = MotionOptions & {
+  /** Where the inside of a mouth comes from that the portrait does not show. Default: the driver, where it is a picture. */
+  innerMouth?: InnerMouthSource;
+};
+
+export type AnimateOptions = MovingOptions & DrivingOptions;
 
 /** What is known of a driving frame beside what it shows. */
 export type DrivingFrame = {
@@ -38,6 +45,8 @@ export type DrivenFrame<Input> = {
   driving: Analysis;
   /** Whether it shows the face that drives. */
   hasFace: boolean;
+  /** The picture in which it was found; templates have none. */
+  picture?: Picture;
   /** Where nothing drives but the head's angles: these. */
   angles?: HeadAngles;
 };
@@ -86,7 +95,12 @@ export async function* drivenBy<Input extends DrivingPicture>(
       { withDisparity, faces },
     );
     const [analyses, seen] = await Promise.all([driving, faces]);
-    yield inputs.map((input, i) => ({ input, driving: analyses[i]!, hasFace: !seen || seen[i] !== undefined }));
+    yield inputs.map((input, i) => ({
+      input,
+      driving: analyses[i]!,
+      hasFace: !seen || seen[i] !== undefined,
+      picture: input.picture,
+    }));
   }
 }
 
@@ -112,13 +126,14 @@ export async function* animateBy<Input extends DrivingFrame>(
   engine: Engine,
   source: Analysis,
   driven: AsyncIterable<readonly DrivenFrame<Input>[]>,
-  options: MotionOptions = {},
+  { innerMouth = 'driver', ...options }: MovingOptions = {},
 ): AsyncGenerator<AnimatedFrame<Input>> {
   const motion = new MotionTransfer(source.keypoints, {
     names: engine.keypointNames,
     space: engine.motion,
     ...options,
   });
+  const mouth = innerMouth === 'driver' ? InnerMouth.of(engine.keypointNames ?? {}) : undefined;
   let shown: Picture | undefined;
   for await (const batch of driven) {
     const { portrait, portraitFace: face } = batch[0]?.input ?? {};
@@ -128,8 +143,11 @@ export async function* animateBy<Input extends DrivingFrame>(
       angles ? motion.turned(angles) : motion.next(driving.keypoints, input.timestamp, hasFace),
     );
     const pictures = await engine.generate(keypoints);
-    for (const [i, { input, driving }] of batch.entries()) {
-      yield { input, driving, keypoints: keypoints[i]!, picture: pictures[i]! };
+    for (const [i, { input, driving, hasFace, picture: seen }] of batch.entries()) {
+      const painted = { picture: pictures[i]!, keypoints: keypoints[i]! };
+      const driver = seen && hasFace ? { picture: seen, keypoints: driving.keypoints } : undefined;
+      const picture = mouth?.in(painted, motion.portrait, driver) ?? painted.picture;
+      yield { input, driving, keypoints: painted.keypoints, picture };
     }
   }
 }

@@ -13,6 +13,7 @@ export * from './face-track.js';
 export * from './face-watch.js';
 export { growth } from './head-size.js';
 export * from './in-step.js';
+export * from './inner-mouth.js';
 export * from './mesh-keypoints.js';
 export * from './motion.js';
 export * from './motion-template.js';

@@ -102,6 +102,10 @@ export class MotionTransfer {
       : keypoints;
   }
 
+  get portrait(): KeypointSet {
+    return this.#portrait;
+  }
+
   /** Keypoints that count as the portrait's own pose; undefined until the first frame with a face. */
   get reference(): KeypointSet | undefined {
     return this.#reference;

@@ -27,6 +27,7 @@ import {
   faceNumbers,
   faceSelection,
   frameRate,
+  innerMouthOption,
   keypointsOption,
   motionParts,
   referenceFrame,
@@ -47,6 +48,7 @@ type AnimateOptions = CommonOptions &
     | 'keypoints'
     | 'portraits'
     | 'background'
+    | 'innerMouth'
     | 'referenceFrame'
     | 'pasteBack'
     | 'start'
@@ -154,6 +156,7 @@ export function animateCommand(): Command {
     .option('--brows <n>', 'raise the brows (1) or lower them (-1)', amount(-1, 1))
     .option('--smile <n>', 'draw the corners of the mouth out and up (1) or in and down (-1)', amount(-1, 1))
     .addOption(keypointsOption())
+    .addOption(innerMouthOption())
     .option(
       '--smooth <strength>',
       'take trembling out of the motion, from 0, hardly, to 1, a lot, at the price of some lag (0.5 is a good start; default: off)',
@@ -288,6 +291,7 @@ function settingsOf(options: AnimateOptions, hasDriver: boolean): ClipSettings &
     ...{ checkpoint, depthEncoder, depthDecoder, engine, precision, device, threads },
     ...{ adaptScale, referenceFrame, pasteBack, start, end, size, sideBySide, sound, provenance },
     ...{ keypoints, direction, speed, loops, portraits: options.portraits, background: options.background },
+    innerMouth: options.innerMouth,
     ...(hasDriver ? {} : { turn: turnAlone(options) }),
     controls: {
       ...{ strength, parts, retarget: { mouth, lids, brows, smile } },

@@ -13,6 +13,7 @@ import {
   cropChoice,
   type EngineOptions,
   frameRate,
+  innerMouthOption,
   keypointsOption,
   motionParts,
   wholeNumber,
@@ -22,7 +23,10 @@ import { Reporter } from './report.js';
 
 type LiveOptions = CommonOptions &
   EngineOptions &
-  Pick<AnimateLiveOptions, 'camera' | 'to' | 'adaptScale' | 'keypoints' | 'pasteBack' | 'size' | 'provenance'> & {
+  Pick<
+    AnimateLiveOptions,
+    'camera' | 'to' | 'adaptScale' | 'keypoints' | 'innerMouth' | 'pasteBack' | 'size' | 'provenance'
+  > & {
     absolute?: boolean;
     mirror?: boolean;
     fps?: number;
@@ -72,14 +76,26 @@ export function liveCommand(): Command {
       wholeNumber(16, 4096),
     )
     .option('--no-provenance', 'leave out of a clip that is written that it is synthetic')
-    .addOption(keypointsOption());
+    .addOption(keypointsOption())
+    .addOption(innerMouthOption());
   addEngineOption(addModelOptions(command, ['int8']));
   return addCommonOptions(command).addHelpText('after', EXAMPLES).action(runLive);
 }
 
 async function runLive(portrait: string, options: LiveOptions): Promise<void> {
   const { checkpoint, depthEncoder, depthDecoder, engine, precision, device, threads } = options;
-  const { camera, to, adaptScale, keypoints, pasteBack, size, provenance, strength, motion: parts } = options;
+  const {
+    camera,
+    to,
+    adaptScale,
+    keypoints,
+    innerMouth,
+    pasteBack,
+    size,
+    provenance,
+    strength,
+    motion: parts,
+  } = options;
   checkFiles([portrait, checkpoint, depthEncoder, depthDecoder]);
   const reporter = new Reporter(options);
   const remote = new LiveRemote(options);
@@ -87,7 +103,7 @@ async function runLive(portrait: string, options: LiveOptions): Promise<void> {
   try {
     const result = await animateLive({
       ...{ checkpoint, depthEncoder, depthDecoder, engine, precision, device, threads },
-      ...{ portrait, camera, to, adaptScale, keypoints, pasteBack, size, provenance, remote },
+      ...{ portrait, camera, to, adaptScale, keypoints, innerMouth, pasteBack, size, provenance, remote },
       controls: { strength, parts },
       crop: withFace(options.crop ?? { kind: 'auto' }, options.face),
       motion: options.absolute ? 'absolute' : 'relative',

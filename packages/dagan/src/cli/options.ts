@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { MotionControls } from '../animation/controls.js';
 import { MOTION_PARTS } from '../animation/face-parts.js';
+import { INNER_MOUTHS } from '../animation/inner-mouth.js';
 import type { EngineChoice } from '../pipelines/choose-engine.js';
 import type { KeypointSource } from '../pipelines/choose-keypoints.js';
 import type { ModelChoice, ModelFileChoice } from '../pipelines/choose-model.js';
@@ -121,6 +122,14 @@ export const keypointsOption = (): Option =>
   )
     .choices(['auto', 'mesh', 'network'])
     .default('auto');
+
+export const innerMouthOption = (): Option =>
+  new Option(
+    '--inner-mouth <source>',
+    "what a mouth shows that the portrait has shut: driver, the inside of the driver's own; painted, what the networks make of it",
+  )
+    .choices(INNER_MOUTHS)
+    .default('driver');
 
 /** Which part of the inputs is shown, and how large. */
 export type SquareCommandOptions = {

@@ -3,6 +3,7 @@
 
 import { animateBy } from '../animation/animate.js';
 import type { Analysis, Engine } from '../animation/engine.js';
+import { InnerMouth, type InnerMouthSource } from '../animation/inner-mouth.js';
 import type { Playback } from '../animation/motion-template.js';
 import type { TransferOptions } from '../animation/transfer.js';
 import type { Square } from '../faces/framing.js';
@@ -49,6 +50,11 @@ export type ClipSettings = Partial<TransferOptions> &
      * that have such keypoints.
      */
     keypoints?: KeypointSource;
+    /**
+     * Where the inside of a mouth comes from that the portrait does not show. Default: the driver, for models with keypoints around the
+     * lips and drivers that are pictures.
+     */
+    innerMouth?: InnerMouthSource;
     /** Strength of the smoothing, from 0 to 1; none if left out. */
     smoothing?: number;
     /** First frame, and the frame before which to stop. */
@@ -174,7 +180,7 @@ export class ClipAnimator implements AsyncDisposable {
     const framing = { crop, whole: pasteBack, most: settings.size, withLook: driver.searches, engine: loaded };
     const looking = parts.begin((until) => face.ready(this.#faces, { ...framing, signal: until }));
     parts.begin((until) => driver.search(until));
-    const { engine, metadata, signer, model } = await opening;
+    const { engine, metadataOf, signer, model } = await opening;
     signal?.throwIfAborted();
     const ready = await looking;
     const { square: source, canvas, face: mesh } = ready.first;
@@ -190,6 +196,7 @@ export class ClipAnimator implements AsyncDisposable {
     });
     const behind = parts.open(() => Background.open(settings.background ?? { kind: 'moving' }));
     const { frameRate } = driver;
+    const metadata = metadataOf(this.#isComposite || takesMouths(engine, [driver], settings));
     const writing = parts.open(async () => {
       const { width, height } = (await staging).compose;
       return createOutput(output, {
@@ -208,13 +215,13 @@ export class ClipAnimator implements AsyncDisposable {
     const started = performance.now();
     const progress = this.#tell.progress(label, expected(driver, face, frameRate));
     try {
-      const { adaptScale, controls, smoothing } = settings;
+      const { adaptScale, controls, smoothing, innerMouth } = settings;
       const driven = driver.frames(timed, { withDisparity: sideBySide });
       const both = ready.frames
         ? beside(driven, ready.frames(frameRate!), { frameRate: frameRate!, isStill: driver.isStill })
         : driven;
       const frames = animateBy<SeenFrame>(timed, analysis, both, {
-        ...{ motion: driver.motion, adaptScale, controls, reference: anchor },
+        ...{ motion: driver.motion, adaptScale, controls, reference: anchor, innerMouth },
         smoothing: smoothing !== undefined && { strength: smoothing },
       });
       for await (const { input, driving: seen, picture } of frames) {
@@ -257,10 +264,8 @@ export class ClipAnimator implements AsyncDisposable {
   }
 
   async #openEngine(): Promise<Setup> {
-    const { sideBySide, pasteBack, background, portraits } = this.#settings;
-    const composite = Boolean(sideBySide || pasteBack || (background && background.kind !== 'moving'));
-    const parts = { faces: this.#faces, tell: this.#tell, composite };
-    const setup = await openSetup(this.#choice, this.#settings, parts);
+    const { portraits } = this.#settings;
+    const setup = await openSetup(this.#choice, this.#settings, { faces: this.#faces, tell: this.#tell });
     try {
       if (portraits) requireMerging(setup.engine);
       for (const event of this.#early ?? []) this.#hear(event);
@@ -270,6 +275,12 @@ export class ClipAnimator implements AsyncDisposable {
       setup.engine.dispose();
       throw error;
     }
+  }
+
+  /** Whether outputs show more than the square that was painted. */
+  get #isComposite(): boolean {
+    const { sideBySide, pasteBack, background } = this.#settings;
+    return Boolean(sideBySide || pasteBack || (background && background.kind !== 'moving'));
   }
 
   #tellOfFaces(event: PipelineEvent): void {
@@ -315,6 +326,16 @@ type Staged = { analysis: Analysis; compose: Composer };
 
 /** The same: whole, its square in it, that square at the networks' size, and what was found in it. */
 type Composed = { canvas: Picture; square: Square; source: Picture; analysis: Analysis; isVideo: boolean };
+
+/** Whether frames show pixels of the driver's mouth. */
+export function takesMouths(
+  { keypointNames = {} }: Engine,
+  drivers: readonly Pick<Driver, 'hasPictures'>[],
+  { innerMouth = 'driver' }: Pick<ClipSettings, 'innerMouth'>,
+): boolean {
+  const isTaken = innerMouth === 'driver' && drivers.some(({ hasPictures }) => hasPictures);
+  return isTaken && InnerMouth.of(keypointNames) !== undefined;
+}
 
 /** How many frames come out, as far as known. */
 function expected(driver: Driver, { clip }: Portrait, frameRate: number | undefined): number | undefined {

@@ -77,7 +77,7 @@ export async function animateFaces(options: AnimateFacesOptions): Promise<FacesR
   const isStill = drivers.every((driver) => driver.isStill);
   const transparent = settings.background?.kind === 'transparent';
   checkOutput(output, { isOne: isStill, transparent });
-  const setup = await openSetup(settings, settings, { faces, tell, composite: true });
+  const setup = await openSetup(settings, settings, { faces, tell });
   opened.defer(() => setup.engine.dispose());
   signal?.throwIfAborted();
 
@@ -97,7 +97,7 @@ export async function animateFaces(options: AnimateFacesOptions): Promise<FacesR
   const frameRate = drivers.length > 1 ? rateOf(drivers) : drivers[0]!.frameRate;
   await using writer = await createOutput(output, {
     ...{ width, height, frameRate, alpha: transparent, onWarning },
-    ...{ metadata: setup.metadata, signer: setup.signer },
+    ...{ metadata: setup.metadataOf(true), signer: setup.signer },
     sound: (settings.sound ?? true) && isVideo ? drivers.find(({ sound }) => sound)?.sound : undefined,
   });
 
@@ -233,18 +233,18 @@ type ActFrame = AnimatedFrame<DriverFrame>;
 function streamsOf(
   acts: readonly Act[],
   drivers: readonly Driver[],
-  settings: Pick<ClipSettings, 'adaptScale' | 'controls' | 'smoothing'>,
+  settings: Pick<ClipSettings, 'adaptScale' | 'controls' | 'smoothing' | 'innerMouth'>,
 ): AsyncGenerator<ActFrame>[] {
   const isShared = drivers.length === 1;
   const driven = isShared
     ? forReaders(drivers[0]!.frames(acts[0]!.engine, {}), acts.length)
     : acts.map(({ driver, engine }) => driver.frames(engine, {}));
-  const { adaptScale, controls, smoothing } = settings;
+  const { adaptScale, controls, smoothing, innerMouth } = settings;
   const lasts = drivers.some((driver) => !driver.isStill);
   return acts.map(({ engine, driver, analysis, anchor: reference }, i) => {
     const seen = isShared && i > 0 ? seenBy(engine, driven[i]!) : driven[i]!;
     const frames = animateBy(engine, analysis, seen, {
-      ...{ motion: driver.motion, adaptScale, controls, reference },
+      ...{ motion: driver.motion, adaptScale, controls, reference, innerMouth },
       smoothing: smoothing !== undefined && { strength: smoothing },
     });
     return inTime(frames, driver.isStill && lasts);

@@ -4,6 +4,7 @@ import { cutSquare, frameFace } from '../animation/crop.js';
 import type { Engine } from '../animation/engine.js';
 import { chooseFace, facesFromLeft } from '../animation/face-track.js';
 import { FaceWatch } from '../animation/face-watch.js';
+import { InnerMouth, type InnerMouthSource } from '../animation/inner-mouth.js';
 import { type MotionSettings, MotionTransfer } from '../animation/motion.js';
 import type { FaceAnalyzer } from '../faces/analyzer.js';
 import type { Square } from '../faces/framing.js';
@@ -38,6 +39,8 @@ export type AnimateLiveOptions = EngineChoice &
     crop?: CropChoice;
     /** Strength of the smoothing, from 0 to 1; none if left out. */
     smoothing?: number;
+    /** Where the inside of a mouth comes from that the portrait does not show. Default: the camera, for models with keypoints around the lips. */
+    innerMouth?: InnerMouthSource;
     /** Puts the animated square back into the whole portrait. */
     pasteBack?: boolean;
     /** Side of the output in pixels, default 256; with `pasteBack` the most that its longer side may have. */
@@ -114,8 +117,10 @@ export async function animateLive(options: AnimateLiveOptions): Promise<LiveResu
   await using face = await Portrait.open(portrait, onWarning);
   const framing = { crop, whole: pasteBack, most: settings.size, withLook: false, signal };
   const { first, place } = await face.ready(faces, framing);
-  const setup = await openSetup(settings, settings, { faces, tell, composite: pasteBack, use: 'live' });
-  const { engine, metadata } = setup;
+  const setup = await openSetup(settings, settings, { faces, tell, use: 'live' });
+  const { engine } = setup;
+  const mouth = settings.innerMouth === 'painted' ? undefined : InnerMouth.of(engine.keypointNames ?? {});
+  const metadata = setup.metadataOf(pasteBack || mouth !== undefined);
   try {
     const analysis = await namingPortraits([portrait], engine.setSource(first.square, { face: first.face }));
     const [still] = await engine.generate([analysis.keypoints]);
@@ -130,7 +135,7 @@ export async function animateLive(options: AnimateLiveOptions): Promise<LiveResu
       smoothing: smoothing !== undefined && { strength: smoothing },
     });
     const analyzer = await faces.analyzer();
-    const loop = new LiveLoop({ engine, motion, compose, camera, output, analyzer, remote, options });
+    const loop = new LiveLoop({ engine, motion, mouth, compose, camera, output, analyzer, remote, options });
     const result = await loop.run();
     await output.finish();
     return { ...result, width, height };
@@ -142,6 +147,7 @@ export async function animateLive(options: AnimateLiveOptions): Promise<LiveResu
 type LoopParts = {
   engine: Engine;
   motion: MotionTransfer;
+  mouth: InnerMouth | undefined;
   compose: Composer;
   camera: Camera;
   output: LiveOutput;
@@ -219,13 +225,16 @@ class LiveLoop {
   }
 
   async #animate(picture: Picture, taken: number): Promise<void> {
-    const { engine, motion, options } = this.#parts;
+    const { engine, motion, mouth, options } = this.#parts;
     const { square, watch } = this.#place!;
     const seen = cutSquare(picture, square, engine.size);
     const hasFace = (await watch.see(seen)) === 'face';
     const [driving] = await engine.drive([seen], { faces: Promise.resolve([watch.face]) });
     const time = (taken - this.#started) / 1000;
-    await this.#show(await this.#generated(motion.next(driving!.keypoints, time, hasFace)));
+    const keypoints = motion.next(driving!.keypoints, time, hasFace);
+    const painted = { picture: await this.#generated(keypoints), keypoints };
+    const driver = hasFace ? { picture: seen, keypoints: driving!.keypoints } : undefined;
+    await this.#show(mouth?.in(painted, motion.portrait, driver) ?? painted.picture);
     const now = performance.now();
     const [interval, latency] = [now - this.#shown, now - taken];
     const mixed = (mean: number | undefined, value: number): number =>

@@ -22,7 +22,8 @@ export type SetupOptions = {
 /** An engine, and what its outputs say of their origin. */
 export type Setup = {
   engine: Engine;
-  metadata?: MediaMetadata;
+  /** @param isComposite whether an output shows more than what the networks paint */
+  metadataOf(isComposite: boolean): MediaMetadata | undefined;
   signer?: ContentSigner;
   /** Hash of the model's weights, where it is known. */
   model?: string;
@@ -31,23 +32,23 @@ export type Setup = {
 /**
  * Opens the engine.
  *
- * @param composite whether outputs show more than what the networks paint
  * @param use what the engine is for
  * @throws DaganError, CheckpointError or ExportedModelError if there is none, or it cannot do what is asked for
  */
 export async function openSetup(
   choice: EngineChoice,
   { keypoints, controls = {}, turn, provenance: says = true, signing }: SetupOptions,
-  { faces, tell, composite, use }: { faces: FaceFinder; tell: Teller; composite: boolean } & EngineUse,
+  { faces, tell, use }: { faces: FaceFinder; tell: Teller } & EngineUse,
 ): Promise<Setup> {
   const { engine: chosen, metadata: model } = await chooseEngine(choice, tell, { use });
   try {
     requireControls(turn ? { ...controls, angles: anglesAt(turn, 0) } : controls, chosen);
     const engine = await withKeypointsOf(keypoints, chosen, () => faces.analyzer());
     tell.notice('engine', engine.description, { description: engine.description });
-    const metadata = says ? provenance(model, composite ? 'composite' : 'trained') : undefined;
     const signer = signing && (await openContentSigner(signing));
-    return { engine, metadata, signer, model: model.sha256 };
+    const metadataOf = (isComposite: boolean): MediaMetadata | undefined =>
+      says ? provenance(model, isComposite ? 'composite' : 'trained') : undefined;
+    return { engine, metadataOf, signer, model: model.sha256 };
   } catch (error) {
     chosen.dispose();
     throw error;

@@ -69,6 +69,8 @@ export type LoadedModel = {
   hasOcclusion: boolean;
   /** Whether its keypoints have names, so that parts of the face can be moved alone. */
   hasNames: boolean;
+  /** Whether it has keypoints around the mouth's opening, so that the driver's inside can be shown there. */
+  hasInnerMouth: boolean;
   /** Whose keypoints motion templates are to move (`templateFor`); null where it is not keypoints in the plane that move. */
   templates: TemplateUser | null;
   /** Name, licence and origin of the weights, as their file tells. */
@@ -101,7 +103,7 @@ export type Portrait = {
 };
 
 /** How motion is taken over. */
-type Transfer = Pick<AnimateOptions, 'motion' | 'adaptScale' | 'controls'> & {
+type Transfer = Pick<AnimateOptions, 'motion' | 'adaptScale' | 'controls' | 'innerMouth'> & {
   /** Strength of the smoothing of keypoints over time, 0 to 1; null, the default, is none. */
   smoothing?: number | null;
   /** When the frame is shown, in seconds, for the smoothing. By default frames are 1/25 s apart. */

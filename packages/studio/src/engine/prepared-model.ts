@@ -1,5 +1,5 @@
 // A fetched model made ready: its networks on WebGPU where that works, else on wasm, and what they can do.
-import { PLANE } from 'dagan/animation';
+import { InnerMouth, PLANE } from 'dagan/animation';
 import { daganConfig, type Manifest, OnnxEngine } from 'dagan/onnx';
 import { type LoadedModel, type Provider, StudioEngineError } from './api.js';
 import type { FetchedModel } from './model-files.js';
@@ -72,7 +72,10 @@ async function start(
   return { engine, facts, seesDriversAlone: (manifest.graphs.drive?.inputs.length ?? 1) === 1 };
 }
 
-type Abilities = Pick<LoadedModel, 'hasDepth' | 'hasAttention' | 'hasOcclusion' | 'hasNames' | 'templates'>;
+type Abilities = Pick<
+  LoadedModel,
+  'hasDepth' | 'hasAttention' | 'hasOcclusion' | 'hasNames' | 'hasInnerMouth' | 'templates'
+>;
 
 /** What of a model can be shown, by what its graphs give. */
 function abilities(manifest: Manifest): Abilities {
@@ -85,6 +88,7 @@ function abilities(manifest: Manifest): Abilities {
     hasAttention: gives('generate', 'attention_key'),
     hasOcclusion: gives('generate', 'occlusion_map'),
     hasNames: Object.keys(names).length > 0,
+    hasInnerMouth: InnerMouth.of(names) !== undefined,
     templates:
       motion.dimensions === 2
         ? { count, hasJacobians: gives('drive', 'jacobians'), names, model: metadata.sha256 }

@@ -4,6 +4,7 @@ import {
   attentionRow,
   type Engine,
   type FaceWatch,
+  InnerMouth,
   type Inspection,
   type KeypointSet,
   MeshGuidedEngine,
@@ -159,6 +160,7 @@ export class Studio {
       engine: driven,
       analysis,
       motion: new MotionTransfer(analysis.keypoints, { names: driven.keypointNames, space: driven.motion }),
+      mouth: InnerMouth.of(driven.keypointNames ?? {}),
       whole,
       square: {
         left: Math.round(square.left * scale),
@@ -219,7 +221,7 @@ export class Studio {
     const begin = performance.now();
     const { engine } = this.#currentModel();
     const portrait = this.#currentPortrait();
-    const { motion, adaptScale, controls, smoothing = null, timestamp, insight = false } = order;
+    const { motion, adaptScale, controls, innerMouth = 'driver', smoothing = null, timestamp, insight = false } = order;
     const driven = 'keypoints' in order ? given(order, engine.size) : await this.#look(order, portrait, engine);
     const { square, disparity, keypoints: driving, sight } = driven;
 
@@ -235,8 +237,11 @@ export class Studio {
 
     const beforeGenerate = performance.now();
     const seen = insight ? await portrait.engine.inspect(keypoints) : undefined;
-    const animated = seen?.picture ?? (await portrait.engine.generate([keypoints]))[0]!;
+    const painted = seen?.picture ?? (await portrait.engine.generate([keypoints]))[0]!;
     const generate = performance.now() - beforeGenerate;
+    const driver = 'keypoints' in order || sight !== 'face' ? undefined : { picture: square, keypoints: driving };
+    const mouth = innerMouth === 'driver' ? portrait.mouth : undefined;
+    const animated = mouth?.in({ picture: painted, keypoints }, portrait.motion.portrait, driver) ?? painted;
     this.#last = { keypoints, seen };
 
     const picture = order.pasteBack ? (await this.#pasteBack(portrait)).paste(animated) : animated;

@@ -2,6 +2,7 @@
 // in it names a file of the server.
 import { z } from 'zod';
 import { MOTION_PARTS } from '../../animation/face-parts.js';
+import { INNER_MOUTHS } from '../../animation/inner-mouth.js';
 import { DIRECTIONS } from '../../animation/motion-template.js';
 import type { ClipSettings } from '../../pipelines/animate-clip.js';
 import { backgroundOf } from '../../pipelines/background.js';
@@ -38,6 +39,7 @@ const fields = z.strictObject({
   pitch: amount(-90, 90).describe('likewise'),
   roll: amount(-90, 90).describe('likewise'),
   keypoints: z.enum(['auto', 'mesh', 'network']).optional().describe('what finds named keypoints'),
+  innerMouth: z.enum(INNER_MOUTHS).optional().describe('what a mouth shows that the portrait has shut; default driver'),
   smoothing: amount(0, 1).describe('take trembling out of the motion; default: none'),
   crop: crop.describe("the portrait's square: auto finds the face, none takes the centre, or one in pixels"),
   face: faceNumber.describe('which face of the portrait, counted from the left; default: the largest'),
