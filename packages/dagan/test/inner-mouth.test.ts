@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { animateBy, type Engine, InnerMouth, type Seen } from '../src/animation/index.js';
+import { modelContestant } from '../src/evaluation/index.js';
 import { FACE_LANDMARK_NAMES, LIP_RIM } from '../src/faces/landmarks.js';
 import { betweenPolygons, depthWithin, type PlanePoint } from '../src/geometry/mean-value.js';
 import { openClip, type Picture, readMetadata } from '../src/media/index.js';
@@ -165,6 +166,23 @@ test('animateBy takes the inside from what drives where it has a picture, unless
   assert.notDeepEqual((await shown(drivers.picture)).data, frame.picture.data);
   assert.equal(await shown(undefined), frame.picture);
   assert.equal(await shown(drivers.picture, 'painted'), frame.picture);
+});
+
+test('what is measured are the networks’ own frames, unless those with the driver’s mouth are asked for', async () => {
+  const [frame, drivers] = [painted(), seen(SKIN, teeth, OPENED)];
+  const engine = {
+    ...{ keypointNames: NAMES, description: 'a test', batchSize: 1 },
+    setSource: async () => ({ keypoints: SHUT, disparity: null }),
+    drive: async () => [{ keypoints: keypointsOf(OPENED), disparity: null }],
+    generate: async () => [frame.picture],
+  } as unknown as Engine;
+  const measured = async (innerMouth?: 'driver'): Promise<Picture> => {
+    const contestant = modelContestant(engine, { name: 'a', identity: 'b', innerMouth });
+    await contestant.begin(frame.picture, { motion: 'absolute', adaptScale: false }, null);
+    return (await contestant.render([drivers.picture]))[0]!;
+  };
+  assert.equal(await measured(), frame.picture);
+  near(at(await measured('driver'), 32, 28), teeth(-1), 6);
 });
 
 test('an animation by a clip shows its mouth and says that it is synthetic in part; painted, or by a template, in whole', async () => {

@@ -4,6 +4,7 @@ import { basename, dirname, extname, join, resolve } from 'node:path';
 import { distributed } from '@dagan/libtorch';
 import { Command, Option } from 'commander';
 import { LibtorchEngine } from '../animation/engines/libtorch.js';
+import { INNER_MOUTHS, type InnerMouthSource } from '../animation/inner-mouth.js';
 import { type Contestant, modelContestant } from '../evaluation/contestants.js';
 import { evaluate } from '../evaluation/evaluate.js';
 import { Instruments } from '../evaluation/instruments.js';
@@ -45,6 +46,7 @@ type EvaluateCommandOptions = CommonOptions &
     motion?: 'absolute' | 'relative';
     adaptScale?: boolean;
     keypoints: KeypointSource;
+    innerMouth: InnerMouthSource;
     output: string;
     paperCompatible?: boolean;
     identityNetwork?: string;
@@ -96,6 +98,14 @@ export function evaluateCommand(): Command {
     )
     .option('--adapt-scale', 'scale relative movement by the sizes of the two faces')
     .addOption(keypointsOption())
+    .addOption(
+      new Option(
+        '--inner-mouth <source>',
+        "cross: measure frames as the networks paint them, or with the inside of the driver's mouth as animate makes them",
+      )
+        .choices(INNER_MOUTHS)
+        .default('painted'),
+    )
     .option('-o, --output <folder>', 'folder for the results', 'evaluation')
     .option('--paper-compatible', "measure with the published scripts' quirks too")
     .option('--identity-network <file>', 'ArcFace network (ONNX) for CSIM and AED (default: faceres)')
@@ -152,6 +162,11 @@ function check(options: EvaluateCommandOptions): void {
   if (protocol === 'self' && (portraits !== undefined || sources !== undefined)) {
     throw new UsageError('--portraits and --sources go with --protocol cross');
   }
+  if (protocol === 'self' && options.innerMouth === 'driver') {
+    throw new UsageError(
+      '--inner-mouth driver goes with --protocol cross: of the same person it would show the true result',
+    );
+  }
   if (pairs !== undefined && (portraits !== undefined || sources !== undefined)) {
     throw new UsageError('--pairs names the sources; leave --portraits and --sources out');
   }
@@ -168,7 +183,7 @@ async function modelsOf(
   device: string,
   { reporter, faces }: { reporter: Reporter; faces: FaceFinder },
 ): Promise<Contestant[]> {
-  const { checkpoint = [], depthEncoder, depthDecoder, size, keypoints } = options;
+  const { checkpoint = [], depthEncoder, depthDecoder, size, keypoints, innerMouth } = options;
   const precision = choosePrecision(options.precision, device);
   const files = checkpoint.length > 0 ? checkpoint : [undefined];
   const contestants: Contestant[] = [];
@@ -180,6 +195,7 @@ async function modelsOf(
       ...(file !== undefined && { file: basename(file) }),
       ...(metadata.training_steps !== undefined && { steps: metadata.training_steps }),
       weights: `sha256 ${hash}`,
+      ...(innerMouth === 'driver' && { mouths: 'inside of the driver’s' }),
     };
     let own: LibtorchEngine;
     try {
@@ -191,8 +207,8 @@ async function modelsOf(
     }
     const engine = await withKeypointsOf(keypoints, own, () => faces.analyzer());
     const name = file === undefined ? (trained ? 'default' : 'untrained') : shortName(checkpoint, at);
-    const identity = `${hash} ${precision} ${device.split(':')[0]}${engine === own ? '' : ' mesh'}`;
-    contestants.push(modelContestant(engine, { name, identity, facts }));
+    const identity = `${hash} ${precision} ${device.split(':')[0]}${engine === own ? '' : ' mesh'}${innerMouth === 'driver' ? ' mouth' : ''}`;
+    contestants.push(modelContestant(engine, { name, identity, facts, innerMouth }));
   }
   return contestants;
 }

@@ -1,5 +1,6 @@
 // What is compared: models, and the copy of the source frame that any of them has to beat.
 import type { Engine } from '../animation/engine.js';
+import { InnerMouth, type InnerMouthSource } from '../animation/inner-mouth.js';
 import { MotionTransfer } from '../animation/motion.js';
 import type { TransferOptions } from '../animation/transfer.js';
 import type { Picture } from '../media/pictures/picture.js';
@@ -46,12 +47,22 @@ export function copyOfSource(): Contestant {
   };
 }
 
+export type ModelContestantOptions = Pick<Contestant, 'name' | 'identity'> & {
+  facts?: Contestant['facts'];
+  /**
+   * What mouths show that are shut in the source. Default `painted`: the networks' own frames. With `driver` frames are those of
+   * animations, which says nothing where the driver is the true result (`self`).
+   */
+  innerMouth?: InnerMouthSource;
+};
+
 /** A model in an engine, which is disposed of with it. */
 export function modelContestant(
   engine: Engine,
-  { name, identity, facts = {} }: { name: string; identity: string; facts?: Readonly<Record<string, string>> },
+  { name, identity, facts = {}, innerMouth = 'painted' }: ModelContestantOptions,
 ): Contestant {
   let transfer: MotionTransfer;
+  let mouth: InnerMouth | undefined;
   return {
     name,
     identity,
@@ -59,6 +70,7 @@ export function modelContestant(
     facts: { ...facts, engine: engine.description },
     async begin(portrait, motion, pose) {
       const { keypoints } = await engine.setSource(portrait);
+      mouth = innerMouth === 'driver' ? InnerMouth.of(engine.keypointNames ?? {}) : undefined;
       const reference = pose ? (await engine.drive([pose]))[0]!.keypoints : undefined;
       // The published arithmetic, so that figures compare: heads may grow and shrink with the driver's.
       const settings = { names: engine.keypointNames, space: engine.motion, ...motion, mostGrowth: Infinity };
@@ -66,7 +78,12 @@ export function modelContestant(
     },
     async render(driving) {
       const found = await engine.drive(driving);
-      return engine.generate(found.map(({ keypoints }) => transfer.next(keypoints)));
+      const moved = found.map(({ keypoints }) => transfer.next(keypoints));
+      const painted = await engine.generate(moved);
+      return painted.map((picture, i) => {
+        const driver = { picture: driving[i]!, keypoints: found[i]!.keypoints };
+        return mouth?.in({ picture, keypoints: moved[i]! }, transfer.portrait, driver) ?? picture;
+      });
     },
     dispose: () => engine.dispose(),
   };
