@@ -358,7 +358,7 @@ describe('dagan evaluate', () => {
       refuse([], 2, /required option '--data <folder>'/),
       refuse(['--data', join(root, 'none')], 1, /none: no such file or folder/),
       refuse(['--data', clips, '--portraits', clips], 2, /--portraits and --sources go with --protocol cross/),
-      refuse(['--data', clips, '--inner-mouth', 'driver'], 2, /it would show the true result/),
+      refuse(['--data', clips, '--inner-mouth', 'auto'], 2, /it would show the true result/),
       refuse(['--data', clips, '--checkpoint', model, '--size', '100'], 2, /must be a multiple of 128.*--size/),
     ]);
     await refuse(['--data', bare, ...checked], 1, /no folder 'test'; to evaluate on the former, name .*train/);

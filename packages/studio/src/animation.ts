@@ -39,9 +39,8 @@ export type AnimationOrder = PreviewOrder & {
 export function metadataFor(
   model: LoadedModel,
   { pasteBack, innerMouth }: Pick<Settings, 'pasteBack' | 'innerMouth'>,
-  { hasPictures }: Pick<Driver, 'hasPictures'>,
 ): MediaMetadata {
-  const isComposite = pasteBack || (hasPictures && innerMouth === 'driver' && model.hasInnerMouth);
+  const isComposite = pasteBack || (innerMouth !== 'painted' && model.hasInnerMouth);
   return syntheticMetadata(model.weights, isComposite ? 'composite' : 'trained', `dagan studio ${packageJson.version}`);
 }
 
@@ -62,7 +61,7 @@ export async function makeAnimation(order: AnimationOrder): Promise<SavedVideo> 
     height,
     frameRate: facts.frameRate,
     format,
-    metadata: metadataFor(model, { ...settings, pasteBack: pasteBack || settings.sideBySide }, driver),
+    metadata: metadataFor(model, { ...settings, pasteBack: pasteBack || settings.sideBySide }),
     sound: settings.sound ? facts.sound : undefined,
   });
   const stop = (): void => recording.cancel();

@@ -197,7 +197,10 @@ export class StudioPage {
     if (!portraits.portrait || !model || current.activity.kind !== 'idle') return;
     void this.#newestStill(async (signal) => {
       await prepared.ensure();
-      const picture = await engine.still({ controls: this.#expression.value }, { signal });
+      const picture = await engine.still(
+        { controls: this.#expression.value, innerMouth: this.#settings.value.innerMouth },
+        { signal },
+      );
       if (!signal.aborted && current.activity.kind === 'idle') result.frame(picture);
     });
   }

@@ -133,7 +133,7 @@ export class CameraWork {
       width,
       height,
       format,
-      metadata: metadataFor(model, { pasteBack, innerMouth }, { hasPictures: true }),
+      metadata: metadataFor(model, { pasteBack, innerMouth }),
     };
     const recording = new LiveRecording(order, (error) => {
       if (current.activity.kind !== 'recording' || current.activity.recording !== recording) return;

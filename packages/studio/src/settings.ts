@@ -1,5 +1,5 @@
 // How the portrait is to move and what is to be saved, as chosen by the user, and what the browser keeps.
-import type { InnerMouthSource, MotionControls } from 'dagan/animation';
+import type { InnerMouthChoice, MotionControls } from 'dagan/animation';
 import { choices, element, labelled } from './dom.js';
 import type { KeptModels } from './kept-models.js';
 import type { CameraName } from './media/camera.js';
@@ -17,8 +17,8 @@ export type Settings = {
   reference: 'auto' | 'first';
   /** Strength of the smoothing, 0 to 1; null for none. */
   smoothing: number | null;
-  /** Where the inside of a mouth comes from that the portrait does not show. */
-  innerMouth: InnerMouthSource;
+  /** What a mouth shows that the portrait has shut. */
+  innerMouth: InnerMouthChoice;
   /** The whole portrait with the animated square in it. */
   pasteBack: boolean;
   /** Portrait, driving frame and result in one picture, of clips and templates; goes before `pasteBack`. */
@@ -48,7 +48,7 @@ export class SettingsPanel {
     motion: choices({ relative: 'its change (relative)', absolute: 'as it is (absolute)' }, 'relative'),
     reference: choices({ auto: 'the most alike frame', first: 'the first frame' }, 'auto'),
     smoothing: choices({ off: 'off', '0.25': 'a little', '0.5': 'medium', '0.75': 'a lot' }, 'off'),
-    innerMouth: choices({ driver: 'the driver', painted: 'the networks’ guess' }, 'driver'),
+    innerMouth: choices({ auto: 'of the driver’s', drawn: 'drawn', painted: 'the networks’ guess' }, 'auto'),
     format: choices<string>({ '': 'not known yet' }, ''),
     camera: choices<string>({ '': 'the usual one' }, ''),
     mostFrames: choices({ 5: '5', 10: '10', 15: '15', 20: '20', 24: '24', 30: '30', any: 'no limit' }, 'any'),

@@ -6,7 +6,7 @@ import type { KeypointSet } from '../tensors/keypoint-set.js';
 import type { Analysis, Engine } from './engine.js';
 import type { FaceWatch } from './face-watch.js';
 import type { HeadAngles } from './free-view.js';
-import { InnerMouth, type InnerMouthSource } from './inner-mouth.js';
+import { InnerMouth, type InnerMouthChoice } from './inner-mouth.js';
 import { type MotionOptions, MotionTransfer } from './motion.js';
 
 export type DrivingOptions = {
@@ -18,8 +18,8 @@ export type DrivingOptions = {
 
 /** How the portrait is moved, and what its mouth shows. */
 export type MovingOptions = MotionOptions & {
-  /** Where the inside of a mouth comes from that the portrait does not show. Default: the driver, where it is a picture. */
-  innerMouth?: InnerMouthSource;
+  /** What a mouth shows that the portrait has shut. Default `auto`. */
+  innerMouth?: InnerMouthChoice;
 };
 
 export type AnimateOptions = MovingOptions & DrivingOptions;
@@ -126,14 +126,14 @@ export async function* animateBy<Input extends DrivingFrame>(
   engine: Engine,
   source: Analysis,
   driven: AsyncIterable<readonly DrivenFrame<Input>[]>,
-  { innerMouth = 'driver', ...options }: MovingOptions = {},
+  { innerMouth, ...options }: MovingOptions = {},
 ): AsyncGenerator<AnimatedFrame<Input>> {
   const motion = new MotionTransfer(source.keypoints, {
     names: engine.keypointNames,
     space: engine.motion,
     ...options,
   });
-  const mouth = innerMouth === 'driver' ? InnerMouth.of(engine.keypointNames ?? {}) : undefined;
+  const mouth = InnerMouth.of(engine.keypointNames ?? {}, innerMouth);
   let shown: Picture | undefined;
   for await (const batch of driven) {
     const { portrait, portraitFace: face } = batch[0]?.input ?? {};

@@ -1,18 +1,23 @@
 // What lips show when they open. A portrait whose mouth is shut says nothing of its teeth, and networks that have seen many mouths
 // paint their mean, which is grey. The driver's picture shows a mouth that does just this: its inside is carried over between the
 // portrait's lips, in the portrait's light. After Averbuch-Elor et al., "Bringing Portraits to Life" (SIGGRAPH Asia 2017), where
-// hidden regions come from the driver, too. Pure arithmetic on pixels: runs in Node and in browsers.
+// hidden regions come from the driver, too. Where what drives has no pictures a mouth is drawn. Pure arithmetic on pixels: runs in
+// Node and in browsers.
 import { LIP_RIM } from '../faces/landmarks.js';
 import { betweenPolygons, depthWithin, type PlanePoint } from '../geometry/mean-value.js';
 import type { Picture } from '../media/pictures/picture.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
+import { type Colour, DRAWN_SKIN, drawnMouth, mixed } from './drawn-mouth.js';
 import type { KeypointNames } from './mesh-keypoints.js';
 import { smoothStep } from './paste-back.js';
 
-/** Where the inside of a mouth comes from that the portrait does not show. */
-export const INNER_MOUTHS = ['driver', 'painted'] as const;
+/**
+ * What a mouth shows that the portrait has shut: the inside of the driver's, or a drawn one where what drives has no pictures (`auto`);
+ * a drawn one always; what the networks paint.
+ */
+export const INNER_MOUTHS = ['auto', 'drawn', 'painted'] as const;
 
-export type InnerMouthSource = (typeof INNER_MOUTHS)[number];
+export type InnerMouthChoice = (typeof INNER_MOUTHS)[number];
 
 /** A picture, and the keypoints in it. */
 export type Seen = { picture: Picture; keypoints: Places };
@@ -40,38 +45,53 @@ const FEATHER = 0.06;
 /** Light of the portrait over the driver's, at least and at most. */
 const GAIN = [0.7, 1.25] as const;
 
-/** Puts the driver's inner mouth into frames, one after the other. */
+/** How much of the difference in hue between the skins is the light's. */
+const TINT = 0.35;
+
+/** Puts the inside of mouths into frames, one after the other. */
 export class InnerMouth {
   readonly #rim: readonly number[];
+  readonly #isDrawn: boolean;
   /** The driver as last seen, which stays while no face is seen. */
   #driver: Seen | undefined;
 
-  private constructor(rim: readonly number[]) {
+  private constructor(rim: readonly number[], isDrawn: boolean) {
     this.#rim = rim;
+    this.#isDrawn = isDrawn;
   }
 
-  /** @returns undefined for models that have no keypoints around the mouth's opening */
-  static of(names: KeypointNames): InnerMouth | undefined {
+  /** @returns undefined where frames stay as painted: by choice, or as the model has no keypoints around the mouth's opening */
+  static of(names: KeypointNames, choice: InnerMouthChoice = 'auto'): InnerMouth | undefined {
     const rim = LIP_RIM.flatMap((name) => names[name] ?? []);
-    return rim.length === LIP_RIM.length ? new InnerMouth(rim) : undefined;
+    const isPainted = choice === 'painted' || rim.length < LIP_RIM.length;
+    return isPainted ? undefined : new InnerMouth(rim, choice === 'drawn');
   }
 
   /**
-   * A frame in which the mouth shows the driver's inside, as far as it is open and the portrait's own was not.
+   * A frame whose mouth shows an inside, as far as it is open and the portrait's own was not.
    *
    * @param frame the frame as painted, and the keypoints that it was painted with
    * @param portrait the keypoints of the portrait before it moved
-   * @param driver what drives; undefined where no face does
+   * @param driver what drives; undefined where no face or no picture does
    * @returns the frame itself where nothing is to be changed
    */
   in(frame: Seen, portrait: Places, driver: Seen | undefined): Picture {
-    this.#driver = driver ?? this.#driver;
-    if (!this.#driver) return frame.picture;
-    const [to, from] = [frame, this.#driver].map(({ picture, keypoints }) => this.#rimOf(keypoints, picture));
-    const opening = openingOf(to!);
-    const own = openingOf(this.#rimOf(portrait, frame.picture)) / Math.max(opening, 1e-6);
-    const share = Math.min(ramp(opening, OPEN), ramp(openingOf(from!), OPEN)) * (1 - ramp(own, OWN));
-    return share > 0 ? withInside(frame.picture, to!, this.#driver.picture, from!, share) : frame.picture;
+    if (!this.#isDrawn) this.#driver = driver ?? this.#driver;
+    const { picture } = frame;
+    const to = this.#rimOf(frame.keypoints, picture);
+    const opening = openingOf(to);
+    const own = openingOf(this.#rimOf(portrait, picture)) / Math.max(opening, 1e-6);
+    const share = ramp(opening, OPEN) * (1 - ramp(own, OWN));
+    if (share <= 0) return picture;
+    const rim = rounded(to);
+    const skin = skinAround(picture, to);
+    const drawn = drawnWithin(rim, skin);
+    if (!this.#driver) return withInside(picture, rim, drawn, share);
+    const [seen, from] = [this.#driver.picture, this.#rimOf(this.#driver.keypoints, this.#driver.picture)];
+    const carried = carriedInto(rim, skin, seen, from);
+    const known = ramp(openingOf(from), OPEN); // a driver whose mouth is shut shows nothing
+    const inside = (place: PlanePoint): Colour => mixed(drawn(place), carried(place), known);
+    return withInside(picture, rim, known === 1 ? carried : inside, share);
   }
 
   /** Landmarks of the inner rim of the lips in pixels: from one corner over the upper lip to the other, and back. */
@@ -132,20 +152,37 @@ function rounded(rim: readonly PlanePoint[]): PlanePoint[] {
   });
 }
 
-/** A frame with what is within a rim of another picture within its own. */
-function withInside(
-  frame: Picture,
-  to: readonly PlanePoint[],
+/** Colours of a drawn mouth within a rim, in the light of the skin around it. */
+function drawnWithin(rim: readonly PlanePoint[], skin: Colour): (place: PlanePoint) => Colour {
+  const corner = rim.length / 2;
+  const drawn = drawnMouth([...rim.slice(0, corner), rim[corner]!], [rim[0]!, ...rim.slice(corner).toReversed()]);
+  const inLight = lightOf(skin, DRAWN_SKIN);
+  return (place) => inLight(drawn(place));
+}
+
+/** Colours of another picture's mouth within a rim, likewise. @param from landmarks of its rim */
+function carriedInto(
+  rim: readonly PlanePoint[],
+  skin: Colour,
   picture: Picture,
   from: readonly PlanePoint[],
+): (place: PlanePoint) => Colour {
+  const middle = middleOf(from);
+  const inside = rounded(from.map((point) => between(point, middle, WITHOUT_LIPS)));
+  const inLight = lightOf(skin, skinAround(picture, from));
+  return (place) => inLight(colourAt(picture, betweenPolygons(rim, inside, place)));
+}
+
+/** A frame that shows something else within a rim. */
+function withInside(
+  frame: Picture,
+  rim: readonly PlanePoint[],
+  inside: (place: PlanePoint) => Colour,
   share: number,
 ): Picture {
   const { width, height } = frame;
   const data = frame.data.slice();
-  const [rim, middle] = [rounded(to), middleOf(from)];
-  const inside = rounded(from.map((point) => between(point, middle, WITHOUT_LIPS)));
-  const inLight = lightOf(skinAround(frame, to), skinAround(picture, from));
-  const feather = FEATHER * widthOf(to);
+  const feather = FEATHER * Math.hypot(...minus(rim[rim.length / 2]!, rim[0]!));
   const range = (axis: 0 | 1, length: number): [number, number] => {
     const along = rim.map((point) => point[axis]);
     return [Math.max(0, Math.ceil(Math.min(...along))), Math.min(length - 1, Math.floor(Math.max(...along)))];
@@ -156,7 +193,7 @@ function withInside(
       const depth = depthWithin(rim, [x, y]);
       if (depth === 0) continue;
       const part = share * smoothStep(depth / feather);
-      const colour = inLight(colourAt(picture, betweenPolygons(rim, inside, [x, y])));
+      const colour = inside([x, y]);
       const at = 3 * (y * width + x);
       for (const channel of [0, 1, 2] as const) {
         const value = data[at + channel]! + part * (colour[channel] - data[at + channel]!);
@@ -167,8 +204,6 @@ function withInside(
   return { ...frame, data };
 }
 
-type Colour = readonly [red: number, green: number, blue: number];
-
 /** Brightness as in ITU-R BT.601. */
 const luma = ([red, green, blue]: Colour): number => 0.299 * red + 0.587 * green + 0.114 * blue;
 
@@ -178,16 +213,22 @@ const colourfulness = (colour: Colour): number =>
 
 /**
  * How a driver's colours look in a portrait, by the skin around both mouths: as bright as the root of the ratio of the skins says, for
- * half of it is light and half the skin's own; and no more colourful, so that mouths of grey portraits are grey.
+ * half of it is light and half the skin's own; of the portrait's hue, in part; and no more colourful, so that mouths of grey portraits
+ * are grey.
  */
 function lightOf(own: Colour, drivers: Colour): (colour: Colour) => Colour {
   const [least, most] = GAIN;
-  const gain = Math.min(most, Math.max(least, Math.sqrt(luma(own) / Math.max(1, luma(drivers)))));
+  const [brightness, driversBrightness] = [Math.max(1, luma(own)), Math.max(1, luma(drivers))];
+  const gain = Math.min(most, Math.max(least, Math.sqrt(brightness / driversBrightness)));
   const colours = Math.min(1, colourfulness(own) / Math.max(1e-3, colourfulness(drivers)));
+  const gains = own.map((value, channel) => {
+    const hue = Math.max(1, value) / brightness / (Math.max(1, drivers[channel]!) / driversBrightness);
+    return gain * hue ** (TINT * colours);
+  });
   return (colour) => {
     const grey = luma(colour);
-    const seen = (value: number): number => gain * (grey + colours * (value - grey));
-    return [seen(colour[0]), seen(colour[1]), seen(colour[2])];
+    const seen = (channel: 0 | 1 | 2): number => gains[channel]! * (grey + colours * (colour[channel] - grey));
+    return [seen(0), seen(1), seen(2)];
   };
 }
 
@@ -215,10 +256,10 @@ function colourAt({ width, height, data }: Picture, [x, y]: PlanePoint): Colour 
   const [right, down] = [inX - left, inY - top];
   const at = 3 * (top * width + left);
   const [beside, below] = [left + 1 < width ? 3 : 0, top + 1 < height ? 3 * width : 0];
-  const mixed = (channel: number): number => {
+  const between = (channel: number): number => {
     const [a, b] = [data[at + channel]!, data[at + beside + channel]!];
     const [c, d] = [data[at + below + channel]!, data[at + below + beside + channel]!];
     return (1 - down) * (a + right * (b - a)) + down * (c + right * (d - c));
   };
-  return [mixed(0), mixed(1), mixed(2)];
+  return [between(0), between(1), between(2)];
 }

@@ -4,7 +4,7 @@ import { basename, dirname, extname, join, resolve } from 'node:path';
 import { distributed } from '@dagan/libtorch';
 import { Command, Option } from 'commander';
 import { LibtorchEngine } from '../animation/engines/libtorch.js';
-import { INNER_MOUTHS, type InnerMouthSource } from '../animation/inner-mouth.js';
+import { INNER_MOUTHS, type InnerMouthChoice } from '../animation/inner-mouth.js';
 import { type Contestant, modelContestant } from '../evaluation/contestants.js';
 import { evaluate } from '../evaluation/evaluate.js';
 import { Instruments } from '../evaluation/instruments.js';
@@ -46,7 +46,7 @@ type EvaluateCommandOptions = CommonOptions &
     motion?: 'absolute' | 'relative';
     adaptScale?: boolean;
     keypoints: KeypointSource;
-    innerMouth: InnerMouthSource;
+    innerMouth: InnerMouthChoice;
     output: string;
     paperCompatible?: boolean;
     identityNetwork?: string;
@@ -101,7 +101,7 @@ export function evaluateCommand(): Command {
     .addOption(
       new Option(
         '--inner-mouth <source>',
-        "cross: measure frames as the networks paint them, or with the inside of the driver's mouth as animate makes them",
+        'measure frames as the networks paint them, or with the inside of mouths that animate puts in: drawn; cross also auto',
       )
         .choices(INNER_MOUTHS)
         .default('painted'),
@@ -162,9 +162,9 @@ function check(options: EvaluateCommandOptions): void {
   if (protocol === 'self' && (portraits !== undefined || sources !== undefined)) {
     throw new UsageError('--portraits and --sources go with --protocol cross');
   }
-  if (protocol === 'self' && options.innerMouth === 'driver') {
+  if (protocol === 'self' && options.innerMouth === 'auto') {
     throw new UsageError(
-      '--inner-mouth driver goes with --protocol cross: of the same person it would show the true result',
+      '--inner-mouth auto goes with --protocol cross: of the same person it would show the true result',
     );
   }
   if (pairs !== undefined && (portraits !== undefined || sources !== undefined)) {
@@ -195,7 +195,7 @@ async function modelsOf(
       ...(file !== undefined && { file: basename(file) }),
       ...(metadata.training_steps !== undefined && { steps: metadata.training_steps }),
       weights: `sha256 ${hash}`,
-      ...(innerMouth === 'driver' && { mouths: 'inside of the driver’s' }),
+      ...(innerMouth !== 'painted' && { mouths: innerMouth }),
     };
     let own: LibtorchEngine;
     try {
@@ -207,7 +207,7 @@ async function modelsOf(
     }
     const engine = await withKeypointsOf(keypoints, own, () => faces.analyzer());
     const name = file === undefined ? (trained ? 'default' : 'untrained') : shortName(checkpoint, at);
-    const identity = `${hash} ${precision} ${device.split(':')[0]}${engine === own ? '' : ' mesh'}${innerMouth === 'driver' ? ' mouth' : ''}`;
+    const identity = `${hash} ${precision} ${device.split(':')[0]}${engine === own ? '' : ' mesh'}${innerMouth === 'painted' ? '' : ` mouth ${innerMouth}`}`;
     contestants.push(modelContestant(engine, { name, identity, facts, innerMouth }));
   }
   return contestants;

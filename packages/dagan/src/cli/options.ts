@@ -126,10 +126,10 @@ export const keypointsOption = (): Option =>
 export const innerMouthOption = (): Option =>
   new Option(
     '--inner-mouth <source>',
-    "what a mouth shows that the portrait has shut: driver, the inside of the driver's own; painted, what the networks make of it",
+    "what a mouth shows that the portrait has shut: the inside of the driver's, or a drawn one where what drives has no pictures (auto); drawn; painted by the networks",
   )
     .choices(INNER_MOUTHS)
-    .default('driver');
+    .default('auto');
 
 /** Which part of the inputs is shown, and how large. */
 export type SquareCommandOptions = {

@@ -1,6 +1,6 @@
 // What is compared: models, and the copy of the source frame that any of them has to beat.
 import type { Engine } from '../animation/engine.js';
-import { InnerMouth, type InnerMouthSource } from '../animation/inner-mouth.js';
+import { InnerMouth, type InnerMouthChoice } from '../animation/inner-mouth.js';
 import { MotionTransfer } from '../animation/motion.js';
 import type { TransferOptions } from '../animation/transfer.js';
 import type { Picture } from '../media/pictures/picture.js';
@@ -50,10 +50,10 @@ export function copyOfSource(): Contestant {
 export type ModelContestantOptions = Pick<Contestant, 'name' | 'identity'> & {
   facts?: Contestant['facts'];
   /**
-   * What mouths show that are shut in the source. Default `painted`: the networks' own frames. With `driver` frames are those of
+   * What mouths show that are shut in the source. Default `painted`: the networks' own frames. With `auto` frames are those of
    * animations, which says nothing where the driver is the true result (`self`).
    */
-  innerMouth?: InnerMouthSource;
+  innerMouth?: InnerMouthChoice;
 };
 
 /** A model in an engine, which is disposed of with it. */
@@ -70,7 +70,7 @@ export function modelContestant(
     facts: { ...facts, engine: engine.description },
     async begin(portrait, motion, pose) {
       const { keypoints } = await engine.setSource(portrait);
-      mouth = innerMouth === 'driver' ? InnerMouth.of(engine.keypointNames ?? {}) : undefined;
+      mouth = InnerMouth.of(engine.keypointNames ?? {}, innerMouth);
       const reference = pose ? (await engine.drive([pose]))[0]!.keypoints : undefined;
       // The published arithmetic, so that figures compare: heads may grow and shrink with the driver's.
       const settings = { names: engine.keypointNames, space: engine.motion, ...motion, mostGrowth: Infinity };

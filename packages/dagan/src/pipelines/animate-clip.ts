@@ -3,7 +3,7 @@
 
 import { animateBy } from '../animation/animate.js';
 import type { Analysis, Engine } from '../animation/engine.js';
-import { InnerMouth, type InnerMouthSource } from '../animation/inner-mouth.js';
+import { InnerMouth, type InnerMouthChoice } from '../animation/inner-mouth.js';
 import type { Playback } from '../animation/motion-template.js';
 import type { TransferOptions } from '../animation/transfer.js';
 import type { Square } from '../faces/framing.js';
@@ -50,11 +50,8 @@ export type ClipSettings = Partial<TransferOptions> &
      * that have such keypoints.
      */
     keypoints?: KeypointSource;
-    /**
-     * Where the inside of a mouth comes from that the portrait does not show. Default: the driver, for models with keypoints around the
-     * lips and drivers that are pictures.
-     */
-    innerMouth?: InnerMouthSource;
+    /** What a mouth shows that the portrait has shut, of models with keypoints around the lips. Default `auto`. */
+    innerMouth?: InnerMouthChoice;
     /** Strength of the smoothing, from 0 to 1; none if left out. */
     smoothing?: number;
     /** First frame, and the frame before which to stop. */
@@ -196,7 +193,7 @@ export class ClipAnimator implements AsyncDisposable {
     });
     const behind = parts.open(() => Background.open(settings.background ?? { kind: 'moving' }));
     const { frameRate } = driver;
-    const metadata = metadataOf(this.#isComposite || takesMouths(engine, [driver], settings));
+    const metadata = metadataOf(this.#isComposite || showsMouths(engine, settings));
     const writing = parts.open(async () => {
       const { width, height } = (await staging).compose;
       return createOutput(output, {
@@ -327,15 +324,9 @@ type Staged = { analysis: Analysis; compose: Composer };
 /** The same: whole, its square in it, that square at the networks' size, and what was found in it. */
 type Composed = { canvas: Picture; square: Square; source: Picture; analysis: Analysis; isVideo: boolean };
 
-/** Whether frames show pixels of the driver's mouth. */
-export function takesMouths(
-  { keypointNames = {} }: Engine,
-  drivers: readonly Pick<Driver, 'hasPictures'>[],
-  { innerMouth = 'driver' }: Pick<ClipSettings, 'innerMouth'>,
-): boolean {
-  const isTaken = innerMouth === 'driver' && drivers.some(({ hasPictures }) => hasPictures);
-  return isTaken && InnerMouth.of(keypointNames) !== undefined;
-}
+/** Whether mouths show what no network has painted. */
+const showsMouths = ({ keypointNames = {} }: Engine, { innerMouth }: Pick<ClipSettings, 'innerMouth'>): boolean =>
+  InnerMouth.of(keypointNames, innerMouth) !== undefined;
 
 /** How many frames come out, as far as known. */
 function expected(driver: Driver, { clip }: Portrait, frameRate: number | undefined): number | undefined {

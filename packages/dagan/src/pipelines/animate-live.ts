@@ -4,7 +4,7 @@ import { cutSquare, frameFace } from '../animation/crop.js';
 import type { Engine } from '../animation/engine.js';
 import { chooseFace, facesFromLeft } from '../animation/face-track.js';
 import { FaceWatch } from '../animation/face-watch.js';
-import { InnerMouth, type InnerMouthSource } from '../animation/inner-mouth.js';
+import { InnerMouth, type InnerMouthChoice } from '../animation/inner-mouth.js';
 import { type MotionSettings, MotionTransfer } from '../animation/motion.js';
 import type { FaceAnalyzer } from '../faces/analyzer.js';
 import type { Square } from '../faces/framing.js';
@@ -39,8 +39,8 @@ export type AnimateLiveOptions = EngineChoice &
     crop?: CropChoice;
     /** Strength of the smoothing, from 0 to 1; none if left out. */
     smoothing?: number;
-    /** Where the inside of a mouth comes from that the portrait does not show. Default: the camera, for models with keypoints around the lips. */
-    innerMouth?: InnerMouthSource;
+    /** What a mouth shows that the portrait has shut. Default `auto`. */
+    innerMouth?: InnerMouthChoice;
     /** Puts the animated square back into the whole portrait. */
     pasteBack?: boolean;
     /** Side of the output in pixels, default 256; with `pasteBack` the most that its longer side may have. */
@@ -119,7 +119,7 @@ export async function animateLive(options: AnimateLiveOptions): Promise<LiveResu
   const { first, place } = await face.ready(faces, framing);
   const setup = await openSetup(settings, settings, { faces, tell, use: 'live' });
   const { engine } = setup;
-  const mouth = settings.innerMouth === 'painted' ? undefined : InnerMouth.of(engine.keypointNames ?? {});
+  const mouth = InnerMouth.of(engine.keypointNames ?? {}, settings.innerMouth);
   const metadata = setup.metadataOf(pasteBack || mouth !== undefined);
   try {
     const analysis = await namingPortraits([portrait], engine.setSource(first.square, { face: first.face }));

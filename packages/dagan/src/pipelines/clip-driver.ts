@@ -16,7 +16,6 @@ import type { FramedClip } from './find-faces.js';
 import { atRate, expectedFrames, once } from './frame-rate.js';
 
 export class ClipDriver implements Driver {
-  readonly hasPictures = true;
   readonly #clip: Clip;
   readonly #options: DriverOptions;
   readonly #tools: DriverTools;

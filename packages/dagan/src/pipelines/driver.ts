@@ -41,8 +41,6 @@ export type Driver = AsyncDisposable & {
   readonly frameCount: number | undefined;
   /** The clip whose sound goes along. */
   readonly sound: Clip | undefined;
-  /** Whether it is seen in pictures. */
-  readonly hasPictures: boolean;
   /** Whether it is one picture. */
   readonly isStill: boolean;
   /** Whether how the portrait looks decides which frame motion is measured from. */

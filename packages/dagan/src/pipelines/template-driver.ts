@@ -22,7 +22,6 @@ import type { AnchorChoice, Driver, DriverFrame, DriverOptions } from './driver.
 export class TemplateDriver implements Driver {
   readonly absences = [];
   readonly sound = undefined;
-  readonly hasPictures = false;
   readonly isStill = false;
   readonly searches = false;
   readonly frameRate: number;

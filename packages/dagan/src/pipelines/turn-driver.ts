@@ -13,7 +13,6 @@ export class TurnDriver implements Driver {
   readonly sound = undefined;
   readonly searches = false;
   readonly motion = 'absolute';
-  readonly hasPictures = false;
   readonly isStill: boolean;
   readonly frameRate: number;
   readonly frameCount: number;

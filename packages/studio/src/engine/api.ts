@@ -69,7 +69,7 @@ export type LoadedModel = {
   hasOcclusion: boolean;
   /** Whether its keypoints have names, so that parts of the face can be moved alone. */
   hasNames: boolean;
-  /** Whether it has keypoints around the mouth's opening, so that the driver's inside can be shown there. */
+  /** Whether it has keypoints around the mouth's opening, so that an inside can be shown there. */
   hasInnerMouth: boolean;
   /** Whose keypoints motion templates are to move (`templateFor`); null where it is not keypoints in the plane that move. */
   templates: TemplateUser | null;

@@ -1,5 +1,5 @@
 // The portrait that is animated, and the encodings of those before it: going back to one takes no time.
-import type { Analysis, Engine, InnerMouth, Look, MotionTransfer, PasteBack } from 'dagan/animation';
+import type { Analysis, Engine, InnerMouth, InnerMouthChoice, Look, MotionTransfer, PasteBack } from 'dagan/animation';
 import type { Picture, Portrait, Square } from './api.js';
 
 /** Portraits that are kept, at most: each takes some 5 to 20 MB. */
@@ -10,8 +10,8 @@ export type EncodedPortrait = {
   engine: Engine;
   analysis: Analysis;
   motion: MotionTransfer;
-  /** Of models with keypoints around the mouth's opening. */
-  mouth: InnerMouth | undefined;
+  /** By the choice of what mouths show. */
+  mouths: ReadonlyMap<InnerMouthChoice, InnerMouth | undefined>;
   /** The whole portrait, and where the networks' square lies in it, in whole pixels. */
   whole: Picture;
   square: Square;

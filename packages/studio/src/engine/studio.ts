@@ -4,6 +4,7 @@ import {
   attentionRow,
   type Engine,
   type FaceWatch,
+  INNER_MOUTHS,
   InnerMouth,
   type Inspection,
   type KeypointSet,
@@ -160,7 +161,7 @@ export class Studio {
       engine: driven,
       analysis,
       motion: new MotionTransfer(analysis.keypoints, { names: driven.keypointNames, space: driven.motion }),
-      mouth: InnerMouth.of(driven.keypointNames ?? {}),
+      mouths: new Map(INNER_MOUTHS.map((choice) => [choice, InnerMouth.of(driven.keypointNames ?? {}, choice)])),
       whole,
       square: {
         left: Math.round(square.left * scale),
@@ -221,7 +222,7 @@ export class Studio {
     const begin = performance.now();
     const { engine } = this.#currentModel();
     const portrait = this.#currentPortrait();
-    const { motion, adaptScale, controls, innerMouth = 'driver', smoothing = null, timestamp, insight = false } = order;
+    const { motion, adaptScale, controls, innerMouth = 'auto', smoothing = null, timestamp, insight = false } = order;
     const driven = 'keypoints' in order ? given(order, engine.size) : await this.#look(order, portrait, engine);
     const { square, disparity, keypoints: driving, sight } = driven;
 
@@ -240,8 +241,8 @@ export class Studio {
     const painted = seen?.picture ?? (await portrait.engine.generate([keypoints]))[0]!;
     const generate = performance.now() - beforeGenerate;
     const driver = 'keypoints' in order || sight !== 'face' ? undefined : { picture: square, keypoints: driving };
-    const mouth = innerMouth === 'driver' ? portrait.mouth : undefined;
-    const animated = mouth?.in({ picture: painted, keypoints }, portrait.motion.portrait, driver) ?? painted;
+    const animated =
+      portrait.mouths.get(innerMouth)?.in({ picture: painted, keypoints }, portrait.motion.portrait, driver) ?? painted;
     this.#last = { keypoints, seen };
 
     const picture = order.pasteBack ? (await this.#pasteBack(portrait)).paste(animated) : animated;
@@ -257,11 +258,12 @@ export class Studio {
   }
 
   /** The portrait as it is, without a driver, with the constant changes of the controls: the networks' square. */
-  async still({ controls }: Pick<DrivingFrame, 'controls'>): Promise<Picture> {
-    const { engine, motion } = this.#currentPortrait();
+  async still({ controls, innerMouth = 'auto' }: Pick<DrivingFrame, 'controls' | 'innerMouth'>): Promise<Picture> {
+    const { engine, motion, mouths } = this.#currentPortrait();
     motion.set({ controls, names: engine.keypointNames });
-    const [picture] = await engine.generate([motion.still]);
-    return picture!;
+    const keypoints = motion.still;
+    const [picture] = await engine.generate([keypoints]);
+    return mouths.get(innerMouth)?.in({ picture: picture!, keypoints }, motion.portrait, undefined) ?? picture!;
   }
 
   /** In which frames the face that drives was not seen, of those that were watched since the reference was set. */

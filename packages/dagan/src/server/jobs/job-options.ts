@@ -39,7 +39,12 @@ const fields = z.strictObject({
   pitch: amount(-90, 90).describe('likewise'),
   roll: amount(-90, 90).describe('likewise'),
   keypoints: z.enum(['auto', 'mesh', 'network']).optional().describe('what finds named keypoints'),
-  innerMouth: z.enum(INNER_MOUTHS).optional().describe('what a mouth shows that the portrait has shut; default driver'),
+  innerMouth: z
+    .enum(INNER_MOUTHS)
+    .optional()
+    .describe(
+      "what a mouth shows that the portrait has shut; default auto: the inside of the driver's, or a drawn one",
+    ),
   smoothing: amount(0, 1).describe('take trembling out of the motion; default: none'),
   crop: crop.describe("the portrait's square: auto finds the face, none takes the centre, or one in pixels"),
   face: faceNumber.describe('which face of the portrait, counted from the left; default: the largest'),
