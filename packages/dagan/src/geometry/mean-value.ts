@@ -13,39 +13,49 @@ export type PlanePoint = readonly [x: number, y: number];
 export function betweenPolygons(
   polygon: readonly PlanePoint[],
   other: readonly PlanePoint[],
-  [x, y]: PlanePoint,
+  point: PlanePoint,
 ): PlanePoint {
-  const count = polygon.length;
-  const offsets = polygon.map(([cornerX, cornerY]): PlanePoint => [cornerX - x, cornerY - y]);
-  const distances = offsets.map(([dx, dy]) => Math.hypot(dx, dy));
-  // Tangent of half the angle at which each edge is seen.
-  const tangents = offsets.map(([ax, ay], i) => {
-    const next = (i + 1) % count;
-    const [bx, by] = offsets[next]!;
-    const cross = ax * by - ay * bx;
-    return (distances[i]! * distances[next]! - (ax * bx + ay * by)) / (Math.abs(cross) > 1e-9 ? cross : 1e-9);
-  });
   let [sum, sumX, sumY] = [0, 0, 0];
-  for (let i = 0; i < count; i++) {
-    const weight = (tangents[(i + count - 1) % count]! + tangents[i]!) / distances[i]!;
+  let before = halfTangent(polygon.at(-1)!, polygon[0]!, point);
+  for (const [i, corner] of polygon.entries()) {
+    const after = halfTangent(corner, polygon[(i + 1) % polygon.length]!, point);
+    const weight = (before + after) / distance(corner, point);
     sum += weight;
     sumX += weight * other[i]![0];
     sumY += weight * other[i]![1];
+    before = after;
   }
   return [sumX / sum, sumY / sum];
+}
+
+/** Tangent of half the angle at which an edge is seen from a point. */
+function halfTangent(from: PlanePoint, to: PlanePoint, point: PlanePoint): number {
+  const [ax, ay] = [from[0] - point[0], from[1] - point[1]];
+  const [bx, by] = [to[0] - point[0], to[1] - point[1]];
+  const cross = ax * by - ay * bx;
+  const product = distance(from, point) * distance(to, point);
+  return (product - (ax * bx + ay * by)) / (Math.abs(cross) > 1e-9 ? cross : 1e-9);
+}
+
+function distance(a: PlanePoint, b: PlanePoint): number {
+  const [x, y] = [a[0] - b[0], a[1] - b[1]];
+  return Math.sqrt(x * x + y * y); // faster by far than `Math.hypot`
 }
 
 /** How far a point is within a polygon: the distance of the nearest edge, 0 outside. */
 export function depthWithin(polygon: readonly PlanePoint[], [x, y]: PlanePoint): number {
   let isInside = false;
-  let nearest = Number.POSITIVE_INFINITY;
-  for (const [i, [toX, toY]] of polygon.entries()) {
-    const [fromX, fromY] = polygon.at(i - 1)!;
-    const [alongX, alongY] = [toX - fromX, toY - fromY];
-    if (fromY > y !== toY > y && x < (alongX * (y - fromY)) / alongY + fromX) isInside = !isInside;
-    const share = ((x - fromX) * alongX + (y - fromY) * alongY) / Math.max(1e-9, alongX * alongX + alongY * alongY);
+  let nearest = Number.POSITIVE_INFINITY; // squared
+  let from = polygon.at(-1)!;
+  for (const to of polygon) {
+    const [alongX, alongY] = [to[0] - from[0], to[1] - from[1]];
+    const [offX, offY] = [x - from[0], y - from[1]];
+    if (from[1] > y !== to[1] > y && offX < (alongX * offY) / alongY) isInside = !isInside;
+    const share = (offX * alongX + offY * alongY) / Math.max(1e-9, alongX * alongX + alongY * alongY);
     const part = Math.min(1, Math.max(0, share));
-    nearest = Math.min(nearest, Math.hypot(x - fromX - part * alongX, y - fromY - part * alongY));
+    const [gapX, gapY] = [offX - part * alongX, offY - part * alongY];
+    nearest = Math.min(nearest, gapX * gapX + gapY * gapY);
+    from = to;
   }
-  return isInside ? nearest : 0;
+  return isInside ? Math.sqrt(nearest) : 0;
 }
