@@ -51,7 +51,7 @@ export function exportCommand(): Command {
     )
     .option(
       '--calibrate <portrait...>',
-      'for int8: pictures of some eight faces, on which ranges of numbers are measured',
+      'for int8: pictures of some faces, unlike each other, on which ranges of numbers are measured',
     )
     .addOption(
       new Option(

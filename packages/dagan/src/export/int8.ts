@@ -75,15 +75,14 @@ export class Int8Calibration {
   }
 
   #see(results: InferenceSession.ReturnType): void {
-    const number = (name: string): number => Number(results[name]!.data[0]);
+    const numbers = (name: string): number[] => Array.from(results[name]!.data as Float32Array);
     for (const tensor of this.#tensors) {
       const outputs = rangeOutputs(tensor);
-      const [least, greatest] = [number(outputs.least), number(outputs.greatest)];
+      const [least, greatest] = [numbers(outputs.least), numbers(outputs.greatest)];
       const known = this.#ranges.get(tensor) ?? { least, greatest };
       this.#ranges.set(tensor, {
-        least: Math.min(known.least, least),
-        greatest: Math.max(known.greatest, greatest),
-        channels: number(outputs.channels),
+        least: least.map((value, i) => Math.min(value, known.least[i]!)),
+        greatest: greatest.map((value, i) => Math.max(value, known.greatest[i]!)),
       });
     }
   }

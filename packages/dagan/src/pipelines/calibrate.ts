@@ -18,7 +18,7 @@ import { SquareReader } from './squares.js';
 import type { CropChoice } from './told-squares.js';
 
 export type CalibrationOptions = {
-  /** Pictures of faces, unlike each other; some eight are enough. */
+  /** Pictures of faces, unlike each other; three are enough. */
   portraits: readonly string[];
   /** Which square of them the networks see. Default: that of the largest face. */
   crop?: CropChoice;
