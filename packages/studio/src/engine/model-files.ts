@@ -36,7 +36,8 @@ export async function fetchModel(url: string, { signal, onProgress }: FetchOptio
   }
   const cache = await openCache();
   const manifest = await fetchManifest(folder, cache, signal);
-  const files = [manifest.weights, ...Object.values(manifest.graphs)];
+  const { weights, graphs, int8 } = manifest;
+  const files = [weights, ...Object.values(graphs), ...(int8 ? [int8] : [])];
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   const contents = new Map<string, Uint8Array>();
   let done = 0;

@@ -69,6 +69,18 @@ for (const [precision, threads] of [
   });
 }
 
+test('on wasm a model with convolutions of 8 bits paints by them', async () => {
+  const engine = start(1);
+  const { description } = await engine.load({ url: modelAt('int8'), provider: 'wasm' });
+  expect(description).toMatch(/, int8, wasm, 1 thread$/);
+  await engine.setPortrait({ picture: whole, square: faces.square });
+  await engine.setReference({ frame: clip[0]!, square: faces.clipSquare });
+  const { picture: painted } = await engine.animate({ frame: clip[2]!, square: faces.clipSquare });
+  const ratio = psnr(painted, await picture('float32-picture'));
+  expect(ratio).toBeGreaterThan(35);
+  expect(ratio).toBeLessThan(Infinity); // they are rounded
+});
+
 test('bitmaps are read like pixels, and are taken over', async () => {
   const engine = start(1);
   await engine.load({ url: modelAt('float32'), provider: 'wasm' });

@@ -27,6 +27,7 @@ import { loadOnnxEngine } from 'dagan/animation/engines';
 import type { ExportOptions } from 'dagan/export';
 import { FaceAnalyzer } from 'dagan/faces/portable';
 import { fillByFormula, publishedName } from 'dagan/models';
+import { addInt8 } from 'dagan/pipelines';
 import { onGrey, pairOf } from '../pictures.js';
 
 /** The models, all of one network; where the size is free the engines take 256. */
@@ -63,6 +64,8 @@ async function exportModels(): Promise<void> {
     model.eval().requiresGrad_(false);
     await exportModel(model, join(folder, name), { ...options, metadata: { name: 'tiny', license: 'CC0-1.0' } });
   }
+  cpSync(join(folder, 'float32'), join(folder, 'int8'), { recursive: true });
+  await addInt8(join(folder, 'int8'), { portraits: ['portrait.png', 'mona-lisa.jpg'].map(example) });
   for (const [name, file] of [
     ['damaged-weights', 'model.safetensors'],
     ['damaged-graph', 'generate.onnx'],
