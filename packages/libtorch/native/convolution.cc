@@ -153,6 +153,19 @@ at::Tensor weightGradient(const at::Tensor& input, const at::Tensor& gradient, c
   return at::empty_like(weight).copy_(kernel.permute({3, 2, 0, 1}));
 }
 
+at::Tensor biasGradient(const at::Tensor& gradient, const winograd::Sizes& sizes) {
+  const int64_t pixels = sizes.batch * sizes.outHeight() * sizes.outWidth(), parts = std::min<int64_t>(at::get_num_threads(), pixels);
+  const at::Tensor sums = at::zeros({parts, sizes.out}, at::kDouble);
+  withNumbers(gradient, gradient, [&](const auto* above, const auto*) {
+    at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t part = begin; part < end; ++part) {
+        winograd::addBiasGradient(sizes, above, pixels * part / parts, pixels * (part + 1) / parts, sums.data_ptr<double>() + part * sizes.out);
+      }
+    });
+  });
+  return sums.sum(0).to(at::kFloat);
+}
+
 struct TrainingConvolution : torch::autograd::Function<TrainingConvolution> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& given, const at::Tensor& weight, const at::Tensor& bias,
                             int64_t padding) {
@@ -182,7 +195,7 @@ struct TrainingConvolution : torch::autograd::Function<TrainingConvolution> {
     const winograd::Sizes sizes = sizesOf(input, weight, padding);
     return {wanted[0] ? inputGradient(gradient, weight, sizes) : at::Tensor(),
             wanted[1] ? weightGradient(channelsLast(input), gradient, weight, sizes) : at::Tensor(),
-            wanted[2] ? gradient.sum(at::IntArrayRef{0, 2, 3}, /*keepdim=*/false, at::kFloat) : at::Tensor(), at::Tensor()};
+            wanted[2] ? biasGradient(gradient, sizes) : at::Tensor(), at::Tensor()};
   }
 };
 

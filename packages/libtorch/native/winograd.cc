@@ -108,8 +108,15 @@ void weightGradient(const Sizes& sizes, const float* points, float* gradient) {
   DAGAN_CALL(weightGradient, sizes, points, gradient);
 }
 
+template <typename Number>
+void addBiasGradient(const Sizes& sizes, const Number* outputGradient, int64_t first, int64_t last, double* sums) {
+  DAGAN_WIDE_OR_NARROW(sizes, addBiasGradient(sizes, outputGradient, first, last, sums));
+}
+
 template void convolve(const Sizes&, const float*, const float*, const float*, float*, int64_t, int64_t, float*);
 template void convolve(const Sizes&, const Bfloat16*, const float*, const float*, Bfloat16*, int64_t, int64_t, float*);
+template void addBiasGradient(const Sizes&, const float*, int64_t, int64_t, double*);
+template void addBiasGradient(const Sizes&, const Bfloat16*, int64_t, int64_t, double*);
 template void addWeightGradient(const Sizes&, const float*, const float*, int64_t, int64_t, float*, float*);
 template void addWeightGradient(const Sizes&, const Bfloat16*, const Bfloat16*, int64_t, int64_t, float*, float*);
 

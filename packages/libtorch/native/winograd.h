@@ -70,6 +70,10 @@ template <typename Number>
 void addWeightGradient(const Sizes& sizes, const Number* input, const Number* outputGradient, int64_t first, int64_t last, float* points,
                        float* workspace);
 
+/// Adds the output's gradient, from pixel `first` to before `last` of all pictures, to `sums` [out].
+template <typename Number>
+void addBiasGradient(const Sizes& sizes, const Number* outputGradient, int64_t first, int64_t last, double* sums);
+
 /// The kernel's gradient [side, side, in, out] from what `addWeightGradient` has added up.
 void weightGradient(const Sizes& sizes, const float* points, float* gradient);
 

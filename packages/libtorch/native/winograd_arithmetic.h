@@ -245,3 +245,24 @@ void weightGradient(const Sizes& sizes, const float* points, float* gradient) {
     }
   }
 }
+
+template <typename Number>
+void addBiasGradient(const Sizes& sizes, const Number* outputGradient, int64_t first, int64_t last, double* sums) {
+  constexpr int64_t kPixels = 256, kAtOnce = 4;  // pixels that are summed up in float32; sums that do not wait for one another
+  const int64_t out = sizes.out;
+  for (int64_t begin = first; begin < last; begin += kPixels) {
+    const int64_t end = std::min(begin + kPixels, last);
+    for (int64_t channel = 0; channel < out; channel += kLanes) {
+      const int64_t count = std::min(out - channel, kLanes);
+      Vector partial[kAtOnce]{};
+      int64_t pixel = begin;
+      for (; pixel + kAtOnce <= end; pixel += kAtOnce) {
+#pragma GCC unroll 4
+        for (int64_t i = 0; i < kAtOnce; ++i) partial[i] += loadFirst(outputGradient + (pixel + i) * out + channel, count);
+      }
+      for (; pixel < end; ++pixel) partial[0] += loadFirst(outputGradient + pixel * out + channel, count);
+      const Vector sum = (partial[0] + partial[1]) + (partial[2] + partial[3]);
+      for (int64_t lane = 0; lane < count; ++lane) sums[channel + lane] += static_cast<double>(sum[lane]);
+    }
+  }
+}
