@@ -26,6 +26,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   initConvolution(env, exports);
   initBatchNorm(env, exports);
   initDifference(env, exports);
+  initGridSample(env, exports);
   initProfile(env, exports);
   return initDistributed(env, exports);
 }

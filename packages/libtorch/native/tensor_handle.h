@@ -48,6 +48,7 @@ Napi::Object initRuntime(Napi::Env env, Napi::Object exports);
 Napi::Object initConvolution(Napi::Env env, Napi::Object exports);
 Napi::Object initBatchNorm(Napi::Env env, Napi::Object exports);
 Napi::Object initDifference(Napi::Env env, Napi::Object exports);
+Napi::Object initGridSample(Napi::Env env, Napi::Object exports);
 Napi::Object initProfile(Napi::Env env, Napi::Object exports);
 Napi::Object initDistributed(Napi::Env env, Napi::Object exports);
 

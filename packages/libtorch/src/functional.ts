@@ -1,6 +1,6 @@
 // Functions without weights, named as in `torch.nn.functional`. Images are [N, C, H, W].
 import { addon } from './native.js';
-import { run } from './operator.js';
+import { isTracing, run } from './operator.js';
 import { type Tensor, tensorOf } from './tensor.js';
 
 /** One number for both dimensions, or [vertical, horizontal]. */
@@ -188,6 +188,10 @@ export function gridSample(
     alignCorners = false,
   }: { mode?: keyof typeof INTERPOLATION; paddingMode?: keyof typeof PADDING; alignCorners?: boolean } = {},
 ): Tensor {
+  const compute = addon().gridSample;
+  if (compute && mode === 'bilinear' && paddingMode === 'zeros' && !isTracing()) {
+    return tensorOf(compute(input.handle, grid.handle, alignCorners));
+  }
   return run('aten::grid_sampler', [input, grid, INTERPOLATION[mode], PADDING[paddingMode], alignCorners]);
 }
 

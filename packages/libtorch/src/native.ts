@@ -94,6 +94,7 @@ type Addon = {
   batchNormRelu?(...args: BatchNormReluArguments): Handle;
   /** Missing likewise. */
   meanAbsoluteDifference?(a: Handle, b: Handle): Handle;
+  gridSample?(input: Handle, grid: Handle, alignCorners: boolean): Handle;
   backward(tensors: Handle[], gradients: (Handle | null)[] | null, retainGraph: boolean, createGraph: boolean): void;
   grad(
     outputs: Handle[],

@@ -685,6 +685,35 @@ test('a mean absolute difference and its derivative hold for any dtypes and layo
   });
 });
 
+test('sampling pictures whose channels lie innermost is that of LibTorch, and so are its gradients', () => {
+  for (const [channels, alignCorners] of [
+    [8, false],
+    [24, true],
+    [5, true],
+  ] as const) {
+    tidy(() => {
+      const [bilinear, zerosOutside] = [0, 0];
+      const places = randn([2, 9, 4, 2]); // some of them outside
+      places
+        .select(0, 0)
+        .select(0, 0)
+        .copy_(tensor([-40, 1e6, 0.5, -7]).view(4, 1).expand(4, 2));
+      const picture = randn([2, channels, 6, 5]).contiguous('channels_last');
+      const [x, grid] = [picture.detach().requiresGrad_(), places.detach().requiresGrad_()];
+      const exact = [picture.to(float64).requiresGrad_(), places.to(float64).requiresGrad_()] as const;
+      const result = F.gridSample(x, grid, { alignCorners });
+      const wanted = run('aten::grid_sampler', [...exact, bilinear, zerosOutside, alignCorners]);
+      near(result, wanted);
+      const gradient = randn(wanted.shape);
+      const gradients = grad([result], [x, grid], { gradients: [gradient] });
+      const exactly = grad([wanted], exact, { gradients: [gradient.to(float64)] });
+      for (const [i, each] of gradients.entries()) near(each!, exactly[i]!, 1e-4);
+      const [alone] = grad([F.gridSample(picture, grid, { alignCorners })], [grid], { gradients: [gradient] });
+      near(alone!, gradients[1]!, 0);
+    });
+  }
+});
+
 test('a profile tells the operators of both passes, their shapes and how often they ran', () => {
   tidy(() => {
     const x = randn([2, 3, 8, 8]).requiresGrad_();
