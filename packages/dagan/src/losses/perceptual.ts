@@ -6,8 +6,8 @@ import { meanAbsoluteDifference } from './difference.js';
 import type { Pyramid } from './pyramid.js';
 
 /**
- * `mean |V_l(generated) - V_l(real)|` for every scale of the pyramids and every layer l -> [scales, layers]. The real frame
- * gets no gradient.
+ * `mean |V_l(generated) - V_l(real)|` for every scale of the pyramids and every layer l, over what the network says is typical of
+ * the layer -> [scales, layers]. The real frame gets no gradient.
  *
  * @param generated pyramid of the generated frame
  * @param real pyramid of the driving frame, with the same scales
@@ -20,7 +20,8 @@ export function perceptualDifferences(network: PerceptualNetwork, generated: Pyr
       const expected = noGrad(() => network.features(target.detach()));
       return stack(network.features(image).map((map, i) => meanAbsoluteDifference(map, expected[i]!)));
     });
-    return stack(rows);
+    const differences = stack(rows);
+    return network.typical ? differences.div(weightsLike(network.typical, differences)) : differences;
   });
 }
 

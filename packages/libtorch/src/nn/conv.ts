@@ -39,8 +39,8 @@ export class Conv2d extends Module {
   forward(input: Tensor): Tensor {
     const { stride, padding, groups, bias } = this;
     const weight = this.effectiveWeight();
-    if (this.training && this.#looksAround && typeof padding === 'number' && !isTracing()) {
-      return trainingConv2d(input, weight, bias, { padding });
+    if (this.training && this.#looksAround && !isTracing()) {
+      return trainingConv2d(input, weight, bias, { padding: typeof padding === 'number' ? padding : padding[0] });
     }
     // With few channels LibTorch 1.13's backward pass of strided 1x1 convolutions writes beyond its memory on some processors.
     if (this.#picksPixels && this.training && !isTracing()) {
@@ -57,10 +57,11 @@ export class Conv2d extends Module {
     return stride !== 1 && padding === 0 && weight.size(2) === 1 && weight.size(3) === 1;
   }
 
-  /** Whether the result sees a square around every pixel. */
+  /** Whether the result sees a square around every pixel, with as many zeros beside the picture as above it. */
   get #looksAround(): boolean {
-    const { stride, groups, weight } = this;
-    return stride === 1 && groups === 1 && weight.size(2) > 1 && weight.size(2) === weight.size(3);
+    const { stride, padding, groups, weight } = this;
+    const same = typeof padding === 'number' || padding[0] === padding[1];
+    return same && stride === 1 && groups === 1 && weight.size(2) > 1 && weight.size(2) === weight.size(3);
   }
 }
 

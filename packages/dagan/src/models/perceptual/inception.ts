@@ -92,7 +92,7 @@ class MixedSplit extends nn.Module {
 
 /**
  * Mean absolute difference of each feature map between portraits of different people, over the scales 1, 1/2, 1/4 and 1/8.
- * `features` divides by it: every layer then says 1 of another person, and the sum over layers and scales lies where the
+ * The difference of its maps is divided by it: every layer then says 1 of another person, and the sum over layers and scales lies where the
  * published networks' VGG-19 term lies in training (docs/perceptual.md).
  */
 const TYPICAL = [0.26, 0.93, 0.83, 0.7, 0.37, 0.25] as const;
@@ -100,7 +100,7 @@ const TYPICAL = [0.26, 0.93, 0.83, 0.7, 0.37, 0.25] as const;
 /**
  * Features of pictures [N, 3, H, W] in [0, 1], from 16 pixels a side: the picture itself, then relu of the first convolution
  * (32 channels, H x W), of the third (64, H/2), of the fifth (192, H/4), the third square block (288, H/8) and the first split
- * block (768, H/16), each divided by its typical difference.
+ * block (768, H/16).
  *
  * It departs from the classifier in two ways that a loss needs. All convolutions and poolings keep the picture's edge (the
  * classifier crops it), and the first convolution also looks at the odd pixels, of which the classifier's stride sees half:
@@ -108,6 +108,7 @@ const TYPICAL = [0.26, 0.93, 0.83, 0.7, 0.37, 0.25] as const;
  */
 export class InceptionFeatures extends nn.Module implements PerceptualNetwork {
   readonly layers = TYPICAL.length;
+  readonly typical = TYPICAL;
   // In the order in which the file numbers the convolutions.
   readonly stem = new nn.ModuleList([
     new ConvRelu(3, 32, 3),
@@ -141,8 +142,7 @@ export class InceptionFeatures extends nn.Module implements PerceptualNetwork {
       const corners = stem.at(4).forward(stem.at(3).forward(maxPool(texture))); // [N, 192, H/4, W/4]
       const parts = [...this.square].reduce((x, block) => block.forward(x), maxPool(corners)); // [N, 288, H/8, W/8]
       const regions = this.split.forward(this.reduction.forward(parts)); // [N, 768, H/16, W/16]
-      const maps = [image, edges, texture, corners, parts, regions];
-      return maps.map((map, layer) => map.div(TYPICAL[layer]!));
+      return [image, edges, texture, corners, parts, regions];
     });
   }
 }

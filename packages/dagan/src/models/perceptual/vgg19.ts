@@ -6,6 +6,11 @@ import { F, nn, type Tensor, tensor, tidy } from '@dagan/libtorch';
 export type PerceptualNetwork = {
   /** Number of feature maps. */
   readonly layers: number;
+  /**
+   * What the difference of each map is divided by, so that all layers say as much. Divided is the difference, which is one number, and
+   * not the maps. Default: 1 for each.
+   */
+  readonly typical?: readonly number[];
   /** Feature maps of pictures [N, 3, H, W] in [0, 1], the finest first. */
   features(image: Tensor): Tensor[];
 };
