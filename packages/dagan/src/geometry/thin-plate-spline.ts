@@ -59,9 +59,9 @@ export class ThinPlateSpline {
       const shift = this.theta.slice(2, 2, 3).transpose(1, 2); // [N, 1, 2]
       const turned = exactly(coordinates, () => coordinates.matmul(linear.transpose(1, 2)));
       const affine = turned.add(shift); // [N, M, 2]
-      const distance = this.#offsets(coordinates).abs().sum([-1]); // [N, M, n n]
+      const distance = this.#distances(coordinates); // [N, M, n n]
       const bumps = distance.square().mul(distance.add(EPSILON).log());
-      return affine.add(bumps.mul(this.weights).sum([-1], true));
+      return affine.add(exactly(coordinates, () => this.#weighed(bumps)));
     });
   }
 
@@ -104,6 +104,22 @@ export class ThinPlateSpline {
       // Sampled as the generator warps: a grid of pixel centres taken for one of pixel edges.
       return F.gridSample(frame, places, { paddingMode: 'reflection' });
     });
+  }
+
+  /** Sums of the control points' bumps [N or 1, M, n n], times their weights: [N, M, 1]. */
+  #weighed(bumps: Tensor): Tensor {
+    if (bumps.size(0) > 1) return bumps.matmul(this.weights.transpose(1, 2));
+    const ofPictures = this.weights.select(1, 0); // [N, n n]
+    return ofPictures.matmul(bumps.select(0, 0).transpose(0, 1)).unsqueeze(2);
+  }
+
+  /** |z - c_i|_1 of every position and control point, [N, M, n n]: distances along x and along y, of which there are few. */
+  #distances(coordinates: Tensor): Tensor {
+    const side = Math.sqrt(this.weights.size(2));
+    const { dtype, device } = coordinates;
+    const line = coordinateGrid(side, side, { dtype, device }).select(0, 0).select(1, 0); // [n]
+    const along = (axis: number): Tensor => coordinates.narrow(2, axis, 1).sub(line).abs(); // [N, M, n]
+    return along(1).unsqueeze(3).add(along(0).unsqueeze(2)).flatten(2);
   }
 
   /** From every control point to every position: [N, M, n n, 2]. */
