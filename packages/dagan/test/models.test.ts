@@ -1,7 +1,7 @@
 // The networks' properties, whatever their weights are.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cat, eye, F, full, noGrad, ones, type Tensor, tensor, tidy, zeros } from '@dagan/libtorch';
+import { cat, eye, F, full, grad, noGrad, ones, type Tensor, tensor, tidy, zeros } from '@dagan/libtorch';
 import { sourceOf } from '../src/models/field.js';
 import { movedIrises } from '../src/models/gaze.js';
 import {
@@ -739,6 +739,43 @@ test(
       assert.ok(small.select(2, 0).amax().item() < 0.89);
     }
     assert.throws(() => new AntiAliasDownsample(3, 0.3), /scale must be 1 \/ n, not 0\.3/);
+  }),
+);
+
+test('shrinking by products with matrices is the convolution with its kernel, at every size', () => {
+  tidy(() => {
+    for (const [scale, height, width] of [
+      [0.5, 16, 19],
+      [0.25, 33, 20],
+      [0.125, 64, 71],
+    ] as const) {
+      using network = new AntiAliasDownsample(2, scale);
+      const [image, same] = [0, 0].map(() => float([2, 2, height, width], 7).requiresGrad_()) as [Tensor, Tensor];
+      const stride = 1 / scale;
+      const padding = (network.weight.size(3) - 1) / 2;
+      const [small, wanted] = [
+        network.forward(image),
+        F.conv2d(same, network.weight, null, { stride, padding, groups: 2 }),
+      ];
+      assertClose(small.detach(), wanted.detach(), 1e-6);
+      const weights = float(wanted.shape, 8);
+      const [ofImage, ofSame] = [grad([small.mul(weights).sum()], [image]), grad([wanted.mul(weights).sum()], [same])];
+      assertClose(ofImage[0]!, ofSame[0]!, 1e-6);
+    }
+  });
+});
+
+test(
+  'a detector finds the same by the convolutions of training as by those of use',
+  computing(() => {
+    using model = formulaModel(narrow(MODEL_PRESETS.dagan), 'heads');
+    const detector = model.keypointDetector.eval();
+    const [image, disparity] = [noise(128, { seed: 3 }), noise(128, { seed: 4 }).narrow(1, 0, 1)];
+    const inUse = detector.forward(image, disparity);
+    detector.kp.train();
+    const inTraining = detector.forward(image, disparity);
+    assertClose(inTraining.value, inUse.value, 1e-4);
+    assertClose(inTraining.jacobian!, inUse.jacobian!, 1e-3);
   }),
 );
 

@@ -594,6 +594,21 @@ describe('a step', () => {
     );
   });
 
+  test('asks a frozen detector for both frames at once, which finds what it finds in each by itself', () => {
+    const state = stateOf({ freeze: ['keypoint_detector'] });
+    const { keypointDetector, depthNetwork } = state.model;
+    const before = new Map([...keypointDetector.stateDict()].map(([name, value]) => [name, value.clone()]));
+    const seen = noGrad(() => state.step.objective.reconstruct(batch));
+    for (const frame of ['source', 'driving'] as const) {
+      const alone = noGrad(() => keypointDetector.forward(batch[frame], depthNetwork?.forward(batch[frame]) ?? null));
+      assert.ok(largestDifference(seen[`${frame}Keypoints`].value, alone.value) < 1e-4);
+      if (alone.jacobian) assert.ok(largestDifference(seen[`${frame}Keypoints`].jacobian!, alone.jacobian) < 1e-3);
+    }
+    state.learn(batch, { step: 0, learningRate: 1e-3, drawing: false });
+    for (const [name, value] of keypointDetector.stateDict())
+      assert.equal(largestDifference(value, before.get(name)!), 0);
+  });
+
   test('teaches painting also where pixels of the source are kept', () => {
     const none = Object.fromEntries(Object.keys(OBJECTIVE_WEIGHTS).map((name) => [name, 0])) as ObjectiveWeights;
     const state = stateOf({ weights: { ...none, painted: 1 }, learningRate: 2e-3 });

@@ -79,6 +79,9 @@ export class Hourglass extends nn.Module {
   }
 
   forward(x: Tensor): Tensor {
-    return this.decoder.forward(this.encoder.forward(matching(x, this.encoder.downBlocks.at(0).conv)));
+    const input = matching(x, this.encoder.downBlocks.at(0).conv);
+    // It is joined with features whose channels lie innermost, as convolutions of training like them.
+    const laidOut = this.training ? input.contiguous('channels_last') : input;
+    return this.decoder.forward(this.encoder.forward(laidOut));
   }
 }

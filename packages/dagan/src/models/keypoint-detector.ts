@@ -1,5 +1,5 @@
 // Depth-guided keypoint detection (Section 3.3, Eq. 6): picture and disparity -> K keypoints and their jacobians.
-import { cat, eye, nn, type Tensor, tidy } from '@dagan/libtorch';
+import { cat, eye, F, isTracing, nn, type Tensor, tidy } from '@dagan/libtorch';
 import { coordinateGrid } from '../tensors/grid.js';
 import type { Keypoints } from '../tensors/keypoint-set.js';
 import { exactly, matching } from '../tensors/precision.js';
@@ -53,13 +53,26 @@ export class KeypointDetector extends nn.Module {
     const input = this.depthGuided ? cat([image, needDisparity(disparity)], 1) : image; // [N, 4, H, W]
     const features = this.predictor.forward(this.down ? this.down.forward(input) : input); // [N, C, h, w]
     // Where a keypoint is must be exact. The map of jacobians, most of the work, may be in 16 bits: it is averaged.
-    const jacobians = this.jacobian?.forward(features) ?? null; // [N, 4 J, h', w'], h' = h - 6
-    return exactly(image, () => this.#keypoints(matching(features, this.kp), jacobians));
+    if (!this.jacobian || (this.kp.training && !isTracing()))
+      return exactly(image, () => this.#keypoints(...this.#heads(features)));
+    const jacobians = this.jacobian.forward(features); // [N, 4 J, h', w'], h' = h - 6
+    return exactly(image, () => this.#keypoints(this.kp.forward(matching(features, this.kp)), jacobians));
   }
 
-  /** Features [N, C, h, w] and map of jacobians -> keypoints. */
-  #keypoints(features: Tensor, jacobians: Tensor | null): Keypoints {
-    const logits = this.kp.forward(features); // [N, K, h', w']
+  /**
+   * Features [N, C, h, w] -> maps of keypoints [N, K, h', w'] and jacobians [N, 4 J, h', w']. In training both come of one convolution,
+   * which prepares the features once.
+   */
+  #heads(features: Tensor): [logits: Tensor, jacobians: Tensor | null] {
+    const { kp, jacobian } = this;
+    const exact = matching(features, kp);
+    if (!jacobian) return [kp.forward(exact), null];
+    const both = F.trainingConv2d(exact, cat([kp.weight, jacobian.weight]), cat([kp.bias!, jacobian.bias!]));
+    const keypoints = kp.weight.size(0);
+    return [both.narrow(1, 0, keypoints), both.narrow(1, keypoints, jacobian.weight.size(0))];
+  }
+
+  #keypoints(logits: Tensor, jacobians: Tensor | null): Keypoints {
     const [n, k, height, width] = logits.shape as [number, number, number, number];
     const heatmap = logits
       .reshape(n, k, height * width)

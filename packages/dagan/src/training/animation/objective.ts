@@ -141,10 +141,18 @@ export class AnimationObjective {
 
   #detected({ source, driving }: FramePair): Found {
     const { keypointDetector } = this.model;
-    const disparities = this.#disparity(cat([source, driving])); // depth is fixed, and knows no batch
-    const [sourceDisparity, drivingDisparity] = [0, 1].map(
-      (frame) => disparities?.narrow(0, frame * source.size(0), source.size(0)) ?? null,
-    ) as [Tensor | null, Tensor | null];
+    const frames = cat([source, driving]);
+    const disparities = this.#disparity(frames); // depth is fixed, and knows no batch
+    const [sourceDisparity, drivingDisparity] = halves(disparities);
+    if (this.config.freeze.includes('keypoint_detector')) {
+      const { value, jacobian } = noGrad(() => keypointDetector.forward(frames, disparities));
+      const [values, jacobians] = [halves(value), halves(jacobian)];
+      const [sourceKeypoints, drivingKeypoints] = [0, 1].map((frame) => ({
+        value: values[frame]!,
+        jacobian: jacobians[frame]!,
+      })) as [Keypoints, Keypoints];
+      return { sourceDisparity, drivingDisparity, sourceKeypoints, drivingKeypoints };
+    }
     const sourceKeypoints = keypointDetector.forward(source, sourceDisparity);
     const drivingKeypoints = keypointDetector.forward(driving, drivingDisparity);
     return { sourceDisparity, drivingDisparity, sourceKeypoints, drivingKeypoints };
@@ -318,6 +326,13 @@ export class AnimationObjective {
   #inPrecision<T>(body: () => T): T {
     return inPrecision(this.config, this.device, body);
   }
+}
+
+/** Of source and driving frames, one behind the other: each by itself. */
+function halves<T extends Tensor | null>(both: T): [T, T] {
+  if (both === null) return [both, both];
+  const count = both.size(0) / 2;
+  return [both.narrow(0, 0, count) as T, both.narrow(0, count, count) as T];
 }
 
 /** The keypoints that landmarks of the face lead. */

@@ -1,6 +1,6 @@
 // The animation model while it is trained: networks, optimisers, averages. It learns, is tried, saved and exported; its state dict
 // is what a checkpoint holds.
-import { cat, type nn, noGrad, optim, type Tensor, tidy } from '@dagan/libtorch';
+import { cat, nn, noGrad, optim, type Tensor, tidy } from '@dagan/libtorch';
 import { withKernelsOf } from '../../models/anti-alias.js';
 import { DaGAN } from '../../models/dagan.js';
 import { MultiScaleDiscriminator } from '../../models/discriminator.js';
@@ -86,12 +86,13 @@ export class AnimationTrainee implements Trainee<FramePair> {
     return { result, sheet: null };
   }
 
-  /** All layers as in training, but for frozen parts and the depth network, which are as in use. */
+  /** All layers as in training, but for frozen parts and the depth network, which are as in use but for how convolutions are computed. */
   train(training = true): void {
-    this.model.generator.train(training);
-    this.model.keypointDetector.train(training);
-    this.model.depthNetwork?.eval();
-    for (const [, part] of partsOf(this.model, this.config.freeze)) part.eval();
+    const { generator, keypointDetector, depthNetwork } = this.model;
+    generator.train(training);
+    keypointDetector.train(training);
+    const fixed = partsOf(this.model, this.config.freeze).map(([, part]) => part);
+    for (const part of depthNetwork ? [depthNetwork, ...fixed] : fixed) resting(part, training);
   }
 
   /** Takes the last step into the averages. @param steps taken so far */
@@ -192,6 +193,12 @@ export class AnimationTrainee implements Trainee<FramePair> {
       ['adam.discriminator.', this.step.discriminatorOptimizer],
     ];
   }
+}
+
+/** As in use; in training convolutions need fewer multiplications all the same. */
+function resting(part: nn.Module, training: boolean): void {
+  part.eval();
+  for (const [, module] of part.namedModules()) if (module instanceof nn.Conv2d) module.train(training);
 }
 
 const prefixed = (prefix: string, state: nn.StateDict): [string, Tensor][] =>
