@@ -5,10 +5,10 @@ import { TRAVELLING_POINTS } from 'dagan/faces';
 import { AnimationTrainee, type AnimationTrainingConfig, type FramePair, finalSize } from 'dagan/training';
 
 /**
- * What a step learns: the motion alone or painting as well, each with the preset's own losses; or all of the paper's losses with
- * the discriminator, whatever the preset trains with.
+ * What a step learns: the motion alone or painting as well, each with the preset's own losses; painting by a detector that is frozen,
+ * without the losses that would teach it; or all of the paper's losses with the discriminator, whatever the preset trains with.
  */
-export const LESSONS = ['motion', 'painting', 'paper'] as const;
+export const LESSONS = ['motion', 'painting', 'frozen', 'paper'] as const;
 
 export type StepperOptions = {
   preset: string;
@@ -41,6 +41,10 @@ function configOf({ preset, lesson, precision, size }: StepperOptions): Animatio
   const own = trainingPreset(preset);
   const phase = { size, share: 0.5, painting: lesson !== 'motion', adversarial: lesson === 'paper' };
   const phases = [phase, { ...phase, size: finalSize(own) }];
+  if (lesson === 'frozen') {
+    const weights = { ...own.weights, landmark: 0, equivarianceValue: 0, equivarianceJacobian: 0 };
+    return { ...own, phases, precision, weights, freeze: ['keypoint_detector'] };
+  }
   if (lesson !== 'paper') return { ...own, phases, precision };
   return { ...trainingPreset('dagan'), model: own.model, discriminator: own.discriminator, phases, precision };
 }

@@ -1,7 +1,7 @@
 // What a second process brings: images per second of two ranks with one thread each, against one rank with one thread.
 //
 //   node benchmarks/dist/training-ranks.js [--preset starter-256] [--size 128] [--batch-size 4] [--precision bfloat16]
-//       [--lesson paper|motion|painting] [--steps 3] [--rounds 3]
+//       [--lesson paper|motion|painting|frozen] [--steps 3] [--rounds 3]
 //
 // Each rank learns from a batch of its own, so two ranks learn from twice the images in a step. Both are measured in turns.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -2,9 +2,10 @@
 // it spends its time on.
 //
 //   node benchmarks/dist/training-step.js [--preset starter-256] [--size 128] [--batch-size 4] [--rounds 3] [--threads N]
-//       [--lesson paper|motion|painting] [--precision float32|bfloat16 ...] [--profile]
+//       [--lesson paper|motion|painting|frozen] [--precision float32|bfloat16 ...] [--profile]
 //
-// It learns with all of the paper's losses, or with the preset's own, the motion alone or painting as well.
+// It learns with all of the paper's losses, or with the preset's own, the motion alone or painting as well, the latter also with a
+// frozen keypoint detector.
 // Beside the time by the clock stands what all threads computed, which other programs on the machine hardly change. A profile
 // is best taken with one thread, whose computing is then all there is.
 import { availableParallelism, cpus } from 'node:os';
