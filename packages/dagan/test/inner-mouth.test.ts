@@ -26,7 +26,7 @@ function keypointsOf({ width, opening, at: [x, y] = [32, 32] }: MouthShape) {
     const place = [x + width * Math.cos(angle), y + opening * Math.sin(angle)];
     for (const axis of [0, 1]) value[2 * NAMES[name]! + axis] = (2 * place[axis]!) / (SIDE - 1) - 1;
   }
-  return { value, jacobian: null };
+  return { value, jacobian: null, depth: new Float32Array(FACE_LANDMARK_NAMES.length) };
 }
 
 /** A picture of skin, in which the mouth's inside has a colour that depends on how high it is. */
@@ -142,6 +142,7 @@ test('a mouth that the portrait shows itself, and one that stays shut, are left 
   assert.equal(mouth.in(frame, keypointsOf({ width: 14, opening: 6 }), drivers), frame.picture);
   const shut = { ...frame, keypoints: SHUT };
   assert.equal(mouth.in(shut, SHUT, drivers), shut.picture);
+  assert.equal(mouth.in(frame, { value: SHUT.value }, drivers), frame.picture, 'not found by the face mesh');
   assert.equal(InnerMouth.of({ upperLip: 0, lowerLip: 1 }), undefined);
   assert.equal(InnerMouth.of(NAMES, 'painted'), undefined);
 });
@@ -157,9 +158,12 @@ test('where what drives has no picture, or its mouth shut, a mouth is drawn: tee
     `${left}, ${teethOfAll}, ${right}`,
   );
   near(at(drawn, 32, 20), SKIN, 0);
+  const drivers = seen(SKIN, teeth, OPENED);
   const shut = seen(SKIN, teeth, { width: 14, opening: 0.3 });
   assert.deepEqual(InnerMouth.of(NAMES)!.in(frame, SHUT, shut).data, drawn.data);
-  assert.deepEqual(InnerMouth.of(NAMES, 'drawn')!.in(frame, SHUT, seen(SKIN, teeth, OPENED)).data, drawn.data);
+  const unsure = { ...drivers, keypoints: { value: drivers.keypoints.value } };
+  assert.deepEqual(InnerMouth.of(NAMES)!.in(frame, SHUT, unsure).data, drawn.data);
+  assert.deepEqual(InnerMouth.of(NAMES, 'drawn')!.in(frame, SHUT, drivers).data, drawn.data);
   const dark = InnerMouth.of(NAMES)!.in(painted([70, 50, 40]), SHUT, undefined);
   assert.ok(bright(dark, 27) < bright(drawn, 27) - 20);
 });

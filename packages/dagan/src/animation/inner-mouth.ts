@@ -22,7 +22,7 @@ export type InnerMouthChoice = (typeof INNER_MOUTHS)[number];
 /** A picture, and the keypoints in it. */
 export type Seen = { picture: Picture; keypoints: Places };
 
-type Places = Pick<KeypointSet, 'value'>;
+type Places = Pick<KeypointSet, 'value' | 'depth'>;
 
 /** Landmarks of the mouth's corners stand on the skin; the lips' inner rim ends so far on the way to its middle. */
 const CORNER = 0.08;
@@ -68,7 +68,8 @@ export class InnerMouth {
   }
 
   /**
-   * A frame whose mouth shows an inside, as far as it is open and the portrait's own was not.
+   * A frame whose mouth shows an inside, as far as it is open and the portrait's own was not. Only the face mesh is exact enough to say
+   * where: landmarks that it has not found, which have no depth, are passed over.
    *
    * @param frame the frame as painted, and the keypoints that it was painted with
    * @param portrait the keypoints of the portrait before it moved
@@ -76,8 +77,9 @@ export class InnerMouth {
    * @returns the frame itself where nothing is to be changed
    */
   in(frame: Seen, portrait: Places, driver: Seen | undefined): Picture {
-    if (!this.#isDrawn) this.#driver = driver ?? this.#driver;
+    if (!this.#isDrawn && driver?.keypoints.depth) this.#driver = driver;
     const { picture } = frame;
+    if (!portrait.depth) return picture;
     const to = this.#rimOf(frame.keypoints, picture);
     const opening = openingOf(to);
     const own = openingOf(this.#rimOf(portrait, picture)) / Math.max(opening, 1e-6);
