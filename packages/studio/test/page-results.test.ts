@@ -152,7 +152,7 @@ test('GIF and animated WebP are written with their origin, shown, and read by ot
       );
     }
     const { title, origin } = await readMetadata(saved);
-    assert.deepEqual([title, origin?.digitalSourceType], ['Synthetic media', DIGITAL_SOURCE_TYPES.trained]);
+    assert.deepEqual([title, origin?.digitalSourceType], ['Synthetic media', DIGITAL_SOURCE_TYPES.composite]);
     assert.equal(origin?.system, 'tiny named');
   }
 });
