@@ -177,17 +177,23 @@ test('while a driver is not seen the mouth stays as it was last', () => {
 test('animateBy takes the inside from what drives where it has a picture and draws one where it has none, unless it is to be painted', async () => {
   const [frame, drivers] = [painted(), seen(SKIN, teeth, OPENED)];
   const engine = { keypointNames: NAMES, generate: async () => [frame.picture] } as unknown as Engine;
-  const shown = async (picture: Picture | undefined, innerMouth?: 'painted'): Promise<Picture> => {
+  const shown = async (picture: Picture | undefined, innerMouth?: 'painted', mouth = 1): Promise<Picture> => {
     async function* driven() {
       yield [{ input: {}, driving: { keypoints: keypointsOf(OPENED), disparity: null }, hasFace: true, picture }];
     }
     const source = { keypoints: SHUT, disparity: null };
-    const frames = animateBy(engine, source, driven(), { motion: 'absolute', names: NAMES, innerMouth });
+    const frames = animateBy(engine, source, driven(), {
+      motion: 'absolute',
+      names: NAMES,
+      innerMouth,
+      controls: { parts: { mouth } },
+    });
     return (await frames.next()).value.picture;
   };
   near(at(await shown(drivers.picture), 32, 35), teeth(1), 6);
   near(at(await shown(undefined), 32, 35), at(InnerMouth.of(NAMES)!.in(frame, SHUT, undefined), 32, 35), 0);
   assert.equal(await shown(drivers.picture, 'painted'), frame.picture);
+  near(at(await shown(drivers.picture, undefined, 0), 32, 35), at(await shown(undefined), 32, 35), 0);
 });
 
 test('what is measured are the networks’ own frames, unless those with the driver’s mouth are asked for', async () => {

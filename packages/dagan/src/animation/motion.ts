@@ -106,6 +106,12 @@ export class MotionTransfer {
     return this.#portrait;
   }
 
+  /** Whether the driver moves the mouth, which then may show the inside of his. */
+  get movesMouth(): boolean {
+    const { strength = 1, parts = {} } = this.#transfer.controls ?? {};
+    return strength * (parts.mouth ?? 1) !== 0;
+  }
+
   /** Keypoints that count as the portrait's own pose; undefined until the first frame with a face. */
   get reference(): KeypointSet | undefined {
     return this.#reference;

@@ -240,7 +240,8 @@ export class Studio {
     const seen = insight ? await portrait.engine.inspect(keypoints) : undefined;
     const painted = seen?.picture ?? (await portrait.engine.generate([keypoints]))[0]!;
     const generate = performance.now() - beforeGenerate;
-    const driver = 'keypoints' in order || sight !== 'face' ? undefined : { picture: square, keypoints: driving };
+    const isSeen = !('keypoints' in order) && sight === 'face' && portrait.motion.movesMouth;
+    const driver = isSeen ? { picture: square, keypoints: driving } : undefined;
     const animated =
       portrait.mouths.get(innerMouth)?.in({ picture: painted, keypoints }, portrait.motion.portrait, driver) ?? painted;
     this.#last = { keypoints, seen };
