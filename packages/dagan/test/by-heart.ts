@@ -23,13 +23,14 @@ async function* once(batch: FramePair): AsyncGenerator<FramePair> {
   yield Object.fromEntries(Object.entries(batch).map(([name, value]) => [name, value.clone()])) as FramePair;
 }
 
-/** Takes at most 120 steps on one batch, until the frames are nearly known, as they must be. @param rate of the first step */
+/** Takes steps on one batch until the frames are nearly known, as they must be. @param rate of the first step @param steps at most */
 export async function learnByHeart(
   trainee: SystemTrainee,
   batch: FramePair,
   rate?: number,
+  steps = 120,
 ): Promise<Pick<Learned, 'losses'> & Pick<Evaluated, 'result'>> {
-  const [steps, part] = [120, 20];
+  const part = 20;
   for (let first = 0; ; first += part) {
     const { losses } = take(trainee, batch, first + part, { rate, first, steps });
     const { result } = await trainee.evaluate(once(batch));

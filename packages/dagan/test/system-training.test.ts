@@ -89,7 +89,8 @@ test('osfv learns a clip by heart', async () => {
   using trainee = new SystemTrainee(config, null, PLACE);
   const batch = facePairs(faceClip(side));
   // The linear layers of its heads sum up hundreds of features: at a higher rate their keypoints jump about.
-  const { losses } = await learnByHeart(trainee, batch, 1e-3);
+  // After 120 steps it is there or nearly there, as rounding has it (0.0176 to 0.0213 with five seeds).
+  const { losses } = await learnByHeart(trainee, batch, 1e-3, 160);
   assert.deepEqual(Object.keys(losses).sort(), ['equivarianceValue', 'expression', 'keypointPrior', 'pixel', 'total']);
   assert.ok(losses.expression! < 2 && losses.keypointPrior! < 1, 'without scattering its keypoints');
 });
