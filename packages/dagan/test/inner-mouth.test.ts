@@ -49,6 +49,9 @@ const GREY: Colour = [96, 96, 96];
 const teeth = (height: number): Colour => (height < -0.1 ? [230, 225, 215] : [60, 10, 10]);
 const OPENED: MouthShape = { width: 14, opening: 7 };
 const SHUT = keypointsOf({ width: 14, opening: 0.3 });
+/** A frame as `mouth` shows it. */
+const inside = (mouth: InnerMouth, frame: Seen, portrait: Seen['keypoints'], driver?: Seen, hasFace = true): Picture =>
+  mouth.in(frame, { portrait, movesMouth: true }, driver && { ...driver, hasFace });
 const painted = (skin = SKIN): Seen => seen(skin, () => GREY, OPENED);
 const near = (found: readonly number[], wanted: readonly number[], within: number): void =>
   assert.ok(
@@ -109,7 +112,7 @@ test('a point is as deep in a polygon as its nearest edge is far, and outside no
 test('a mouth that was shut shows the inside of the driver’s, wherever his is, and nothing else of him', () => {
   const drivers = seen(SKIN, teeth, { width: 10, opening: 6, at: [22, 40] });
   const frame = painted();
-  const shown = InnerMouth.of(NAMES)!.in(frame, SHUT, drivers);
+  const shown = inside(InnerMouth.of(NAMES)!, frame, SHUT, drivers);
   near(at(shown, 32, 28), teeth(-1), 6);
   near(at(shown, 32, 35), teeth(1), 6);
   near(at(shown, 27, 28), teeth(-1), 6);
@@ -128,10 +131,10 @@ test('a mouth that was shut shows the inside of the driver’s, wherever his is,
 test('the inside is as bright as the portrait’s light lets it be, and grey in a grey portrait', () => {
   const drivers = seen(SKIN, teeth, OPENED);
   const mouth = InnerMouth.of(NAMES)!;
-  const brightness = (skin: Colour): number => at(mouth.in(painted(skin), SHUT, drivers), 32, 28)[1]!;
+  const brightness = (skin: Colour): number => at(inside(mouth, painted(skin), SHUT, drivers), 32, 28)[1]!;
   const [dark, same, bright] = [brightness([100, 75, 60]), brightness(SKIN), brightness([250, 190, 150])];
   assert.ok(dark < same - 20 && same < bright, `${dark}, ${same}, ${bright}`);
-  const [red, green, blue] = at(mouth.in(painted([150, 150, 150]), SHUT, drivers), 32, 35);
+  const [red, green, blue] = at(inside(mouth, painted([150, 150, 150]), SHUT, drivers), 32, 35);
   assert.ok(Math.max(red!, green!, blue!) - Math.min(red!, green!, blue!) <= 2, `${red}, ${green}, ${blue}`);
 });
 
@@ -139,17 +142,17 @@ test('a mouth that the portrait shows itself, and one that stays shut, are left 
   const drivers = seen(SKIN, teeth, OPENED);
   const mouth = InnerMouth.of(NAMES)!;
   const frame = painted();
-  assert.equal(mouth.in(frame, keypointsOf({ width: 14, opening: 6 }), drivers), frame.picture);
+  assert.equal(inside(mouth, frame, keypointsOf({ width: 14, opening: 6 }), drivers), frame.picture);
   const shut = { ...frame, keypoints: SHUT };
-  assert.equal(mouth.in(shut, SHUT, drivers), shut.picture);
-  assert.equal(mouth.in(frame, { value: SHUT.value }, drivers), frame.picture, 'not found by the face mesh');
+  assert.equal(inside(mouth, shut, SHUT, drivers), shut.picture);
+  assert.equal(inside(mouth, frame, { value: SHUT.value }, drivers), frame.picture, 'not found by the face mesh');
   assert.equal(InnerMouth.of({ upperLip: 0, lowerLip: 1 }), undefined);
   assert.equal(InnerMouth.of(NAMES, 'painted'), undefined);
 });
 
 test('where what drives has no picture, or its mouth shut, a mouth is drawn: teeth below the upper lip, dark behind them', () => {
   const frame = painted();
-  const drawn = InnerMouth.of(NAMES)!.in(frame, SHUT, undefined);
+  const drawn = inside(InnerMouth.of(NAMES)!, frame, SHUT);
   const bright = (shown: Picture, y: number): number => Math.min(...at(shown, 32, y));
   assert.ok(bright(drawn, 27) > 150 && bright(drawn, 33) < 60, `${at(drawn, 32, 27)}, ${at(drawn, 32, 33)}`);
   const [teethOfAll, left, right] = [27, 24, 40].map((x) => at(drawn, x === 27 ? 32 : x, 28)[0]!);
@@ -160,18 +163,21 @@ test('where what drives has no picture, or its mouth shut, a mouth is drawn: tee
   near(at(drawn, 32, 20), SKIN, 0);
   const drivers = seen(SKIN, teeth, OPENED);
   const shut = seen(SKIN, teeth, { width: 14, opening: 0.3 });
-  assert.deepEqual(InnerMouth.of(NAMES)!.in(frame, SHUT, shut).data, drawn.data);
+  assert.deepEqual(inside(InnerMouth.of(NAMES)!, frame, SHUT, shut).data, drawn.data);
   const unsure = { ...drivers, keypoints: { value: drivers.keypoints.value } };
-  assert.deepEqual(InnerMouth.of(NAMES)!.in(frame, SHUT, unsure).data, drawn.data);
-  assert.deepEqual(InnerMouth.of(NAMES, 'drawn')!.in(frame, SHUT, drivers).data, drawn.data);
-  const dark = InnerMouth.of(NAMES)!.in(painted([70, 50, 40]), SHUT, undefined);
+  assert.deepEqual(inside(InnerMouth.of(NAMES)!, frame, SHUT, unsure).data, drawn.data);
+  assert.deepEqual(inside(InnerMouth.of(NAMES, 'drawn')!, frame, SHUT, drivers).data, drawn.data);
+  const dark = inside(InnerMouth.of(NAMES)!, painted([70, 50, 40]), SHUT);
   assert.ok(bright(dark, 27) < bright(drawn, 27) - 20);
 });
 
 test('while a driver is not seen the mouth stays as it was last', () => {
   const mouth = InnerMouth.of(NAMES)!;
-  const before = mouth.in(painted(), SHUT, seen(SKIN, teeth, OPENED));
-  assert.deepEqual(mouth.in(painted(), SHUT, undefined).data, before.data);
+  const before = inside(mouth, painted(), SHUT, seen(SKIN, teeth, OPENED));
+  const unseen = seen(SKIN, () => GREY, OPENED);
+  assert.deepEqual(inside(mouth, painted(), SHUT, unseen, false).data, before.data);
+  const drawn = inside(InnerMouth.of(NAMES)!, painted(), SHUT);
+  assert.deepEqual(inside(mouth, painted(), SHUT).data, drawn.data, 'what drives now has no pictures');
 });
 
 test('animateBy takes the inside from what drives where it has a picture and draws one where it has none, unless it is to be painted', async () => {
@@ -191,7 +197,7 @@ test('animateBy takes the inside from what drives where it has a picture and dra
     return (await frames.next()).value.picture;
   };
   near(at(await shown(drivers.picture), 32, 35), teeth(1), 6);
-  near(at(await shown(undefined), 32, 35), at(InnerMouth.of(NAMES)!.in(frame, SHUT, undefined), 32, 35), 0);
+  near(at(await shown(undefined), 32, 35), at(inside(InnerMouth.of(NAMES)!, frame, SHUT), 32, 35), 0);
   assert.equal(await shown(drivers.picture, 'painted'), frame.picture);
   near(at(await shown(drivers.picture, undefined, 0), 32, 35), at(await shown(undefined), 32, 35), 0);
 });

@@ -3,31 +3,10 @@
 
 namespace dagan::normalization {
 
-DAGAN_VECTORS_BEGIN
-namespace narrow {
-namespace {
-
-#include "normalization_arithmetic.h"
-
-}  // namespace
-}  // namespace narrow
-DAGAN_VECTORS_END
+#define DAGAN_ARITHMETIC "normalization_arithmetic.h"
+#include "both_widths.h"
 
 #ifdef DAGAN_WIDE_VECTORS_BEGIN
-#define DAGAN_MASKS
-DAGAN_WIDE_VECTORS_BEGIN
-namespace wide {
-namespace {
-
-constexpr int64_t kLanes = 16;
-
-#include "vector_operations.h"
-#include "normalization_arithmetic.h"
-
-}  // namespace
-}  // namespace wide
-DAGAN_VECTORS_END
-
 namespace {
 
 /// Whether vectors of sixteen numbers hold all channels.

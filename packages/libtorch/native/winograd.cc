@@ -54,30 +54,10 @@ struct Method<4> {
 
 }  // namespace
 
-DAGAN_VECTORS_BEGIN
-namespace narrow {
-namespace {
-
-#include "winograd_arithmetic.h"
-
-}  // namespace
-}  // namespace narrow
-DAGAN_VECTORS_END
+#define DAGAN_ARITHMETIC "winograd_arithmetic.h"
+#include "both_widths.h"
 
 #ifdef DAGAN_WIDE_VECTORS_BEGIN
-#define DAGAN_MASKS
-DAGAN_WIDE_VECTORS_BEGIN
-namespace wide {
-namespace {
-
-constexpr int64_t kLanes = 16;
-
-#include "vector_operations.h"
-#include "winograd_arithmetic.h"
-
-}  // namespace
-}  // namespace wide
-DAGAN_VECTORS_END
 #define DAGAN_WIDE_OR_NARROW(sizes, ...) ((sizes).lanes == 16 ? wide::__VA_ARGS__ : narrow::__VA_ARGS__)
 #else
 #define DAGAN_WIDE_OR_NARROW(sizes, ...) narrow::__VA_ARGS__

@@ -129,12 +129,7 @@ export class CameraWork {
     if (!format) messages.tellProblem(new Error(NO_ENCODER));
     if (!format || !prepared.seen || !model) return;
     const { width, height } = pasteBack ? prepared.seen.whole : prepared.seen.picture;
-    const order = {
-      width,
-      height,
-      format,
-      metadata: metadataFor(model, { pasteBack, innerMouth }),
-    };
+    const order = { width, height, format, metadata: metadataFor(model, { pasteBack, innerMouth }) };
     const recording = new LiveRecording(order, (error) => {
       if (current.activity.kind !== 'recording' || current.activity.recording !== recording) return;
       recording.cancel();

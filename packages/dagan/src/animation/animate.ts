@@ -145,8 +145,8 @@ export async function* animateBy<Input extends DrivingFrame>(
     const pictures = await engine.generate(keypoints);
     for (const [i, { input, driving, hasFace, picture: seen }] of batch.entries()) {
       const painted = { picture: pictures[i]!, keypoints: keypoints[i]! };
-      const driver = seen && hasFace && motion.movesMouth ? { picture: seen, keypoints: driving.keypoints } : undefined;
-      const picture = mouth?.in(painted, motion.portrait, driver) ?? painted.picture;
+      const driver = seen && { picture: seen, keypoints: driving.keypoints, hasFace };
+      const picture = mouth?.in(painted, motion, driver) ?? painted.picture;
       yield { input, driving, keypoints: painted.keypoints, picture };
     }
   }

@@ -9,6 +9,7 @@ import type { Picture } from '../media/pictures/picture.js';
 import type { KeypointSet } from '../tensors/keypoint-set.js';
 import { type Colour, DRAWN_SKIN, drawnMouth, mixed } from './drawn-mouth.js';
 import type { KeypointNames } from './mesh-keypoints.js';
+import type { MotionTransfer } from './motion.js';
 import { smoothStep } from './paste-back.js';
 
 /**
@@ -23,6 +24,9 @@ export type InnerMouthChoice = (typeof INNER_MOUTHS)[number];
 export type Seen = { picture: Picture; keypoints: Places };
 
 type Places = Pick<KeypointSet, 'value' | 'depth'>;
+
+/** A driver in a picture, and whether that shows the face that drives. */
+export type SeenDriver = Seen & { hasFace: boolean };
 
 /** Landmarks of the mouth's corners stand on the skin; the lips' inner rim ends so far on the way to its middle. */
 const CORNER = 0.08;
@@ -52,7 +56,7 @@ const TINT = 0.35;
 export class InnerMouth {
   readonly #rim: readonly number[];
   readonly #isDrawn: boolean;
-  /** The driver as last seen, which stays while no face is seen. */
+  /** The driver as last seen, which stays while its face is not. */
   #driver: Seen | undefined;
 
   private constructor(rim: readonly number[], isDrawn: boolean) {
@@ -72,12 +76,17 @@ export class InnerMouth {
    * where: landmarks that it has not found, which have no depth, are passed over.
    *
    * @param frame the frame as painted, and the keypoints that it was painted with
-   * @param portrait the keypoints of the portrait before it moved
-   * @param driver what drives; undefined where no face or no picture does
+   * @param motion the portrait's own keypoints, and whether the driver moves its mouth
+   * @param driver what drives; undefined where that has no picture
    * @returns the frame itself where nothing is to be changed
    */
-  in(frame: Seen, portrait: Places, driver: Seen | undefined): Picture {
-    if (!this.#isDrawn && driver?.keypoints.depth) this.#driver = driver;
+  in(
+    frame: Seen,
+    { portrait, movesMouth }: { portrait: Places } & Pick<MotionTransfer, 'movesMouth'>,
+    driver: SeenDriver | undefined,
+  ): Picture {
+    if (this.#isDrawn || !movesMouth || !driver) this.#driver = undefined;
+    else if (driver.hasFace && driver.keypoints.depth) this.#driver = driver;
     const { picture } = frame;
     if (!portrait.depth) return picture;
     const to = this.#rimOf(frame.keypoints, picture);

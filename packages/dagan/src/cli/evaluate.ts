@@ -207,7 +207,8 @@ async function modelsOf(
     }
     const engine = await withKeypointsOf(keypoints, own, () => faces.analyzer());
     const name = file === undefined ? (trained ? 'default' : 'untrained') : shortName(checkpoint, at);
-    const identity = `${hash} ${precision} ${device.split(':')[0]}${engine === own ? '' : ' mesh'}${innerMouth === 'painted' ? '' : ` mouth ${innerMouth}`}`;
+    const changes = [...(engine === own ? [] : ['mesh']), ...(innerMouth === 'painted' ? [] : [`mouth ${innerMouth}`])];
+    const identity = [hash, precision, device.split(':')[0], ...changes].join(' ');
     contestants.push(modelContestant(engine, { name, identity, facts, innerMouth }));
   }
   return contestants;

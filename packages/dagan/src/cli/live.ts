@@ -84,18 +84,8 @@ export function liveCommand(): Command {
 
 async function runLive(portrait: string, options: LiveOptions): Promise<void> {
   const { checkpoint, depthEncoder, depthDecoder, engine, precision, device, threads } = options;
-  const {
-    camera,
-    to,
-    adaptScale,
-    keypoints,
-    innerMouth,
-    pasteBack,
-    size,
-    provenance,
-    strength,
-    motion: parts,
-  } = options;
+  const { camera, to, adaptScale, keypoints, innerMouth, strength, motion: parts } = options;
+  const { pasteBack, size, provenance } = options;
   checkFiles([portrait, checkpoint, depthEncoder, depthDecoder]);
   const reporter = new Reporter(options);
   const remote = new LiveRemote(options);

@@ -81,8 +81,8 @@ export function modelContestant(
       const moved = found.map(({ keypoints }) => transfer.next(keypoints));
       const painted = await engine.generate(moved);
       return painted.map((picture, i) => {
-        const driver = { picture: driving[i]!, keypoints: found[i]!.keypoints };
-        return mouth?.in({ picture, keypoints: moved[i]! }, transfer.portrait, driver) ?? picture;
+        const driver = { picture: driving[i]!, keypoints: found[i]!.keypoints, hasFace: true };
+        return mouth?.in({ picture, keypoints: moved[i]! }, transfer, driver) ?? picture;
       });
     },
     dispose: () => engine.dispose(),

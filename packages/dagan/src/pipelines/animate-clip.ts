@@ -193,7 +193,8 @@ export class ClipAnimator implements AsyncDisposable {
     });
     const behind = parts.open(() => Background.open(settings.background ?? { kind: 'moving' }));
     const { frameRate } = driver;
-    const metadata = metadataOf(this.#isComposite || showsMouths(engine, settings));
+    const showsMouths = InnerMouth.of(engine.keypointNames ?? {}, settings.innerMouth) !== undefined;
+    const metadata = metadataOf(this.#isComposite || showsMouths);
     const writing = parts.open(async () => {
       const { width, height } = (await staging).compose;
       return createOutput(output, {
@@ -323,10 +324,6 @@ type Staged = { analysis: Analysis; compose: Composer };
 
 /** The same: whole, its square in it, that square at the networks' size, and what was found in it. */
 type Composed = { canvas: Picture; square: Square; source: Picture; analysis: Analysis; isVideo: boolean };
-
-/** Whether mouths show what no network has painted. */
-const showsMouths = ({ keypointNames = {} }: Engine, { innerMouth }: Pick<ClipSettings, 'innerMouth'>): boolean =>
-  InnerMouth.of(keypointNames, innerMouth) !== undefined;
 
 /** How many frames come out, as far as known. */
 function expected(driver: Driver, { clip }: Portrait, frameRate: number | undefined): number | undefined {

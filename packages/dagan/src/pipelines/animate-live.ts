@@ -233,8 +233,8 @@ class LiveLoop {
     const time = (taken - this.#started) / 1000;
     const keypoints = motion.next(driving!.keypoints, time, hasFace);
     const painted = { picture: await this.#generated(keypoints), keypoints };
-    const driver = hasFace && motion.movesMouth ? { picture: seen, keypoints: driving!.keypoints } : undefined;
-    await this.#show(mouth?.in(painted, motion.portrait, driver) ?? painted.picture);
+    const driver = { picture: seen, keypoints: driving!.keypoints, hasFace };
+    await this.#show(mouth?.in(painted, motion, driver) ?? painted.picture);
     const now = performance.now();
     const [interval, latency] = [now - this.#shown, now - taken];
     const mixed = (mean: number | undefined, value: number): number =>

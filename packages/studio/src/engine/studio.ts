@@ -240,10 +240,10 @@ export class Studio {
     const seen = insight ? await portrait.engine.inspect(keypoints) : undefined;
     const painted = seen?.picture ?? (await portrait.engine.generate([keypoints]))[0]!;
     const generate = performance.now() - beforeGenerate;
-    const isSeen = !('keypoints' in order) && sight === 'face' && portrait.motion.movesMouth;
-    const driver = isSeen ? { picture: square, keypoints: driving } : undefined;
+    const hasFace = sight === 'face';
+    const driver = 'keypoints' in order ? undefined : { picture: square, keypoints: driving, hasFace };
     const animated =
-      portrait.mouths.get(innerMouth)?.in({ picture: painted, keypoints }, portrait.motion.portrait, driver) ?? painted;
+      portrait.mouths.get(innerMouth)?.in({ picture: painted, keypoints }, portrait.motion, driver) ?? painted;
     this.#last = { keypoints, seen };
 
     const picture = order.pasteBack ? (await this.#pasteBack(portrait)).paste(animated) : animated;
@@ -264,7 +264,7 @@ export class Studio {
     motion.set({ controls, names: engine.keypointNames });
     const keypoints = motion.still;
     const [picture] = await engine.generate([keypoints]);
-    return mouths.get(innerMouth)?.in({ picture: picture!, keypoints }, motion.portrait, undefined) ?? picture!;
+    return mouths.get(innerMouth)?.in({ picture: picture!, keypoints }, motion, undefined) ?? picture!;
   }
 
   /** In which frames the face that drives was not seen, of those that were watched since the reference was set. */
